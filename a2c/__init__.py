@@ -1,0 +1,52 @@
+"""a2c: Advantage Actor-Critic for any Gymnasium environment.
+
+a2c.train("CartPole-v1") -> Run        train
+run.evaluate() -> Evaluation           whole episodes on fresh environments
+a2c.load(run).act(obs)                 the policy, ready to use
+a2c.make_envs("CartPole-v1", 8)        environments in worker processes, a gymnasium.vector.VectorEnv
+a2c.Config                             every setting
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from a2c.config import Config as Config
+    from a2c.envs import Envs as Envs
+    from a2c.envs import make_envs as make_envs
+    from a2c.errors import EnvError as EnvError
+    from a2c.errors import UserError as UserError
+    from a2c.errors import WorkerError as WorkerError
+    from a2c.policy import Policy as Policy
+    from a2c.run import Run as Run
+    from a2c.run import load as load
+    from a2c.train import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Config": "a2c.config",
+    "Envs": "a2c.envs",
+    "make_envs": "a2c.envs",
+    "EnvError": "a2c.errors",
+    "UserError": "a2c.errors",
+    "WorkerError": "a2c.errors",
+    "Policy": "a2c.policy",
+    "Run": "a2c.run",
+    "load": "a2c.run",
+    "train": "a2c.train",
+}
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - names of strings
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: a worker process must not pay for the trainer."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'a2c' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    # Importing a2c.train binds the module under the same name; the function is what the name stands for.
+    globals()[name] = value
+    return value

@@ -1,0 +1,7 @@
+"""`python -m a2c`."""
+
+import sys
+
+from a2c.cli import main
+
+sys.exit(main())

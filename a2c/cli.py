@@ -1,0 +1,87 @@
+"""The command line: a verb and its flags -> one call."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from a2c.commands.evaluate import Evaluate
+from a2c.commands.export import Export
+from a2c.commands.plot import Plot
+from a2c.commands.record import Record
+from a2c.commands.train import Train
+from a2c.commands.watch import Watch
+from a2c.errors import EnvError, UserError, WorkerError
+
+T = TypeVar("T")
+
+_Verb = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Watch, tyro.conf.subcommand("watch")]
+    | Annotated[Record, tyro.conf.subcommand("record")]
+    | Annotated[Plot, tyro.conf.subcommand("plot")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code: 0, 2 for what the user can mend, 1 for an environment's error.
+
+    Args:
+        arguments: What follows `a2c`; None: those of this process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = _print_warning
+    try:
+        verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))  # type: ignore[call-overload]
+        if isinstance(verb, Train):
+            defaults = verb.with_preset()
+            verb = _parse(lambda: tyro.cli(Train, prog="a2c train", args=words[1:], default=defaults))
+        return int(verb.run())
+    except UserError as error:
+        print(f"a2c: {error}", file=sys.stderr)
+        return 2
+    except (EnvError, WorkerError) as error:
+        print(f"a2c: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+_DESCRIPTION = "Advantage Actor-Critic for any Gymnasium environment."
+
+
+def _parse(parse: Callable[[], T]) -> T:
+    """Parses; what tyro says of a mistake in a box becomes one sentence."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parse()
+    except SystemExit as end:
+        if end.code:
+            raise UserError(_sentence(said.getvalue())) from end
+        raise
+
+
+def _sentence(box: str) -> str:
+    """The text of tyro's box: its first section, and what it suggests."""
+    sections: list[list[str]] = [[]]
+    for line in box.splitlines():
+        text = line.strip("│ ")
+        if text.startswith("───"):
+            sections.append([])
+        elif text and text[0] not in "╭╰":
+            sections[-1].append(text)
+    hints = [section for section in sections[1:] if section and not section[0].startswith(("Argument", "For full"))]
+    return "; ".join(" ".join(section[:2]) for section in [sections[0], *hints] if section)
+
+
+def _print_warning(message: Warning | str, *_: Any) -> None:
+    print(f"a2c: {message}", file=sys.stderr)

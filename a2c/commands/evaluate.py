@@ -1,0 +1,42 @@
+"""`a2c evaluate RUN`: whole episodes of a run's policy on fresh environments."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+
+import tyro
+
+from a2c.run import Run, Which
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a run's policy on fresh environments."""
+
+    folder: tyro.conf.Positional[str]
+    """The run's folder."""
+    episodes: int = 100
+    """Episodes to average over."""
+    greedy: bool = True
+    """Take the most probable action; --no-greedy samples."""
+    which: Which = "best"
+    """The best policy by evaluation during training, or the final one."""
+    seed: int | None = None
+    """Decides the episodes; by default the run's seed."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        summary = Run(self.folder).evaluate(self.episodes, self.greedy, self.which, self.seed).summary()
+        if self.json:
+            print(jsonlib.dumps({"run": self.folder, "which": self.which, **summary}))
+        else:
+            how = "greedy" if self.greedy else "sampled"
+            print(
+                f"{self.which} policy: {summary['mean']:.1f} +- {summary['std']:.1f} "
+                f"(lowest {summary['min']:.1f}, highest {summary['max']:.1f}) over {self.episodes} {how} episodes "
+                f"of {summary['mean_length']:.0f} steps on average"
+            )
+        return 0

@@ -1,0 +1,52 @@
+"""`a2c export RUN --to FORMAT`: the policy for use elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from a2c.errors import UserError
+from a2c.policy import Policy
+from a2c.run import Run, Which
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Export a run's policy for use elsewhere."""
+
+    folder: tyro.conf.Positional[str]
+    """The run's folder."""
+    to: Literal["pdparams"]
+    """pdparams: parameters for PaddlePaddle, to be loaded into a2c.engines.networks.ActorCritic."""
+    out: str | None = None
+    """Where to; by default policy.pdparams in the run."""
+    which: Which = "best"
+    """The best policy by evaluation during training, or the final one."""
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        run = Run(self.folder)
+        path = Path(self.out) if self.out else run.path / "policy.pdparams"
+        write_pdparams(run.policy(self.which), path)
+        print(path)
+        return 0
+
+
+def write_pdparams(policy: Policy, path: Path) -> None:
+    """Writes the parameters as `paddle.save` does: a pickle, which we write and never read.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    from a2c.engines.networks import ActorCritic, paddle
+
+    network = ActorCritic(policy.architecture)
+    network.set_state_dict(policy.parameters)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        paddle.save(network.state_dict(), str(path))
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

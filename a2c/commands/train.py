@@ -1,0 +1,81 @@
+"""`a2c train ENV`: trains, evaluates, draws the curve and records an episode."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+import sys
+from typing import Any
+
+import numpy as np
+import tyro
+
+from a2c.commands.plot import draw
+from a2c.commands.record import record
+from a2c.config import Config
+from a2c.errors import UserError
+from a2c.presets import configure, origins
+from a2c.run import Run
+from a2c.train import fit
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train a policy on a Gymnasium environment and keep everything about it in a run folder."""
+
+    config: tyro.conf.OmitArgPrefixes[Config]
+    preset: str = "auto"
+    """Settings for what the command line leaves out. auto: those named like the environment; none; or a name."""
+    seeds: int = 1
+    """Train this many times, with the seeds that follow --seed."""
+    pictures: bool = True
+    """Draw curve.png and record video.gif at the end."""
+    json: bool = False
+    """Print the summaries as one JSON object, {"runs": [...]}."""
+
+    def with_preset(self) -> Train:
+        """The same with the preset's settings as defaults, for the command line to be read over them."""
+        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}))
+
+    def run(self) -> int:
+        """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
+        if self.seeds < 1:
+            raise UserError(f"seeds is {self.seeds}; it must be at least 1")
+        summaries: list[dict[str, Any]] = []
+        for seed in range(self.config.seed, self.config.seed + self.seeds):
+            config = dataclasses.replace(self.config, seed=seed)
+            run = fit(config, config.env_id, origins(config, self.preset), progress=True)
+            summaries.append({"run": str(run.path), **run.summary})
+            if not self.json:
+                print(_report(run))
+            if run.stopped_by:
+                print(f"stopped by {run.stopped_by.name}; everything is saved in {run.path}", file=sys.stderr)
+                return 128 + run.stopped_by
+            if self.pictures:
+                _draw_pictures(run)
+        if self.json:
+            print(jsonlib.dumps({"runs": summaries}))
+        elif self.seeds > 1 and self.config.final_eval_episodes:
+            means = [summary["evaluation"]["mean"] for summary in summaries]
+            print(f"{self.seeds} seeds: mean {np.mean(means):.1f}, lowest {min(means):.1f}, highest {max(means):.1f}")
+        return 0
+
+
+def _report(run: Run) -> str:
+    summary = run.summary
+    lines = [f"{summary['steps']} steps, {summary['steps_per_second']:.0f} a second"]
+    for name, label in (("evaluation", "best policy "), ("final_evaluation", "final policy")):
+        if name in summary:
+            e = summary[name]
+            lines.append(
+                f"{label}  {e['mean']:.1f} +- {e['std']:.1f} (lowest {e['min']:.1f}) over {e['episodes']} greedy episodes"
+            )
+    return "\n".join(lines)
+
+
+def _draw_pictures(run: Run) -> None:
+    print(f"curve   {draw([run], run.path / 'curve.png')}", file=sys.stderr)
+    try:
+        print(f"video   {record(run, run.path / 'video.gif').path}", file=sys.stderr)
+    except UserError as error:
+        print(f"no video: {error}", file=sys.stderr)

@@ -1,0 +1,38 @@
+"""`a2c watch RUN`: a run's policy in a window."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tyro
+
+from a2c.errors import UserError
+from a2c.run import Run, Which
+from a2c.stage import play
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Watch a run's policy in a window."""
+
+    folder: tyro.conf.Positional[str]
+    """The run's folder."""
+    episodes: int = 3
+    """How many."""
+    which: Which = "best"
+    """The best policy by evaluation during training, or the final one."""
+    greedy: bool = True
+    """Take the most probable action; --no-greedy samples."""
+    seed: int = 0
+    """Seed of the first episode; the next ones follow."""
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        if self.episodes < 1:
+            raise UserError(f"episodes is {self.episodes}; it must be at least 1")
+        run = Run(self.folder)
+        for number in range(self.episodes):
+            with play(run, self.which, self.greedy, self.seed + number, "human") as episode:
+                rewards = [reward for reward, _ in episode.steps()]
+            print(f"episode {number + 1}: return {sum(rewards):.1f}, {len(rewards)} steps")
+        return 0

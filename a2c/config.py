@@ -1,0 +1,247 @@
+"""Config: everything that defines a run, in one frozen dataclass. Its fields are the flags of `a2c train`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from a2c.errors import UserError
+from a2c.mlp import Activation, Initialization
+
+_JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
+    nargs=1,
+    metavar="JSON",
+    instance_from_str=lambda words: json.loads(words[0]),
+    is_instance=lambda value: isinstance(value, dict),
+    str_from_instance=lambda value: [json.dumps(value)],
+)
+
+Writer = Literal["visualdl", "tensorboard"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The settings of a run. Steps are agent steps, counted over all environments.
+
+    Raises:
+        UserError: A value has the wrong type or lies outside its range.
+    """
+
+    env_id: tyro.conf.Positional[str]
+    """Gymnasium id, or `module:Id` to import a module that registers it."""
+
+    # -- environment --
+    env_kwargs: Annotated[dict[str, Any], _JSON_OBJECT] = dataclasses.field(default_factory=dict)
+    """Arguments of the environment's constructor, as a JSON object."""
+    num_envs: int = 8
+    """Environments stepped side by side (N)."""
+    vectorization: Literal["auto", "local", "workers"] = "auto"
+    """Where environments run: in this process, in worker processes, or whichever is faster. Never changes results."""
+    num_workers: int | Literal["auto"] = "auto"
+    """Worker processes beside this one. auto: as many as there are cores to spare."""
+    isolate_envs: bool = False
+    """Put every environment in a worker; by default this process steps a share itself."""
+    env_timeout_seconds: float = 60.0
+    """A worker that gives no answer for this long ends the run."""
+
+    # -- algorithm --
+    total_steps: int = 500_000
+    """Steps to train for, rounded up to whole rollouts."""
+    rollout_length: int = 8
+    """Steps per environment and update (T)."""
+    gamma: float = 0.99
+    """Discount."""
+    gae_lambda: float = 0.95
+    """Lambda of generalised advantage estimation; 1 gives n-step returns."""
+    value_coef: float = 0.5
+    """Weight of the value loss, the plain mean squared error."""
+    entropy_coef: float = 0.0
+    """Weight of the entropy bonus, a mean over the rollout."""
+    normalize_advantage: bool = False
+    """Shift and scale each rollout's advantages to mean 0, standard deviation 1."""
+    max_grad_norm: float | None = 0.5
+    """Gradients are scaled down to this global norm; None: never."""
+
+    # -- optimizer --
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Adam, or RMSprop with epsilon inside the square root."""
+    adam_beta1: float = 0.9
+    """Adam's decay of the first moment."""
+    adam_beta2: float = 0.999
+    """Adam's decay of the second moment."""
+    adam_epsilon: float = 1e-8
+    """Adam's epsilon."""
+    rmsprop_decay: float = 0.99
+    """RMSprop's decay of the mean square."""
+    rmsprop_epsilon: float = 1e-5
+    """RMSprop's epsilon."""
+    learning_rate: float = 7e-4
+    """Learning rate at the start."""
+    schedule: Literal["constant", "linear", "exponential"] = "constant"
+    """How the learning rate falls: not at all, linearly over total_steps, or by a factor every so often."""
+    final_learning_rate: float = 0.0
+    """Where the linear schedule ends."""
+    decay_factor: float = 0.92
+    """What the exponential schedule multiplies by."""
+    decay_every_steps: int = 16_000
+    """How often the exponential schedule multiplies."""
+
+    # -- model --
+    network: Literal["mlp"] = "mlp"
+    """Separate actor and critic, fully connected."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers of each."""
+    activation: Activation = "tanh"
+    """Activation of the hidden layers."""
+    initialization: Initialization = "orthogonal"
+    """How weights start."""
+    initial_log_std: float = -0.7
+    """Log standard deviation of continuous actions at the start, in half-ranges of the action space."""
+    normalize_observations: bool = False
+    """Normalise observations by running statistics."""
+    normalize_returns: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
+
+    # -- run --
+    seed: int = 0
+    """Everything random in the run follows from it."""
+    engine: Literal["auto", "paddle"] = "auto"
+    """What computes."""
+    device: str = "cpu"
+    """Device of the Paddle engine: cpu, gpu or gpu:N."""
+    run_dir: str = "runs"
+    """Folder under which the run gets a folder of its own."""
+    log_every_steps: int = 1_000
+    """How often metrics are recorded (averages since the last time)."""
+    log: tuple[Writer, ...] = ()
+    """Writers of curves beside metrics.jsonl, which is always written."""
+    eval_every_steps: int = 10_000
+    """How often the policy is evaluated, and kept if it is the best so far; 0: only at the end."""
+    eval_episodes: int = 10
+    """Episodes of each of these evaluations."""
+    eval_greedy: bool = True
+    """Evaluate the most probable action instead of a sampled one."""
+    final_eval_episodes: int = 100
+    """Episodes of the greedy evaluation of the best policy that ends the run; 0: none."""
+    save_every_seconds: float = 30.0
+    """Time between checkpoints; there is always one at the end."""
+    keep_checkpoints: int = 3
+    """Checkpoints kept, the newest."""
+
+    def __post_init__(self) -> None:
+        for name, annotation in typing.get_type_hints(Config).items():
+            if not _fits(getattr(self, name), annotation):
+                raise UserError(f"{name} is {getattr(self, name)!r}; it must be {_describe(annotation)}")
+        for names, holds, right in _RULES:
+            for name in names.split():
+                value = getattr(self, name)
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise UserError(f"{name} is {value}; it must be finite")
+                if value not in ("auto", None) and not holds(value):
+                    raise UserError(f"{name} is {value!r}; it must be {right}")
+        if self.vectorization == "local" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
+            raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
+        if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
+            raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
+
+    @property
+    def steps_per_update(self) -> int:
+        """T * N."""
+        return self.rollout_length * self.num_envs
+
+    @property
+    def num_updates(self) -> int:
+        """Updates that cover total_steps."""
+        return -(-self.total_steps // self.steps_per_update)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]  # json knows no types
+
+    @classmethod
+    def from_json(cls, values: object) -> Config:
+        """The Config that `to_json` gave.
+
+        Raises:
+            UserError: Not a JSON object, an unknown field, or a value that does not fit.
+        """
+        if not isinstance(values, dict):
+            raise UserError(f"a Config must be a JSON object, not {type(values).__name__}")
+        check_field_names(values)
+        if "env_id" not in values:
+            raise UserError("a Config needs env_id, and has none")
+        lists_as_tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**lists_as_tuples)
+
+
+def check_field_names(names: typing.Iterable[str]) -> None:
+    """Refuses names that are no field of Config.
+
+    Raises:
+        UserError: Naming the closest field.
+    """
+    fields = [field.name for field in dataclasses.fields(Config)]
+    for name in names:
+        if name not in fields:
+            close = difflib.get_close_matches(str(name), fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "the fields are those of a2c.Config"
+            raise UserError(f"unknown setting {name!r}; {hint}")
+
+
+_RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
+    (
+        "num_envs total_steps rollout_length decay_every_steps log_every_steps eval_episodes keep_checkpoints",
+        lambda x: 1 <= x < 2**53,
+        "a whole number of at least 1 (and below 2**53)",
+    ),
+    ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
+    ("hidden_sizes", lambda x: all(size >= 1 for size in x), "whole numbers of at least 1"),
+    ("gamma gae_lambda", lambda x: 0 <= x <= 1, "between 0 and 1"),
+    ("adam_beta1 adam_beta2 rmsprop_decay", lambda x: 0 <= x < 1, "at least 0 and below 1"),
+    ("decay_factor", lambda x: 0 < x <= 1, "above 0 and at most 1"),
+    (
+        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds",
+        lambda x: x > 0,
+        "above 0",
+    ),
+    ("value_coef entropy_coef final_learning_rate save_every_seconds", lambda x: x >= 0, "at least 0"),
+    ("seed", lambda x: 0 <= x < 2**63, "a whole number from 0 to 2**63 - 1"),
+    ("env_id run_dir", lambda x: x.strip() != "", "a name that is not empty"),
+    ("initial_log_std", lambda x: -20 <= x <= 2, "between -20 and 2"),
+]
+
+
+def _fits(value: object, annotation: Any) -> bool:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return value in arguments
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    if annotation in (int, float):
+        return isinstance(value, int if annotation is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, annotation)
+
+
+def _describe(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return " or ".join(repr(argument) for argument in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_describe(argument) for argument in arguments)
+    if origin is tuple:
+        return f"a list of items, each {_describe(arguments[0])}"
+    if origin is dict:
+        return "a JSON object"
+    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", type(None): "None"}
+    return names[annotation]

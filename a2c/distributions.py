@@ -1,0 +1,149 @@
+"""Action distributions: noise in, action out; log-probability and entropy for NumPy and Paddle alike.
+
+An actor's output is a tuple `params`: `(logits,)` for Categorical, `(mean, log_std)` for DiagGaussian. Actions are a
+pure function of (params, noise). `xp` is the array module, `numpy` or `paddle`: both spell the operations used here
+the same, so there is one formula to read and to test.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+"""A NumPy array or a Paddle tensor."""
+
+_HALF_LOG_2PI = 0.5 * float(np.log(2 * np.pi))
+
+
+class Categorical(NamedTuple):
+    """One of n actions, numbered from 0, with probabilities softmax(logits)."""
+
+    n: int
+    start: int
+    """The environment's own number of action 0."""
+
+    @property
+    def head_size(self) -> int:
+        """Outputs the actor needs: one logit per action."""
+        return self.n
+
+    @property
+    def log_std_size(self) -> int:
+        """Length of the free parameter `log_std`: there is none."""
+        return 0
+
+    def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Uniforms in [0, 1), of `shape`."""
+        return rng.random(shape, dtype=np.float32)
+
+    def sample(self, params: tuple[NDArray[np.float32], ...], noise: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The inverse of the cumulative distribution at a uniform: logits [..., n], noise [...] -> action [...]."""
+        (logits,) = params
+        cumulative = np.exp(logits - logits.max(-1, keepdims=True)).cumsum(-1)
+        threshold = noise * cumulative[..., -1]
+        # The last boundary is left out, so that rounding can never yield action n.
+        return (cumulative[..., :-1] <= threshold[..., None]).sum(-1)
+
+    def mode(self, params: tuple[NDArray[np.float32], ...]) -> NDArray[np.int64]:
+        """The most probable action: logits [..., n] -> action [...]."""
+        return params[0].argmax(-1)
+
+    def log_prob(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> Array:
+        """log pi(a): logits [..., n], action [...] -> [...]."""
+        chosen = xp.take_along_axis(_log_softmax(xp, params[0]), action[..., None], -1)
+        return chosen[..., 0]
+
+    def entropy(self, xp: ModuleType, params: tuple[Array, ...]) -> Array:
+        """-sum p log p, in nats: logits [..., n] -> [...]."""
+        log_p = _log_softmax(xp, params[0])
+        return -xp.sum(xp.exp(log_p) * log_p, -1)
+
+    def to_env(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The action as the environment numbers it."""
+        return action + self.start if self.start else action
+
+
+class DiagGaussian(NamedTuple):
+    """Independent normals whose standard deviations do not depend on the state.
+
+    The policy acts in units in which a bounded dimension of the Box spans [-1, 1], so one initial `log_std` fits every
+    environment; `to_env` scales to the Box and clips. Probabilities are of the unclipped action.
+    """
+
+    shape: tuple[int, ...]
+    low: NDArray[np.float32]  # [A]
+    high: NDArray[np.float32]  # [A]
+    center: NDArray[np.float32]  # [A]
+    half_range: NDArray[np.float32]  # [A]
+
+    @property
+    def head_size(self) -> int:
+        """Outputs the actor needs: one mean per dimension, A."""
+        return len(self.low)
+
+    @property
+    def log_std_size(self) -> int:
+        """Length of the free parameter `log_std`: A."""
+        return len(self.low)
+
+    def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Standard normals, of `shape` + (A,)."""
+        return rng.standard_normal((*shape, len(self.low)), dtype=np.float32)
+
+    def sample(self, params: tuple[NDArray[np.float32], ...], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """mean + std * noise: mean [..., A], log_std [A], noise [..., A] -> action [..., A]."""
+        mean, log_std = params
+        return mean + np.exp(log_std) * noise
+
+    def mode(self, params: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
+        """The mean: [..., A]."""
+        return params[0]
+
+    def log_prob(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> Array:
+        """log density, summed over dimensions: mean [..., A], log_std [A], action [..., A] -> [...]."""
+        mean, log_std = params
+        z = (action - mean) * xp.exp(-log_std)
+        return -xp.sum(0.5 * z * z + log_std + _HALF_LOG_2PI, -1)
+
+    def entropy(self, xp: ModuleType, params: tuple[Array, ...]) -> Array:
+        """sum(log_std + log(2 pi e) / 2), in nats, the same at every state: -> []."""
+        return xp.sum(params[1] + (_HALF_LOG_2PI + 0.5))
+
+    def to_env(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box."""
+        scaled = np.clip(self.center + self.half_range * action, self.low, self.high)
+        return scaled.reshape(*action.shape[:-1], *self.shape)
+
+
+Distribution = Categorical | DiagGaussian
+
+
+def distribution_for(action_space: gymnasium.Space[Any]) -> Distribution:
+    """The distribution over the actions of a Discrete or a real-valued Box space.
+
+    Raises:
+        TypeError: Another kind of space (`make_envs` has refused it, with a sentence, before).
+    """
+    match action_space:
+        case gymnasium.spaces.Discrete():
+            return Categorical(int(action_space.n), int(action_space.start))
+        case gymnasium.spaces.Box():
+            low = action_space.low.astype(np.float32).ravel()
+            high = action_space.high.astype(np.float32).ravel()
+            bounded = np.isfinite(low) & np.isfinite(high)
+            center = np.where(bounded, low / 2 + high / 2, np.float32(0))
+            half_range = np.where(bounded, high / 2 - low / 2, np.float32(1))
+            return DiagGaussian(action_space.shape, low, high, center, half_range)
+        case _:
+            raise TypeError(f"no distribution for {action_space}")
+
+
+def _log_softmax(xp: ModuleType, logits: Array) -> Array:
+    """log softmax over the last axis, shifted by the maximum so that exp cannot overflow."""
+    shifted = logits - xp.amax(logits, -1)[..., None]
+    return shifted - xp.log(xp.sum(xp.exp(shifted), -1))[..., None]

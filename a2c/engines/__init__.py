@@ -1,0 +1,79 @@
+"""What computes: acting on observations, and one gradient step from a rollout."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.config import Config
+from a2c.distributions import Distribution
+from a2c.mlp import Architecture, Parameters
+from a2c.rollout import Rollout
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Metrics(NamedTuple):
+    """What an update says of itself; means over the T x N block, before the step."""
+
+    loss: float
+    """policy_loss + value_coef * value_loss - entropy_coef * entropy."""
+    policy_loss: float
+    """-mean(A * log pi(a|s))."""
+    value_loss: float
+    """mean((G - V)^2)."""
+    entropy: float
+    """mean(H), in nats."""
+    grad_norm: float
+    """Global norm of the gradient before clipping."""
+
+
+class Engine(Protocol):
+    """Holds the networks and the optimizer."""
+
+    def act(
+        self, obs: NDArray[np.float32], noise: NDArray[np.float32], slot: int
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Actions and values: obs [N, ...], noise [N, ...] -> action [N, ...], value [N].
+
+        `slot` is the time step within the rollout, under which an engine may keep what `update` needs again.
+        """
+        ...
+
+    def value(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The critic: obs [B, ...] -> [B]."""
+        ...
+
+    def update(
+        self, rollout: Rollout, advantage: NDArray[np.float32], returns: NDArray[np.float32], learning_rate: float
+    ) -> Metrics:
+        """One gradient step on a rollout; advantage and returns are [T, N]."""
+        ...
+
+    def parameters(self) -> Parameters:
+        """Copies of the networks' parameters, in their portable names and shapes."""
+        ...
+
+    def state(self) -> Arrays:
+        """Copies of parameters and optimizer moments, from which `restore` continues to the same bits."""
+        ...
+
+    def restore(self, state: Arrays) -> None:
+        """Continues from a `state()`."""
+        ...
+
+
+def choose_engine(
+    config: Config, architecture: Architecture, distribution: Distribution, parameters: Parameters
+) -> tuple[Engine, str]:
+    """The engine for a run, and a line that says which it is and why.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second: only where it is used.
+
+    engine = PaddleEngine(config, architecture, distribution, parameters)
+    return engine, f"paddle on {config.device}"

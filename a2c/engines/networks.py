@@ -1,0 +1,62 @@
+"""The actor-critic as `paddle.nn.Layer`: what the Paddle engine trains, and what a Paddle user loads.
+
+A `.pdparams` file that `a2c export` wrote goes in with `set_state_dict(paddle.load(file))`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+with warnings.catch_warnings():
+    # Importing Paddle warns that ccache, which only compiles Paddle's own C++ extensions, is missing.
+    warnings.simplefilter("ignore")
+    import paddle
+
+from a2c.mlp import Activation, Architecture
+
+
+class MLP(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
+    """Fully connected layers with an activation between them; sublayers are named "0", "1", ..."""
+
+    def __init__(self, sizes: Sequence[int], activation: Activation) -> None:
+        """Layers of widths sizes[0] -> sizes[1] -> ... -> sizes[-1]."""
+        super().__init__()
+        self._linears = [paddle.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        for index, linear in enumerate(self._linears):
+            self.add_sublayer(str(index), linear)
+        self._activation = {"relu": paddle.nn.functional.relu, "tanh": paddle.tanh}[activation]
+
+    def forward(self, inputs: Any) -> Any:
+        """[B, sizes[0]] -> [B, sizes[-1]]."""
+        # addmm(bias, x, W) is the linear layer at a third of the cost of calling one, which tells at 8 rows.
+        for linear in self._linears[:-1]:
+            inputs = self._activation(paddle.addmm(linear.bias, inputs, linear.weight))
+        return paddle.addmm(self._linears[-1].bias, inputs, self._linears[-1].weight)
+
+
+class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
+    """Separate actor and critic; `log_std` is a free parameter where actions are continuous."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Networks of these sizes, with Paddle's own initial values."""
+        super().__init__()
+        self.actor = MLP(architecture.layer_sizes("actor"), architecture.activation)
+        self.critic = MLP(architecture.layer_sizes("critic"), architecture.activation)
+        if architecture.log_std_size:
+            self.log_std = self.create_parameter([architecture.log_std_size])
+        self._has_log_std = architecture.log_std_size > 0
+
+    def policy(self, obs: Any) -> tuple[Any, ...]:
+        """The distribution's params: (logits,) or (mean, log_std)."""
+        head = self.actor(obs)
+        return (head, self.log_std) if self._has_log_std else (head,)
+
+    def value(self, obs: Any) -> Any:
+        """V(s): [B, obs_size] -> [B]."""
+        return self.critic(obs).squeeze(-1)
+
+    def forward(self, obs: Any) -> tuple[tuple[Any, ...], Any]:
+        """Policy params and value of observations [B, obs_size]."""
+        return self.policy(obs), self.value(obs)

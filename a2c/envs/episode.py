@@ -1,0 +1,70 @@
+"""One environment in seeded episodes: episode k of environment i always starts with the same reset."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from a2c.errors import EnvError
+from a2c.randomness import episode_seed
+
+
+class SeededEnv:
+    """An environment that counts its episodes and steps, and seeds each episode by its number.
+
+    The state of a deterministic environment is therefore (episode, actions since its reset). Whoever steps `env`
+    counts `steps`, which `reset` puts back to 0.
+    """
+
+    __slots__ = ("env", "episode", "episode_seed", "index", "seed", "steps")
+
+    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, index: int) -> None:
+        """Constructs the environment.
+
+        Args:
+            make: Constructs it.
+            seed: The run's seed.
+            index: Which of the run's environments this is, from 0.
+
+        Raises:
+            EnvError: The constructor raised.
+        """
+        self.seed, self.index = seed, index
+        self.episode = -1
+        self.episode_seed: int | None = None
+        self.steps = 0
+        try:
+            self.env = make()
+        except Exception as error:
+            raise self.error("construction") from error
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begins the next episode.
+
+        Args:
+            seed: Overrides the episode's own seed.
+            options: Passed to the environment.
+
+        Raises:
+            EnvError: The environment raised, or its observation does not have the shape of its space.
+        """
+        self.episode += 1
+        self.steps = 0
+        self.episode_seed = episode_seed(self.seed, self.index, self.episode) if seed is None else seed
+        try:
+            obs, info = self.env.reset(seed=self.episode_seed, options=options)
+            expected = self.env.observation_space.shape
+            # A smaller observation would be broadcast into its row without a word.
+            if expected is not None and np.shape(obs) != expected:
+                raise ValueError(f"reset returned an observation of shape {np.shape(obs)}, its space says {expected}")
+        except Exception as error:
+            raise self.error("reset") from error
+        return obs, info
+
+    def error(self, phase: str) -> EnvError:
+        """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
+        return EnvError(self.index, phase, self.episode, self.episode_seed, self.steps, traceback.format_exc())

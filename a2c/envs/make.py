@@ -1,0 +1,222 @@
+"""From a name or a callable to environments: `make_env` for one, `make_envs` for N."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import importlib
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from a2c.envs.vector import Envs
+from a2c.envs.workers import cores
+from a2c.errors import EnvError, UserError
+
+EnvSource = str | Callable[[], gymnasium.Env[Any, Any]]
+"""A Gymnasium id, `module:Id`, or a callable that constructs an environment."""
+
+_WORTH_A_WORKER_SECONDS = 200e-6
+"""A vector step shorter than this gains less from a second process than the hand-over costs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvMaker:
+    """Constructs one environment, here or (pickled) in a worker that knows nothing of what was registered here."""
+
+    source: gymnasium.envs.registration.EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
+    kwargs: dict[str, Any]
+
+    def __call__(self) -> gymnasium.Env[Any, Any]:
+        """A new environment."""
+        if isinstance(self.source, gymnasium.envs.registration.EnvSpec):
+            return gymnasium.make(self.source, **self.kwargs)
+        return self.source(**self.kwargs)
+
+
+def make_env(
+    env: EnvSource, env_kwargs: Mapping[str, Any] | None = None, render_mode: str | None = None
+) -> gymnasium.Env[Any, Any]:
+    """One ordinary Gymnasium environment.
+
+    Args:
+        env: A Gymnasium id, `module:Id`, or a callable.
+        env_kwargs: Arguments of its constructor.
+        render_mode: "human", "rgb_array" or None, as Gymnasium has it.
+
+    Raises:
+        UserError: It is unknown, lacks a package, does not take these arguments, or its spaces are not supported.
+        EnvError: Its constructor raised something else.
+    """
+    kwargs = dict(env_kwargs or {}) | ({"render_mode": render_mode} if render_mode else {})
+    return _construct(_maker(env, kwargs), env_name(env), kwargs)
+
+
+def make_envs(
+    env: EnvSource,
+    num_envs: int = 8,
+    *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    vectorization: Literal["auto", "local", "workers"] = "auto",
+    num_workers: int | Literal["auto"] = "auto",
+    isolate_envs: bool = False,
+    env_timeout_seconds: float = 60.0,
+    seed: int = 0,
+) -> Envs:
+    """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
+
+    Args:
+        env: A Gymnasium id, `module:Id`, or a callable; callables need no `__main__` guard.
+        num_envs: N, at least 1.
+        env_kwargs: Arguments of the constructor.
+        vectorization: "local" in this process, "workers" in worker processes too, "auto" the faster of them, found by
+            stepping one for a moment. The numbers that come out are the same.
+        num_workers: Worker processes beside this one; "auto": one per spare core.
+        isolate_envs: Put every environment in a worker. By default this process steps a share itself.
+        env_timeout_seconds: A worker that gives no answer for this long ends the run.
+        seed: Decides every episode of every environment.
+
+    Raises:
+        UserError: The environment is unknown or not supported, or an argument is out of range.
+        EnvError: An environment could not be constructed.
+        WorkerError: A worker died while starting.
+
+    Example:
+        >>> envs = make_envs("CartPole-v1", num_envs=2, seed=7)
+        >>> obs = envs.begin()
+        >>> step = envs.advance(np.array([0, 1]))
+        >>> step.reward.tolist()
+        [1.0, 1.0]
+        >>> envs.close()
+    """
+    if num_envs < 1:
+        raise UserError(f"num_envs is {num_envs}; it must be at least 1")
+    kwargs = dict(env_kwargs or {})
+    make = _maker(env, kwargs)
+    probe = _construct(make, env_name(env), kwargs)
+    try:
+        workers = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
+        return Envs(make, probe, num_envs, workers, isolate_envs and workers > 0, seed, env_timeout_seconds)
+    finally:
+        probe.close()
+
+
+def _choose_workers(
+    probe: gymnasium.Env[Any, Any],
+    num_envs: int,
+    vectorization: Literal["auto", "local", "workers"],
+    num_workers: int | Literal["auto"],
+    isolate_envs: bool,
+) -> int:
+    at_most = num_envs if isolate_envs else num_envs - 1  # Every process has at least one environment.
+    if num_workers != "auto":
+        if num_workers > at_most:
+            raise UserError(
+                f"num_workers is {num_workers}; with {num_envs} environments it must be at most {at_most}"
+                + ("" if isolate_envs else " (this process steps a share, too)")
+            )
+        return num_workers
+    if vectorization == "local":
+        return 0
+    wanted = isolate_envs or vectorization == "workers"
+    spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
+    if not wanted and (cores() == 1 or _seconds_per_step(probe) * num_envs < _WORTH_A_WORKER_SECONDS):
+        return 0
+    return spare
+
+
+def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
+    """How long a step takes, from some random ones; 0 if the environment raises (it will again, where it is named)."""
+    seconds = []
+    with contextlib.suppress(Exception):
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        stop = time.perf_counter() + 0.05
+        while time.perf_counter() < stop and len(seconds) < 200:
+            action = env.action_space.sample()
+            start = time.perf_counter()
+            _, _, terminated, truncated, _ = env.step(action)
+            seconds.append(time.perf_counter() - start)
+            if terminated or truncated:
+                env.reset()
+    return float(np.median(seconds)) if seconds else 0.0
+
+
+def env_name(env: EnvSource) -> str:
+    """The id, or the name of the callable."""
+    return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
+
+
+def _maker(env: EnvSource, kwargs: dict[str, Any]) -> EnvMaker:
+    return (
+        EnvMaker(_find_spec(env), kwargs | {"disable_env_checker": True})
+        if isinstance(env, str)
+        else EnvMaker(env, kwargs)
+    )
+
+
+def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
+    """The registered specification, by value: a worker need not know the registration."""
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(f"cannot import the module of {env_id!r}: {error}") from error
+    if name not in gymnasium.registry:
+        known = list(gymnasium.registry)
+        close = (
+            difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
+        )
+        hint = f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
+        raise UserError(f"unknown environment {env_id!r}; {hint}")
+    # We never step before a reset, so the wrapper that checks for it would only cost time.
+    return dataclasses.replace(gymnasium.spec(name), order_enforce=False)
+
+
+def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        env = make()
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"{name} needs a package that is not installed: {error}") from error
+    except TypeError as error:
+        if kwargs:
+            raise UserError(f"{name} does not take env_kwargs {kwargs}: {error}") from error
+        raise _construction_error() from error
+    except gymnasium.error.Error as error:
+        raise UserError(f"cannot make {name}: {error}") from error
+    except Exception as error:
+        raise _construction_error() from error
+    try:
+        _check_spaces(env, name)
+    except UserError:
+        env.close()
+        raise
+    return env
+
+
+def _construction_error() -> EnvError:
+    return EnvError(0, "construction", -1, None, 0, traceback.format_exc())
+
+
+def _check_spaces(env: object, name: str) -> None:
+    if not isinstance(env, gymnasium.Env):
+        raise UserError(f"{name} made a {type(env).__name__}; it must make a gymnasium.Env")
+    obs, action = env.observation_space, env.action_space
+    if not isinstance(obs, gymnasium.spaces.Box):
+        raise UserError(
+            f"the observation space of {name} is {obs}, which is not supported; it must be a Box "
+            "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
+        )
+    real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
+    if not real_box and not isinstance(action, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"the action space of {name} is {action}, which is not supported; it must be a Discrete or a real Box"
+        )
+    if 0 in obs.shape or 0 in (action.shape or ()):
+        raise UserError(f"{name} has an empty space: observations {obs}, actions {action}; both must have elements")

@@ -1,0 +1,332 @@
+"""Envs: N environments behind one interface, in this process, in workers, or some in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import cloudpickle
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from a2c.envs.local import Info, Share
+from a2c.envs.workers import POSTED, WANT_INFOS, Field, Layout, Worker, may_spin, start_context
+
+
+class Step(NamedTuple):
+    """What one vector step gave. The arrays are views, valid until the next call."""
+
+    obs: NDArray[Any]  # [N, ...] what to act on next: where an episode ended, the first observation of the next one
+    next_obs: NDArray[Any]  # [N, ...] the true successor: where an episode ended, its last observation
+    reward: NDArray[np.float64]  # [N]
+    terminated: NDArray[np.bool_]  # [N] ended by the task
+    truncated: NDArray[np.bool_]  # [N] ended by a time limit
+
+
+class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """N copies of an environment, the first few stepped here, the others by worker processes.
+
+    Two faces. A2C's own: `begin() -> obs` and `advance(action) -> Step`, with nothing in dictionaries. Gymnasium's:
+    `reset`, `step` (or `step_async` and `step_wait`), `call`, `get_attr`, `set_attr`, as any VectorEnv with SAME_STEP
+    autoreset. They may be mixed.
+
+    Episode k of environment i is seeded with `episode_seed(seed, i, k)`, whichever process steps it: the numbers do
+    not depend on how many workers there are. `reset(seed=s)` overrides the seed of the episode it begins only, with
+    s + i as everywhere in Gymnasium.
+
+    Reference: Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`, whose contract the second face follows.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env[Any, Any]],
+        probe: gymnasium.Env[Any, Any],
+        num_envs: int,
+        num_workers: int,
+        isolate: bool,
+        seed: int,
+        timeout_seconds: float,
+    ) -> None:
+        """Starts the workers and constructs the environments, all at the same time.
+
+        Args:
+            make: Constructs one environment.
+            probe: One that was constructed, which tells spaces and metadata.
+            num_envs: N.
+            num_workers: Worker processes beside this one.
+            isolate: Whether this process steps none itself.
+            seed: The run's seed.
+            timeout_seconds: How long a worker may leave us without an answer.
+
+        Raises:
+            EnvError: An environment could not be constructed.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        self.num_envs = num_envs
+        self.seed = seed
+        self.spec = probe.spec
+        self.metadata = {**probe.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.render_mode = probe.render_mode
+        self.single_observation_space = probe.observation_space
+        self.single_action_space = probe.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._workers: list[Worker] = []
+        self._waiting = False
+        layout = Layout(num_envs, num_workers, _field(self.single_action_space), _field(self.single_observation_space))
+        # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
+        buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
+        self._flags, self._block = layout.map(buffer)
+        here, *elsewhere = _shares(num_envs, num_workers, isolate)
+        try:
+            for number, rows in enumerate(elsewhere):
+                spins, pickled = may_spin(num_workers), cloudpickle.dumps(make)
+                self._workers.append(
+                    Worker(number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
+                )
+            self._rows = slice(here.start, here.stop)
+            self._share = Share(make, seed, here, self._block.rows(self._rows))
+            for worker in self._workers:
+                worker.reply()
+        except BaseException:
+            for worker in self._workers:
+                worker.kill()
+            raise
+
+    @property
+    def num_workers(self) -> int:
+        """Worker processes beside this one."""
+        return len(self._workers)
+
+    @property
+    def placement(self) -> str:
+        """Where the environments run, in words."""
+        if not self._workers:
+            return "in this process"
+        here = "" if self._rows.stop == self._rows.start else " and this process"
+        return f"in {self.num_workers} worker process{'es' if self.num_workers > 1 else ''}{here}"
+
+    def begin(self) -> NDArray[Any]:
+        """Begins the next episode of every environment and returns the observations, [N, ...].
+
+        Raises:
+            EnvError: A reset raised.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        self._reset([None] * self.num_envs, [True] * self.num_envs, None)
+        return self._block.obs
+
+    def advance(self, action: NDArray[Any]) -> Step:
+        """Steps every environment: action [N, ...], numbered and scaled as the environment's space says.
+
+        Raises:
+            EnvError: A step raised, or the reset after it.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        self._post(action, want_infos=False)
+        self._finish()
+        block = self._block
+        done = block.terminated | block.truncated
+        next_obs = block.obs
+        if done.any():
+            next_obs = block.obs.copy()
+            next_obs[done] = block.final_obs[done]
+        return Step(block.obs, next_obs, block.reward, block.terminated, block.truncated)
+
+    # -- Gymnasium's face --
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], Info]:
+        """Begins an episode in every environment, or in those of `options["reset_mask"]`, [N] of bool.
+
+        Args:
+            seed: One for all (environment i gets seed + i), or one each; None: the episodes' own.
+            options: Passed to each environment, without "reset_mask".
+
+        Returns:
+            Observations [N, ...] and infos.
+        """
+        self._refuse_while_waiting("reset")
+        if seed is None or isinstance(seed, int | np.integer):
+            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments; there must be one for each")
+        mask = [True] * self.num_envs
+        if options is not None and "reset_mask" in options:
+            mask = self._checked_mask(options["reset_mask"])
+            options = {name: value for name, value in options.items() if name != "reset_mask"}
+        infos = self._reset(seeds, mask, options)
+        return self._block.obs.copy(), self._merged(infos)
+
+    def step_async(self, actions: Any) -> None:
+        """Sends the actions [N, ...] out; `step_wait` brings what they led to."""
+        self._refuse_while_waiting("step_async")
+        actions = np.asarray(actions)
+        if actions.shape != self._block.action.shape:
+            raise ValueError(f"the actions have shape {actions.shape}; it must be {self._block.action.shape}")
+        self._post(actions, want_infos=True)
+        self._waiting = True
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """What the actions of `step_async` led to: obs, reward, terminated, truncated, infos.
+
+        Where an episode ended, obs is the first of the next one; infos["final_obs"] and infos["final_info"] hold the
+        last of the one that ended.
+        """
+        if not self._waiting:
+            raise gymnasium.error.NoAsyncCallError("step_wait was called without step_async before it", "step")
+        self._waiting = False
+        infos = self._finish()
+        block = self._block
+        done = block.terminated | block.truncated
+        for i in np.flatnonzero(done):
+            infos[i]["final_obs"] = block.final_obs[i].copy()
+        return (
+            block.obs.copy(),
+            block.reward.copy(),
+            block.terminated.copy(),
+            block.truncated.copy(),
+            self._merged(infos),
+        )
+
+    def step(
+        self, actions: Any
+    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+        """`step_async` and `step_wait`."""
+        self.step_async(actions)
+        return self.step_wait()
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Each environment's method called with the same arguments, or its attribute read; in order."""
+        return tuple(self._everywhere("call", [(name, args, kwargs)] * (1 + self.num_workers)))
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """Each environment's attribute, in order."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Sets an attribute: a list or tuple gives each environment its own value, anything else is for all."""
+        if not isinstance(values, list | tuple):
+            values = [values] * self.num_envs
+        if len(values) != self.num_envs:
+            raise ValueError(f"{len(values)} values for {self.num_envs} environments; there must be one for each")
+        self._everywhere("set_attr", [(name, values[rows]) for rows in self._all_rows()])
+
+    def render(self) -> tuple[Any, ...]:
+        """Each environment's frame, in order."""
+        return self.call("render")
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
+        """Each environment's random number generator."""
+        return self.get_attr("np_random")
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
+        """The seed each environment was last reset with."""
+        return self.get_attr("np_random_seed")
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Closes every environment and ends the workers; called once by `close`."""
+        for worker in self._workers:
+            worker.ask_to_close()
+        self._share.close()
+        for worker in self._workers:
+            worker.close()
+
+    # -- both --
+
+    def _all_rows(self) -> list[slice]:
+        return [self._rows, *(slice(worker.rows.start, worker.rows.stop) for worker in self._workers)]
+
+    def _everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Calls a method of every share, ours with the first arguments, and joins the lists it returns."""
+        self._refuse_while_waiting(method)
+        for worker, args in zip(self._workers, arguments[1:], strict=True):
+            worker.request(method, *args)
+        # All are waited for before anything is raised: an answer left in a pipe would be taken for the next one.
+        outcomes = [_outcome(lambda: getattr(self._share, method)(*arguments[0]))]
+        outcomes += [_outcome(worker.reply) for worker in self._workers]
+        return [item for results in _successes(outcomes) for item in results or []]
+
+    def _reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
+        return self._everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self._all_rows()])
+
+    def _post(self, action: NDArray[Any], want_infos: bool) -> None:
+        self._refuse_while_waiting("step")
+        self._block.action[...] = action
+        self._flags[WANT_INFOS] = want_infos
+        self._flags[POSTED] += 1
+        for worker in self._workers:
+            worker.ring()
+
+    def _finish(self) -> list[Info]:
+        outcomes = [_outcome(self._share.step)]
+        outcomes += [_outcome(worker.wait) for worker in self._workers]
+        infos = _successes(outcomes)
+        return [
+            info
+            for rows, share_infos in zip(self._all_rows(), infos, strict=True)
+            for info in share_infos or [{} for _ in range(rows.stop - rows.start)]
+        ]
+
+    def _merged(self, infos: Sequence[Info]) -> Info:
+        merged: Info = {}
+        for i, info in enumerate(infos):
+            # As SyncVectorEnv does it: what ended comes first, then what the reset said.
+            final = {name: info.pop(name) for name in ("final_obs", "final_info") if name in info}
+            merged = self._add_info(merged, final, i)
+            merged = self._add_info(merged, info, i)
+        return merged
+
+    def _checked_mask(self, mask: object) -> list[bool]:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {self.num_envs} bools")
+        if not mask.any():
+            raise ValueError("options['reset_mask'] names no environment; it must name at least one")
+        return [bool(item) for item in mask]
+
+    def _refuse_while_waiting(self, name: str) -> None:
+        if self.closed:
+            raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after close")
+        if self._waiting:
+            raise gymnasium.error.AlreadyPendingCallError(f"{name} was called before step_wait", "step")
+
+    def __del__(self) -> None:
+        """Ends the workers of Envs that nobody closed."""
+        for worker in self._workers:
+            worker.kill()
+
+
+def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
+    """Consecutive environments for this process and for each worker, as equal as can be; ours is never the larger."""
+    parts = num_workers if isolate else num_workers + 1
+    bounds = [num_envs * part // parts for part in range(parts + 1)]
+    shares = [range(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [range(0), *shares] if isolate else shares
+
+
+def _field(space: gymnasium.Space[Any]) -> Field:
+    return Field(tuple(space.shape or ()), np.dtype(space.dtype).str)
+
+
+def _outcome(call: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    try:
+        return call(), None
+    except Exception as error:  # noqa: BLE001 - raised again by _successes
+        return None, error
+
+
+def _successes(outcomes: Sequence[tuple[Any, Exception | None]]) -> list[Any]:
+    for _, error in outcomes:
+        if error is not None:
+            raise error
+    return [value for value, _ in outcomes]

@@ -1,0 +1,46 @@
+"""The errors a2c raises on purpose, each one a sentence for a person."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something the user asked for cannot be done.
+
+    The message says what was wrong, with the value, and what would be right. The command line prints it
+    without a traceback and exits with code 2.
+    """
+
+
+class EnvError(RuntimeError):
+    """An environment raised in construction, reset or step.
+
+    Attributes:
+        env_index: Which of the environments, from 0.
+        phase: "construction", "reset" or "step".
+        episode: Episode number of that environment, from 0; -1 before its first reset.
+        episode_seed: Seed the episode was reset with; None before its first reset.
+        step: Steps taken in the episode, the failing one included.
+        details: The environment's own traceback, as text.
+    """
+
+    def __init__(
+        self, env_index: int, phase: str, episode: int, episode_seed: int | None, step: int, details: str
+    ) -> None:
+        self.env_index = env_index
+        self.phase = phase
+        self.episode = episode
+        self.episode_seed = episode_seed
+        self.step = step
+        self.details = details
+        # The arguments travel from worker to parent: an exception is rebuilt from its `args`.
+        super().__init__(env_index, phase, episode, episode_seed, step, details)
+
+    def __str__(self) -> str:
+        where = f"environment {self.env_index} raised in {self.phase}"
+        if self.phase != "construction":
+            where += f" (episode {self.episode}, episode seed {self.episode_seed}, step {self.step})"
+        return f"{self.details.rstrip()}\n\n{where}: {self.details.strip().splitlines()[-1]}"
+
+
+class WorkerError(RuntimeError):
+    """A worker process died or stopped answering."""

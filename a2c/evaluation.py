@@ -1,0 +1,99 @@
+"""Evaluation: whole episodes on fresh Gymnasium environments with seeds of their own. Training never feels it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a2c.envs import make_envs
+from a2c.envs.make import EnvSource
+from a2c.policy import Policy
+from a2c.randomness import episode_seed, generator
+
+_SIDE_BY_SIDE = 16
+"""Environments evaluated at the same time, at most."""
+
+
+class Evaluation(NamedTuple):
+    """What some episodes brought."""
+
+    returns: list[float]  # sum of rewards of each episode
+    lengths: list[int]  # steps of each
+    greedy: bool
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the returns over episodes."""
+        return float(np.std(self.returns))
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers that are reported."""
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "min": float(np.min(self.returns)),
+            "max": float(np.max(self.returns)),
+            "mean_length": float(np.mean(self.lengths)),
+            "episodes": len(self.returns),
+            "greedy": self.greedy,
+        }
+
+
+def evaluate(
+    policy: Policy,
+    env: EnvSource,
+    env_kwargs: Mapping[str, Any],
+    episodes: int,
+    greedy: bool,
+    seed: int,
+    index: int = 0,
+) -> Evaluation:
+    """Runs whole episodes of a policy.
+
+    Args:
+        policy: What acts.
+        env: What it acts on, as `make_envs` takes it.
+        env_kwargs: Arguments of its constructor.
+        episodes: How many, at least 1.
+        greedy: The most probable action; False samples.
+        seed: Decides the episodes and the sampled actions.
+        index: Which evaluation of that seed; each has other episodes.
+
+    Raises:
+        UserError: The environment is unknown, or its spaces are not the policy's.
+        EnvError: It raised.
+    """
+    side_by_side = min(episodes, _SIDE_BY_SIDE)
+    rng = generator(seed, "evaluation", index)
+    # A seed apart from those of training, and another for each evaluation.
+    first_seed = episode_seed(seed, -1 - index, 0)
+    envs = make_envs(env, side_by_side, env_kwargs=env_kwargs, vectorization="local", seed=first_seed)
+    try:
+        policy.check_spaces(envs.single_observation_space, envs.single_action_space)
+        # Environment i runs episodes i, i + side_by_side, ...: which ones count does not depend on how long they are.
+        left = np.array([len(range(i, episodes, side_by_side)) for i in range(side_by_side)])
+        returns: list[list[float]] = [[0.0] for _ in range(side_by_side)]
+        lengths: list[list[int]] = [[0] for _ in range(side_by_side)]
+        obs = envs.begin()
+        while (left > 0).any():
+            noise = None if greedy else policy.draw_noise(rng, side_by_side)
+            step = envs.advance(policy.act_batch(obs, noise))
+            obs = step.obs
+            for i in np.flatnonzero(left > 0):
+                returns[i][-1] += float(step.reward[i])
+                lengths[i][-1] += 1
+                if step.terminated[i] or step.truncated[i]:
+                    left[i] -= 1
+                    if left[i]:
+                        returns[i].append(0.0)
+                        lengths[i].append(0)
+    finally:
+        envs.close()
+    return Evaluation([r for row in returns for r in row], [n for row in lengths for n in row], greedy)

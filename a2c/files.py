@@ -1,0 +1,122 @@
+"""Files of a run: written whole or not at all, read as data only, errors that name the file and the fault."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from a2c.errors import UserError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file that a crash leaves either old or new, and on disk when this returns.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON: no NaN, no infinity.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Writes named arrays as safetensors.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    write_bytes(path, arrays_to_bytes(arrays))
+
+
+def arrays_to_bytes(arrays: Arrays) -> bytes:
+    """Named arrays in the safetensors format."""
+    return save({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()})
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a file.
+
+    Raises:
+        UserError: It is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        UserError: The file is missing, not JSON, or not an object.
+    """
+    try:
+        value = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds a {type(value).__name__}; it must hold a JSON object")
+    return value
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Reads named arrays; safetensors holds nothing but data.
+
+    Raises:
+        UserError: The file is missing, truncated or not safetensors.
+    """
+    return arrays_from_bytes(read_bytes(path), path)
+
+
+def arrays_from_bytes(data: bytes, path: Path) -> Arrays:
+    """The arrays in the safetensors bytes of a file.
+
+    Raises:
+        UserError: Naming the file, if they are truncated or no safetensors.
+    """
+    try:
+        arrays: Arrays = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a whole safetensors file: {error}") from error
+    return arrays
+
+
+def sync_folder(path: Path) -> None:
+    """Puts a folder's entries on disk, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

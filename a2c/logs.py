@@ -1,0 +1,130 @@
+"""Writers of metrics: metrics.jsonl is the record; VisualDL and TensorBoard draw the same numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from a2c.config import Config
+from a2c.errors import UserError
+
+Row = Mapping[str, float]
+
+TAGS = {
+    "evaluation_return": "evaluation/return",
+    "evaluation_length": "evaluation/length",
+    "episode_return": "train/return",
+    "episode_length": "train/length",
+    "policy_loss": "loss/actor_loss",
+    "value_loss": "loss/critic_loss",
+    "loss": "loss/loss",
+    "entropy": "train/entropy",
+    "grad_norm": "train/gradient_norm",
+    "explained_variance": "train/explained_variance",
+    "learning_rate": "train/learning_rate",
+    "steps_per_second": "train/steps_per_second",
+}
+"""Names in metrics.jsonl -> names of curves."""
+
+
+class Log(Protocol):
+    """Something that takes rows of numbers."""
+
+    def write(self, steps: int, row: Row) -> None:
+        """Takes the metrics after `steps` agent steps."""
+        ...
+
+    def close(self) -> None:
+        """Puts everything on disk."""
+        ...
+
+
+class JsonLines:
+    """One JSON object a line: `steps`, then the metrics. A NaN or infinity is written as null."""
+
+    def __init__(self, path: Path) -> None:
+        """Begins the file.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        self._path = path
+        try:
+            self._file: IO[str] = path.open("w")
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+    def write(self, steps: int, row: Row) -> None:
+        """Writes a line, and through to the system, so that a reader can follow."""
+        finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
+        try:
+            self._file.write(json.dumps({"steps": steps, **finite}, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class Curves:
+    """Hands every metric that has a tag to a `write_scalar(tag, value, steps)`."""
+
+    def __init__(self, write_scalar: Callable[[str, float, int], None], close: Callable[[], None]) -> None:
+        self._write_scalar, self.close = write_scalar, close
+
+    def write(self, steps: int, row: Row) -> None:
+        """Writes one point per metric."""
+        for name, value in row.items():
+            if name in TAGS:
+                self._write_scalar(TAGS[name], value, steps)
+
+
+class Logs:
+    """All the writers of a run, as one."""
+
+    def __init__(self, logs: list[Log]) -> None:
+        self._logs = logs
+
+    def write(self, steps: int, row: Row) -> None:
+        """Hands the row to every writer."""
+        for log in self._logs:
+            log.write(steps, row)
+
+    def close(self) -> None:
+        """Closes every writer."""
+        for log in self._logs:
+            log.close()
+
+
+def open_logs(config: Config, folder: Path) -> Logs:
+    """The record and the writers that the run asks for, in its folder.
+
+    Raises:
+        UserError: A writer's package is not installed, or the folder cannot be written.
+    """
+    writers: list[Log] = [JsonLines(folder / "metrics.jsonl")]
+    for name in config.log:
+        try:
+            writers.append({"visualdl": _visualdl, "tensorboard": _tensorboard}[name](folder / name))
+        except ImportError as error:
+            raise UserError(f"--log {name} needs a package that is not installed; pip install 'a2c[{name}]'") from error
+    return Logs(writers)
+
+
+def _visualdl(folder: Path) -> Curves:
+    from visualdl import LogWriter
+
+    writer: Any = LogWriter(logdir=str(folder))
+    return Curves(lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.close)
+
+
+def _tensorboard(folder: Path) -> Curves:
+    from tensorboard.summary import Writer
+
+    writer: Any = Writer(str(folder))
+    return Curves(lambda tag, value, steps: writer.add_scalar(tag, value, steps), writer.close)

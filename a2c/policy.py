@@ -1,0 +1,213 @@
+"""Policy: what is deployed. NumPy only: no trainer, no environment, no Paddle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from a2c import files
+from a2c.distributions import Distribution, distribution_for
+from a2c.errors import UserError
+from a2c.mlp import Activation, Architecture, Parameters, forward
+from a2c.normalize import ObservationNormalizer, observation_normalizer
+from a2c.randomness import generator
+
+FORMAT = 1
+"""Version of the format; a reader refuses another."""
+
+_ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
+_NORMALIZER = "normalizer."
+
+
+class Policy:
+    """Maps observations to actions of the environment.
+
+    Example:
+        >>> import a2c
+        >>> policy = a2c.load("runs/CartPole-v1/20261122-120000-seed0")  # doctest: +SKIP
+        >>> policy.act([0.0, 0.1, -0.02, 0.0])  # doctest: +SKIP
+        1
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        observation_space: gymnasium.spaces.Box,
+        action_space: gymnasium.spaces.Discrete | gymnasium.spaces.Box,
+        architecture: Architecture,
+        parameters: Parameters,
+        normalizer: ObservationNormalizer,
+    ) -> None:
+        """A policy from its parts; `load` reads one from a run.
+
+        Args:
+            env_id: The environment it was trained on.
+            observation_space: What `act` takes.
+            action_space: What `act` gives.
+            architecture: Sizes of the networks.
+            parameters: Their arrays, `critic.*` included.
+            normalizer: How observations become the actor's input.
+        """
+        self.env_id = env_id
+        self.observation_space = observation_space
+        self.action_space = action_space
+        self.architecture = architecture
+        self.parameters = parameters
+        self._distribution: Distribution = distribution_for(action_space)
+        self._normalizer = normalizer
+        self._rng = generator(0, "policy")
+
+    def act(self, obs: ArrayLike, greedy: bool = True) -> Any:
+        """The action for one observation, or the actions for a batch of them.
+
+        Args:
+            obs: [*shape] or [B, *shape], as the environment gives it (normalisation is done here).
+            greedy: The most probable action; False samples one.
+
+        Returns:
+            What the environment's `step` takes: for one observation an int or an array of the space's shape, for a
+            batch an array of them.
+
+        Raises:
+            UserError: The observation does not have the environment's shape.
+        """
+        array = np.asarray(obs)
+        shape = self.observation_space.shape
+        if array.shape[-len(shape) :] != shape or array.ndim > len(shape) + 1:
+            raise UserError(f"obs has shape {array.shape}; it must be {shape}, or a batch of those")
+        single = array.ndim == len(shape)
+        batch = array[None] if single else array
+        noise = None if greedy else self._distribution.draw_noise(self._rng, (len(batch),))
+        action = self.act_batch(batch, noise)
+        if not single:
+            return action
+        return int(action[0]) if isinstance(self.action_space, gymnasium.spaces.Discrete) else action[0]
+
+    def act_batch(self, obs: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
+        """Actions for a batch [B, *shape]: a pure function of the observation and the noise; None is greedy."""
+        inputs = self._normalizer(obs).reshape(len(obs), -1)
+        head = forward(self.parameters, "actor", self.architecture.activation, inputs)
+        params = (head, self.parameters["log_std"]) if self.architecture.log_std_size else (head,)
+        if noise is None:
+            return self._distribution.to_env(self._distribution.mode(params))
+        return self._distribution.to_env(self._distribution.sample(params, noise))
+
+    def value(self, obs: NDArray[Any]) -> NDArray[np.float32]:
+        """The critic's V(s) of a batch [B, *shape] -> [B]."""
+        inputs = self._normalizer(obs).reshape(len(obs), -1)
+        return forward(self.parameters, "critic", self.architecture.activation, inputs)[:, 0]
+
+    def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
+        """Noise for `act_batch` of a batch of this size."""
+        return self._distribution.draw_noise(rng, (batch,))
+
+    def check_spaces(self, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
+        """Refuses an environment whose spaces are not the ones the policy was trained on.
+
+        Raises:
+            UserError: Naming both.
+        """
+        for ours, theirs in ((self.observation_space, observation_space), (self.action_space, action_space)):
+            if ours != theirs:
+                raise UserError(
+                    f"the policy was trained on {ours}, this environment has {theirs}; they must be the same"
+                )
+
+    def save(self, folder: Path, **notes: Any) -> None:
+        """Writes the policy: arrays first, then the description that makes them one. Notes go into the description.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+        arrays: files.Arrays = dict(self.parameters)
+        arrays |= {f"{_NORMALIZER}{name}": array for name, array in self._normalizer.state().items()}
+        arrays |= _space_arrays("observation", self.observation_space) | _space_arrays("action", self.action_space)
+        files.write_arrays(folder / _ARRAYS, arrays)
+        description = {
+            "format": FORMAT,
+            "env_id": self.env_id,
+            "hidden_sizes": list(self.architecture.hidden_sizes),
+            "activation": self.architecture.activation,
+            **notes,
+        }
+        files.write_json(folder / _DESCRIPTION, description)
+
+    @classmethod
+    def load(cls, folder: Path, newer: files.Arrays | None = None) -> Policy:
+        """Reads a policy from the folder `save` wrote. Arrays and JSON only: nothing in it can run.
+
+        Args:
+            folder: Where it lies.
+            newer: Parameters and statistics to take instead of those in the folder, as a checkpoint has them.
+
+        Raises:
+            UserError: Naming the file and its fault, if it is missing, damaged or not a policy of this format.
+        """
+        description = files.read_json(folder / _DESCRIPTION)
+        arrays = files.read_arrays(folder / _ARRAYS) | (newer or {})
+        if description.get("format") != FORMAT:
+            raise UserError(
+                f"{folder / _DESCRIPTION} has format {description.get('format')!r}; this version reads {FORMAT}"
+            )
+        match description:
+            case {"env_id": str(env_id), "hidden_sizes": list(sizes), "activation": "relu" | "tanh" as activation} if (
+                all(isinstance(size, int) and size > 0 for size in sizes)
+            ):
+                pass
+            case _:
+                raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
+        try:
+            observation_space = _space(arrays, "observation")
+            action_space = _space(arrays, "action")
+            distribution = distribution_for(action_space)
+            shape = observation_space.shape or ()
+            architecture = architecture_for(shape, tuple(sizes), activation, distribution)
+            parameters = {name: arrays[name] for name in architecture.shapes()}
+            for name, expected in architecture.shapes().items():
+                if arrays[name].shape != expected or arrays[name].dtype != np.float32:
+                    raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not float32 {expected}")
+            statistics = {
+                name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
+            }
+            normalizer = observation_normalizer(bool(statistics), shape)
+            normalizer.restore(statistics)
+        except KeyError as error:
+            raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error
+        except (ValueError, TypeError, AssertionError) as error:
+            raise UserError(f"{folder / _ARRAYS} does not fit its description: {error}") from error
+        return cls(env_id, observation_space, action_space, architecture, parameters, normalizer)
+
+
+def architecture_for(
+    observation_shape: tuple[int, ...],
+    hidden_sizes: tuple[int, ...],
+    activation: Activation,
+    distribution: Distribution,
+) -> Architecture:
+    """The networks between flattened observations and the outputs that a distribution needs."""
+    obs_size = int(np.prod(observation_shape, dtype=np.int64))
+    return Architecture(obs_size, hidden_sizes, activation, distribution.head_size, distribution.log_std_size)
+
+
+def _space_arrays(name: str, space: gymnasium.spaces.Discrete | gymnasium.spaces.Box) -> files.Arrays:
+    match space:
+        case gymnasium.spaces.Discrete():
+            return {f"{name}.n_and_start": np.array([space.n, space.start], np.int64)}
+        case gymnasium.spaces.Box():
+            return {f"{name}.low": space.low, f"{name}.high": space.high}
+
+
+def _space(arrays: files.Arrays, name: str) -> Any:
+    if f"{name}.n_and_start" in arrays:
+        n, start = arrays[f"{name}.n_and_start"].tolist()
+        return gymnasium.spaces.Discrete(n, start=start)
+    low, high = arrays[f"{name}.low"], arrays[f"{name}.high"]
+    return gymnasium.spaces.Box(low, high, low.shape, low.dtype.type)

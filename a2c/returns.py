@@ -1,0 +1,104 @@
+"""Advantages and returns from a rollout: pure functions on arrays of shape [T, N].
+
+| symbol    | array          | meaning                                                     |
+|-----------|----------------|-------------------------------------------------------------|
+| r_t       | reward[t]      | reward of the step from s_t                                 |
+| V(s_t)    | value[t]       | the critic at the state acted on                            |
+| V(s'_t)   | next_value[t]  | the critic at the true successor, never at a reset state    |
+|           | terminated[t]  | the task ended at t: nothing follows, V(s'_t) counts as 0   |
+|           | truncated[t]   | a limit ended the episode at t: V(s'_t) stands for the rest |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.floating[Any]]
+Bool = NDArray[np.bool_]
+
+
+def gae(
+    reward: Float,
+    value: Float,
+    next_value: Float,
+    terminated: Bool,
+    truncated: Bool,
+    gamma: float,
+    gae_lambda: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Generalised advantage estimation, for t = T-1 down to 0:
+
+        delta_t = r_t + gamma * (1 - terminated_t) * V(s'_t) - V(s_t)
+        A_t     = delta_t + gamma * lambda * (1 - done_t) * A_{t+1},  done = terminated or truncated,  A_T = 0
+        G_t     = A_t + V(s_t)
+
+    lambda = 1 gives the n-step return of A3C, lambda = 0 the one-step TD error.
+
+    Args:
+        reward: [T, N].
+        value: [T, N].
+        next_value: [T, N]; ignored, whatever it holds, where `terminated`.
+        terminated: [T, N].
+        truncated: [T, N].
+        gamma: Discount, in [0, 1].
+        gae_lambda: Lambda, in [0, 1].
+
+    Returns:
+        Advantage A and returns G, both [T, N]. Sums are kept in float64.
+
+    Raises:
+        ValueError: The five arrays do not share one shape.
+
+    Reference: Schulman et al., "High-dimensional continuous control using generalized advantage estimation"
+        (2016), eq. 16; time limits as in Pardo et al., "Time limits in reinforcement learning" (2018).
+
+    Example:
+        >>> one = np.ones((2, 1))
+        >>> no = np.zeros((2, 1), bool)
+        >>> advantage, returns = gae(one, 0 * one, 10 * one, no, no, gamma=0.5, gae_lambda=1.0)
+        >>> returns.ravel().tolist()  # 1 + 0.5 * (1 + 0.5 * 10), 1 + 0.5 * 10
+        [9.0, 6.0]
+    """
+    shapes = {reward.shape, value.shape, next_value.shape, terminated.shape, truncated.shape}
+    if len(shapes) > 1:
+        raise ValueError(f"reward, value, next_value, terminated and truncated differ in shape: {sorted(shapes)}")
+    # A select, not a product: a critic's NaN at a state nobody continues from must not spread.
+    bootstrap = np.where(terminated, 0.0, next_value.astype(np.float64))  # [T, N]
+    delta = reward + gamma * bootstrap - value  # [T, N]
+    carry = gamma * gae_lambda * ~(terminated | truncated)  # [T, N]
+    advantage = np.empty_like(delta)
+    following = np.zeros(reward.shape[1:])  # [N]
+    for t in reversed(range(len(reward))):
+        following = delta[t] + carry[t] * following
+        advantage[t] = following
+    return advantage.astype(np.float32), (advantage + value).astype(np.float32)
+
+
+def standardize(advantage: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The advantages of one rollout, shifted to mean 0 and scaled to standard deviation 1.
+
+    Args:
+        advantage: [T, N].
+
+    Returns:
+        [T, N].
+    """
+    # 1e-8 keeps a rollout of equal advantages at zero instead of dividing by zero.
+    return (advantage - advantage.mean()) / (advantage.std() + np.float32(1e-8))
+
+
+def explained_variance(value: Float, returns: Float) -> float:
+    """1 - Var(G - V) / Var(G): 1 for a perfect critic, 0 for a constant one, negative for a worse one.
+
+    Args:
+        value: [T, N].
+        returns: [T, N].
+
+    Returns:
+        The fraction, or 0 where the returns do not vary (there is nothing to explain).
+    """
+    variance = float(np.var(returns))
+    return 0.0 if variance == 0.0 else 1.0 - float(np.var(returns - value)) / variance

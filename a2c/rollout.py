@@ -1,0 +1,117 @@
+"""Rollout: a T x N block of experience. Collector: what fills it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.distributions import Distribution
+from a2c.envs import Envs
+from a2c.normalize import ObservationNormalizer
+
+if TYPE_CHECKING:
+    from a2c.engines import Engine
+
+
+class Rollout(NamedTuple):
+    """T steps of N environments, as the learner sees them. Every row is a real transition."""
+
+    obs: NDArray[np.float32]  # [T, N, ...] s_t, normalised if the run normalises
+    action: NDArray[Any]  # [T, N, ...] as the distribution numbers it, before scaling to the environment
+    reward: NDArray[np.float64]  # [T, N] as the environment gave it
+    terminated: NDArray[np.bool_]  # [T, N]
+    truncated: NDArray[np.bool_]  # [T, N]
+    value: NDArray[np.float32]  # [T, N] V(s_t)
+    next_value: NDArray[np.float32]  # [T, N] V(s'_t), s'_t the true successor; 0 where terminated
+
+
+class Episodes(NamedTuple):
+    """Episodes that ended during a rollout, in order of time."""
+
+    returns: NDArray[np.float64]  # [E] sum of rewards
+    lengths: NDArray[np.int64]  # [E] steps
+
+
+class Collector:
+    """Acts T steps in N environments."""
+
+    def __init__(
+        self,
+        envs: Envs,
+        engine: Engine,
+        distribution: Distribution,
+        normalizer: ObservationNormalizer,
+        rollout_length: int,
+    ) -> None:
+        """Begins an episode in every environment.
+
+        Raises:
+            EnvError: A reset raised.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        self._envs, self._engine = envs, engine
+        self._distribution, self._normalizer = distribution, normalizer
+        self._length = rollout_length
+        self._raw_obs = envs.begin().copy()  # [N, ...]
+        self._returns = np.zeros(envs.num_envs)  # [N] of the episodes under way
+        self._lengths = np.zeros(envs.num_envs, np.int64)  # [N]
+
+    def collect(self, noise: NDArray[np.float32]) -> tuple[Rollout, Episodes]:
+        """Acts for T steps: noise [T, N, ...].
+
+        The normaliser's statistics hold still meanwhile, and take in the rollout's observations at its end.
+
+        Raises:
+            EnvError: An environment raised.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        num_envs = self._envs.num_envs
+        shape = (self._length, num_envs)
+        raw_obs = np.empty((*shape, *self._raw_obs.shape[1:]), self._raw_obs.dtype)
+        obs = np.empty(raw_obs.shape, np.float32)
+        reward = np.empty(shape)
+        terminated, truncated = np.empty(shape, bool), np.empty(shape, bool)
+        value, next_value = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        actions, final_obs = [], []
+
+        for t in range(self._length):
+            raw_obs[t] = self._raw_obs
+            obs[t] = self._normalizer(self._raw_obs)
+            action, value[t] = self._engine.act(obs[t], noise[t], t)
+            actions.append(action)
+            step = self._envs.advance(self._distribution.to_env(action))
+            reward[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
+            cut = step.truncated & ~step.terminated  # [N]
+            if cut.any():
+                final_obs.append(step.next_obs[cut])
+            self._raw_obs[...] = step.obs
+
+        # The successor of a step is what was acted on next, except where an episode ended: nothing follows a
+        # termination, and a truncated episode would have gone on from its final observation.
+        successors = self._normalizer(np.concatenate([self._raw_obs, *final_obs]))
+        following = self._engine.value(successors)  # [N + truncated episodes]
+        next_value[:-1], next_value[-1] = value[1:], following[:num_envs]
+        next_value[terminated] = 0.0
+        next_value[truncated & ~terminated] = following[num_envs:]
+
+        self._normalizer.update(raw_obs.reshape(-1, *raw_obs.shape[2:]))
+        rollout = Rollout(obs, np.stack(actions), reward, terminated, truncated, value, next_value)
+        return rollout, self._finished_episodes(reward, terminated | truncated)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Arrays of the episodes under way: observation, sum of rewards and steps so far."""
+        return {"obs": self._raw_obs, "returns": self._returns, "lengths": self._lengths}
+
+    def _finished_episodes(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> Episodes:
+        returns, lengths = [], []
+        for t in range(len(reward)):
+            self._returns += reward[t]
+            self._lengths += 1
+            if done[t].any():
+                returns.append(self._returns[done[t]])
+                lengths.append(self._lengths[done[t]])
+                self._returns[done[t]] = 0.0
+                self._lengths[done[t]] = 0
+        return Episodes(np.concatenate([np.zeros(0), *returns]), np.concatenate([np.zeros(0, np.int64), *lengths]))

@@ -1,0 +1,181 @@
+"""Run: a folder that holds everything about one training run."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import a2c
+from a2c import checkpoint, files
+from a2c.config import Config
+from a2c.envs.make import EnvSource
+from a2c.errors import UserError
+from a2c.evaluation import Evaluation, evaluate
+from a2c.policy import Policy
+
+Which = Literal["best", "final"]
+
+_FORMAT = 1
+
+
+class Run:
+    """A run's folder, finished or not.
+
+    Attributes:
+        path: The folder.
+        config: The run's settings.
+
+    Example:
+        >>> import a2c
+        >>> run = a2c.train("CartPole-v1", total_steps=20_000)  # doctest: +SKIP
+        >>> run.evaluate(episodes=10).mean  # doctest: +SKIP
+        213.4
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens a run.
+
+        Raises:
+            UserError: The folder is missing, is not a run's, or its config.json is damaged.
+        """
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise UserError(f"there is no run folder {self.path}")
+        if not self.config_path.is_file():
+            raise UserError(f"{self.path} is not a run folder: it has no config.json")
+        values = files.read_json(self.config_path)
+        if values.get("format") != _FORMAT:
+            raise UserError(f"{self.config_path} has format {values.get('format')!r}; this version reads {_FORMAT}")
+        try:
+            self.config = Config.from_json(values.get("config"))
+        except UserError as error:
+            raise UserError(f"{self.config_path}: {error}") from error
+
+    @classmethod
+    def create(cls, config: Config, origins: Mapping[str, str]) -> Run:
+        """Makes the folder `<run_dir>/<environment>/<time>-seed<seed>` of a new run and writes config.json.
+
+        Args:
+            config: The settings.
+            origins: Where each came from, by field name.
+
+        Raises:
+            UserError: The folder cannot be made.
+        """
+        # Only what every file system takes: ids may hold slashes and colons.
+        environment = re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        name, path = f"{stamp}-seed{config.seed}", Path()
+        for attempt in range(1, 1000):
+            path = Path(config.run_dir) / environment / (name if attempt == 1 else f"{name}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+                break
+            except FileExistsError as error:
+                if not path.is_dir():
+                    raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
+            except OSError as error:
+                raise UserError(f"cannot make the run folder {path}: {error.strerror or error}") from error
+        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "versions": versions()}
+        files.write_json(path / "config.json", values)
+        return cls(path)
+
+    @property
+    def config_path(self) -> Path:
+        """The settings, and where each came from."""
+        return self.path / "config.json"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the end of the run says.
+
+        Raises:
+            UserError: There is no summary yet, or it is damaged.
+        """
+        return files.read_json(self.path / "summary.json")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl, in order of steps.
+
+        Raises:
+            UserError: The file is missing or damaged before its last line (which a crash may have cut).
+        """
+        path = self.path / "metrics.jsonl"
+        lines = files.read_bytes(path).splitlines()
+        rows = []
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict) or not isinstance(row.get("steps"), int):
+                    raise ValueError("it has no steps")
+            except ValueError as error:
+                if number == len(lines):
+                    break
+                raise UserError(f"{path}, line {number} is no row of metrics: {error}") from error
+            rows.append(row)
+        return rows
+
+    def policy(self, which: Which = "best") -> Policy:
+        """The policy that was best by evaluation, or the one of the newest checkpoint.
+
+        Raises:
+            UserError: It is missing or damaged.
+        """
+        if not (self.path / "policy").is_dir():
+            raise UserError(f"{self.path} has no policy yet: the run has not come to its first evaluation")
+        newer = checkpoint.newest(self.path / "checkpoints").arrays if which == "final" else None
+        return Policy.load(self.path / "policy", newer)
+
+    def evaluate(
+        self,
+        episodes: int = 100,
+        greedy: bool = True,
+        which: Which = "best",
+        seed: int | None = None,
+        env: EnvSource | None = None,
+    ) -> Evaluation:
+        """Runs whole episodes of the policy on fresh environments.
+
+        Args:
+            episodes: How many, at least 1.
+            greedy: The most probable action; False samples.
+            which: "best" or "final".
+            seed: Decides the episodes; None: the run's seed.
+            env: What to make instead of the run's `env_id`; needed where the run was given a callable.
+
+        Raises:
+            UserError: The policy or the environment is missing or does not fit, or `episodes` is below 1.
+        """
+        if episodes < 1:
+            raise UserError(f"episodes is {episodes}; it must be at least 1")
+        seed = self.config.seed if seed is None else seed
+        source = env or self.config.env_id
+        return evaluate(self.policy(which), source, self.config.env_kwargs, episodes, greedy, seed)
+
+
+def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
+    """The policy of a run, ready to `act`.
+
+    Args:
+        run: The run, or its folder.
+        which: "best" by evaluation, or "final".
+
+    Raises:
+        UserError: The run or the policy is missing or damaged.
+    """
+    return (run if isinstance(run, Run) else Run(run)).policy(which)
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with: exactness is promised for the same versions on the same kind of machine."""
+    packages = ("numpy", "gymnasium", "paddlepaddle")
+    return {"a2c": a2c.__version__, "python": platform.python_version(), "machine": platform.machine()} | {
+        package: version(package) for package in packages
+    }

@@ -1,0 +1,32 @@
+"""The learning rate as a pure function of the steps taken: no scheduler state to save."""
+
+from __future__ import annotations
+
+from a2c.config import Config
+
+
+def learning_rate(config: Config, steps: int) -> float:
+    """The learning rate of the update that starts after `steps` agent steps.
+
+        constant      learning_rate
+        linear        from learning_rate at step 0 to final_learning_rate at total_steps
+        exponential   learning_rate * decay_factor ** floor(steps / decay_every_steps)
+
+    Args:
+        config: The run's settings.
+        steps: Agent steps over all environments before this update, at least 0.
+
+    Example:
+        >>> config = Config("CartPole-v1", schedule="exponential", learning_rate=1.0, decay_factor=0.5,
+        ...                 decay_every_steps=100)
+        >>> [learning_rate(config, steps) for steps in (0, 99, 100, 250)]
+        [1.0, 1.0, 0.5, 0.25]
+    """
+    match config.schedule:
+        case "constant":
+            return config.learning_rate
+        case "linear":
+            remaining = max(0.0, 1.0 - steps / config.total_steps)
+            return config.final_learning_rate + remaining * (config.learning_rate - config.final_learning_rate)
+        case "exponential":
+            return config.learning_rate * config.decay_factor ** (steps // config.decay_every_steps)

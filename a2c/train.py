@@ -1,0 +1,117 @@
+"""Training a run: update, log, evaluate, save."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+from a2c.config import Config
+from a2c.envs import make_envs
+from a2c.envs.make import EnvSource, env_name
+from a2c.errors import EnvError, WorkerError
+from a2c.learner import Learner
+from a2c.logs import open_logs
+from a2c.presets import configure, origins
+from a2c.run import Run
+from a2c.session import Session
+from a2c.signals import StopSignals
+
+
+def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> Run:
+    """Trains a policy and keeps everything about it in a run folder.
+
+    Ctrl-C and SIGTERM end the run after the update under way, with everything saved.
+
+    Args:
+        env: A Gymnasium id, `module:Id`, or a callable that constructs an environment.
+        preset: "auto": the preset named like the environment, where there is one; "none"; or a name of a preset.
+        progress: Say what is done, and show a progress bar where standard error is a terminal.
+        **settings: Fields of `Config`; they go before the preset's.
+
+    Returns:
+        The run; `run.summary` says how it ended.
+
+    Raises:
+        UserError: A setting, the environment or the run folder is not usable.
+        EnvError: An environment raised; a checkpoint was saved.
+        WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
+
+    Example:
+        >>> import a2c
+        >>> run = a2c.train("CartPole-v1", seed=1)  # doctest: +SKIP
+        >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
+        500.0
+    """
+    config = configure(env_name(env), preset, settings)
+    return fit(config, env, origins(config, preset), progress)
+
+
+def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool) -> Run:
+    """Trains with a given Config; `train` makes one.
+
+    Args:
+        config: The settings.
+        env: What to train on: `config.env_id`, or the callable of that name.
+        settings_from: Where each setting came from, for config.json.
+        progress: As in `train`.
+
+    Raises:
+        UserError: The environment or the run folder is not usable.
+        EnvError: An environment raised; a checkpoint was saved.
+        WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
+    """
+    with contextlib.ExitStack() as cleanup:
+        stop = cleanup.enter_context(StopSignals())
+        envs = make_envs(
+            env,
+            config.num_envs,
+            env_kwargs=config.env_kwargs,
+            vectorization=config.vectorization,
+            num_workers=config.num_workers,
+            isolate_envs=config.isolate_envs,
+            env_timeout_seconds=config.env_timeout_seconds,
+            seed=config.seed,
+        )
+        cleanup.callback(envs.close)
+        learner = Learner(config, envs)
+        run = Run.create(config, settings_from)
+        logs = open_logs(config, run.path)
+        cleanup.callback(logs.close)
+        session = Session(run, config, env, learner, logs)
+        if progress:
+            place = f"engine {learner.engine_name}, {config.num_envs} environments {envs.placement}"
+            print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
+        total = config.num_updates * config.steps_per_update
+        # disable=None: quiet where standard error is no terminal.
+        bar = tqdm(total=total, unit=" steps", unit_scale=True, disable=None if progress else True)
+        cleanup.callback(bar.close)
+        try:
+            while learner.updates < config.num_updates and not stop.received:
+                session.update()
+                bar.update(config.steps_per_update)
+                if is_due(config.log_every_steps, learner.steps, config.steps_per_update):
+                    row = session.log()
+                    if "episode_return" in row:
+                        bar.set_postfix_str(f"return {row['episode_return']:.1f}", refresh=False)
+                if is_due(config.eval_every_steps, learner.steps, config.steps_per_update):
+                    session.evaluate()
+                session.save_if_due()
+        except (EnvError, WorkerError):
+            session.save()
+            raise
+        session.finish(envs.placement, stop.received)
+    return run
+
+
+def is_due(every_steps: int, steps: int, steps_per_update: int) -> bool:
+    """Whether the update that ended at `steps` passed a multiple of `every_steps`; never where that is 0.
+
+    Example:
+        >>> [is_due(100, steps, 64) for steps in (64, 128, 192, 256)]
+        [False, True, False, True]
+    """
+    return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps
