@@ -39,7 +39,7 @@ _HOMES = {
     "train": "a2c.train",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - names of strings
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows `a2c`; None: those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    warnings.showwarning = _print_warning
+    warnings.showwarning = _print_warning  # type: ignore[assignment]  # takes the rest of the arguments as they come
     try:
-        verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))  # type: ignore[call-overload]
+        verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
         if isinstance(verb, Train):
             defaults = verb.with_preset()
             verb = _parse(lambda: tyro.cli(Train, prog="a2c train", args=words[1:], default=defaults))

@@ -34,7 +34,7 @@ class Config:
         UserError: A value has the wrong type or lies outside its range.
     """
 
-    env_id: tyro.conf.Positional[str]
+    env_id: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
     """Gymnasium id, or `module:Id` to import a module that registers it."""
 
     # -- environment --
@@ -163,7 +163,8 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]  # json knows no types
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
     @classmethod
     def from_json(cls, values: object) -> Config:
@@ -177,7 +178,9 @@ class Config:
         check_field_names(values)
         if "env_id" not in values:
             raise UserError("a Config needs env_id, and has none")
-        lists_as_tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        lists_as_tuples: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         return cls(**lists_as_tuples)
 
 

@@ -47,11 +47,13 @@ class Categorical(NamedTuple):
         cumulative = np.exp(logits - logits.max(-1, keepdims=True)).cumsum(-1)
         threshold = noise * cumulative[..., -1]
         # The last boundary is left out, so that rounding can never yield action n.
-        return (cumulative[..., :-1] <= threshold[..., None]).sum(-1)
+        action: NDArray[np.int64] = (cumulative[..., :-1] <= threshold[..., None]).sum(-1)
+        return action
 
     def mode(self, params: tuple[NDArray[np.float32], ...]) -> NDArray[np.int64]:
         """The most probable action: logits [..., n] -> action [...]."""
-        return params[0].argmax(-1)
+        action: NDArray[np.int64] = params[0].argmax(-1)
+        return action
 
     def log_prob(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> Array:
         """log pi(a): logits [..., n], action [...] -> [...]."""
@@ -63,7 +65,7 @@ class Categorical(NamedTuple):
         log_p = _log_softmax(xp, params[0])
         return -xp.sum(xp.exp(log_p) * log_p, -1)
 
-    def to_env(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
+    def to_env(self, action: NDArray[Any]) -> NDArray[np.int64]:
         """The action as the environment numbers it."""
         return action + self.start if self.start else action
 
@@ -98,7 +100,8 @@ class DiagGaussian(NamedTuple):
     def sample(self, params: tuple[NDArray[np.float32], ...], noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """mean + std * noise: mean [..., A], log_std [A], noise [..., A] -> action [..., A]."""
         mean, log_std = params
-        return mean + np.exp(log_std) * noise
+        action: NDArray[np.float32] = mean + np.exp(log_std) * noise
+        return action
 
     def mode(self, params: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
         """The mean: [..., A]."""
@@ -114,9 +117,9 @@ class DiagGaussian(NamedTuple):
         """sum(log_std + log(2 pi e) / 2), in nats, the same at every state: -> []."""
         return xp.sum(params[1] + (_HALF_LOG_2PI + 0.5))
 
-    def to_env(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_env(self, action: NDArray[Any]) -> NDArray[np.float32]:
         """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box."""
-        scaled = np.clip(self.center + self.half_range * action, self.low, self.high)
+        scaled: NDArray[np.float32] = np.clip(self.center + self.half_range * action, self.low, self.high)
         return scaled.reshape(*action.shape[:-1], *self.shape)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something the user asked for cannot be done.
 
     The message says what was wrong, with the value, and what would be right. The command line prints it

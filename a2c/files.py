@@ -58,7 +58,8 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 def arrays_to_bytes(arrays: Arrays) -> bytes:
     """Named arrays in the safetensors format."""
-    return save({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()})
+    data: bytes = save({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()})
+    return data
 
 
 def read_bytes(path: Path) -> bytes:

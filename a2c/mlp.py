@@ -6,6 +6,7 @@ action distribution has one. Layers count from the input; the last layer of each
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ class Architecture(NamedTuple):
         shapes: dict[str, tuple[int, ...]] = {}
         for network in ("actor", "critic"):
             sizes = self.layer_sizes(network)
-            for layer, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+            for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
                 shapes[f"{network}.{layer}.weight"] = (fan_in, fan_out)
                 shapes[f"{network}.{layer}.bias"] = (fan_out,)
         if self.log_std_size:

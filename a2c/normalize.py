@@ -93,7 +93,8 @@ class NormalizedObservations:
         self._refresh()
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
-        return np.clip((obs.astype(np.float32) - self._mean) * self._scale, -_CLIP, _CLIP)
+        normalized: NDArray[np.float32] = (obs.astype(np.float32) - self._mean) * self._scale
+        return np.clip(normalized, -_CLIP, _CLIP)
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
         self._moments.update(obs)

@@ -36,8 +36,8 @@ class Policy:
     def __init__(
         self,
         env_id: str,
-        observation_space: gymnasium.spaces.Box,
-        action_space: gymnasium.spaces.Discrete | gymnasium.spaces.Box,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
         architecture: Architecture,
         parameters: Parameters,
         normalizer: ObservationNormalizer,
@@ -76,7 +76,7 @@ class Policy:
             UserError: The observation does not have the environment's shape.
         """
         array = np.asarray(obs)
-        shape = self.observation_space.shape
+        shape = self.observation_space.shape or ()
         if array.shape[-len(shape) :] != shape or array.ndim > len(shape) + 1:
             raise UserError(f"obs has shape {array.shape}; it must be {shape}, or a batch of those")
         single = array.ndim == len(shape)
@@ -197,12 +197,14 @@ def architecture_for(
     return Architecture(obs_size, hidden_sizes, activation, distribution.head_size, distribution.log_std_size)
 
 
-def _space_arrays(name: str, space: gymnasium.spaces.Discrete | gymnasium.spaces.Box) -> files.Arrays:
+def _space_arrays(name: str, space: gymnasium.Space[Any]) -> files.Arrays:
     match space:
         case gymnasium.spaces.Discrete():
             return {f"{name}.n_and_start": np.array([space.n, space.start], np.int64)}
         case gymnasium.spaces.Box():
             return {f"{name}.low": space.low, f"{name}.high": space.high}
+        case _:
+            raise TypeError(f"no arrays for {space}")
 
 
 def _space(arrays: files.Arrays, name: str) -> Any:

@@ -87,7 +87,8 @@ def standardize(advantage: NDArray[np.float32]) -> NDArray[np.float32]:
         [T, N].
     """
     # 1e-8 keeps a rollout of equal advantages at zero instead of dividing by zero.
-    return (advantage - advantage.mean()) / (advantage.std() + np.float32(1e-8))
+    scaled: NDArray[np.float32] = (advantage - advantage.mean()) / (advantage.std() + np.float32(1e-8))
+    return scaled
 
 
 def explained_variance(value: Float, returns: Float) -> float:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import signal
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -100,6 +101,16 @@ class Run:
             UserError: There is no summary yet, or it is damaged.
         """
         return files.read_json(self.path / "summary.json")
+
+    @property
+    def stopped_by(self) -> signal.Signals | None:
+        """The signal that ended the run early.
+
+        Raises:
+            UserError: There is no summary yet, or it is damaged.
+        """
+        name = str(self.summary.get("stopped_by"))
+        return signal.Signals[name] if name in signal.Signals.__members__ else None
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, in order of steps.

@@ -53,7 +53,9 @@ class Session:
         if len(returns):
             row["episode_return"] = float(returns.mean())
             row["episode_length"] = float(np.concatenate([update.episodes.lengths for update in updates]).mean())
-        for name, value in zip(updates[0].metrics._fields, np.mean([update.metrics for update in updates], axis=0)):
+        for name, value in zip(
+            updates[0].metrics._fields, np.mean([update.metrics for update in updates], axis=0), strict=True
+        ):
             row[name] = float(value)
         row["explained_variance"] = float(np.mean([update.explained_variance for update in updates]))
         row["learning_rate"] = updates[-1].learning_rate
@@ -111,10 +113,11 @@ class Session:
             self.evaluate()
         evaluations = {}
         if self._config.final_eval_episodes and not stopped_by:
-            for name, which in (("evaluation", "best"), ("final_evaluation", "final")):
-                evaluations[name] = self._run.evaluate(
-                    self._config.final_eval_episodes, which=which, env=self._env
-                ).summary()
+            episodes, env = self._config.final_eval_episodes, self._env
+            evaluations = {
+                "evaluation": self._run.evaluate(episodes, which="best", env=env).summary(),
+                "final_evaluation": self._run.evaluate(episodes, which="final", env=env).summary(),
+            }
         summary = {
             "env_id": self._config.env_id,
             "seed": self._config.seed,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,16 +23,15 @@ class Episode:
         fps: Frames per second at which the environment's time is real.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, greedy: bool, seed: int) -> None:
-        self._env, self._policy, self._greedy, self._seed = env, policy, greedy, seed
+    def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, greedy: bool, obs: Any) -> None:
+        self._env, self._policy, self._greedy, self._obs = env, policy, greedy, obs
         self.fps = float(env.metadata.get("render_fps") or 30)
 
     def steps(self, at_most: int | None = None) -> Iterator[tuple[float, Any]]:
         """Plays; yields the reward of each step and what the environment rendered after it (None in a window)."""
-        obs, _ = self._env.reset(seed=self._seed)
         count, done = 0, False
         while not done and (at_most is None or count < at_most):
-            obs, reward, terminated, truncated, _ = self._env.step(self._policy.act(obs, self._greedy))
+            self._obs, reward, terminated, truncated, _ = self._env.step(self._policy.act(self._obs, self._greedy))
             count, done = count + 1, terminated or truncated
             yield float(reward), self._env.render()
 
@@ -49,12 +50,31 @@ def play(run: Run, which: Which, greedy: bool, seed: int, render_mode: str) -> I
     Raises:
         UserError: The environment cannot render in this way, or there is no display for a window.
     """
-    policy, config = run.policy(which), run.config
-    if "render_mode" in config.env_kwargs:
-        config.env_kwargs.pop("render_mode")
-    env = make_env(config.env_id, config.env_kwargs, render_mode)
+    if render_mode == "human":
+        _require_display()
+    else:
+        # pygame would look for a display even where it only draws into memory, and complain.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    policy, env_id = run.policy(which), run.config.env_id
+    kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
+    with contextlib.closing(make_env(env_id, kwargs)) as env:
+        modes = env.metadata.get("render_modes") or []
+    if render_mode not in modes:
+        raise UserError(f"{env_id} cannot render {render_mode!r}; it can render {modes or 'nothing'}")
+    env = make_env(env_id, kwargs, render_mode)
     try:
         policy.check_spaces(env.observation_space, env.action_space)
-        yield Episode(env, policy, greedy, seed)
+        try:
+            obs, _ = env.reset(seed=seed)  # Gymnasium's environments open their window here.
+        except Exception as error:
+            hint = "; `a2c record` makes a video without a display" if render_mode == "human" else ""
+            raise UserError(f"{env_id} cannot be shown: {error}{hint}") from error
+        yield Episode(env, policy, greedy, obs)
     finally:
         env.close()
+
+
+def _require_display() -> None:
+    """Refuses to open a window nobody would see: without a display, SDL draws into nothing and says so to nobody."""
+    if sys.platform.startswith("linux") and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        raise UserError("there is no display to open a window on; `a2c record` makes a video without one")

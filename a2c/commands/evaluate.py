@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsonlib
+from typing import Annotated
 
 import tyro
 
@@ -14,7 +15,7 @@ from a2c.run import Run, Which
 class Evaluate:
     """Evaluate a run's policy on fresh environments."""
 
-    folder: tyro.conf.Positional[str]
+    folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     episodes: int = 100
     """Episodes to average over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,7 +17,7 @@ from a2c.run import Run, Which
 class Export:
     """Export a run's policy for use elsewhere."""
 
-    folder: tyro.conf.Positional[str]
+    folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     to: Literal["pdparams"]
     """pdparams: parameters for PaddlePaddle, to be loaded into a2c.engines.networks.ActorCritic."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -17,7 +17,7 @@ from a2c.run import Run
 class Plot:
     """Draw the learning curve of one run, or of several in one picture."""
 
-    folders: tyro.conf.Positional[tuple[str, ...]]
+    folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")]
     """The runs' folders."""
     to: str | None = None
     """Where to; the ending chooses the format (png, pdf, svg). By default curve.png in the first run."""

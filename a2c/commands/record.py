@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
@@ -20,7 +20,7 @@ _GIF_FPS = 25
 class Record:
     """Record an episode of a run's policy as a GIF or MP4."""
 
-    folder: tyro.conf.Positional[str]
+    folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     to: str | None = None
     """Where to: a .gif or .mp4 file. By default video.gif in the run."""
@@ -81,12 +81,16 @@ def record(
             if step % every == 0:
                 frames.append(frame)
     options: dict[str, Any] = (
-        {"duration": 1000 * every / fps, "loop": 0} if path.suffix == ".gif" else {"fps": fps, "codec": "h264"}
+        {"duration": 1000 * every / fps, "loop": 0}
+        if path.suffix == ".gif"
+        else {"fps": fps, "codec": "h264", "macro_block_size": 2}
     )
     try:
         imageio.imwrite(path, frames, **options)
     except ImportError as error:
-        raise UserError(f"recording {path.suffix} needs a package that is not installed; pip install 'a2c[video]'") from error
+        raise UserError(
+            f"recording {path.suffix} needs a package that is not installed; pip install 'a2c[video]'"
+        ) from error
     except OSError as error:
         raise UserError(f"cannot write the video {path}: {error}") from error
     return Recording(path, float(sum(rewards)), len(rewards))

@@ -67,9 +67,8 @@ def _report(run: Run) -> str:
     for name, label in (("evaluation", "best policy "), ("final_evaluation", "final policy")):
         if name in summary:
             e = summary[name]
-            lines.append(
-                f"{label}  {e['mean']:.1f} +- {e['std']:.1f} (lowest {e['min']:.1f}) over {e['episodes']} greedy episodes"
-            )
+            spread = f"{e['mean']:.1f} +- {e['std']:.1f} (lowest {e['min']:.1f})"
+            lines.append(f"{label}  {spread} over {e['episodes']} greedy episodes")
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
 import tyro
 
@@ -15,7 +16,7 @@ from a2c.stage import play
 class Watch:
     """Watch a run's policy in a window."""
 
-    folder: tyro.conf.Positional[str]
+    folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     episodes: int = 3
     """How many."""

@@ -5,6 +5,7 @@ A `.pdparams` file that `a2c export` wrote goes in with `set_state_dict(paddle.l
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,8 @@ with warnings.catch_warnings():
 
 from a2c.mlp import Activation, Architecture
 
+__all__ = ["MLP", "ActorCritic", "paddle"]
+
 
 class MLP(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
     """Fully connected layers with an activation between them; sublayers are named "0", "1", ..."""
@@ -23,7 +26,7 @@ class MLP(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
     def __init__(self, sizes: Sequence[int], activation: Activation) -> None:
         """Layers of widths sizes[0] -> sizes[1] -> ... -> sizes[-1]."""
         super().__init__()
-        self._linears = [paddle.nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self._linears = [paddle.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         for index, linear in enumerate(self._linears):
             self.add_sublayer(str(index), linear)
         self._activation = {"relu": paddle.nn.functional.relu, "tanh": paddle.tanh}[activation]

@@ -130,7 +130,7 @@ class PaddleEngine:
                 array.set_value(moments[key])
         self._set_parameters(state)
 
-    def _optimizer_arrays(self) -> Arrays:
+    def _optimizer_arrays(self) -> dict[str, Any]:
         """The optimizer's tensors under portable names. Paddle's are `<generated name>_<array>_<number>`."""
         names = {parameter.name: name for name, parameter in self._named_parameters.items()}
         arrays = {}

@@ -27,7 +27,8 @@ class Block(NamedTuple):
 
     def rows(self, rows: slice) -> Block:
         """Views of some environments' rows."""
-        return Block(*(array[rows] for array in self))
+        action, obs, final_obs, reward, terminated, truncated = self
+        return Block(action[rows], obs[rows], final_obs[rows], reward[rows], terminated[rows], truncated[rows])
 
 
 class Share:

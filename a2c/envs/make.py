@@ -132,7 +132,7 @@ def _choose_workers(
 
 def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
     """How long a step takes, from some random ones; 0 if the environment raises (it will again, where it is named)."""
-    seconds = []
+    seconds: list[float] = []
     with contextlib.suppress(Exception):
         env.action_space.seed(0)
         env.reset(seed=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -225,7 +226,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return self.call("render")
 
     @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[misc, override]  # one each, as Sync has
         """Each environment's random number generator."""
         return self.get_attr("np_random")
 
@@ -282,7 +283,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         merged: Info = {}
         for i, info in enumerate(infos):
             # As SyncVectorEnv does it: what ended comes first, then what the reset said.
-            final = {name: info.pop(name) for name in ("final_obs", "final_info") if name in info}
+            final: Info = {name: info.pop(name) for name in ("final_obs", "final_info") if name in info}
             merged = self._add_info(merged, final, i)
             merged = self._add_info(merged, info, i)
         return merged
@@ -310,7 +311,7 @@ def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
     """Consecutive environments for this process and for each worker, as equal as can be; ours is never the larger."""
     parts = num_workers if isolate else num_workers + 1
     bounds = [num_envs * part // parts for part in range(parts + 1)]
-    shares = [range(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    shares = [range(start, stop) for start, stop in itertools.pairwise(bounds)]
     return [range(0), *shares] if isolate else shares
 
 

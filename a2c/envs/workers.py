@@ -2,7 +2,8 @@
 
 A vector step is a number: the parent writes the actions and raises `posted`; each worker steps its rows and sets its
 `finished` to the same number. Whoever waits looks at the number for a short while (spinning, a few microseconds of
-latency), then sleeps on the pipe until a message wakes it. Messages carry everything rare: resets, calls, infos, errors.
+latency), then sleeps on the pipe until a message wakes it. Messages carry everything rare: resets, calls, infos and
+errors.
 
 The shared block has no name: it is an unlinked file, gone with the last process that maps it, however that one ends.
 This module runs in the workers too and must stay light: no Paddle, no trainer.
