@@ -100,7 +100,7 @@ class DiagGaussian(NamedTuple):
     def sample(self, params: tuple[NDArray[np.float32], ...], noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """mean + std * noise: mean [..., A], log_std [A], noise [..., A] -> action [..., A]."""
         mean, log_std = params
-        action: NDArray[np.float32] = mean + np.exp(log_std) * noise
+        action: NDArray[np.float32] = np.add(mean, np.exp(log_std) * noise)
         return action
 
     def mode(self, params: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
@@ -139,9 +139,9 @@ def distribution_for(action_space: gymnasium.Space[Any]) -> Distribution:
             low = action_space.low.astype(np.float32).ravel()
             high = action_space.high.astype(np.float32).ravel()
             bounded = np.isfinite(low) & np.isfinite(high)
-            center = np.where(bounded, low / 2 + high / 2, np.float32(0))
-            half_range = np.where(bounded, high / 2 - low / 2, np.float32(1))
-            return DiagGaussian(action_space.shape, low, high, center, half_range)
+            # An unbounded dimension is taken as [-1, 1] here, and so is left as it is.
+            bottom, top = np.where(bounded, low, np.float32(-1)), np.where(bounded, high, np.float32(1))
+            return DiagGaussian(action_space.shape, low, high, bottom / 2 + top / 2, top / 2 - bottom / 2)
         case _:
             raise TypeError(f"no distribution for {action_space}")
 

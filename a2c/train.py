@@ -65,7 +65,6 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
     """
     with contextlib.ExitStack() as cleanup:
-        stop = cleanup.enter_context(StopSignals())
         envs = make_envs(
             env,
             config.num_envs,
@@ -81,6 +80,8 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         run = Run.create(config, settings_from)
         logs = open_logs(config, run.path)
         cleanup.callback(logs.close)
+        # Only now: importing Paddle sets signal handlers of its own.
+        stop = cleanup.enter_context(StopSignals())
         session = Session(run, config, env, learner, logs)
         if progress:
             place = f"engine {learner.engine_name}, {config.num_envs} environments {envs.placement}"

@@ -225,8 +225,8 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Each environment's frame, in order."""
         return self.call("render")
 
-    @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[misc, override]  # one each, as Sync has
+    @property  # type: ignore[misc]  # VectorEnv lets it be set; here, as in SyncVectorEnv, each environment has its own
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
         """Each environment's random number generator."""
         return self.get_attr("np_random")
 

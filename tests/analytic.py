@@ -1,0 +1,99 @@
+"""Environments with known answers. Their right policies and values follow from their docstrings."""
+
+import gymnasium
+import numpy as np
+
+
+class ConstantReward(gymnasium.Env):
+    """Reward 1 at every step, one observation for all states, episodes of `length` steps.
+
+    Ended by a time limit (`terminates=False`), what follows is worth as much as before: V = 1 / (1 - gamma).
+    Ended by the task, V is what is left, on average over the episode: mean over k = 1..length of
+    (1 - gamma^k) / (1 - gamma).
+    """
+
+    def __init__(self, length=5, terminates=False):
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(2)
+        self._length, self._terminates = length, terminates
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return np.ones(1, np.float32), {}
+
+    def step(self, action):
+        self._steps += 1
+        over = self._steps >= self._length
+        return np.ones(1, np.float32), 1.0, over and self._terminates, over and not self._terminates, {}
+
+
+class MatchTheCue(gymnasium.Env):
+    """Shows one of n cues (one-hot) for `length` steps; reward 1 where the action is the cue. Best return: length."""
+
+    def __init__(self, n=3, length=8, start=0):
+        self.observation_space = gymnasium.spaces.Box(0, 1, (n,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(n, start=start)
+        self._n, self._length, self._start = n, length, start
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next(), {}
+
+    def step(self, action):
+        reward = float(action - self._start == self._cue)
+        self._steps += 1
+        return self._next(), reward, self._steps == self._length, False, {}
+
+    def _next(self):
+        self._cue = int(self.np_random.integers(self._n))
+        return np.eye(self._n, dtype=np.float32)[self._cue]
+
+
+class PayLater(gymnasium.Env):
+    """Two steps: the first action decides the reward of the second step (1 for action 1). Best return: 1."""
+
+    def __init__(self):
+        self.observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._chosen = None
+        return np.array([1, 0], np.float32), {}
+
+    def step(self, action):
+        if self._chosen is None:
+            self._chosen = int(action)
+            # The second state does not show the choice: only credit over time finds the first action.
+            return np.array([0, 1], np.float32), 0.0, False, False, {}
+        return np.zeros(2, np.float32), float(self._chosen), True, False, {}
+
+
+class HitTheTarget(gymnasium.Env):
+    """Reward -(action - target)^2 summed over dimensions; the target is the observation, in the action's Box.
+
+    Best return: 0. Actions span [low, high], so the policy must scale.
+    """
+
+    def __init__(self, low=-2.0, high=6.0, length=8):
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Box(low, high, (2,), np.float32)
+        self._low, self._high, self._length = low, high, length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        target = self._low + (self._obs + 1) / 2 * (self._high - self._low)
+        reward = -float(np.sum((action - target) ** 2))
+        self._steps += 1
+        return self._next(), reward, False, self._steps == self._length, {}
+
+    def _next(self):
+        self._obs = self.np_random.uniform(-0.8, 0.8, 2).astype(np.float32)
+        return self._obs

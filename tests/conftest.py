@@ -1,0 +1,33 @@
+"""Shared by all tests: a place for runs, and a watch on what tests leave behind."""
+
+import multiprocessing
+import warnings
+
+import pytest
+
+with warnings.catch_warnings():
+    # Paddle's own imports use what Python has deprecated; ours must not.
+    warnings.simplefilter("ignore")
+    import paddle  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left_behind():
+    yield
+    assert multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """Settings of a run that takes a moment and stays in the test's folder."""
+    return {
+        "preset": "none",
+        "run_dir": str(tmp_path / "runs"),
+        "total_steps": 256,
+        "num_envs": 2,
+        "rollout_length": 4,
+        "hidden_sizes": (8,),
+        "eval_every_steps": 0,
+        "eval_episodes": 1,
+        "final_eval_episodes": 0,
+    }

@@ -1,0 +1,55 @@
+"""Environments that go wrong, registered as `faulty:Faulty-v0`."""
+
+import os
+import time
+
+import gymnasium
+import numpy as np
+
+
+class Faulty(gymnasium.Env):
+    """Goes wrong in one phase, in the environment whose episodes were seeded like that of `index`.
+
+    phase: "construction", "reset" or "step"; how: "raise", "unpicklable", "die" or "hang".
+    """
+
+    def __init__(self, phase="step", how="raise", after=3, spares=None):
+        self.observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(2)
+        self._phase, self._how, self._after, self._count = phase, how, after, 0
+        # `spares` names a process that nothing goes wrong in, as text in the environment.
+        self._spared = spares is not None and os.environ.get(spares) == str(os.getpid())
+        self._maybe_fail("construction", 0)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        self._maybe_fail("reset", 0)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self._steps += 1
+        self._count += 1
+        self._maybe_fail("step", self._after)
+        return np.zeros(2, np.float32), 0.0, False, self._steps == 50, {}
+
+    def _maybe_fail(self, phase, after):
+        if phase != self._phase or self._spared or self._count < after:
+            return
+        match self._how:
+            case "raise":
+                raise RuntimeError(f"the {phase} went wrong")
+            case "unpicklable":
+                raise UnpicklableError(lambda: None)
+            case "die":
+                os.kill(os.getpid(), 9)
+            case "hang":
+                time.sleep(1000)
+
+
+class UnpicklableError(Exception):
+    def __reduce__(self):
+        raise TypeError("this exception cannot be pickled")
+
+
+gymnasium.register("Faulty-v0", entry_point="faulty:Faulty")

@@ -1,0 +1,210 @@
+"""The Paddle engine: gradients against finite differences, optimizers against their papers, state that continues."""
+
+import dataclasses
+
+import gymnasium
+import numpy as np
+import pytest
+
+import a2c
+from a2c.distributions import distribution_for
+from a2c.engines import choose_engine
+from a2c.engines.networks import ActorCritic, paddle
+from a2c.mlp import forward, initial_parameters
+from a2c.policy import architecture_for
+from a2c.rollout import Rollout
+
+T, N, OBS = 4, 3, 5
+DISCRETE = gymnasium.spaces.Discrete(3)
+CONTINUOUS = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+
+
+class Case:
+    """An engine, and a rollout for it."""
+
+    def __init__(self, space, seed=0, **settings):
+        self.config = a2c.Config("none", hidden_sizes=settings.pop("hidden_sizes", (7,)), **settings)
+        self.distribution = distribution_for(space)
+        self.architecture = architecture_for((OBS,), self.config.hidden_sizes, self.config.activation, self.distribution)
+        self.initial = initial_parameters(self.architecture, "xavier", -0.5, seed)
+        self.engine = self.new_engine()
+        rng = np.random.default_rng(seed)
+        self.obs = rng.normal(size=(T, N, OBS)).astype(np.float32)
+        noise = self.distribution.draw_noise(rng, (T, N))
+        acted = [self.engine.act(self.obs[t], noise[t], t) for t in range(T)]
+        action = np.stack([action for action, _ in acted])
+        value = np.stack([value for _, value in acted])
+        no = np.zeros((T, N), bool)
+        self.rollout = Rollout(self.obs, action, np.zeros((T, N)), no, no, value, value)
+        self.advantage, self.returns = rng.normal(size=(2, T, N)).astype(np.float32)
+
+    def new_engine(self):
+        return choose_engine(self.config, self.architecture, self.distribution, self.initial)[0]
+
+    def update(self, rate=1e-3):
+        return self.engine.update(self.rollout, self.advantage, self.returns, rate)
+
+    def loss(self, parameters):
+        """The loss of the design, in float64 NumPy, independent of the engine."""
+        double = {name: array.astype(np.float64) for name, array in parameters.items()}
+        head = forward(double, "actor", self.config.activation, self.obs.astype(np.float64))
+        params = (head, double["log_std"]) if "log_std" in double else (head,)
+        value = forward(double, "critic", self.config.activation, self.obs.astype(np.float64))[..., 0]
+        policy_loss = -np.mean(self.advantage * self.distribution.log_prob(np, params, self.rollout.action))
+        value_loss = np.mean((self.returns - value) ** 2)
+        entropy = np.mean(self.distribution.entropy(np, params))
+        return policy_loss + self.config.value_coef * value_loss - self.config.entropy_coef * entropy
+
+
+def finite_differences(case):
+    gradients = {}
+    for name, array in case.initial.items():
+        gradients[name] = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            sides = []
+            for step in (1e-5, -1e-5):
+                moved = {key: value.astype(np.float64) for key, value in case.initial.items()}
+                moved[name][index] += step
+                sides.append(case.loss(moved))
+            gradients[name][index] = (sides[0] - sides[1]) / 2e-5
+    return gradients
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("space", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("hidden_sizes", [(), (7,), (6, 5)])
+def test_gradients_equal_finite_differences(space, activation, hidden_sizes):
+    case = Case(
+        space, hidden_sizes=hidden_sizes, activation=activation, entropy_coef=0.3, max_grad_norm=None, adam_beta1=0.0
+    )
+    expected = finite_differences(case)
+    metrics = case.update(rate=1e-12)
+    assert metrics.loss == pytest.approx(case.loss(case.initial), rel=1e-5)
+    # Adam with beta1 = 0 remembers the last gradient itself as its first moment.
+    state = case.engine.state()
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(state[f"optimizer.moment1.{name}"], gradient, rtol=2e-3, atol=2e-5)
+    norm = np.sqrt(sum(np.sum(gradient**2) for gradient in expected.values()))
+    assert metrics.grad_norm == pytest.approx(norm, rel=1e-4)
+
+
+def test_gradients_are_clipped_to_the_global_norm_and_reported_unclipped():
+    free, clipped = (Case(DISCRETE, max_grad_norm=limit, adam_beta1=0.0) for limit in (None, 0.1))
+    norms = [case.update().grad_norm for case in (free, clipped)]
+    assert norms[0] == norms[1] > 0.1
+    for name in free.initial:
+        key = f"optimizer.moment1.{name}"
+        expected = free.engine.state()[key] * (0.1 / norms[0])
+        np.testing.assert_allclose(clipped.engine.state()[key], expected, rtol=1e-5, atol=1e-9)
+
+
+def test_a_small_gradient_is_not_scaled_up():
+    small, free = (Case(DISCRETE, max_grad_norm=limit, adam_beta1=0.0) for limit in (1e6, None))
+    small.update(), free.update()
+    for name, array in free.engine.state().items():
+        np.testing.assert_array_equal(small.engine.state()[name], array)
+
+
+def test_adam_is_adam_with_epsilon_outside_the_root():
+    case = Case(DISCRETE, max_grad_norm=None, adam_epsilon=1e-3)
+    gradient = finite_differences(case)
+    for _ in range(1):
+        case.update(rate=0.01)
+    for name, before in case.initial.items():
+        g = gradient[name]
+        # After one step both bias-corrected moments are the gradient's own: m = g, v = g^2. Where Paddle puts
+        # epsilon relative to the bias correction shows here: sqrt(v_corrected) + epsilon / sqrt(1 - beta2) or epsilon.
+        moved = before - case.engine.parameters()[name]
+        np.testing.assert_allclose(moved, 0.01 * g / (np.abs(g) + 1e-3), rtol=2e-2, atol=1e-6)
+
+
+def test_rmsprop_has_epsilon_inside_the_root():
+    case = Case(DISCRETE, max_grad_norm=None, optimizer="rmsprop", rmsprop_epsilon=1e-3, rmsprop_decay=0.9)
+    gradient = finite_differences(case)
+    case.update(rate=0.01)
+    for name, before in case.initial.items():
+        g = gradient[name]
+        moved = before - case.engine.parameters()[name]
+        np.testing.assert_allclose(moved, 0.01 * g / np.sqrt(0.1 * g**2 + 1e-3), rtol=1e-2, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_restored_engine_continues_to_the_same_bits(optimizer):
+    case = Case(CONTINUOUS, optimizer=optimizer)
+    for _ in range(3):
+        case.update()
+    state = case.engine.state()
+    case.update()
+    straight = case.engine.state()
+    case.engine = case.new_engine()
+    case.engine.restore(state)
+    case.update()
+    again = case.engine.state()
+    assert again.keys() == straight.keys()
+    for name, array in straight.items():
+        np.testing.assert_array_equal(again[name], array)
+
+
+def test_a_state_of_another_optimizer_is_refused():
+    adam, rmsprop = Case(DISCRETE), Case(DISCRETE, optimizer="rmsprop")
+    adam.update(), rmsprop.update()
+    with pytest.raises(KeyError, match="moment1"):
+        rmsprop.engine.restore(adam.engine.state())
+
+
+def test_acting_equals_the_numpy_forward_pass():
+    case = Case(CONTINUOUS, hidden_sizes=(6, 5))
+    obs = case.obs[0]
+    noise = np.zeros((N, 2), np.float32)
+    action, value = case.engine.act(obs, noise, 0)
+    np.testing.assert_allclose(action, forward(case.initial, "actor", "tanh", obs), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(value, forward(case.initial, "critic", "tanh", obs)[:, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(value, case.engine.value(obs))
+
+
+def test_actions_follow_the_noise():
+    case = Case(DISCRETE)
+    low, _ = case.engine.act(case.obs[0], np.zeros(N, np.float32), 0)
+    high, _ = case.engine.act(case.obs[0], np.full(N, 0.999999, np.float32), 0)
+    assert low.tolist() == [0, 0, 0]
+    assert high.tolist() == [2, 2, 2]
+
+
+def test_values_and_returns_of_different_shape_are_refused():
+    case = Case(DISCRETE)
+    with pytest.raises(ValueError, match="differ in shape"):
+        case.engine.update(case.rollout, case.advantage, case.returns[:, :1], 1e-3)
+
+
+def test_the_learning_rate_given_is_the_one_used():
+    still, moving = Case(DISCRETE), Case(DISCRETE)
+    still.update(rate=0.0), moving.update(rate=0.1)
+    for name, before in still.initial.items():
+        np.testing.assert_array_equal(still.engine.parameters()[name], before)
+    assert any((moving.engine.parameters()[name] != before).any() for name, before in moving.initial.items())
+
+
+def test_two_engines_in_one_process_do_not_share_anything():
+    first, second = Case(DISCRETE), Case(DISCRETE)
+    before = second.engine.parameters()
+    first.update(rate=0.1)
+    for name, array in before.items():
+        np.testing.assert_array_equal(second.engine.parameters()[name], array)
+
+
+def test_an_unknown_device_is_a_sentence():
+    case = Case(DISCRETE)
+    case.config = dataclasses.replace(case.config, device="abacus")
+    with pytest.raises(a2c.UserError, match="no device 'abacus'"):
+        case.new_engine()
+
+
+def test_the_shipped_layer_is_the_network_of_the_policy():
+    case = Case(CONTINUOUS)
+    network = ActorCritic(case.architecture)
+    missing, unexpected = network.set_state_dict(case.initial)
+    assert (list(missing), list(unexpected)) == ([], [])
+    (mean, log_std), value = network(paddle.to_tensor(case.obs[0]))
+    np.testing.assert_allclose(mean.numpy(), forward(case.initial, "actor", "tanh", case.obs[0]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(log_std.numpy(), case.initial["log_std"])
+    assert value.shape == [N]
