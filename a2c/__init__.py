@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from a2c.policy import Policy as Policy
     from a2c.run import Run as Run
     from a2c.run import load as load
-    from a2c.train import train as train
+    from a2c.training import train as train
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Policy": "a2c.policy",
     "Run": "a2c.run",
     "load": "a2c.run",
-    "train": "a2c.train",
+    "train": "a2c.training",
 }
 
 __all__ = [*_HOMES, "__version__"]
@@ -46,7 +46,4 @@ def __getattr__(name: str) -> Any:
     """Imports a public name when it is first used: a worker process must not pay for the trainer."""
     if name not in _HOMES:
         raise AttributeError(f"module 'a2c' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    # Importing a2c.train binds the module under the same name; the function is what the name stands for.
-    globals()[name] = value
-    return value
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -140,8 +140,10 @@ def distribution_for(action_space: gymnasium.Space[Any]) -> Distribution:
             high = action_space.high.astype(np.float32).ravel()
             bounded = np.isfinite(low) & np.isfinite(high)
             # An unbounded dimension is taken as [-1, 1] here, and so is left as it is.
-            bottom, top = np.where(bounded, low, np.float32(-1)), np.where(bounded, high, np.float32(1))
-            return DiagGaussian(action_space.shape, low, high, bottom / 2 + top / 2, top / 2 - bottom / 2)
+            bottom: NDArray[np.float32] = np.where(bounded, low, -1).astype(np.float32)
+            top: NDArray[np.float32] = np.where(bounded, high, 1).astype(np.float32)
+            center: NDArray[np.float32] = np.add(bottom / 2, top / 2)
+            return DiagGaussian(action_space.shape, low, high, center, half_range=np.subtract(top, center))
         case _:
             raise TypeError(f"no distribution for {action_space}")
 

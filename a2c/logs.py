@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -40,6 +40,10 @@ class Log(Protocol):
     def close(self) -> None:
         """Puts everything on disk."""
         ...
+
+
+LogOpener = Callable[[Path], Log]
+"""Begins a log in a run's folder."""
 
 
 class JsonLines:
@@ -101,30 +105,45 @@ class Logs:
             log.close()
 
 
-def open_logs(config: Config, folder: Path) -> Logs:
-    """The record and the writers that the run asks for, in its folder.
+def log_openers(config: Config) -> list[LogOpener]:
+    """What opens the writers that a run asks for, and the record, in its folder.
 
     Raises:
-        UserError: A writer's package is not installed, or the folder cannot be written.
+        UserError: A writer's package is not installed.
     """
-    writers: list[Log] = [JsonLines(folder / "metrics.jsonl")]
+    openers: list[LogOpener] = [lambda folder: JsonLines(folder / "metrics.jsonl")]
     for name in config.log:
         try:
-            writers.append({"visualdl": _visualdl, "tensorboard": _tensorboard}[name](folder / name))
+            openers.append({"visualdl": _visualdl, "tensorboard": _tensorboard}[name]())
         except ImportError as error:
             raise UserError(f"--log {name} needs a package that is not installed; pip install 'a2c[{name}]'") from error
-    return Logs(writers)
+    return openers
 
 
-def _visualdl(folder: Path) -> Curves:
+def open_logs(openers: Sequence[LogOpener], folder: Path) -> Logs:
+    """Begins every log of a run.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    return Logs([opener(folder) for opener in openers])
+
+
+def _visualdl() -> LogOpener:
     from visualdl import LogWriter
 
-    writer: Any = LogWriter(logdir=str(folder))
-    return Curves(lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.close)
+    def opener(folder: Path) -> Log:
+        writer: Any = LogWriter(logdir=str(folder / "visualdl"))
+        return Curves(lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.close)
+
+    return opener
 
 
-def _tensorboard(folder: Path) -> Curves:
+def _tensorboard() -> LogOpener:
     from tensorboard.summary import Writer
 
-    writer: Any = Writer(str(folder))
-    return Curves(lambda tag, value, steps: writer.add_scalar(tag, value, steps), writer.close)
+    def opener(folder: Path) -> Log:
+        writer: Any = Writer(str(folder / "tensorboard"))
+        return Curves(lambda tag, value, steps: writer.add_scalar(tag, value, steps), writer.close)
+
+    return opener

@@ -25,7 +25,9 @@ class Case:
     def __init__(self, space, seed=0, **settings):
         self.config = a2c.Config("none", hidden_sizes=settings.pop("hidden_sizes", (7,)), **settings)
         self.distribution = distribution_for(space)
-        self.architecture = architecture_for((OBS,), self.config.hidden_sizes, self.config.activation, self.distribution)
+        self.architecture = architecture_for(
+            (OBS,), self.config.hidden_sizes, self.config.activation, self.distribution
+        )
         self.initial = initial_parameters(self.architecture, "xavier", -0.5, seed)
         self.engine = self.new_engine()
         rng = np.random.default_rng(seed)

@@ -3,44 +3,10 @@
 import gymnasium
 import numpy as np
 import pytest
+from countdown import Countdown
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import a2c
-
-
-class Countdown(gymnasium.Env):
-    """Ends after 3 steps: terminated where the action was 1, truncated otherwise. The observation counts.
-
-    `offset` is drawn from the seed; infos say where the episode stands.
-    """
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - as Gymnasium has it
-
-    def __init__(self, render_mode=None):
-        self.observation_space = gymnasium.spaces.Box(-1000, 1000, (3,), np.float32)
-        self.action_space = gymnasium.spaces.Discrete(2)
-        self.render_mode = render_mode
-        self.speed = 1
-        self._obs = np.zeros(3, np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self._obs[:] = self.np_random.integers(100), 0, (options or {}).get("third", 0)
-        return self._seen(), {"phase": "reset"}
-
-    def step(self, action):
-        self._obs[1] += self.speed
-        over = self._obs[1] >= 3
-        return self._seen(), float(action), bool(over and action), bool(over and not action), {"phase": "step"}
-
-    def _seen(self):
-        return self._obs.copy()
-
-    def reset_task(self, task=7):
-        return task
-
-    def render(self):
-        return np.full((2, 2, 3), self._obs[1], np.uint8)
 
 
 class ReusesItsArray(Countdown):

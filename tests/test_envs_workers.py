@@ -366,5 +366,5 @@ def test_a_script_without_a_main_guard_may_use_workers(tmp_path):
 
 
 def test_workers_import_neither_paddle_nor_the_trainer():
-    code = "import sys, a2c.envs.workers; print([m for m in ('paddle', 'a2c.train', 'tyro') if m in sys.modules])"
+    code = "import sys, a2c.envs.workers; print([m for m in ('paddle', 'a2c.training', 'tyro') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -16,7 +16,7 @@ from a2c.config import Config
 from a2c.errors import UserError
 from a2c.presets import configure, origins
 from a2c.run import Run
-from a2c.train import fit
+from a2c.training import fit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from a2c.envs import make_envs
 from a2c.envs.make import EnvSource, env_name
 from a2c.errors import EnvError, WorkerError
 from a2c.learner import Learner
-from a2c.logs import open_logs
+from a2c.logs import log_openers, open_logs
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.session import Session
@@ -77,8 +77,9 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         )
         cleanup.callback(envs.close)
         learner = Learner(config, envs)
+        openers = log_openers(config)
         run = Run.create(config, settings_from)
-        logs = open_logs(config, run.path)
+        logs = open_logs(openers, run.path)
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
         stop = cleanup.enter_context(StopSignals())

@@ -1,0 +1,58 @@
+"""Evaluation: whole episodes, exactly as many as asked, on seeds of their own."""
+
+import numpy as np
+import pytest
+from analytic import ConstantReward, MatchTheCue
+
+import a2c
+from a2c.evaluation import evaluate
+from a2c.learner import Learner
+
+
+@pytest.fixture(scope="module")
+def policy():
+    config = a2c.Config("analytic", num_envs=1, hidden_sizes=(4,), initialization="xavier")
+    envs = a2c.make_envs(MatchTheCue, 1)
+    learner = Learner(config, envs)
+    envs.close()
+    return learner.policy()
+
+
+@pytest.mark.parametrize("episodes", [1, 5, 16, 17, 40])
+def test_runs_as_many_whole_episodes_as_asked(policy, episodes):
+    evaluation = evaluate(policy, MatchTheCue, {}, episodes, greedy=True, seed=0)
+    assert len(evaluation.returns) == episodes
+    assert evaluation.lengths == [8] * episodes
+
+
+def test_the_same_seed_gives_the_same_returns_and_another_index_others(policy):
+    def returns(**settings):
+        return evaluate(policy, MatchTheCue, {}, 30, greedy=False, **settings).returns
+
+    assert returns(seed=1) == returns(seed=1)
+    assert returns(seed=1) != returns(seed=2)
+    assert returns(seed=1) != returns(seed=1, index=1)
+
+
+def test_sampling_differs_from_greed(policy):
+    greedy, sampled = (evaluate(policy, MatchTheCue, {}, 30, greedy=g, seed=1).returns for g in (True, False))
+    assert greedy != sampled
+
+
+def test_the_summary_says_what_the_returns_were(policy):
+    summary = evaluate(policy, MatchTheCue, {"length": 3}, 20, greedy=False, seed=0).summary()
+    evaluation = evaluate(policy, MatchTheCue, {"length": 3}, 20, greedy=False, seed=0)
+    assert summary == {
+        "mean": np.mean(evaluation.returns),
+        "std": np.std(evaluation.returns),
+        "min": min(evaluation.returns),
+        "max": max(evaluation.returns),
+        "mean_length": 3.0,
+        "episodes": 20,
+        "greedy": False,
+    }
+
+
+def test_an_environment_with_other_spaces_is_refused(policy):
+    with pytest.raises(a2c.UserError, match="must be the same"):
+        evaluate(policy, ConstantReward, {}, 1, greedy=True, seed=0)

@@ -1,0 +1,140 @@
+"""Whole runs from Python: what they leave in their folder, and what must not change their bits."""
+
+import json
+import os
+
+import gymnasium
+import numpy as np
+import pytest
+from analytic import MatchTheCue
+
+import a2c
+from a2c import checkpoint
+from a2c.training import is_due
+
+
+def final_arrays(run):
+    return {name: array.tobytes() for name, array in checkpoint.newest(run.path / "checkpoints").arrays.items()}
+
+
+def test_a_run_leaves_everything_in_its_folder(quick):
+    run = a2c.train("CartPole-v1", **quick | {"final_eval_episodes": 2, "seed": 4})
+    assert run.path.parent.name == "CartPole-v1"
+    assert run.path.name.endswith("-seed4")
+    assert sorted(os.listdir(run.path)) == ["checkpoints", "config.json", "metrics.jsonl", "policy", "summary.json"]
+    assert os.listdir(run.path / "checkpoints") == ["step_000000256"]
+    summary = run.summary
+    assert (summary["env_id"], summary["seed"], summary["steps"], summary["updates"]) == ("CartPole-v1", 4, 256, 32)
+    assert summary["evaluation"]["episodes"] == 2
+    assert summary["evaluation"]["greedy"] is True
+    assert summary["stopped_by"] is None
+    assert summary["train_seconds"] > 0
+    assert summary["versions"]["a2c"] == a2c.__version__
+    config = json.loads((run.path / "config.json").read_text())
+    assert config["origins"]["seed"] == "chosen"
+    assert a2c.Config.from_json(config["config"]) == run.config
+
+
+def test_runs_of_the_same_moment_get_folders_of_their_own(quick):
+    runs = [a2c.train("CartPole-v1", **quick | {"total_steps": 8}) for _ in range(3)]
+    assert len({run.path for run in runs}) == 3
+
+
+def test_the_same_seed_gives_the_same_bits(quick):
+    first, again = (a2c.train("CartPole-v1", **quick) for _ in range(2))
+    assert final_arrays(first) == final_arrays(again)
+    times = ("steps_per_second",)
+    rows = [[{k: v for k, v in row.items() if k not in times} for row in run.metrics()] for run in (first, again)]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"eval_every_steps": 16, "eval_episodes": 3},
+        {"eval_every_steps": 16, "eval_greedy": False},
+        {"save_every_seconds": 0.0},
+        {"log_every_steps": 8},
+        {"log": ("tensorboard",)},
+        {"num_workers": 1},
+    ],
+    ids=str,
+)
+def test_evaluating_saving_and_logging_never_disturb_training(quick, settings):
+    plain = final_arrays(a2c.train("CartPole-v1", **quick))
+    assert final_arrays(a2c.train("CartPole-v1", **quick | settings)) == plain
+
+
+def test_rows_of_metrics_come_as_often_as_asked(quick):
+    run = a2c.train("CartPole-v1", **quick | {"log_every_steps": 64, "eval_every_steps": 128})
+    training = [row for row in run.metrics() if "policy_loss" in row]
+    evaluation = [row for row in run.metrics() if "evaluation_return" in row]
+    assert [row["steps"] for row in training] == [64, 128, 192, 256]
+    assert [row["steps"] for row in evaluation] == [128, 256]
+    assert {"loss", "value_loss", "entropy", "grad_norm", "explained_variance", "learning_rate"} <= training[0].keys()
+    assert sum("episode_return" in row for row in training) > 0
+    assert training[0]["learning_rate"] == 7e-4
+
+
+def test_steps_after_the_last_row_are_logged_at_the_end(quick):
+    run = a2c.train("CartPole-v1", **quick | {"log_every_steps": 100})
+    assert [row["steps"] for row in run.metrics() if "loss" in row] == [104, 200, 256]
+
+
+def test_the_best_policy_is_kept_and_the_final_one_beside_it(quick):
+    run = a2c.train("CartPole-v1", **quick | {"total_steps": 2048, "eval_every_steps": 64, "eval_episodes": 4})
+    evaluations = [(row["evaluation_return"], row["steps"]) for row in run.metrics() if "evaluation_return" in row]
+    described = json.loads((run.path / "policy" / "policy.json").read_text())
+    assert (described["evaluation"]["mean"], described["steps"]) == max(evaluations)
+    final = run.policy("final").parameters
+    newest = checkpoint.newest(run.path / "checkpoints").arrays
+    assert all((final[name] == newest[name]).all() for name in final)
+
+
+def test_a_loaded_policy_acts_as_the_trained_one(quick):
+    settings = {"normalize_observations": True, "normalize_returns": True, "num_envs": 3}
+    run = a2c.train("Pendulum-v1", **quick | settings)
+    policy = a2c.load(run.path)
+    observation = np.array([1.0, 0.0, 0.5])
+    action = policy.act(observation)
+    assert action.shape == (1,)
+    assert action in gymnasium.make("Pendulum-v1").action_space
+    batch = policy.act(np.stack([observation] * 5))
+    assert batch.shape == (5, 1)
+    np.testing.assert_allclose(batch, np.stack([action] * 5), rtol=1e-6)
+    assert len({float(policy.act(observation, greedy=False)[0]) for _ in range(10)}) == 10
+
+
+def test_a_discrete_policy_gives_an_int_for_one_observation(quick):
+    policy = a2c.load(a2c.train("CartPole-v1", **quick))
+    assert isinstance(policy.act([0.0, 0.0, 0.0, 0.0]), int)
+    with pytest.raises(a2c.UserError, match=r"obs has shape \(3,\); it must be \(4,\)"):
+        policy.act([0.0, 0.0, 0.0])
+
+
+def test_a_callable_is_trained_on_and_evaluated_with(quick):
+    run = a2c.train(MatchTheCue, **quick)
+    assert run.config.env_id == "MatchTheCue"
+    assert run.evaluate(episodes=3, env=MatchTheCue).lengths == [8, 8, 8]
+    with pytest.raises(a2c.UserError, match="unknown environment 'MatchTheCue'"):
+        run.evaluate(episodes=3)
+
+
+def test_a_policy_is_not_evaluated_on_another_environment(quick):
+    run = a2c.train("CartPole-v1", **quick)
+    with pytest.raises(a2c.UserError, match=r"the policy was trained on Box.*this environment has"):
+        run.evaluate(env="Pendulum-v1")
+
+
+def test_a_bad_environment_leaves_no_run_folder(quick, tmp_path):
+    with pytest.raises(a2c.UserError, match="unknown environment"):
+        a2c.train("CartPole-v99", **quick)
+    with pytest.raises(a2c.UserError, match="num_workers is 5; with 2 environments it must be at most 1"):
+        a2c.train("CartPole-v1", **quick | {"num_workers": 5})
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("steps", "due"), [(64, False), (128, True), (192, False), (256, True)])
+def test_periodic_work_is_due_when_a_multiple_was_passed(steps, due):
+    assert is_due(100, steps, 64) is due
+    assert not is_due(0, steps, 64)
