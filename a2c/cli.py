@@ -71,16 +71,23 @@ def _parse(parse: Callable[[], T]) -> T:
 
 
 def _sentence(box: str) -> str:
-    """The text of tyro's box: its first section, and what it suggests."""
+    """The text of tyro's box, drawn with lines or (where the terminal's encoding has none) with hyphens.
+
+    Below the title it has sections: what was wrong, what was perhaps meant, where to read more.
+    """
     sections: list[list[str]] = [[]]
     for line in box.splitlines():
         text = line.strip("│ ")
-        if text.startswith("───"):
+        if set(text) in ({"─"}, {"-"}):
             sections.append([])
         elif text and text[0] not in "╭╰":
             sections[-1].append(text)
+    if "╭" not in box:
+        del sections[0]  # Without lines the title is a section of its own.
     hints = [section for section in sections[1:] if section and not section[0].startswith(("Argument", "For full"))]
-    return "; ".join(" ".join(section[:2]) for section in [sections[0], *hints] if section)
+    flags = [[line for line in section[1:] if line.startswith("--")] for section in hints]
+    texts = [f"{h[0]} {', '.join(f)}" if f else " ".join(h) for h, f in zip(hints, flags, strict=True)]
+    return "; ".join([" ".join(sections[0][:2]), *texts])
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:

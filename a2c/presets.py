@@ -34,8 +34,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "eval_greedy": False,
         "log": ("visualdl",),
     },
-    # Found here, by trying learning rate, lambda and advantage normalisation on seeds 0 to 3: normalised advantages and
-    # a linear decay are what keeps a solved CartPole solved.
+    # Found here, on seeds 0 to 3, over learning rate, discount, lambda, entropy and every kind of normalisation.
+    # Normalised observations and returns with a linear decay keep a solved CartPole solved; normalised advantages lose
+    # it again (where every action is right, they are noise of size 1).
     "CartPole-v1": {
         "num_envs": 8,
         "rollout_length": 8,
@@ -44,9 +45,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "gae_lambda": 0.9,
         "learning_rate": 2e-3,
         "schedule": "linear",
-        "normalize_advantage": True,
         "hidden_sizes": (64, 64),
         "activation": "tanh",
+        "normalize_observations": True,
+        "normalize_returns": True,
         "eval_every_steps": 5_000,
         "eval_episodes": 20,
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json as jsonlib
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import tyro
@@ -52,7 +52,8 @@ class Train:
                 print(f"stopped by {run.stopped_by.name}; everything is saved in {run.path}", file=sys.stderr)
                 return 128 + run.stopped_by
             if self.pictures:
-                _draw_pictures(run)
+                # Standard output belongs to the JSON object alone.
+                _draw_pictures(run, sys.stderr if self.json else sys.stdout)
         if self.json:
             print(jsonlib.dumps({"runs": summaries}))
         elif self.seeds > 1 and self.config.final_eval_episodes:
@@ -72,9 +73,9 @@ def _report(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _draw_pictures(run: Run) -> None:
-    print(f"curve   {draw([run], run.path / 'curve.png')}", file=sys.stderr)
+def _draw_pictures(run: Run, file: TextIO) -> None:
+    print(f"curve   {draw([run], run.path / 'curve.png')}", file=file)
     try:
-        print(f"video   {record(run, run.path / 'video.gif').path}", file=sys.stderr)
+        print(f"video   {record(run, run.path / 'video.gif').path}", file=file)
     except UserError as error:
         print(f"no video: {error}", file=sys.stderr)

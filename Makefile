@@ -1,0 +1,39 @@
+# One word each. The first use of any sets everything up in .venv, from Python and pip alone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+.PHONY: train test learning lint types bench setup clean
+
+train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
+	$(BIN)/a2c train CartPole-v1
+
+test: setup  ## every test but those under tests/learning
+	$(BIN)/python -m pytest
+
+learning: setup  ## slow: presets reach what the README says
+	$(BIN)/python -m pytest -m learning
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup  ## speed, side by side with others; rewrites benchmarks/results
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks.environments
+	$(BIN)/python -m benchmarks.training --peer .venv-peers/bin/python
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .venv-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,286 @@
+"""The command line as a user meets it: what it prints, and one sentence with exit code 2 for whatever they mistype."""
+
+import json
+import os
+import subprocess
+import sys
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+import a2c
+from a2c.cli import main
+from a2c.engines.networks import ActorCritic, paddle
+
+SETTINGS = [
+    *["--preset", "none", "--total-steps", "256", "--num-envs", "2", "--rollout-length", "4", "--hidden-sizes", "8"],
+    *["--eval-every-steps", "128", "--eval-episodes", "2", "--final-eval-episodes", "3"],
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run, trained from the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    assert main(["train", "CartPole-v1", *SETTINGS, "--run-dir", str(folder), "--no-pictures"]) == 0
+    return next((folder / "CartPole-v1").iterdir())
+
+
+@pytest.fixture
+def called(capsys):
+    """Runs a command line; gives exit code, standard output and standard error."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_training_prints_the_evaluation_and_where_everything_is(called, tmp_path):
+    code, out, err = called("train", "CartPole-v1", *SETTINGS, "--run-dir", tmp_path)
+    assert code == 0
+    assert "over 3 greedy episodes" in out
+    assert "engine paddle on cpu" in err
+    folder = next((tmp_path / "CartPole-v1").iterdir())
+    assert f"curve   {folder / 'curve.png'}" in out
+    assert f"video   {folder / 'video.gif'}" in out
+    assert imageio.imread(folder / "curve.png").shape[0] > 100
+    assert len(imageio.imread(folder / "video.gif")) > 1
+
+
+def test_several_seeds_are_trained_one_after_another(called, tmp_path):
+    code, out, _ = called("train", "CartPole-v1", *SETTINGS, "--run-dir", tmp_path, "--no-pictures", "--seeds", 2)
+    assert code == 0
+    assert "2 seeds: mean" in out
+    assert sorted(path.name[-5:] for path in (tmp_path / "CartPole-v1").iterdir()) == ["seed0", "seed1"]
+
+
+def test_json_is_one_object_on_standard_output(called, tmp_path, run):
+    _, out, _ = called("train", "CartPole-v1", *SETTINGS, "--run-dir", tmp_path, "--no-pictures", "--json")
+    (summary,) = json.loads(out)["runs"]
+    assert summary["steps"] == 256
+    _, out, _ = called("evaluate", run, "--episodes", 2, "--json")
+    assert json.loads(out)["episodes"] == 2
+
+
+def test_the_preset_fills_in_what_the_command_line_leaves_out(called, tmp_path):
+    flags = ["--total-steps", "64", "--gamma", "0.5", "--final-eval-episodes", "0", "--no-pictures"]
+    code, _, _ = called("train", "CartPole-v0", "--preset", "tutorial", *flags, "--run-dir", tmp_path)
+    assert code == 0
+    config = json.loads(next(tmp_path.rglob("config.json")).read_text())
+    assert config["config"]["entropy_coef"] == 0.08
+    assert config["config"]["gamma"] == 0.5
+    assert (config["origins"]["entropy_coef"], config["origins"]["gamma"]) == ("preset", "chosen")
+
+
+def test_a_flag_that_equals_the_default_goes_before_the_preset(called, tmp_path):
+    default = a2c.Config("X").learning_rate
+    flags = f"--total-steps 64 --learning-rate {default} --final-eval-episodes 0 --no-pictures".split()
+    called("train", "CartPole-v1", *flags, "--run-dir", tmp_path)
+    assert json.loads(next(tmp_path.rglob("config.json")).read_text())["config"]["learning_rate"] == default
+
+
+def test_evaluate_prints_a_line(called, run):
+    code, out, _ = called("evaluate", run, "--episodes", 4, "--no-greedy", "--which", "final", "--seed", 3)
+    assert code == 0
+    assert out.startswith("final policy: ")
+    assert "over 4 sampled episodes" in out
+    assert out.count("\n") == 1
+
+
+def test_plot_draws_one_or_several_runs(called, run, tmp_path):
+    code, out, _ = called("plot", run)
+    assert (code, out.strip()) == (0, str(run / "curve.png"))
+    code, _, _ = called("plot", run, run, "--to", tmp_path / "both.svg")
+    assert code == 0
+    assert (tmp_path / "both.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio forgets its reader's pipes
+@pytest.mark.parametrize("name", ["video.gif", "video.mp4"])
+def test_record_makes_a_video_that_moves(called, run, tmp_path, name):
+    code, out, _ = called("record", run, "--to", tmp_path / name, "--max-steps", 40)
+    assert code == 0
+    assert str(tmp_path / name) in out
+    frames = imageio.imread(tmp_path / name)
+    assert len(frames) > 3
+    assert (frames[0] != frames[-1]).any()
+
+
+def test_export_writes_what_paddle_loads_into_our_layer(called, run, tmp_path):
+    path = tmp_path / "exported" / "policy.pdparams"
+    code, out, _ = called("export", run, "--to", "pdparams", "--out", path)
+    assert (code, out.strip()) == (0, str(path))
+    policy = a2c.load(run)
+    network = ActorCritic(policy.architecture)
+    missing, unexpected = network.set_state_dict(paddle.load(str(path)))
+    assert (list(missing), list(unexpected)) == ([], [])
+    obs = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    (logits,), value = network(paddle.to_tensor(obs))
+    assert logits.numpy().argmax(-1).tolist() == policy.act(obs).tolist()
+    np.testing.assert_allclose(value.numpy(), policy.value(obs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there always is a display")
+def test_watch_without_a_display_says_what_to_do_instead(called, run, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    code, out, err = called("watch", run)
+    assert (code, out) == (2, "")
+    assert "no display" in err
+    assert "a2c record" in err
+
+
+def test_watch_plays_episodes(called, run, monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":99")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    code, out, _ = called("watch", run, "--episodes", 2)
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == ["episode 1", "episode 2"]
+
+
+MISTAKES = {
+    "": "train",
+    "fly": "fly",
+    "train": "ENV",
+    "train CartPol-v1": "unknown environment 'CartPol-v1'; did you mean CartPole-v1",
+    "train cartpole": "did you mean CartPole-v1",
+    "train Nothing-Like-It-v0": "it must be a Gymnasium id or module:Id",
+    "train no_such_module:Env-v0": "cannot import the module of 'no_such_module:Env-v0'",
+    "train FrozenLake-v1": "the observation space of FrozenLake-v1 is Discrete(16), which is not supported",
+    "train Blackjack-v1": "the observation space of Blackjack-v1 is Tuple",
+    "train CartPole-v1 --num-envs zero": "zero",
+    "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number of at least 1",
+    "train CartPole-v1 --num-envs 2 --num-workers 2": "num_workers is 2; with 2 environments it must be at most 1",
+    "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
+    "train CartPole-v1 --learning-rate nan": "learning_rate is nan; it must be finite",
+    "train CartPole-v1 --learning-rat 1": "--learning-rate",
+    "train CartPole-v1 --hidden-sizes -1": "hidden_sizes is (-1,)",
+    "train CartPole-v1 --optimizer sgd": "sgd",
+    "train CartPole-v1 --preset best": "unknown preset 'best'; there are auto, none, tutorial",
+    "train CartPole-v1 --seeds 0": "seeds is 0; it must be at least 1",
+    "train CartPole-v1 --device abacus": "no device 'abacus'",
+    "train CartPole-v1 --env-kwargs {": "--env-kwargs",
+    "train CartPole-v1 --env-kwargs [1]": "env_kwargs is [1]; it must be a JSON object",
+    'train CartPole-v1 --env-kwargs {"gravity":1}': "CartPole-v1 does not take env_kwargs {'gravity': 1}",
+    "train CartPole-v1 --run-dir FILE": "cannot make the run folder",
+    "evaluate": "RUN",
+    "evaluate nowhere": "there is no run folder nowhere",
+    "evaluate FOLDER": "is not a run folder: it has no config.json",
+    "evaluate FILE": "there is no run folder",
+    "evaluate RUN --episodes 0": "episodes is 0; it must be at least 1",
+    "evaluate RUN --which worst": "worst",
+    "plot": "at least one run",
+    "plot RUN --to FOLDER/x.abc": "cannot write the picture",
+    "plot RUN --to nowhere/x.png": "cannot write the picture",
+    "record RUN --to x.avi": "the file must end in .gif or .mp4",
+    "record RUN --to nowhere/x.gif": "cannot write the video",
+    "record RUN --max-steps 0": "max_steps is 0; it must be at least 1",
+    "watch RUN --episodes 0": "episodes is 0; it must be at least 1",
+    "export RUN": "--to",
+    "export RUN --to onnx": "onnx",
+    "export RUN --to pdparams --out FILE/x": "cannot write",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_gets_one_sentence_and_exit_code_2(called, run, tmp_path, line):
+    (tmp_path / "file").write_text("")
+    places = {"FOLDER": tmp_path, "FILE": tmp_path / "file", "RUN": run}
+    words = line.split()
+    for name, path in places.items():
+        words = [word.replace(name, str(path)) for word in words]
+    if words[:1] == ["train"] and "--run-dir" not in words:
+        words += ["--run-dir", str(tmp_path / "runs")]
+    code, out, err = called(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("a2c: ")
+    assert err.count("\n") == 1
+    assert MISTAKES[line] in err
+    assert "Traceback" not in err
+    assert "__tyro" not in err
+    assert sorted(os.listdir(tmp_path)) == ["file"]
+
+
+def damaged(run, tmp_path):
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for path in run.rglob("*"):
+        target = copy / path.relative_to(run)
+        target.mkdir() if path.is_dir() else target.write_bytes(path.read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("config.json", b"{", "config.json is not JSON"),
+        ("config.json", b"{}", "config.json has format None; this version reads 1"),
+        ("config.json", b'{"format": 1}', "a Config must be a JSON object"),
+        ("config.json", b'{"format": 1, "config": {"env_id": 3}}', "env_id is 3"),
+        ("policy/policy.json", b'{"format": 7}', "policy.json has format 7; this version reads 1"),
+        ("policy/policy.json", b'{"format": 1}', "lacks a valid env_id, hidden_sizes or activation"),
+        (
+            "policy/policy.json",
+            b'{"format": 1, "env_id": "X", "hidden_sizes": [9], "activation": "relu"}',
+            "policy.safetensors does not fit its description: actor.0.weight is float32 (4, 8), not float32 (4, 9)",
+        ),
+        (
+            "policy/policy.json",
+            b'{"format": 1, "env_id": "X", "hidden_sizes": [8, 8], "activation": "relu"}',
+            "policy.safetensors lacks the array 'actor.2.weight'",
+        ),
+        ("policy/policy.safetensors", b"", "policy.safetensors is not a whole safetensors file"),
+        ("policy/policy.safetensors", None, "policy.safetensors is missing"),
+        ("policy/policy.json", None, "policy.json is missing"),
+    ],
+)
+def test_a_damaged_run_gets_one_sentence_and_exit_code_2(called, run, tmp_path, name, content, sentence):
+    copy = damaged(run, tmp_path)
+    (copy / name).unlink() if content is None else (copy / name).write_bytes(content)
+    code, out, err = called("evaluate", copy)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_metrics_cut_off_by_a_crash_are_drawn_as_far_as_they_go(called, run, tmp_path):
+    copy = damaged(run, tmp_path)
+    metrics = (copy / "metrics.jsonl").read_bytes()
+    (copy / "metrics.jsonl").write_bytes(metrics[:-5])
+    assert called("plot", copy)[0] == 0
+    (copy / "metrics.jsonl").write_bytes(b"nonsense\n" + metrics)
+    code, _, err = called("plot", copy)
+    assert code == 2
+    assert "metrics.jsonl, line 1 is no row of metrics" in err
+
+
+def test_help_explains_every_flag():
+    done = subprocess.run([sys.executable, "-m", "a2c", "train", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    for field in a2c.Config.__dataclass_fields__:
+        if field != "env_id":
+            assert f"--{field.replace('_', '-')}" in done.stdout
+    assert "Lambda of generalised advantage estimation" in done.stdout
+
+
+def test_the_command_is_installed_and_quiet_where_there_is_no_terminal(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "a2c",
+        "train",
+        "CartPole-v1",
+        *SETTINGS,
+        "--no-pictures",
+        "--run-dir",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 2  # what runs where, and its folder; no progress bar
+    assert "\r" not in done.stderr
