@@ -55,15 +55,11 @@ class Categorical(NamedTuple):
         action: NDArray[np.int64] = params[0].argmax(-1)
         return action
 
-    def log_prob(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> Array:
-        """log pi(a): logits [..., n], action [...] -> [...]."""
-        chosen = xp.take_along_axis(_log_softmax(xp, params[0]), action[..., None], -1)
-        return chosen[..., 0]
-
-    def entropy(self, xp: ModuleType, params: tuple[Array, ...]) -> Array:
-        """-sum p log p, in nats: logits [..., n] -> [...]."""
+    def log_prob_and_entropy(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> tuple[Array, Array]:
+        """log pi(a) and -sum p log p (in nats), from one log-softmax: logits [..., n], action [...] -> [...], [...]."""
         log_p = _log_softmax(xp, params[0])
-        return -xp.sum(xp.exp(log_p) * log_p, -1)
+        chosen = xp.take_along_axis(log_p, action[..., None], -1)
+        return chosen[..., 0], -xp.sum(xp.exp(log_p) * log_p, -1)
 
     def to_env(self, action: NDArray[Any]) -> NDArray[np.int64]:
         """The action as the environment numbers it."""
@@ -107,15 +103,16 @@ class DiagGaussian(NamedTuple):
         """The mean: [..., A]."""
         return params[0]
 
-    def log_prob(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> Array:
-        """log density, summed over dimensions: mean [..., A], log_std [A], action [..., A] -> [...]."""
+    def log_prob_and_entropy(self, xp: ModuleType, params: tuple[Array, ...], action: Array) -> tuple[Array, Array]:
+        """Both summed over dimensions, the entropy in nats: mean [..., A], log_std [A], action [..., A] -> [...], [].
+
+        log pi(a) = -sum((a - mean)^2 / (2 std^2) + log std + log(2 pi) / 2)
+        entropy   =  sum(log std + log(2 pi e) / 2), the same at every state.
+        """
         mean, log_std = params
         z = (action - mean) * xp.exp(-log_std)
-        return -xp.sum(0.5 * z * z + log_std + _HALF_LOG_2PI, -1)
-
-    def entropy(self, xp: ModuleType, params: tuple[Array, ...]) -> Array:
-        """sum(log_std + log(2 pi e) / 2), in nats, the same at every state: -> []."""
-        return xp.sum(params[1] + (_HALF_LOG_2PI + 0.5))
+        log_prob = -xp.sum(0.5 * z * z + log_std + _HALF_LOG_2PI, -1)
+        return log_prob, xp.sum(log_std + (_HALF_LOG_2PI + 0.5))
 
     def to_env(self, action: NDArray[Any]) -> NDArray[np.float32]:
         """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box."""

@@ -52,10 +52,10 @@ class Case:
         head = forward(double, "actor", self.config.activation, self.obs.astype(np.float64))
         params = (head, double["log_std"]) if "log_std" in double else (head,)
         value = forward(double, "critic", self.config.activation, self.obs.astype(np.float64))[..., 0]
-        policy_loss = -np.mean(self.advantage * self.distribution.log_prob(np, params, self.rollout.action))
+        log_prob, entropy = self.distribution.log_prob_and_entropy(np, params, self.rollout.action)
+        policy_loss = -np.mean(self.advantage * log_prob)
         value_loss = np.mean((self.returns - value) ** 2)
-        entropy = np.mean(self.distribution.entropy(np, params))
-        return policy_loss + self.config.value_coef * value_loss - self.config.entropy_coef * entropy
+        return policy_loss + self.config.value_coef * value_loss - self.config.entropy_coef * np.mean(entropy)
 
 
 def finite_differences(case):

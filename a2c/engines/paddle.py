@@ -82,14 +82,14 @@ class PaddleEngine:
         params, value = self._network(self._observations(rollout.obs.reshape(rows, -1)))
         action = paddle.to_tensor(rollout.action.reshape(rows, *rollout.action.shape[2:]))
         target, weight = paddle.to_tensor(returns.ravel()), paddle.to_tensor(advantage.ravel())
-        log_prob = self._distribution.log_prob(paddle, params, action)
+        log_prob, entropies = self._distribution.log_prob_and_entropy(paddle, params, action)
         shapes = [tuple(tensor.shape) for tensor in (log_prob, weight, value, target)]
         if len(set(shapes)) > 1:
             raise ValueError(f"log-probability, advantage, value and returns differ in shape: {shapes}")
 
         policy_loss = -paddle.mean(weight * log_prob)
         value_loss = paddle.mean((target - value) ** 2)
-        entropy = paddle.mean(self._distribution.entropy(paddle, params))
+        entropy = paddle.mean(entropies)
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
 
         loss.backward()
@@ -170,6 +170,7 @@ def _optimizer(config: Config, parameters: list[Any]) -> Any:
                 beta2=config.adam_beta2,
                 epsilon=config.adam_epsilon,
                 parameters=parameters,
+                use_multi_tensor=True,  # all parameters in one call
             )
         case "rmsprop":
             return paddle.optimizer.RMSProp(

@@ -1,0 +1,94 @@
+"""Writes the README's tables from the committed results, between their markers.
+
+python -m benchmarks.tables
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks.learning import CASES
+from benchmarks.measure import RESULTS
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def load(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return result
+
+
+def learning() -> str:
+    """Every seed's evaluations."""
+    lines = [
+        "| preset | environment | steps | seed | best policy | final policy | whole run |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in CASES:
+        result = load(f"learning-{name}")
+        for run in result["runs"]:
+            best, final = (
+                f"{run[key]['mean']:.1f} ± {run[key]['std']:.1f}" for key in ("evaluation", "final_evaluation")
+            )
+            lines.append(
+                f"| {result['preset']} | {result['env_id']} | {run['steps']:,} | {run['seed']} | {best} | {final} "
+                f"| {run['whole_seconds']:.0f} s |"
+            )
+        means = [run["evaluation"]["mean"] for run in result["runs"]]
+        finals = [run["final_evaluation"]["mean"] for run in result["runs"]]
+        best, final = (f"{statistics.mean(values):.1f} (lowest {min(values):.1f})" for values in (means, finals))
+        lines.append(f"| | | | *{len(means)} seeds* | **{best}** | {final} | |")
+    return "\n".join(lines)
+
+
+def training() -> str:
+    """Steps per second of whole training loops."""
+    result = load("training")
+    lines = [
+        "| training CartPole-v1, 8 x 8, hidden 256, one process | steps per second (lowest to highest) |",
+        "|---|---|",
+    ]
+    lines += [_rate(name, rates) for name, rates in result["steps_per_second"].items()]
+    lines.append(_ratio(f"a2c / {result['compared_with']}", result["ratio"]))
+    return "\n".join(lines)
+
+
+def environments() -> str:
+    """Steps per second of vector environments."""
+    result = load("environments")
+    lines = []
+    for env, measured in result["environments"].items():
+        lines += [f"| stepping {result['num_envs']} x {env} | steps per second (lowest to highest) |", "|---|---|"]
+        lines += [_rate(name, rates) for name, rates in measured["steps_per_second"].items()]
+        lines += [_ratio(label, ratio) for label, ratio in measured.items() if "/" in label]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _rate(name: str, rates: dict[str, Any]) -> str:
+    return f"| {name} | {rates['median']:,.0f} ({min(rates['rounds']):,.0f} to {max(rates['rounds']):,.0f}) |"
+
+
+def _ratio(label: str, ratio: dict[str, float]) -> str:
+    return f"| **{label}** | **{ratio['median']:.2f}** ({ratio['lowest']:.2f} to {ratio['highest']:.2f}) |"
+
+
+TABLES = {"learning": learning, "training": training, "environments": environments}
+
+
+def with_tables(text: str) -> str:
+    """The README with every table as the results have it."""
+    for name, table in TABLES.items():
+        pattern = rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)"
+        text, count = re.subn(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.DOTALL)
+        if count != 1:
+            raise SystemExit(f"{README} has {count} places for the table {name}; it must have one")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))

@@ -1,0 +1,45 @@
+"""The README keeps its word."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.tables import with_tables
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def tracked():
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [Path(line) for line in done.stdout.splitlines()]
+
+
+def test_its_tables_are_those_of_the_committed_results():
+    assert with_tables(README) == README
+
+
+def test_its_file_map_names_every_file_of_the_package_and_no_other():
+    files = README.split("## The files")[1]
+    named = set(re.findall(r"^ +([\w/]+\.(?:py|md|txt))", files, re.MULTILINE))
+    python = {path for path in tracked() if path.suffix == ".py" and path.parts[0] in ("a2c", "benchmarks", "examples")}
+    for path in python:
+        assert path.name in named or f"{path.parent.name}/{path.name}" in named, path
+    existing = {path.name for path in tracked()} | {f"{path.parent.name}/{path.name}" for path in tracked()}
+    assert named <= existing
+
+
+def test_its_links_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_changelog_and_the_version_agree():
+    import a2c
+
+    assert f"## {a2c.__version__}" in (ROOT / "CHANGELOG.md").read_text()
