@@ -64,7 +64,7 @@ def evaluate(
         episodes: How many, at least 1.
         greedy: The most probable action; False samples.
         seed: Decides the episodes and the sampled actions.
-        index: Which evaluation of that seed; each has other episodes.
+        index: Which set of episodes of that seed; each set is another.
 
     Raises:
         UserError: The environment is unknown, or its spaces are not the policy's.
@@ -72,7 +72,7 @@ def evaluate(
     """
     side_by_side = min(episodes, _SIDE_BY_SIDE)
     rng = generator(seed, "evaluation", index)
-    # A seed apart from those of training, and another for each evaluation.
+    # A seed apart from those of training, and another for each set.
     first_seed = episode_seed(seed, -1 - index, 0)
     envs = make_envs(env, side_by_side, env_kwargs=env_kwargs, vectorization="local", seed=first_seed)
     try:

@@ -57,7 +57,7 @@ class JsonLines:
         """
         self._path = path
         try:
-            self._file: IO[str] = path.open("w")
+            self._file: IO[str] = path.open("w", encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
 

@@ -64,7 +64,11 @@ class Session:
         return row
 
     def evaluate(self) -> Evaluation:
-        """Evaluates the policy, and keeps it if none was better. Equally good, the later one has learnt from more."""
+        """Evaluates the policy, and keeps it if none was better. Equally good, the later one has learnt from more.
+
+        Every evaluation runs the same episodes, so that policies are compared and not their luck; the evaluations that
+        end the run are on others.
+        """
         config, policy = self._config, self._learner.policy()
         self._evaluations += 1
         evaluation = evaluate(
@@ -74,7 +78,7 @@ class Session:
             config.eval_episodes,
             config.eval_greedy,
             config.seed,
-            index=self._evaluations,
+            index=1,
         )
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))

@@ -11,6 +11,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import scipy.stats
+
 from benchmarks.learning import CASES
 from benchmarks.measure import RESULTS
 
@@ -40,9 +42,14 @@ def learning() -> str:
             )
         means = [run["evaluation"]["mean"] for run in result["runs"]]
         finals = [run["final_evaluation"]["mean"] for run in result["runs"]]
-        best, final = (f"{statistics.mean(values):.1f} (lowest {min(values):.1f})" for values in (means, finals))
-        lines.append(f"| | | | *{len(means)} seeds* | **{best}** | {final} | |")
+        lines.append(f"| | | | *{len(means)} seeds* | **{_over_seeds(means)}** | {_over_seeds(finals)} | |")
     return "\n".join(lines)
+
+
+def _over_seeds(values: list[float]) -> str:
+    """Mean over seeds, Student's 95 % interval of it, and the lowest."""
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values))
+    return f"{statistics.mean(values):.1f} ± {half:.1f} (lowest {min(values):.1f})"
 
 
 def training() -> str:
@@ -83,12 +90,14 @@ TABLES = {"learning": learning, "training": training, "environments": environmen
 def with_tables(text: str) -> str:
     """The README with every table as the results have it."""
     for name, table in TABLES.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(\n<!-- end -->)"
-        text, count = re.subn(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.DOTALL)
+        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(
+            pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text, flags=re.DOTALL
+        )
         if count != 1:
             raise SystemExit(f"{README} has {count} places for the table {name}; it must have one")
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

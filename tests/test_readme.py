@@ -9,7 +9,7 @@ import pytest
 from benchmarks.tables import with_tables
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def tracked():
