@@ -21,7 +21,7 @@ from a2c import files
 from a2c.errors import UserError
 
 FORMAT = 1
-"""Version of the format; a reader refuses a newer one."""
+"""Version of the format; a reader refuses any other."""
 
 _PATTERN = re.compile(r"step_\d{9,}")
 _STATE, _MANIFEST = "state.safetensors", "manifest.json"
@@ -52,6 +52,8 @@ def save(folder: Path, arrays: files.Arrays, counters: dict[str, int], keep: int
         UserError: The folder cannot be written; earlier checkpoints stay as they are.
     """
     target = folder / f"step_{counters['steps']:09d}"
+    if _is_whole(target):
+        return target  # The same step of the same run is the same state.
     unfinished = folder / f".unfinished-{target.name}-{os.getpid()}"
     try:
         unfinished.mkdir(parents=True)
@@ -59,7 +61,7 @@ def save(folder: Path, arrays: files.Arrays, counters: dict[str, int], keep: int
         files.write_bytes(unfinished / _STATE, data)
         entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         files.write_json(unfinished / _MANIFEST, {"format": FORMAT, "files": {_STATE: entry}, "counters": counters})
-        if target.exists():  # The same step of the same run: the same content.
+        if target.exists():  # A damaged one: a whole one would have been left as it is.
             shutil.rmtree(target)
         unfinished.rename(target)
         files.sync_folder(folder)
@@ -98,6 +100,14 @@ def _folders(folder: Path) -> list[Path]:
         return []
     finished = [path for path in folder.iterdir() if _PATTERN.fullmatch(path.name)]
     return sorted(finished, key=lambda path: int(path.name.removeprefix("step_")), reverse=True)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _read(path)
+    except UserError:
+        return False
+    return True
 
 
 def _read(path: Path) -> Checkpoint:

@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (EnvError, WorkerError) as error:
         print(f"a2c: {error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(f"a2c: there is not enough memory for this: {error or 'make it smaller'}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -87,7 +90,9 @@ def _sentence(box: str) -> str:
     hints = [section for section in sections[1:] if section and not section[0].startswith(("Argument", "For full"))]
     flags = [[line for line in section[1:] if line.startswith("--")] for section in hints]
     texts = [f"{h[0]} {', '.join(f)}" if f else " ".join(h) for h, f in zip(hints, flags, strict=True)]
-    return "; ".join([" ".join(sections[0][:2]), *texts])
+    # What is missing is followed by its help, which is long; anything else is wrapped text.
+    wrong = sections[0][:2] if sections[0][0].startswith("Missing") else sections[0]
+    return "; ".join([" ".join(wrong), *texts])
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:

@@ -146,6 +146,10 @@ class Config:
                     raise UserError(f"{name} is {value}; it must be finite")
                 if value not in ("auto", None) and not holds(value):
                     raise UserError(f"{name} is {value!r}; it must be {right}")
+        try:
+            json.dumps(self.env_kwargs, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"env_kwargs is {self.env_kwargs!r}; it must be what JSON can hold ({error})") from error
         if self.vectorization == "local" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
             raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
@@ -200,12 +204,17 @@ def check_field_names(names: typing.Iterable[str]) -> None:
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     (
-        "num_envs total_steps rollout_length decay_every_steps log_every_steps eval_episodes keep_checkpoints",
+        "num_envs rollout_length eval_episodes keep_checkpoints",
+        lambda x: 1 <= x <= 1_000_000,
+        "a whole number from 1 to 1,000,000",
+    ),
+    (
+        "total_steps decay_every_steps log_every_steps",
         lambda x: 1 <= x < 2**53,
         "a whole number of at least 1 (and below 2**53)",
     ),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
-    ("hidden_sizes", lambda x: all(size >= 1 for size in x), "whole numbers of at least 1"),
+    ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),
     ("gamma gae_lambda", lambda x: 0 <= x <= 1, "between 0 and 1"),
     ("adam_beta1 adam_beta2 rmsprop_decay", lambda x: 0 <= x < 1, "at least 0 and below 1"),
     ("decay_factor", lambda x: 0 < x <= 1, "above 0 and at most 1"),

@@ -74,10 +74,10 @@ class DiagGaussian(NamedTuple):
     """
 
     shape: tuple[int, ...]
-    low: NDArray[np.float32]  # [A]
-    high: NDArray[np.float32]  # [A]
-    center: NDArray[np.float32]  # [A]
-    half_range: NDArray[np.float32]  # [A]
+    low: NDArray[Any]  # [A] as the Box has it, in its type
+    high: NDArray[Any]  # [A]
+    center: NDArray[Any]  # [A] where action 0 is: between the bounds, at the only one, or 0
+    half_range: NDArray[Any]  # [A] what action 1 adds; 1 where not bounded on both sides
 
     @property
     def head_size(self) -> int:
@@ -114,10 +114,11 @@ class DiagGaussian(NamedTuple):
         log_prob = -xp.sum(0.5 * z * z + log_std + _HALF_LOG_2PI, -1)
         return log_prob, xp.sum(log_std + (_HALF_LOG_2PI + 0.5))
 
-    def to_env(self, action: NDArray[Any]) -> NDArray[np.float32]:
-        """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box."""
-        scaled: NDArray[np.float32] = np.clip(self.center + self.half_range * action, self.low, self.high)
-        return scaled.reshape(*action.shape[:-1], *self.shape)
+    def to_env(self, action: NDArray[Any]) -> NDArray[Any]:
+        """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box, in its type."""
+        scaled: NDArray[Any] = (self.center + self.half_range * action).astype(self.low.dtype)
+        clipped: NDArray[Any] = np.clip(scaled, self.low, self.high)
+        return clipped.reshape(*action.shape[:-1], *self.shape)
 
 
 Distribution = Categorical | DiagGaussian
@@ -133,14 +134,14 @@ def distribution_for(action_space: gymnasium.Space[Any]) -> Distribution:
         case gymnasium.spaces.Discrete():
             return Categorical(int(action_space.n), int(action_space.start))
         case gymnasium.spaces.Box():
-            low = action_space.low.astype(np.float32).ravel()
-            high = action_space.high.astype(np.float32).ravel()
-            bounded = np.isfinite(low) & np.isfinite(high)
-            # An unbounded dimension is taken as [-1, 1] here, and so is left as it is.
-            bottom: NDArray[np.float32] = np.where(bounded, low, -1).astype(np.float32)
-            top: NDArray[np.float32] = np.where(bounded, high, 1).astype(np.float32)
-            center: NDArray[np.float32] = np.add(bottom / 2, top / 2)
-            return DiagGaussian(action_space.shape, low, high, center, half_range=np.subtract(top, center))
+            low, high = action_space.low.ravel(), action_space.high.ravel()
+            has_low, has_high = np.isfinite(low), np.isfinite(high)
+            # Between its bounds, at the only one it has, or at 0.
+            bottom = np.where(has_low, low, np.where(has_high, high, 0))
+            top = np.where(has_high, high, np.where(has_low, low, 0))
+            center = (bottom / 2 + top / 2).astype(low.dtype)
+            half_range = np.where(has_low & has_high, top - center, 1).astype(low.dtype)
+            return DiagGaussian(action_space.shape, low, high, center, half_range)
         case _:
             raise TypeError(f"no distribution for {action_space}")
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from a2c.envs import make_envs
-from a2c.envs.make import EnvSource
+from a2c.envs.make import EnvSource, env_name
+from a2c.errors import UserError
 from a2c.policy import Policy
 from a2c.randomness import episode_seed, generator
 
 _SIDE_BY_SIDE = 16
 """Environments evaluated at the same time, at most."""
+
+_MOST_STEPS = 200_000
+"""An episode longer than this is taken for one that never ends."""
 
 
 class Evaluation(NamedTuple):
@@ -34,16 +39,25 @@ class Evaluation(NamedTuple):
         return float(np.std(self.returns))
 
     def summary(self) -> dict[str, Any]:
-        """The numbers that are reported."""
-        return {
+        """The numbers that are reported; null stands for NaN or infinity, which JSON does not have."""
+        numbers = {
             "mean": self.mean,
             "std": self.std,
             "min": float(np.min(self.returns)),
             "max": float(np.max(self.returns)),
             "mean_length": float(np.mean(self.lengths)),
-            "episodes": len(self.returns),
-            "greedy": self.greedy,
         }
+        finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+        return {**finite, "episodes": len(self.returns), "greedy": self.greedy}
+
+
+def in_words(summary: Mapping[str, Any]) -> str:
+    """A summary as a line: mean, standard deviation and range over how many episodes of what kind."""
+    mean, std, low, high = (
+        "not finite" if summary[name] is None else f"{summary[name]:.1f}" for name in ("mean", "std", "min", "max")
+    )
+    how = "greedy" if summary["greedy"] else "sampled"
+    return f"{mean} +- {std} (lowest {low}, highest {high}) over {summary['episodes']} {how} episodes"
 
 
 def evaluate(
@@ -54,6 +68,7 @@ def evaluate(
     greedy: bool,
     seed: int,
     index: int = 0,
+    check: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Runs whole episodes of a policy.
 
@@ -65,9 +80,10 @@ def evaluate(
         greedy: The most probable action; False samples.
         seed: Decides the episodes and the sampled actions.
         index: Which set of episodes of that seed; each set is another.
+        check: Called at every step; may raise to end the evaluation.
 
     Raises:
-        UserError: The environment is unknown, or its spaces are not the policy's.
+        UserError: The environment is unknown, its spaces are not the policy's, or an episode does not end.
         EnvError: It raised.
     """
     side_by_side = min(episodes, _SIDE_BY_SIDE)
@@ -83,12 +99,18 @@ def evaluate(
         lengths: list[list[int]] = [[0] for _ in range(side_by_side)]
         obs = envs.begin()
         while (left > 0).any():
+            check()
             noise = None if greedy else policy.draw_noise(rng, side_by_side)
             step = envs.advance(policy.act_batch(obs, noise))
             obs = step.obs
             for i in np.flatnonzero(left > 0):
                 returns[i][-1] += float(step.reward[i])
                 lengths[i][-1] += 1
+                if lengths[i][-1] > _MOST_STEPS:
+                    raise UserError(
+                        f"an episode of {env_name(env)} has not ended after {_MOST_STEPS} steps; evaluation needs "
+                        "episodes that end (gymnasium.wrappers.TimeLimit sets a limit)"
+                    )
                 if step.terminated[i] or step.truncated[i]:
                     left[i] -= 1
                     if left[i]:

@@ -17,6 +17,8 @@ from a2c.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
 
+_MOST_BYTES = 1 << 32
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file that a crash leaves either old or new, and on disk when this returns.
@@ -66,9 +68,14 @@ def read_bytes(path: Path) -> bytes:
     """Reads a file.
 
     Raises:
-        UserError: It is missing or cannot be read.
+        UserError: It is missing, no regular file, too large, or cannot be read.
     """
     try:
+        # A pipe would be waited for, a device read for ever.
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file")
+        if path.stat().st_size > _MOST_BYTES:
+            raise UserError(f"{path} has {path.stat().st_size} bytes; files of a run have less than {_MOST_BYTES}")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error

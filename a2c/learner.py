@@ -11,12 +11,13 @@ from a2c.config import Config
 from a2c.distributions import distribution_for
 from a2c.engines import Metrics, choose_engine
 from a2c.envs import Envs
+from a2c.errors import UserError
 from a2c.mlp import initial_parameters
 from a2c.normalize import ReturnNormalizer, observation_normalizer
 from a2c.policy import Policy, architecture_for
 from a2c.randomness import generator
 from a2c.returns import explained_variance, gae, standardize
-from a2c.rollout import Collector, Episodes
+from a2c.rollout import Collector, Episodes, Rollout
 from a2c.schedule import learning_rate
 
 
@@ -68,6 +69,7 @@ class Learner:
         """Collects T x N steps and takes one gradient step on them.
 
         Raises:
+            UserError: The gradient is not finite.
             EnvError: An environment raised.
             WorkerError: A worker died or gave no answer in time.
         """
@@ -90,7 +92,10 @@ class Learner:
             advantage = standardize(advantage)
 
         rate = learning_rate(config, self.steps)
-        metrics = self._engine.update(rollout, advantage, returns, rate)
+        try:
+            metrics = self._engine.update(rollout, advantage, returns, rate)
+        except FloatingPointError as error:
+            raise UserError(_divergence(rollout, self.steps, rate, str(error))) from error
         self.updates += 1
         self.steps += config.steps_per_update
         return Update(self.steps, metrics, episodes, rate, explained_variance(rollout.value, returns))
@@ -114,6 +119,21 @@ class Learner:
             **_prefixed("return_normalizer.", self._return_normalizer.state()),
             **_prefixed("collector.", self._collector.state()),
         }
+
+
+def _divergence(rollout: Rollout, steps: int, rate: float, fault: str) -> str:
+    for name, array in (("observation", rollout.obs), ("reward", rollout.reward)):
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            t, env = bad[0][:2]
+            return (
+                f"after {steps} steps environment {env} gave a {name} of {array[tuple(bad[0])]} (step {t} of the "
+                "rollout); it must be finite"
+            )
+    return (
+        f"training diverged after {steps} steps: {fault}; lower learning_rate ({rate:g}), or try "
+        "normalize_observations and normalize_returns"
+    )
 
 
 def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

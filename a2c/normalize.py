@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 State = dict[str, NDArray[Any]]
 
-_CLIP = np.float32(10.0)
+_CLIP = 10.0
 _EPSILON = 1e-8
 
 
@@ -41,7 +41,19 @@ class RunningMoments:
         return {"count": np.array(self.count), "mean": self.mean, "variance": self.variance}
 
     def restore(self, state: State) -> None:
-        """Continues from a `state()`."""
+        """Continues from a `state()`.
+
+        Raises:
+            KeyError: It lacks an array.
+            ValueError: An array has another shape, is not finite, or a variance is negative.
+        """
+        expected = {"count": (), "mean": self.mean.shape, "variance": self.variance.shape}
+        for name, shape in expected.items():
+            array = state[name]
+            if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
+                raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be finite float64 {shape}")
+        if (state["variance"] < 0).any():
+            raise ValueError("a variance is negative")
         self.count, self.mean, self.variance = float(state["count"]), state["mean"], state["variance"]
 
 
@@ -93,8 +105,9 @@ class NormalizedObservations:
         self._refresh()
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
-        normalized: NDArray[np.float32] = (obs.astype(np.float32) - self._mean) * self._scale
-        return np.clip(normalized, -_CLIP, _CLIP)
+        # In float64: large observations that differ little would become equal before the mean is taken off.
+        normalized: NDArray[np.float64] = (obs - self._moments.mean) * self._scale
+        return np.clip(normalized, -_CLIP, _CLIP).astype(np.float32)
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
         self._moments.update(obs)
@@ -108,8 +121,7 @@ class NormalizedObservations:
         self._refresh()
 
     def _refresh(self) -> None:
-        self._mean = self._moments.mean.astype(np.float32)
-        self._scale = (1.0 / np.sqrt(self._moments.variance + _EPSILON)).astype(np.float32)
+        self._scale = 1.0 / np.sqrt(self._moments.variance + _EPSILON)
 
 
 def observation_normalizer(enabled: bool, shape: tuple[int, ...]) -> ObservationNormalizer:
@@ -119,6 +131,8 @@ def observation_normalizer(enabled: bool, shape: tuple[int, ...]) -> Observation
 
 class ReturnNormalizer:
     """Divides rewards by the standard deviation of the discounted return, so that returns are of order 1.
+
+    Scaled rewards are clipped to [-10, 10].
 
     R_t = r_t + gamma * R_{t-1} within an episode, for each environment; its variance is kept over the whole run.
     Rewards are not shifted: that would change which policies are best wherever episodes can end.

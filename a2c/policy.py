@@ -17,7 +17,7 @@ from a2c.normalize import ObservationNormalizer, observation_normalizer
 from a2c.randomness import generator
 
 FORMAT = 1
-"""Version of the format; a reader refuses another."""
+"""Version of the format; a reader refuses any other."""
 
 _ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
 _NORMALIZER = "normalizer."
@@ -77,9 +77,10 @@ class Policy:
         """
         array = np.asarray(obs)
         shape = self.observation_space.shape or ()
-        if array.shape[-len(shape) :] != shape or array.ndim > len(shape) + 1:
+        leading = array.ndim - len(shape)
+        if leading not in (0, 1) or array.shape[leading:] != shape:
             raise UserError(f"obs has shape {array.shape}; it must be {shape}, or a batch of those")
-        single = array.ndim == len(shape)
+        single = leading == 0
         batch = array[None] if single else array
         noise = None if greedy else self._distribution.draw_noise(self._rng, (len(batch),))
         action = self.act_batch(batch, noise)
@@ -89,7 +90,7 @@ class Policy:
 
     def act_batch(self, obs: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
         """Actions for a batch [B, *shape]: a pure function of the observation and the noise; None is greedy."""
-        inputs = self._normalizer(obs).reshape(len(obs), -1)
+        inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
         head = forward(self.parameters, "actor", self.architecture.activation, inputs)
         params = (head, self.parameters["log_std"]) if self.architecture.log_std_size else (head,)
         if noise is None:
@@ -98,7 +99,7 @@ class Policy:
 
     def value(self, obs: NDArray[Any]) -> NDArray[np.float32]:
         """The critic's V(s) of a batch [B, *shape] -> [B]."""
-        inputs = self._normalizer(obs).reshape(len(obs), -1)
+        inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
         return forward(self.parameters, "critic", self.architecture.activation, inputs)[:, 0]
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
@@ -174,6 +175,8 @@ class Policy:
             for name, expected in architecture.shapes().items():
                 if arrays[name].shape != expected or arrays[name].dtype != np.float32:
                     raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not float32 {expected}")
+                if not np.isfinite(arrays[name]).all():
+                    raise ValueError(f"{name} holds numbers that are not finite")
             statistics = {
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }

@@ -85,7 +85,9 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any]) -> Config:
         UserError: An unknown preset or field, or a value out of range.
     """
     check_field_names(chosen)
-    return dataclasses.replace(Config(env_id), **{**preset_values(env_id, preset), **chosen})
+    # Python writes lists where Config keeps what cannot change.
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    return dataclasses.replace(Config(env_id), **{**preset_values(env_id, preset), **tuples})
 
 
 def preset_values(env_id: str, preset: str) -> dict[str, Any]:
@@ -106,19 +108,19 @@ def preset_values(env_id: str, preset: str) -> dict[str, Any]:
 
 
 def origins(config: Config, preset: str) -> dict[str, str]:
-    """Where each setting came from: "preset", "default" or "chosen".
+    """Where each setting came from: "preset <name>", "default" or "chosen".
 
     A value that equals the preset's is the preset's, whoever wrote it.
     """
     values = preset_values(config.env_id, preset)
+    name = config.env_id if preset == "auto" else preset
     defaults = Config(config.env_id)
     origin = {}
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
-        if field.name in values and value == values[field.name]:
-            origin[field.name] = "preset"
-        elif field.name != "env_id" and value == getattr(defaults, field.name):
-            origin[field.name] = "default"
+        if field.name in values:
+            origin[field.name] = f"preset {name}" if value == values[field.name] else "chosen"
         else:
-            origin[field.name] = "chosen"
+            is_default = field.name != "env_id" and value == getattr(defaults, field.name)
+            origin[field.name] = "default" if is_default else "chosen"
     return origin

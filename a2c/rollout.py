@@ -75,10 +75,11 @@ class Collector:
         terminated, truncated = np.empty(shape, bool), np.empty(shape, bool)
         value, next_value = np.empty(shape, np.float32), np.empty(shape, np.float32)
         actions, final_obs = [], []
+        current = self._raw_obs.copy()  # ours only at the end: an error on the way must not leave half a rollout
 
         for t in range(self._length):
-            raw_obs[t] = self._raw_obs
-            obs[t] = self._normalizer(self._raw_obs)
+            raw_obs[t] = current
+            obs[t] = self._normalizer(current)
             action, value[t] = self._engine.act(obs[t], noise[t], t)
             actions.append(action)
             step = self._envs.advance(self._distribution.to_env(action))
@@ -86,16 +87,17 @@ class Collector:
             cut = step.truncated & ~step.terminated  # [N]
             if cut.any():
                 final_obs.append(step.next_obs[cut])
-            self._raw_obs[...] = step.obs
+            current[...] = step.obs
 
         # The successor of a step is what was acted on next, except where an episode ended: nothing follows a
         # termination, and a truncated episode would have gone on from its final observation.
-        successors = self._normalizer(np.concatenate([self._raw_obs, *final_obs]))
+        successors = self._normalizer(np.concatenate([current, *final_obs]))
         following = self._engine.value(successors)  # [N + truncated episodes]
         next_value[:-1], next_value[-1] = value[1:], following[:num_envs]
         next_value[terminated] = 0.0
         next_value[truncated & ~terminated] = following[num_envs:]
 
+        self._raw_obs = current
         self._normalizer.update(raw_obs.reshape(-1, *raw_obs.shape[2:]))
         rollout = Rollout(obs, np.stack(actions), reward, terminated, truncated, value, next_value)
         return rollout, self._finished_episodes(reward, terminated | truncated)

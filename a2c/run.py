@@ -9,7 +9,7 @@ import platform
 import re
 import signal
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +71,7 @@ class Run:
             UserError: The folder cannot be made.
         """
         # Only what every file system takes: ids may hold slashes and colons.
+        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "versions": versions()}
         environment = re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         name, path = f"{stamp}-seed{config.seed}", Path()
@@ -84,7 +85,8 @@ class Run:
                     raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
             except OSError as error:
                 raise UserError(f"cannot make the run folder {path}: {error.strerror or error}") from error
-        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "versions": versions()}
+        else:
+            raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
         files.write_json(path / "config.json", values)
         return cls(path)
 
@@ -126,7 +128,7 @@ class Run:
                 row = json.loads(line)
                 if not isinstance(row, dict) or not isinstance(row.get("steps"), int):
                     raise ValueError("it has no steps")
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if number == len(lines):
                     break
                 raise UserError(f"{path}, line {number} is no row of metrics: {error}") from error
@@ -159,16 +161,31 @@ class Run:
             greedy: The most probable action; False samples.
             which: "best" or "final".
             seed: Decides the episodes; None: the run's seed.
-            env: What to make instead of the run's `env_id`; needed where the run was given a callable.
+            env: What to make instead of the run's `env_id`; needed where the run was given a callable, or an id with a
+                module to import.
 
         Raises:
             UserError: The policy or the environment is missing or does not fit, or `episodes` is below 1.
         """
         if episodes < 1:
             raise UserError(f"episodes is {episodes}; it must be at least 1")
+        if seed is not None and not 0 <= seed < 2**63:
+            raise UserError(f"seed is {seed}; it must be from 0 to 2**63 - 1")
         seed = self.config.seed if seed is None else seed
-        source = env or self.config.env_id
-        return evaluate(self.policy(which), source, self.config.env_kwargs, episodes, greedy, seed)
+        return evaluate(self.policy(which), self.environment(env), self.config.env_kwargs, episodes, greedy, seed)
+
+    def environment(self, env: EnvSource | None = None) -> EnvSource:
+        """What to make for this run's policy: `env` where it is given, else what config.json names.
+
+        Raises:
+            UserError: config.json names a module to import. A folder from somebody else must not choose what code runs.
+        """
+        if env is None and ":" in self.config.env_id:
+            raise UserError(
+                f"{self.path} names an environment in a module of its own, {self.config.env_id}; to import it, "
+                f"say so with --env {self.config.env_id} (from Python: env=...)"
+            )
+        return env or self.config.env_id
 
 
 def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
@@ -184,9 +201,13 @@ def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
     return (run if isinstance(run, Run) else Run(run)).policy(which)
 
 
-def versions() -> dict[str, str]:
+def versions() -> dict[str, str | None]:
     """What the run was made with: exactness is promised for the same versions on the same kind of machine."""
-    packages = ("numpy", "gymnasium", "paddlepaddle")
-    return {"a2c": a2c.__version__, "python": platform.python_version(), "machine": platform.machine()} | {
-        package: version(package) for package in packages
-    }
+    known: dict[str, str | None] = {"a2c": a2c.__version__, "python": platform.python_version()}
+    known["machine"] = platform.machine()
+    for package in ("numpy", "gymnasium", "paddlepaddle", "paddlepaddle-gpu"):
+        try:
+            known[package] = version(package)
+        except PackageNotFoundError:
+            known[package] = None
+    return known

@@ -15,19 +15,24 @@ from a2c.envs.make import EnvSource
 from a2c.evaluation import Evaluation, evaluate
 from a2c.learner import Learner, Update
 from a2c.logs import Logs
-from a2c.run import Run, versions
+from a2c.policy import Policy
+from a2c.run import Run, Which, versions
+from a2c.signals import StopSignals
 
 
 class Session:
     """Keeps the books of one run. Nothing here feeds back into the learner."""
 
-    def __init__(self, run: Run, config: Config, env: EnvSource, learner: Learner, logs: Logs) -> None:
+    def __init__(
+        self, run: Run, config: Config, env: EnvSource, learner: Learner, logs: Logs, stop: StopSignals
+    ) -> None:
         self._run, self._config, self._env = run, config, env
-        self._learner, self._logs = learner, logs
+        self._learner, self._logs, self._stop = learner, logs, stop
         self._pending: list[Update] = []  # since the last row
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
-        self._evaluations = 0
+        self._kept = False
+        self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
         self._saved_at = time.monotonic()
 
@@ -68,9 +73,13 @@ class Session:
 
         Every evaluation runs the same episodes, so that policies are compared and not their luck; the evaluations that
         end the run are on others.
+
+        Raises:
+            Stopped: A signal asked the run to end.
+            UserError: An episode does not end.
+            EnvError: The environment raised.
         """
         config, policy = self._config, self._learner.policy()
-        self._evaluations += 1
         evaluation = evaluate(
             policy,
             self._env,
@@ -79,14 +88,19 @@ class Session:
             config.eval_greedy,
             config.seed,
             index=1,
+            check=self._stop.check,
         )
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
         self._logs.write(self._learner.steps, row)
-        if evaluation.mean >= self._best or self._evaluations == 1:
-            self._best = evaluation.mean
-            policy.save(self._run.path / "policy", steps=self._learner.steps, evaluation=evaluation.summary())
+        if not self._kept or evaluation.mean >= self._best:
+            self._best = evaluation.mean if math.isfinite(evaluation.mean) else -math.inf
+            self._keep(policy, evaluation=evaluation.summary())
         return evaluation
+
+    def _keep(self, policy: Policy, **notes: Any) -> None:
+        policy.save(self._run.path / "policy", steps=self._learner.steps, **notes)
+        self._kept = True
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough."""
@@ -100,28 +114,45 @@ class Session:
         checkpoint.save(folder, self._learner.state(), counters, self._config.keep_checkpoints)
         self._saved_at = time.monotonic()
 
-    def finish(self, vectorization: str, stopped_by: int) -> dict[str, Any]:
-        """Saves everything, evaluates the policies that remain, and writes the summary.
+    def evaluate_at_the_end(self) -> None:
+        """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
+        self.log_rest()
+        if not self._kept:
+            self.evaluate()
+        self.save()
+        whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"}
+        for name, which in whiches.items():
+            if self._config.final_eval_episodes:
+                evaluation = evaluate(
+                    self._run.policy(which),
+                    self._env,
+                    self._config.env_kwargs,
+                    self._config.final_eval_episodes,
+                    greedy=True,
+                    seed=self._config.seed,
+                    check=self._stop.check,
+                )
+                self._evaluations[name] = evaluation.summary()
 
-        Args:
-            vectorization: Where the environments ran, for the summary.
-            stopped_by: The signal that ended the run early; 0: none.
-
-        Returns:
-            The summary.
-        """
+    def log_rest(self) -> None:
+        """Writes the row of the updates since the last one, if there are any."""
         if self._pending:
             self.log()
+
+    def save_all(self) -> None:
+        """Saves what there is: metrics, a checkpoint, and a policy even if none was evaluated."""
+        self.log_rest()
         self.save()
-        if not self._evaluations:
-            self.evaluate()
-        evaluations = {}
-        if self._config.final_eval_episodes and not stopped_by:
-            episodes, env = self._config.final_eval_episodes, self._env
-            evaluations = {
-                "evaluation": self._run.evaluate(episodes, which="best", env=env).summary(),
-                "final_evaluation": self._run.evaluate(episodes, which="final", env=env).summary(),
-            }
+        if not self._kept:
+            self._keep(self._learner.policy())
+
+    def summarize(self, vectorization: str) -> None:
+        """Writes summary.json.
+
+        Args:
+            vectorization: Where the environments ran.
+        """
+        seconds = self._train_seconds
         summary = {
             "env_id": self._config.env_id,
             "seed": self._config.seed,
@@ -129,11 +160,10 @@ class Session:
             "vectorization": vectorization,
             "steps": self._learner.steps,
             "updates": self._learner.updates,
-            "train_seconds": self._train_seconds,
-            "steps_per_second": self._learner.steps / self._train_seconds,
-            **evaluations,
-            "stopped_by": signal.Signals(stopped_by).name if stopped_by else None,
+            "train_seconds": seconds,
+            "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
+            **self._evaluations,
+            "stopped_by": signal.Signals(self._stop.received).name if self._stop.received else None,
             "versions": versions(),
         }
         files.write_json(self._run.path / "summary.json", summary)
-        return summary

@@ -8,6 +8,10 @@ from types import FrameType, TracebackType
 from typing import Any
 
 
+class Stopped(Exception):  # noqa: N818 - a request, not an error
+    """A signal asked the run to end."""
+
+
 class StopSignals:
     """While entered, remembers the first SIGINT or SIGTERM; a second one exits at once.
 
@@ -20,6 +24,15 @@ class StopSignals:
     def __init__(self) -> None:
         self.received = 0
         self._previous: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Called wherever the run may end.
+
+        Raises:
+            Stopped: A signal asked for it.
+        """
+        if self.received:
+            raise Stopped
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +13,13 @@ from tqdm import tqdm
 from a2c.config import Config
 from a2c.envs import make_envs
 from a2c.envs.make import EnvSource, env_name
-from a2c.errors import EnvError, WorkerError
+from a2c.errors import UserError, WorkerError
 from a2c.learner import Learner
 from a2c.logs import log_openers, open_logs
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.session import Session
-from a2c.signals import StopSignals
+from a2c.signals import Stopped, StopSignals
 
 
 def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> Run:
@@ -83,7 +84,7 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
         stop = cleanup.enter_context(StopSignals())
-        session = Session(run, config, env, learner, logs)
+        session = Session(run, config, env, learner, logs, stop)
         if progress:
             place = f"engine {learner.engine_name}, {config.num_envs} environments {envs.placement}"
             print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
@@ -92,7 +93,8 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         bar = tqdm(total=total, unit=" steps", unit_scale=True, disable=None if progress else True)
         cleanup.callback(bar.close)
         try:
-            while learner.updates < config.num_updates and not stop.received:
+            while learner.updates < config.num_updates:
+                stop.check()
                 session.update()
                 bar.update(config.steps_per_update)
                 if is_due(config.log_every_steps, learner.steps, config.steps_per_update):
@@ -102,10 +104,14 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
                 if is_due(config.eval_every_steps, learner.steps, config.steps_per_update):
                     session.evaluate()
                 session.save_if_due()
-        except (EnvError, WorkerError):
-            session.save()
-            raise
-        session.finish(envs.placement, stop.received)
+            session.evaluate_at_the_end()
+        except Exception as error:
+            # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
+            # reached it before us is no error.
+            _save_all(session)
+            if not isinstance(error, Stopped | WorkerError) or not stop.received:
+                raise
+        session.summarize(envs.placement)
     return run
 
 
@@ -117,3 +123,11 @@ def is_due(every_steps: int, steps: int, steps_per_update: int) -> bool:
         [False, True, False, True]
     """
     return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps
+
+
+def _save_all(session: Session) -> None:
+    """Saves, and where that fails too, says so: the first error is the one to report."""
+    try:
+        session.save_all()
+    except UserError as error:
+        warnings.warn(f"what was learnt is not saved: {error}", stacklevel=2)

@@ -74,7 +74,7 @@ def test_the_preset_fills_in_what_the_command_line_leaves_out(called, tmp_path):
     config = json.loads(next(tmp_path.rglob("config.json")).read_text())
     assert config["config"]["entropy_coef"] == 0.08
     assert config["config"]["gamma"] == 0.5
-    assert (config["origins"]["entropy_coef"], config["origins"]["gamma"]) == ("preset", "chosen")
+    assert (config["origins"]["entropy_coef"], config["origins"]["gamma"]) == ("preset tutorial", "chosen")
 
 
 def test_a_flag_that_equals_the_default_goes_before_the_preset(called, tmp_path):
@@ -154,7 +154,7 @@ MISTAKES = {
     "train FrozenLake-v1": "the observation space of FrozenLake-v1 is Discrete(16), which is not supported",
     "train Blackjack-v1": "the observation space of Blackjack-v1 is Tuple",
     "train CartPole-v1 --num-envs zero": "zero",
-    "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number of at least 1",
+    "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
     "train CartPole-v1 --num-envs 2 --num-workers 2": "num_workers is 2; with 2 environments it must be at most 1",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
     "train CartPole-v1 --learning-rate nan": "learning_rate is nan; it must be finite",

@@ -12,7 +12,7 @@ from a2c.presets import PRESETS, configure, origins
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"num_envs": 0}, r"num_envs is 0; it must be a whole number of at least 1"),
+        ({"num_envs": 0}, r"num_envs is 0; it must be a whole number from 1 to 1,000,000"),
         ({"num_envs": 2.5}, r"num_envs is 2.5; it must be a whole number"),
         ({"num_envs": True}, r"num_envs is True; it must be a whole number"),
         ({"total_steps": -5}, r"total_steps is -5"),
@@ -23,10 +23,12 @@ from a2c.presets import PRESETS, configure, origins
         ({"learning_rate": "fast"}, r"learning_rate is 'fast'; it must be a number"),
         ({"max_grad_norm": 0.0}, r"max_grad_norm is 0.0; it must be above 0"),
         ({"adam_beta1": 1.0}, r"adam_beta1 is 1.0; it must be at least 0 and below 1"),
-        ({"hidden_sizes": (64, 0)}, r"hidden_sizes is \(64, 0\); it must be whole numbers of at least 1"),
+        ({"hidden_sizes": (64, 0)}, r"hidden_sizes is \(64, 0\); it must be whole numbers from 1 to 100,000"),
         ({"hidden_sizes": 64}, r"hidden_sizes is 64; it must be a list of items, each a whole number"),
         ({"optimizer": "sgd"}, r"optimizer is 'sgd'; it must be 'adam' or 'rmsprop'"),
         ({"log": ("stone",)}, r"log is \('stone',\)"),
+        ({"env_kwargs": {"x": float("nan")}}, r"env_kwargs is .*; it must be what JSON can hold"),
+        ({"env_kwargs": {"x": object()}}, r"env_kwargs is .*; it must be what JSON can hold"),
         ({"env_kwargs": [1]}, r"env_kwargs is \[1\]; it must be a JSON object"),
         ({"seed": -1}, r"seed is -1; it must be a whole number from 0"),
         ({"num_workers": "many"}, r"num_workers is 'many'; it must be a whole number or 'auto'"),
@@ -44,6 +46,17 @@ def test_a_bad_setting_is_refused_with_its_value_and_what_would_be_right(setting
 def test_settings_cannot_be_changed_after_they_were_checked():
     with pytest.raises(dataclasses.FrozenInstanceError):
         a2c.Config("CartPole-v1").seed = 3
+
+
+def test_a_choice_against_the_preset_is_a_choice_even_where_it_is_the_default():
+    config = configure("CartPole-v1", "auto", {"gae_lambda": a2c.Config("X").gae_lambda})
+    origin = origins(config, "auto")
+    assert origin["gae_lambda"] == "chosen"
+    assert origin["learning_rate"] == "preset CartPole-v1"
+
+
+def test_lists_are_taken_where_tuples_are_kept():
+    assert configure("X", "none", {"hidden_sizes": [3, 4]}).hidden_sizes == (3, 4)
 
 
 def test_settings_survive_json():
@@ -91,7 +104,7 @@ def test_what_is_chosen_goes_before_the_preset_and_the_preset_before_the_default
     config = configure("CartPole-v0", "tutorial", {"gamma": 0.5})
     assert (config.gamma, config.gae_lambda, config.rmsprop_decay) == (0.5, 1.0, 0.99)
     origin = origins(config, "tutorial")
-    assert (origin["gamma"], origin["gae_lambda"], origin["rmsprop_decay"]) == ("chosen", "preset", "default")
+    assert (origin["gamma"], origin["gae_lambda"], origin["rmsprop_decay"]) == ("chosen", "preset tutorial", "default")
     assert origin["env_id"] == "chosen"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from a2c.evaluation import in_words
 from a2c.run import Run, Which
 
 
@@ -25,19 +26,16 @@ class Evaluate:
     """The best policy by evaluation during training, or the final one."""
     seed: int | None = None
     """Decides the episodes; by default the run's seed."""
+    env: str | None = None
+    """Make this environment instead of the one the run names; needed where that would import a module."""
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        summary = Run(self.folder).evaluate(self.episodes, self.greedy, self.which, self.seed).summary()
+        summary = Run(self.folder).evaluate(self.episodes, self.greedy, self.which, self.seed, self.env).summary()
         if self.json:
             print(jsonlib.dumps({"run": self.folder, "which": self.which, **summary}))
         else:
-            how = "greedy" if self.greedy else "sampled"
-            print(
-                f"{self.which} policy: {summary['mean']:.1f} +- {summary['std']:.1f} "
-                f"(lowest {summary['min']:.1f}, highest {summary['max']:.1f}) over {self.episodes} {how} episodes "
-                f"of {summary['mean_length']:.0f} steps on average"
-            )
+            print(f"{self.which} policy: {in_words(summary)} of {summary['mean_length']:.0f} steps on average")
         return 0

@@ -46,6 +46,8 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
     """
     from matplotlib.figure import Figure  # Slow to import: only where a picture is drawn.
 
+    if not path.suffix:
+        raise UserError(f"cannot tell the format of the picture {path}; it must end in .png, .pdf or .svg")
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for number, run in enumerate(runs):
@@ -70,5 +72,6 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
 
 
 def _points(rows: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:
-    points = [(row["steps"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
+    # A row may hold null, and in a damaged file anything.
+    points = [(row["steps"], row[name]) for row in rows if isinstance(row.get(name), float)]
     return [steps for steps, _ in points], [value for _, value in points]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 
+from a2c.envs.make import EnvSource
 from a2c.errors import UserError
 from a2c.run import Run, Which
 from a2c.stage import play
@@ -30,6 +31,8 @@ class Record:
     """Take the most probable action; --no-greedy samples."""
     seed: int = 0
     """Seed of the episode."""
+    env: str | None = None
+    """Make this environment instead of the one the run names; needed where that would import a module."""
     max_steps: int = 1_000
     """Stop recording after this many steps."""
 
@@ -37,7 +40,7 @@ class Record:
         """Returns the exit code."""
         run = Run(self.folder)
         path = Path(self.to) if self.to else run.path / "video.gif"
-        recording = record(run, path, self.which, self.greedy, self.seed, self.max_steps)
+        recording = record(run, path, self.which, self.greedy, self.seed, self.max_steps, self.env)
         print(f"{recording.path} (return {recording.episode_return:.1f}, {recording.steps} steps)")
         return 0
 
@@ -51,7 +54,13 @@ class Recording(NamedTuple):
 
 
 def record(
-    run: Run, path: Path, which: Which = "best", greedy: bool = True, seed: int = 0, max_steps: int = 1_000
+    run: Run,
+    path: Path,
+    which: Which = "best",
+    greedy: bool = True,
+    seed: int = 0,
+    max_steps: int = 1_000,
+    env: EnvSource | None = None,
 ) -> Recording:
     """Records one episode.
 
@@ -62,6 +71,7 @@ def record(
         greedy: The most probable action; False samples.
         seed: Of the episode.
         max_steps: At most this many steps, at least 1.
+        env: What to make instead of what the run names, as in `Run.evaluate`.
 
     Raises:
         UserError: The environment draws no pictures, the ending is another, or the file cannot be written.
@@ -73,7 +83,7 @@ def record(
     if max_steps < 1:
         raise UserError(f"max_steps is {max_steps}; it must be at least 1")
     frames, rewards, fps = [], [], 30.0
-    with play(run, which, greedy, seed, "rgb_array") as episode:
+    with play(run, which, greedy, seed, "rgb_array", env) as episode:
         fps = episode.fps
         every = max(1, round(fps / _GIF_FPS)) if path.suffix == ".gif" else 1
         for step, (reward, frame) in enumerate(episode.steps(max_steps)):

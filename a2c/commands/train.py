@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json as jsonlib
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -13,7 +15,8 @@ import tyro
 from a2c.commands.plot import draw
 from a2c.commands.record import record
 from a2c.config import Config
-from a2c.errors import UserError
+from a2c.errors import EnvError, UserError
+from a2c.evaluation import in_words
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.training import fit
@@ -50,16 +53,21 @@ class Train:
                 print(_report(run))
             if run.stopped_by:
                 print(f"stopped by {run.stopped_by.name}; everything is saved in {run.path}", file=sys.stderr)
-                return 128 + run.stopped_by
+                break
             if self.pictures:
                 # Standard output belongs to the JSON object alone.
                 _draw_pictures(run, sys.stderr if self.json else sys.stdout)
         if self.json:
             print(jsonlib.dumps({"runs": summaries}))
-        elif self.seeds > 1 and self.config.final_eval_episodes:
-            means = [summary["evaluation"]["mean"] for summary in summaries]
-            print(f"{self.seeds} seeds: mean {np.mean(means):.1f}, lowest {min(means):.1f}, highest {max(means):.1f}")
-        return 0
+        elif self.seeds > 1:
+            reached = [summary["evaluation"]["mean"] for summary in summaries if "evaluation" in summary]
+            means = [mean for mean in reached if mean is not None]
+            if means:
+                print(
+                    f"{len(means)} seeds: mean {np.mean(means):.1f}, lowest {min(means):.1f}, highest {max(means):.1f}"
+                )
+        stopped_by = run.stopped_by
+        return 128 + stopped_by if stopped_by else 0
 
 
 def _report(run: Run) -> str:
@@ -67,15 +75,18 @@ def _report(run: Run) -> str:
     lines = [f"{summary['steps']} steps, {summary['steps_per_second']:.0f} a second"]
     for name, label in (("evaluation", "best policy "), ("final_evaluation", "final policy")):
         if name in summary:
-            e = summary[name]
-            spread = f"{e['mean']:.1f} +- {e['std']:.1f} (lowest {e['min']:.1f})"
-            lines.append(f"{label}  {spread} over {e['episodes']} greedy episodes")
+            lines.append(f"{label}  {in_words(summary[name])}")
     return "\n".join(lines)
 
 
 def _draw_pictures(run: Run, file: TextIO) -> None:
-    print(f"curve   {draw([run], run.path / 'curve.png')}", file=file)
-    try:
-        print(f"video   {record(run, run.path / 'video.gif').path}", file=file)
-    except UserError as error:
-        print(f"no video: {error}", file=sys.stderr)
+    """Draws and records; the run is finished, and a picture that fails is no reason to fail."""
+
+    def attempt(name: str, make: Callable[[], Path]) -> None:
+        try:
+            print(f"{name}   {make()}", file=file)
+        except (UserError, EnvError) as error:
+            print(f"no {name}: {error}", file=sys.stderr)
+
+    attempt("curve", lambda: draw([run], run.path / "curve.png"))
+    attempt("video", lambda: record(run, run.path / "video.gif", env=run.config.env_id).path)

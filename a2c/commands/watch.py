@@ -24,6 +24,8 @@ class Watch:
     """The best policy by evaluation during training, or the final one."""
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
+    env: str | None = None
+    """Make this environment instead of the one the run names; needed where that would import a module."""
     seed: int = 0
     """Seed of the first episode; the next ones follow."""
 
@@ -33,7 +35,7 @@ class Watch:
             raise UserError(f"episodes is {self.episodes}; it must be at least 1")
         run = Run(self.folder)
         for number in range(self.episodes):
-            with play(run, self.which, self.greedy, self.seed + number, "human") as episode:
+            with play(run, self.which, self.greedy, self.seed + number, "human", self.env) as episode:
                 rewards = [reward for reward, _ in episode.steps()]
             print(f"episode {number + 1}: return {sum(rewards):.1f}, {len(rewards)} steps")
         return 0

@@ -49,7 +49,11 @@ class Engine(Protocol):
     def update(
         self, rollout: Rollout, advantage: NDArray[np.float32], returns: NDArray[np.float32], learning_rate: float
     ) -> Metrics:
-        """One gradient step on a rollout; advantage and returns are [T, N]."""
+        """One gradient step on a rollout; advantage and returns are [T, N].
+
+        Raises:
+            FloatingPointError: The gradient is not finite; nothing has changed.
+        """
         ...
 
     def parameters(self) -> Parameters:

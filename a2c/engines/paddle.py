@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ class PaddleEngine:
 
         Raises:
             ValueError: log pi, A, V and G do not share one shape (broadcasting them would mix environments).
+            FloatingPointError: The gradient is not finite; parameters and optimizer stay as they were.
 
         Reference: Mnih et al., "Asynchronous methods for deep reinforcement learning" (2016), section 4, in the
             synchronous form.
@@ -94,6 +96,9 @@ class PaddleEngine:
 
         loss.backward()
         grad_norm = self._clip_gradients()
+        if not math.isfinite(grad_norm):
+            self._optimizer.clear_grad(set_to_zero=False)
+            raise FloatingPointError(f"the norm of the gradient is {grad_norm}")
         self._optimizer.set_lr(learning_rate)
         self._optimizer.step()
         self._optimizer.clear_grad(set_to_zero=False)

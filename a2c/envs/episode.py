@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ class SeededEnv:
         self.steps = 0
         try:
             self.env = make()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -57,14 +58,29 @@ class SeededEnv:
         self.episode_seed = episode_seed(self.seed, self.index, self.episode) if seed is None else seed
         try:
             obs, info = self.env.reset(seed=self.episode_seed, options=options)
-            expected = self.env.observation_space.shape
-            # A smaller observation would be broadcast into its row without a word.
-            if expected is not None and np.shape(obs) != expected:
-                raise ValueError(f"reset returned an observation of shape {np.shape(obs)}, its space says {expected}")
-        except Exception as error:
+            self.check_shape(obs)
+        except (Exception, SystemExit) as error:
             raise self.error("reset") from error
         return obs, info
+
+    def check_shape(self, obs: Any) -> None:
+        """Refuses an observation of another shape: a smaller one would be broadcast into its row without a word.
+
+        Raises:
+            ValueError: With both shapes.
+        """
+        expected = self.env.observation_space.shape
+        if np.shape(obs) != expected:
+            raise ValueError(f"the environment gave an observation of shape {np.shape(obs)}, its space says {expected}")
 
     def error(self, phase: str) -> EnvError:
         """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
         return EnvError(self.index, phase, self.episode, self.episode_seed, self.steps, traceback.format_exc())
+
+
+def close(env: gymnasium.Env[Any, Any]) -> None:
+    """Closes an environment; what it raises then is a warning, since nothing depends on it any more."""
+    try:
+        env.close()
+    except Exception as error:  # noqa: BLE001 - an environment may raise anything
+        warnings.warn(f"closing an environment raised {type(error).__name__}: {error}", stacklevel=2)

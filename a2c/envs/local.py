@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
-import numpy as np
-from numpy.typing import NDArray
 
-from a2c.envs.episode import SeededEnv
+from a2c.envs.episode import SeededEnv, close
+from a2c.envs.memory import Block
 from a2c.errors import EnvError
 
 Info = dict[str, Any]
-
-
-class Block(NamedTuple):
-    """One vector step in arrays, in ordinary or in shared memory. Each share writes its own rows."""
-
-    action: NDArray[Any]  # [N, ...]
-    obs: NDArray[Any]  # [N, ...] what to act on next: after an end, the first observation of the next episode
-    final_obs: NDArray[Any]  # [N, ...] the last observation of an episode, where one ended in this step
-    reward: NDArray[np.float64]  # [N]
-    terminated: NDArray[np.bool_]  # [N]
-    truncated: NDArray[np.bool_]  # [N]
-
-    def rows(self, rows: slice) -> Block:
-        """Views of some environments' rows."""
-        action, obs, final_obs, reward, terminated, truncated = self
-        return Block(action[rows], obs[rows], final_obs[rows], reward[rows], terminated[rows], truncated[rows])
 
 
 class Share:
@@ -83,6 +66,8 @@ class Share:
             try:
                 env.steps += 1
                 obs, reward[row], ended, cut, info = env.env.step(action)
+                if env.steps == 1:
+                    env.check_shape(obs)
                 terminated[row], truncated[row] = ended, cut
                 if ended or cut:
                     final_obs[row] = obs
@@ -92,7 +77,7 @@ class Share:
                 next_obs[row] = obs
             except EnvError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise env.error("step") from error
             infos.append(info)
         return infos
@@ -115,6 +100,6 @@ class Share:
             env.env.set_wrapper_attr(name, value)
 
     def close(self) -> None:
-        """Closes every environment."""
+        """Closes every environment; one that raises is warned of."""
         for env in self.envs:
-            env.env.close()
+            close(env.env)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
+from a2c.envs.episode import close
 from a2c.envs.vector import Envs
 from a2c.envs.workers import cores
 from a2c.errors import EnvError, UserError
@@ -94,8 +95,17 @@ def make_envs(
         [1.0, 1.0]
         >>> envs.close()
     """
-    if num_envs < 1:
-        raise UserError(f"num_envs is {num_envs}; it must be at least 1")
+    from a2c.config import Config  # Here, because worker processes import this package and need no command line.
+
+    Config(
+        env_name(env),
+        num_envs=num_envs,
+        vectorization=vectorization,
+        num_workers=num_workers,
+        isolate_envs=isolate_envs,
+        env_timeout_seconds=env_timeout_seconds,
+        seed=seed,
+    )
     kwargs = dict(env_kwargs or {})
     make = _maker(env, kwargs)
     probe = _construct(make, env_name(env), kwargs)
@@ -103,7 +113,7 @@ def make_envs(
         workers = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
         return Envs(make, probe, num_envs, workers, isolate_envs and workers > 0, seed, env_timeout_seconds)
     finally:
-        probe.close()
+        close(probe)
 
 
 def _choose_workers(
@@ -124,6 +134,11 @@ def _choose_workers(
     if vectorization == "local":
         return 0
     wanted = isolate_envs or vectorization == "workers"
+    if wanted and not at_most:
+        raise UserError(
+            "vectorization is 'workers' with 1 environment, which this process steps itself; isolate_envs puts it in a "
+            "worker"
+        )
     spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
     if not wanted and (cores() == 1 or _seconds_per_step(probe) * num_envs < _WORTH_A_WORKER_SECONDS):
         return 0
@@ -166,8 +181,8 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     if module:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(f"cannot import the module of {env_id!r}: {error}") from error
+        except Exception as error:
+            raise UserError(f"cannot import the module of {env_id!r}: {type(error).__name__}: {error}") from error
     if name not in gymnasium.registry:
         known = list(gymnasium.registry)
         close = (
@@ -190,7 +205,7 @@ def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.E
         raise _construction_error() from error
     except gymnasium.error.Error as error:
         raise UserError(f"cannot make {name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _construction_error() from error
     try:
         _check_spaces(env, name)

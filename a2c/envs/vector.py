@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from a2c.envs.local import Info, Share
-from a2c.envs.workers import POSTED, WANT_INFOS, Field, Layout, Worker, may_spin, start_context
+from a2c.envs.memory import POSTED, WANT_INFOS, Field, Layout
+from a2c.envs.workers import Worker, may_spin, packed, start_context
+from a2c.errors import WorkerError
 
 
 class Step(NamedTuple):
@@ -66,6 +69,9 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             EnvError: An environment could not be constructed.
             WorkerError: A worker died or gave no answer in time.
         """
+        self._workers: list[Worker] = []
+        self._waiting = False
+        self._broken = False
         self.num_envs = num_envs
         self.seed = seed
         self.spec = probe.spec
@@ -75,8 +81,6 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._workers: list[Worker] = []
-        self._waiting = False
         layout = Layout(num_envs, num_workers, _field(self.single_action_space), _field(self.single_observation_space))
         # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
         buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
@@ -93,8 +97,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             for worker in self._workers:
                 worker.reply()
         except BaseException:
-            for worker in self._workers:
-                worker.kill()
+            self._break()
             raise
 
     @property
@@ -151,7 +154,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         Returns:
             Observations [N, ...] and infos.
         """
-        self._refuse_while_waiting("reset")
+        self._require_in_step("reset")
         if seed is None or isinstance(seed, int | np.integer):
             seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
         else:
@@ -167,7 +170,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def step_async(self, actions: Any) -> None:
         """Sends the actions [N, ...] out; `step_wait` brings what they led to."""
-        self._refuse_while_waiting("step_async")
+        self._require_in_step("step_async")
         actions = np.asarray(actions)
         if actions.shape != self._block.action.shape:
             raise ValueError(f"the actions have shape {actions.shape}; it must be {self._block.action.shape}")
@@ -239,9 +242,11 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Closes every environment and ends the workers; called once by `close`."""
         for worker in self._workers:
             worker.ask_to_close()
-        self._share.close()
-        for worker in self._workers:
-            worker.close()
+        try:
+            self._share.close()
+        finally:
+            for worker in self._workers:
+                worker.close()
 
     # -- both --
 
@@ -250,34 +255,68 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def _everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls a method of every share, ours with the first arguments, and joins the lists it returns."""
-        self._refuse_while_waiting(method)
-        for worker, args in zip(self._workers, arguments[1:], strict=True):
-            worker.request(method, *args)
-        # All are waited for before anything is raised: an answer left in a pipe would be taken for the next one.
-        outcomes = [_outcome(lambda: getattr(self._share, method)(*arguments[0]))]
-        outcomes += [_outcome(worker.reply) for worker in self._workers]
-        return [item for results in _successes(outcomes) for item in results or []]
+        self._require_in_step(method)
+        requests = [packed(method, args) for args in arguments[1:]]
+        try:
+            for worker, request in zip(self._workers, requests, strict=True):
+                worker.request(request)
+        except BaseException:
+            self._break()
+            raise
+        ours = functools.partial(getattr(self._share, method), *arguments[0])
+        results = self._gather([ours, *(worker.reply for worker in self._workers)])
+        return [item for result in results for item in result or []]
 
     def _reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         return self._everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self._all_rows()])
 
     def _post(self, action: NDArray[Any], want_infos: bool) -> None:
-        self._refuse_while_waiting("step")
+        self._require_in_step("step")
         self._block.action[...] = action
-        self._flags[WANT_INFOS] = want_infos
-        self._flags[POSTED] += 1
-        for worker in self._workers:
-            worker.ring()
+        try:
+            self._flags[WANT_INFOS] = want_infos
+            self._flags[POSTED] += 1
+            for worker in self._workers:
+                worker.ring()
+        except BaseException:
+            self._break()
+            raise
 
     def _finish(self) -> list[Info]:
-        outcomes = [_outcome(self._share.step)]
-        outcomes += [_outcome(worker.wait) for worker in self._workers]
-        infos = _successes(outcomes)
+        infos = self._gather([self._share.step, *(worker.wait for worker in self._workers)])
         return [
             info
             for rows, share_infos in zip(self._all_rows(), infos, strict=True)
             for info in share_infos or [{} for _ in range(rows.stop - rows.start)]
         ]
+
+    def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Calls all, and only then raises what one of them answered with.
+
+        An answer left in a pipe would be taken for the next one; so whatever keeps us from hearing all of them (an
+        interrupt, a worker that died) breaks the Envs.
+        """
+        results, failures = [], []
+        try:
+            for call in calls:
+                try:
+                    results.append(call())
+                except WorkerError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failures.append(error)
+        except BaseException:
+            self._break()
+            raise
+        if failures:
+            raise failures[0]
+        return results
+
+    def _break(self) -> None:
+        """Ends the workers, which are no longer in step with us."""
+        self._broken = True
+        for worker in self._workers:
+            worker.kill()
 
     def _merged(self, infos: Sequence[Info]) -> Info:
         merged: Info = {}
@@ -295,9 +334,11 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise ValueError("options['reset_mask'] names no environment; it must name at least one")
         return [bool(item) for item in mask]
 
-    def _refuse_while_waiting(self, name: str) -> None:
+    def _require_in_step(self, name: str) -> None:
         if self.closed:
             raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after close")
+        if self._broken:
+            raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after a worker was lost or interrupted")
         if self._waiting:
             raise gymnasium.error.AlreadyPendingCallError(f"{name} was called before step_wait", "step")
 
@@ -317,17 +358,3 @@ def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
 
 def _field(space: gymnasium.Space[Any]) -> Field:
     return Field(tuple(space.shape or ()), np.dtype(space.dtype).str)
-
-
-def _outcome(call: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    try:
-        return call(), None
-    except Exception as error:  # noqa: BLE001 - raised again by _successes
-        return None, error
-
-
-def _successes(outcomes: Sequence[tuple[Any, Exception | None]]) -> list[Any]:
-    for _, error in outcomes:
-        if error is not None:
-            raise error
-    return [value for value, _ in outcomes]

@@ -1,13 +1,4 @@
-"""Environments in worker processes over shared memory.
-
-A vector step is a number: the parent writes the actions and raises `posted`; each worker steps its rows and sets its
-`finished` to the same number. Whoever waits looks at the number for a short while (spinning, a few microseconds of
-latency), then sleeps on the pipe until a message wakes it. Messages carry everything rare: resets, calls, infos and
-errors.
-
-The shared block has no name: it is an unlinked file, gone with the last process that maps it, however that one ends.
-This module runs in the workers too and must stay light: no Paddle, no trainer.
-"""
+"""Environments in worker processes: the parent's side. `memory.py` says how both sides talk."""
 
 from __future__ import annotations
 
@@ -18,84 +9,34 @@ import platform
 import signal
 import sys
 import time
-import traceback
 import types
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext, SpawnContext
-from typing import Any, NamedTuple
+from typing import Any
 
 import cloudpickle
-import numpy as np
-from numpy.typing import NDArray
 
-from a2c.envs.local import Block, Info, Share
+from a2c.envs.local import Info
+from a2c.envs.memory import (
+    CLOSE,
+    FINISHED,
+    HAS_MESSAGE,
+    LINE,
+    NAP_SECONDS,
+    PARENT_SLEEPS,
+    POSTED,
+    SPIN_SECONDS,
+    WAKE,
+    WORKER_SLEEPS,
+    Layout,
+)
+from a2c.envs.worker_process import run
 from a2c.errors import WorkerError
 
-SPIN_SECONDS = 0.002
-"""How long a waiter spins before it sleeps. Longer than a small update, so that a worker is awake for the next step."""
-
-_NAP_SECONDS = (
-    0.02  # A sleeper looks again this often, should its wake-up message have crossed with its falling asleep.
-)
 _JOIN_SECONDS = 2.0
 
 # Seeing the number before the data it announces is impossible on x86 (stores are seen in order), possible elsewhere.
 _STORES_ARE_ORDERED = platform.machine().lower() in ("x86_64", "amd64")
-
-# Flags are int64, in lines of 64 bytes: first the parent's line, then one for each worker.
-_LINE = 8
-POSTED, WANT_INFOS = 0, 1
-_FINISHED, _HAS_MESSAGE, _WORKER_SLEEPS, _PARENT_SLEEPS = 0, 1, 2, 3
-
-_WAKE = b""
-_CLOSE = "close"
-
-
-class Field(NamedTuple):
-    """Shape (without N) and type of one array of the block."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-
-class Layout(NamedTuple):
-    """Where the flags and the arrays of the block lie in one run of bytes."""
-
-    num_envs: int
-    num_workers: int
-    action: Field
-    obs: Field
-
-    def fields(self) -> list[Field]:
-        """The arrays of the block, in order."""
-        scalar, flag = Field((), "<f8"), Field((), "|b1")
-        return [self.action, self.obs, self.obs, scalar, flag, flag]
-
-    def num_flags(self) -> int:
-        """int64 flags at the start: a line for the parent and one for each worker."""
-        return (1 + self.num_workers) * _LINE
-
-    def num_bytes(self) -> int:
-        """Size of the whole."""
-        return self.num_flags() * 8 + sum(self._field_bytes(field) for field in self.fields())
-
-    def map(self, buffer: Any) -> tuple[memoryview, Block]:
-        """The flags and the block over a buffer of `num_bytes` bytes."""
-        view = memoryview(buffer).cast("B")
-        offset = self.num_flags() * 8
-        flags = view[:offset].cast("q")
-        arrays = []
-        for field in self.fields():
-            count = self.num_envs * int(np.prod(field.shape, dtype=np.int64))
-            array: NDArray[Any] = np.frombuffer(view, field.dtype, count, offset)
-            arrays.append(array.reshape(self.num_envs, *field.shape))
-            offset += self._field_bytes(field)
-        return flags, Block(*arrays)
-
-    def _field_bytes(self, field: Field) -> int:
-        size = self.num_envs * int(np.prod(field.shape, dtype=np.int64)) * np.dtype(field.dtype).itemsize
-        return -(-size // 64) * 64
 
 
 class Worker:
@@ -129,13 +70,13 @@ class Worker:
         self.rows = rows
         self._number = number
         self._flags = flags
-        self._line = (1 + number) * _LINE
+        self._line = (1 + number) * LINE
         self._spins = spins
         self._timeout_seconds = timeout_seconds
         context = start_context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_run,
+            target=run,
             args=(theirs, make, seed, layout, buffer, number, rows, spins),
             name=f"a2c-worker-{number}",
             daemon=True,
@@ -146,8 +87,8 @@ class Worker:
 
     def ring(self) -> None:
         """Tells the worker that a step was posted."""
-        if not self._spins or self._flags[self._line + _WORKER_SLEEPS]:
-            self._send(_WAKE)
+        if not self._spins or self._flags[self._line + WORKER_SLEEPS]:
+            self._send(WAKE)
 
     def wait(self) -> list[Info] | None:
         """Waits until the worker has finished the step last posted.
@@ -159,7 +100,7 @@ class Worker:
             EnvError: An environment raised.
             WorkerError: The worker died or gave no answer in time.
         """
-        flags, finished = self._flags, self._line + _FINISHED
+        flags, finished = self._flags, self._line + FINISHED
         step = flags[POSTED]
         if self._spins:
             give_up = time.perf_counter() + SPIN_SECONDS
@@ -169,11 +110,11 @@ class Worker:
                 self._sleep_until_finished(step)
         else:
             self._receive(time.monotonic() + self._timeout_seconds)
-        return self.reply() if flags[self._line + _HAS_MESSAGE] else None
+        return self.reply() if flags[self._line + HAS_MESSAGE] else None
 
-    def request(self, name: str, *args: Any) -> None:
-        """Sends a request for the method of Share of that name; `reply` waits for the answer."""
-        self._send(cloudpickle.dumps((name, args)))
+    def request(self, message: bytes) -> None:
+        """Sends a request, as `packed` makes it; `reply` waits for the answer."""
+        self._send(message)
 
     def reply(self) -> Any:
         """Waits for the answer to a request.
@@ -183,8 +124,8 @@ class Worker:
             WorkerError: The worker died or gave no answer in time.
         """
         deadline = time.monotonic() + self._timeout_seconds
-        message = _WAKE
-        while message == _WAKE:
+        message = WAKE
+        while message == WAKE:
             message = self._receive(deadline)
         value, error, details = cloudpickle.loads(message)
         if error is not None:
@@ -194,7 +135,7 @@ class Worker:
     def ask_to_close(self) -> None:
         """Tells the process to close its environments and end; `close` waits for it."""
         with contextlib.suppress(OSError):
-            self._pipe.send_bytes(cloudpickle.dumps((_CLOSE, ())))
+            self._pipe.send_bytes(packed(CLOSE, ()))
 
     def close(self) -> None:
         """Waits for the process to end, and if it does not, ends it."""
@@ -210,12 +151,14 @@ class Worker:
 
     def _sleep_until_finished(self, step: int) -> None:
         deadline = time.monotonic() + self._timeout_seconds
-        self._flags[self._line + _PARENT_SLEEPS] = 1
-        while self._flags[self._line + _FINISHED] != step:
-            # An answer follows its flag: where the flag is not up yet, what lies in the pipe is an old wake-up.
-            if self._poll(_NAP_SECONDS, deadline) and self._flags[self._line + _FINISHED] != step:
-                self._receive(deadline)
-        self._flags[self._line + _PARENT_SLEEPS] = 0
+        self._flags[self._line + PARENT_SLEEPS] = 1
+        try:
+            while self._flags[self._line + FINISHED] != step:
+                # An answer follows its flag: where the flag is not up yet, what lies in the pipe is an old wake-up.
+                if self._poll(NAP_SECONDS, deadline) and self._flags[self._line + FINISHED] != step:
+                    self._receive(deadline)
+        finally:
+            self._flags[self._line + PARENT_SLEEPS] = 0
 
     def _receive(self, deadline: float) -> bytes:
         while not self._poll(1.0, deadline):
@@ -247,13 +190,22 @@ class Worker:
     def _death(self) -> WorkerError:
         self._process.join(_JOIN_SECONDS)
         code = self._process.exitcode
-        how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended (exit {code})"
+        if code is not None and code < 0:
+            known = {number.value: number.name for number in signal.Signals}
+            how = f"was killed by {known.get(-code, f'signal {-code}')}"
+        else:
+            how = f"ended (exit {code})"
         return WorkerError(f"{self._name()} {how} without a word")
 
     def _name(self) -> str:
         first, last = self.rows[0], self.rows[-1]
         which = f"environment {first}" if first == last else f"environments {first} to {last}"
         return f"worker {self._number} ({which})"
+
+
+def packed(name: str, args: tuple[Any, ...]) -> bytes:
+    """A request for the method of Share of that name."""
+    return bytes(cloudpickle.dumps((name, args)))
 
 
 def may_spin(num_workers: int) -> bool:
@@ -271,7 +223,7 @@ def start_context() -> ForkServerContext | SpawnContext:
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["a2c.envs.workers", "gymnasium"])
+    context.set_forkserver_preload(["a2c.envs.worker_process"])
     return context
 
 
@@ -288,93 +240,3 @@ def _nothing_of_main_imported() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _run(
-    pipe: Connection, make: bytes, seed: int, layout: Layout, buffer: Any, number: int, rows: range, spins: bool
-) -> None:
-    """The worker process."""
-    # Ctrl-C reaches every process of the terminal; the parent decides what ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    flags, block = layout.map(buffer)
-    with contextlib.suppress(EOFError, OSError):  # The parent is gone, and nobody is left to tell.
-        try:
-            share = Share(cloudpickle.loads(make), seed, rows, block.rows(slice(rows[0], rows[-1] + 1)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-            pipe.send_bytes(_failure(error))
-            return
-        pipe.send_bytes(_answer(None))
-        try:
-            _serve(pipe, share, flags, (1 + number) * _LINE, spins)
-        finally:
-            with contextlib.suppress(Exception):
-                share.close()
-
-
-def _serve(pipe: Connection, share: Share, flags: memoryview, line: int, spins: bool) -> None:
-    """Steps and answers requests, until asked to close."""
-    done = flags[POSTED]
-    while True:
-        request = _next(pipe, flags, line, done, spins)
-        if request is not None:
-            name, args = cloudpickle.loads(request)
-            if name == _CLOSE:
-                return
-            pipe.send_bytes(_attempt(getattr(share, name), args))
-            continue
-        done += 1
-        message = b""
-        try:
-            infos = share.step()
-            if flags[WANT_INFOS] and any(infos):
-                message = _answer(infos)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-            message = _failure(error)
-        flags[line + _HAS_MESSAGE] = bool(message)
-        flags[line + _FINISHED] = done
-        if not spins or flags[line + _PARENT_SLEEPS]:
-            pipe.send_bytes(_WAKE)
-        if message:
-            pipe.send_bytes(message)
-
-
-def _next(pipe: Connection, flags: memoryview, line: int, done: int, spins: bool) -> bytes | None:
-    """Waits for a request, or for a step to be posted: None."""
-    if not spins:
-        return pipe.recv_bytes() or None  # Every step comes with a wake-up.
-    give_up = time.perf_counter() + SPIN_SECONDS
-    while time.perf_counter() < give_up:
-        if flags[POSTED] != done:
-            return None
-    flags[line + _WORKER_SLEEPS] = 1
-    try:
-        while flags[POSTED] == done:
-            if pipe.poll(_NAP_SECONDS):
-                message = pipe.recv_bytes()
-                if message != _WAKE:
-                    return message
-        return None
-    finally:
-        flags[line + _WORKER_SLEEPS] = 0
-
-
-def _attempt(method: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
-    try:
-        return _answer(method(*args))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-        return _failure(error)
-
-
-def _answer(value: Any) -> bytes:
-    return bytes(cloudpickle.dumps((value, None, "")))
-
-
-def _failure(error: Exception) -> bytes:
-    """The error as a message; one that does not survive pickling becomes a RuntimeError with its text."""
-    details = "".join(traceback.format_exception(error))
-    try:
-        message = bytes(cloudpickle.dumps((None, error, details)))
-        cloudpickle.loads(message)
-    except Exception:  # noqa: BLE001 - a user's exception may fail to pickle in any way
-        message = bytes(cloudpickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), details)))
-    return message

@@ -1,0 +1,99 @@
+"""What parent and workers share: the arrays of a vector step, and the flags by which they hand it to and fro.
+
+A vector step is a number: the parent writes the actions and raises POSTED; each worker steps its rows and sets its
+FINISHED to the same number. Whoever waits looks at the number for a short while (spinning, a few microseconds of
+latency), then sleeps on the pipe until a message wakes it. Messages carry everything rare: resets, calls, infos and
+errors. Where spinning does not pay, every step comes and goes with exactly one wake-up, and nobody looks at numbers.
+
+The block has no name: it is an unlinked file, gone with the last process that maps it, however that one ends.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LINE = 8
+"""Flags are int64, in lines of 64 bytes that only one side writes: first the parent's, then one for each worker."""
+
+POSTED, WANT_INFOS = 0, 1
+"""In the parent's line: the number of the step last posted; whether infos are wanted."""
+
+FINISHED, HAS_MESSAGE, WORKER_SLEEPS, PARENT_SLEEPS = 0, 1, 2, 3
+"""In a worker's line: the step last finished; whether a message (infos or an error) follows; who sleeps on the pipe."""
+
+SPIN_SECONDS = 0.002
+"""How long a waiter spins before it sleeps. Longer than a small update, so that a worker is awake for the next step."""
+
+NAP_SECONDS = 0.02
+"""A sleeper looks again this often, should its wake-up have crossed with its falling asleep."""
+
+WAKE = b""
+"""The message that only wakes."""
+
+CLOSE = "close"
+"""The request that ends a worker."""
+
+
+class Block(NamedTuple):
+    """One vector step in arrays, in ordinary or in shared memory. Each share writes its own rows."""
+
+    action: NDArray[Any]  # [N, ...]
+    obs: NDArray[Any]  # [N, ...] what to act on next: after an end, the first observation of the next episode
+    final_obs: NDArray[Any]  # [N, ...] the last observation of an episode, where one ended in this step
+    reward: NDArray[np.float64]  # [N]
+    terminated: NDArray[np.bool_]  # [N]
+    truncated: NDArray[np.bool_]  # [N]
+
+    def rows(self, rows: slice) -> Block:
+        """Views of some environments' rows."""
+        action, obs, final_obs, reward, terminated, truncated = self
+        return Block(action[rows], obs[rows], final_obs[rows], reward[rows], terminated[rows], truncated[rows])
+
+
+class Field(NamedTuple):
+    """Shape (without N) and type of one array of the block."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Layout(NamedTuple):
+    """Where the flags and the arrays of the block lie in one run of bytes."""
+
+    num_envs: int
+    num_workers: int
+    action: Field
+    obs: Field
+
+    def fields(self) -> list[Field]:
+        """The arrays of the block, in order."""
+        scalar, flag = Field((), "<f8"), Field((), "|b1")
+        return [self.action, self.obs, self.obs, scalar, flag, flag]
+
+    def num_flags(self) -> int:
+        """int64 flags at the start: a line for the parent and one for each worker."""
+        return (1 + self.num_workers) * LINE
+
+    def num_bytes(self) -> int:
+        """Size of the whole."""
+        return self.num_flags() * 8 + sum(self._field_bytes(field) for field in self.fields())
+
+    def map(self, buffer: Any) -> tuple[memoryview, Block]:
+        """The flags and the block over a buffer of `num_bytes` bytes."""
+        view = memoryview(buffer).cast("B")
+        offset = self.num_flags() * 8
+        flags = view[:offset].cast("q")
+        arrays = []
+        for field in self.fields():
+            count = self.num_envs * int(np.prod(field.shape, dtype=np.int64))
+            array: NDArray[Any] = np.frombuffer(view, field.dtype, count, offset)
+            arrays.append(array.reshape(self.num_envs, *field.shape))
+            offset += self._field_bytes(field)
+        return flags, Block(*arrays)
+
+    def _field_bytes(self, field: Field) -> int:
+        size = self.num_envs * int(np.prod(field.shape, dtype=np.int64)) * np.dtype(field.dtype).itemsize
+        return -(-size // 64) * 64

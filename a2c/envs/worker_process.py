@@ -1,0 +1,134 @@
+"""A worker process: steps its share of the environments whenever the parent posts a step, and answers requests.
+
+Must stay light: no Paddle, no trainer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import cloudpickle
+
+from a2c.envs.local import Share
+from a2c.envs.memory import (
+    CLOSE,
+    FINISHED,
+    HAS_MESSAGE,
+    LINE,
+    NAP_SECONDS,
+    PARENT_SLEEPS,
+    POSTED,
+    SPIN_SECONDS,
+    WAKE,
+    WANT_INFOS,
+    WORKER_SLEEPS,
+    Layout,
+)
+
+
+def run(
+    pipe: Connection, make: bytes, seed: int, layout: Layout, buffer: Any, number: int, rows: range, spins: bool
+) -> None:
+    """The process, from its first line to its last.
+
+    Args:
+        pipe: To the parent.
+        make: Cloudpickled constructor of an environment.
+        seed: The run's seed.
+        layout: Where flags and arrays lie in the buffer.
+        buffer: The shared bytes.
+        number: Which worker this is, from 0.
+        rows: Indices of its environments.
+        spins: Whether both sides wait by spinning first.
+    """
+    # Ctrl-C, and the SIGTERM of a job system, reach every process of a group; the parent decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    flags, block = layout.map(buffer)
+    with contextlib.suppress(EOFError, OSError):  # The parent is gone, and nobody is left to tell.
+        try:
+            share = Share(cloudpickle.loads(make), seed, rows, block.rows(slice(rows[0], rows[-1] + 1)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+            pipe.send_bytes(_failure(error))
+            return
+        pipe.send_bytes(_answer(None))
+        try:
+            _serve(pipe, share, flags, (1 + number) * LINE, spins)
+        finally:
+            with contextlib.suppress(Exception):
+                share.close()
+
+
+def _serve(pipe: Connection, share: Share, flags: memoryview, line: int, spins: bool) -> None:
+    """Steps and answers requests, until asked to close."""
+    done = 0
+    while True:
+        request = _next(pipe, flags, line, done, spins)
+        if request is not None:
+            name, args = cloudpickle.loads(request)
+            if name == CLOSE:
+                return
+            pipe.send_bytes(_attempt(getattr(share, name), args))
+            continue
+        done += 1
+        message = b""
+        try:
+            infos = share.step()
+            if flags[WANT_INFOS] and any(infos):
+                message = _answer(infos)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+            message = _failure(error)
+        flags[line + HAS_MESSAGE] = bool(message)
+        flags[line + FINISHED] = done
+        if not spins or flags[line + PARENT_SLEEPS]:
+            pipe.send_bytes(WAKE)
+        if message:
+            pipe.send_bytes(message)
+
+
+def _next(pipe: Connection, flags: memoryview, line: int, done: int, spins: bool) -> bytes | None:
+    """Waits for a request, or for a step to be posted: None."""
+    if not spins:
+        return pipe.recv_bytes() or None  # Every step comes with a wake-up.
+    give_up = time.perf_counter() + SPIN_SECONDS
+    while time.perf_counter() < give_up:
+        if flags[POSTED] != done:
+            return None
+    flags[line + WORKER_SLEEPS] = 1
+    try:
+        while flags[POSTED] == done:
+            if pipe.poll(NAP_SECONDS):
+                message = pipe.recv_bytes()
+                if message != WAKE:
+                    return message
+        return None
+    finally:
+        flags[line + WORKER_SLEEPS] = 0
+
+
+def _attempt(method: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
+    try:
+        return _answer(method(*args))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+        return _failure(error)
+
+
+def _answer(value: Any) -> bytes:
+    return bytes(cloudpickle.dumps((value, None, "")))
+
+
+def _failure(error: Exception) -> bytes:
+    """The error as a message; one that does not survive pickling becomes a RuntimeError with its text."""
+    details = "".join(traceback.format_exception(error))
+    try:
+        message = bytes(cloudpickle.dumps((None, error, details)))
+        cloudpickle.loads(message)
+    except Exception:  # noqa: BLE001 - a user's exception may fail to pickle in any way
+        message = bytes(cloudpickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}"), details)))
+    return message
