@@ -10,7 +10,8 @@ import numpy as np
 class Faulty(gymnasium.Env):
     """Goes wrong in one phase, in the environment whose episodes were seeded like that of `index`.
 
-    phase: "construction", "reset" or "step"; how: "raise", "unpicklable", "die" or "hang".
+    phase: "construction", "reset", "step", or "reward" (which is then NaN).
+    how: "raise", "unpicklable", "die" or "hang".
     """
 
     def __init__(self, phase="step", how="raise", after=3, spares=None):
@@ -31,7 +32,8 @@ class Faulty(gymnasium.Env):
         self._steps += 1
         self._count += 1
         self._maybe_fail("step", self._after)
-        return np.zeros(2, np.float32), 0.0, False, self._steps == 50, {}
+        reward = float("nan") if self._phase == "reward" else 0.0
+        return np.zeros(2, np.float32), reward, False, self._steps == 50, {}
 
     def _maybe_fail(self, phase, after):
         if phase != self._phase or self._spared or self._count < after:
@@ -52,4 +54,29 @@ class UnpicklableError(Exception):
         raise TypeError("this exception cannot be pickled")
 
 
+class Endless(Faulty):
+    """Its episodes never end."""
+
+    def __init__(self):
+        super().__init__(phase="never")
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+class Undrawable(Faulty):
+    """Raises when it is to draw itself."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium has it
+
+    def __init__(self, render_mode=None):
+        super().__init__(phase="never")
+        self.render_mode = render_mode
+
+    def render(self):
+        raise RuntimeError("no canvas")
+
+
 gymnasium.register("Faulty-v0", entry_point="faulty:Faulty")
+gymnasium.register("Endless-v0", entry_point="faulty:Endless")
+gymnasium.register("Undrawable-v0", entry_point="faulty:Undrawable")

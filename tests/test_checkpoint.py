@@ -31,9 +31,14 @@ def test_only_the_newest_are_kept(tmp_path):
     assert checkpoint.newest(tmp_path).counters["steps"] == 2_000_000_000
 
 
-def test_saving_the_same_step_again_is_fine(tmp_path):
+def test_saving_the_same_step_again_leaves_the_whole_one_and_replaces_a_damaged_one(tmp_path):
+    path = save(tmp_path, 10)
+    written = (path / "manifest.json").stat().st_mtime_ns
     save(tmp_path, 10)
+    assert (path / "manifest.json").stat().st_mtime_ns == written
+    damage_flip(path)
     save(tmp_path, 10)
+    assert checkpoint.newest(tmp_path).counters["steps"] == 10
     assert os.listdir(tmp_path) == ["step_000000010"]
 
 

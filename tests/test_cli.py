@@ -174,6 +174,13 @@ MISTAKES = {
     "evaluate FILE": "there is no run folder",
     "evaluate RUN --episodes 0": "episodes is 0; it must be at least 1",
     "evaluate RUN --which worst": "worst",
+    "evaluate RUN --seed -1": "seed is -1; it must be from 0",
+    "evaluate RUN --seed 99999999999999999999999": "it must be from 0 to 2**63 - 1",
+    "record RUN --seed -1": "seed is -1; it must be from 0",
+    "plot RUN --to FOLDER/name": "it must end in .png, .pdf or .svg",
+    "train .dots:X-v0": "cannot import the module of '.dots:X-v0'",
+    "train CartPole-v1 --hidden-sizes 1000000000": "it must be whole numbers from 1 to 100,000",
+    "train CartPole-v1 --num-envs 1 --vectorization workers": "isolate_envs puts it in a worker",
     "plot": "at least one run",
     "plot RUN --to FOLDER/x.abc": "cannot write the picture",
     "plot RUN --to nowhere/x.png": "cannot write the picture",
@@ -257,6 +264,29 @@ def test_metrics_cut_off_by_a_crash_are_drawn_as_far_as_they_go(called, run, tmp
     code, _, err = called("plot", copy)
     assert code == 2
     assert "metrics.jsonl, line 1 is no row of metrics" in err
+
+
+def test_a_run_cannot_choose_a_module_to_import(called, run, tmp_path, monkeypatch):
+    copy = damaged(run, tmp_path)
+    (copy / "evil.py").write_text("raise SystemExit('code of the run folder ran')")
+    monkeypatch.chdir(copy)
+    monkeypatch.syspath_prepend(copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["config"]["env_id"] = "evil:CartPole-v1"
+    (copy / "config.json").write_text(json.dumps(config))
+    for verb in ("evaluate", "record"):
+        code, _, err = called(verb, copy)
+        assert code == 2
+        assert "say so with --env evil:CartPole-v1" in err
+    assert called("evaluate", copy, "--env", "CartPole-v1", "--episodes", 2)[0] == 0
+
+
+def test_a_picture_that_fails_does_not_fail_the_run(called, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    code, out, err = called("train", "faulty:Undrawable-v0", *SETTINGS, "--run-dir", tmp_path)
+    assert code == 0
+    assert "curve   " in out
+    assert "no video: the environment cannot draw itself: RuntimeError: no canvas" in err
 
 
 def test_help_explains_every_flag():

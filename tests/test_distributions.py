@@ -104,9 +104,17 @@ def test_a_bounded_box_spans_minus_one_to_one():
     assert action.tolist() == [[-2, 2, 6], [-2, 4, 6]]
 
 
-def test_an_unbounded_box_is_not_scaled_and_a_half_bounded_one_only_clipped():
-    space = gymnasium.spaces.Box(np.array([-np.inf, 0], np.float32), np.array([np.inf, np.inf], np.float32))
-    assert distribution_for(space).to_env(np.array([[-50, -50]], np.float32)).tolist() == [[-50, 0]]
+def test_an_unbounded_box_is_not_scaled_and_a_half_bounded_one_starts_at_its_bound():
+    low, high = np.array([-np.inf, 5, -np.inf], np.float32), np.array([np.inf, np.inf, 9], np.float32)
+    distribution = distribution_for(gymnasium.spaces.Box(low, high))
+    assert distribution.to_env(np.array([[-50, -1, -1], [2, 2, 2]], np.float32)).tolist() == [[-50, 5, 8], [2, 7, 9]]
+
+
+def test_a_box_of_float64_gets_actions_that_it_contains():
+    space = gymnasium.spaces.Box(-0.1, 0.1, (3,), np.float64)
+    action = distribution_for(space).to_env(np.array([[-9, 0, 9]], np.float32))
+    assert action.dtype == np.float64
+    assert action[0] in space
 
 
 def test_actions_take_the_shape_of_their_box():

@@ -110,8 +110,7 @@ def test_a_small_gradient_is_not_scaled_up():
 def test_adam_is_adam_with_epsilon_outside_the_root():
     case = Case(DISCRETE, max_grad_norm=None, adam_epsilon=1e-3)
     gradient = finite_differences(case)
-    for _ in range(1):
-        case.update(rate=0.01)
+    case.update(rate=0.01)
     for name, before in case.initial.items():
         g = gradient[name]
         # After one step both bias-corrected moments are the gradient's own: m = g, v = g^2. Where Paddle puts
@@ -176,6 +175,18 @@ def test_values_and_returns_of_different_shape_are_refused():
     case = Case(DISCRETE)
     with pytest.raises(ValueError, match="differ in shape"):
         case.engine.update(case.rollout, case.advantage, case.returns[:, :1], 1e-3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_is_refused_and_changes_nothing(bad):
+    case = Case(DISCRETE)
+    case.update()
+    before = case.engine.state()
+    case.returns = np.full_like(case.returns, bad)
+    with pytest.raises(FloatingPointError, match="norm of the gradient is"):
+        case.update()
+    for name, array in before.items():
+        np.testing.assert_array_equal(case.engine.state()[name], array)
 
 
 def test_the_learning_rate_given_is_the_one_used():

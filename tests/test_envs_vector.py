@@ -1,5 +1,8 @@
 """What Gymnasium documents for vector environments: one suite for its SyncVectorEnv and for ours, wherever they run."""
 
+import os
+import threading
+
 import gymnasium
 import numpy as np
 import pytest
@@ -245,6 +248,104 @@ def test_use_after_close_is_refused(our_envs):
         our_envs.begin()
     with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="after close"):
         our_envs.step(np.zeros(4, np.int64))
+
+
+FIRST = "A2C_TEST_FIRST"
+
+
+class Abrupt(Countdown):
+    """Is interrupted in its second step, as by Ctrl-C."""
+
+    def step(self, action):
+        if self._obs[1] == 1:
+            raise KeyboardInterrupt
+        return super().step(action)
+
+
+@pytest.mark.parametrize("spins", [True, False])
+def test_an_interrupt_never_leaves_an_old_answer_to_be_taken_for_a_new_one(monkeypatch, spins):
+    monkeypatch.setattr("a2c.envs.vector.may_spin", lambda num_workers: spins)
+    here = os.getpid()
+    envs = a2c.make_envs(lambda: Abrupt() if os.getpid() == here else Countdown(), 2, num_workers=1)
+    envs.reset(seed=0)
+    envs.step(np.zeros(2, np.int64))
+    with pytest.raises(KeyboardInterrupt):
+        envs.step(np.zeros(2, np.int64))
+    with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="lost or interrupted"):
+        envs.reset(seed=0)
+    envs.close()
+
+
+def test_a_request_that_cannot_be_sent_reaches_nobody():
+    envs = a2c.make_envs(Countdown, 3, num_workers=2)
+    with pytest.raises(TypeError, match="pickle"):
+        envs.set_attr("speed", [1, 2, threading.Lock()])
+    assert envs.get_attr("speed") == (1, 1, 1)
+    envs.close()
+
+
+def test_an_environment_that_raises_when_closed_is_a_warning(monkeypatch):
+    # The one that is made to look at its spaces, and closed at once, goes quietly.
+    monkeypatch.setenv(FIRST, "yes")
+
+    class Clinging(Countdown):
+        def close(self):
+            raise RuntimeError("it will not go")
+
+    envs = a2c.make_envs(lambda: Countdown() if os.environ.pop(FIRST, None) else Clinging(), 2, num_workers=1)
+    with pytest.warns(UserWarning, match="closing an environment raised RuntimeError: it will not go"):
+        envs.close()
+
+
+def test_a_step_that_changes_the_shape_of_observations_is_an_error():
+    class Shrinking(Countdown):
+        def step(self, action):
+            obs, *rest = super().step(action)
+            return obs[:1], *rest
+
+    envs = a2c.make_envs(Shrinking, 1)
+    envs.begin()
+    with pytest.raises(a2c.EnvError, match=r"shape \(1,\), its space says \(3,\)"):
+        envs.advance(np.zeros(1, np.int64))
+    envs.close()
+
+
+def test_an_environment_that_exits_is_an_error_with_a_report():
+    class Exiting(Countdown):
+        def step(self, action):
+            raise SystemExit(0)
+
+    for workers in (0, 1):
+        envs = a2c.make_envs(Exiting, 2, num_workers=workers)
+        envs.begin()
+        with pytest.raises(a2c.EnvError, match="environment 0 raised in step"):
+            envs.advance(np.zeros(2, np.int64))
+        envs.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"num_workers": -1}, "num_workers is -1"),
+        ({"vectorization": "bogus"}, "vectorization is 'bogus'"),
+        ({"vectorization": "local", "num_workers": 1}, "'local', which has no workers"),
+        ({"isolate_envs": True, "num_workers": 0}, "num_workers is 0 but workers are asked for"),
+        ({"env_timeout_seconds": -1.0}, "env_timeout_seconds is -1.0"),
+        ({"num_workers": 4}, "num_workers is 4; with 4 environments it must be at most 3"),
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_refused(settings, sentence):
+    with pytest.raises(a2c.UserError, match=sentence):
+        a2c.make_envs(Countdown, 4, **settings)
+
+
+def test_one_environment_needs_no_worker():
+    with pytest.raises(a2c.UserError, match="with 1 environment"):
+        a2c.make_envs(Countdown, 1, vectorization="workers")
+    envs = a2c.make_envs(Countdown, 1, isolate_envs=True)
+    assert envs.num_workers == 1
+    envs.close()
 
 
 def test_closing_between_step_async_and_step_wait_is_fine(our_envs):

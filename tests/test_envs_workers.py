@@ -300,7 +300,7 @@ def test_training_on_an_environment_that_raises_ends_with_a_report(training, tmp
     assert f"raised in {phase}" in said
     if phase == "step":
         assert f"episode seed {episode_seed(0, 0, 0)}, step 30" in said
-        assert a2c.Run(runs_in(tmp_path)[0]).policy is not None
+        assert a2c.Run(runs_in(tmp_path)[0]).policy("final").parameters["actor.0.weight"].shape == (2, 64)
         assert [path.name for path in (runs_in(tmp_path)[0] / "checkpoints").iterdir()] == ["step_000000112"]
 
 
@@ -309,8 +309,8 @@ def test_a_signal_ends_training_with_everything_saved(training, tmp_path, number
     process = training("CartPole-v1", "--total-steps", "100000000", "--eval-every-steps", "0")
     wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))
     time.sleep(0.5)
-    # As a terminal does it: Ctrl-C goes to every process of the group.
-    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    # As a terminal does it, or a job system: the signal goes to every process of the group.
+    os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in said
@@ -366,5 +366,48 @@ def test_a_script_without_a_main_guard_may_use_workers(tmp_path):
 
 
 def test_workers_import_neither_paddle_nor_the_trainer():
-    code = "import sys, a2c.envs.workers; print([m for m in ('paddle', 'a2c.training', 'tyro') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    envs = a2c.make_envs(Imports, 2, num_workers=1, isolate_envs=True)
+    for modules in envs.call("modules"):
+        assert "a2c.envs.worker_process" in modules
+        assert not {"paddle", "a2c.training", "a2c.learner", "tyro", "matplotlib"} & modules
+    envs.close()
+
+
+class Imports(Tagged):
+    def __init__(self):
+        super().__init__(0.0)
+
+    def modules(self):
+        return set(sys.modules)
+
+
+def test_a_signal_during_evaluation_ends_the_run(training, tmp_path):
+    # Episodes are so long that the signal finds it evaluating.
+    process = training("faulty:Endless-v0", "--total-steps", "64", "--rollout-length", "4")
+    wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    run = a2c.Run(runs_in(tmp_path)[0])
+    assert run.summary["stopped_by"] == "SIGINT"
+    assert run.policy() is not None
+
+
+def test_a_run_that_diverges_says_so_and_keeps_what_was_good(training, tmp_path):
+    process = training("Pendulum-v1", "--total-steps", "100000", "--learning-rate", "1e30", "--eval-every-steps", "0")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "Traceback" not in said
+    assert "training diverged after" in said
+    assert "lower learning_rate (1e+30)" in said
+    assert list((runs_in(tmp_path)[0] / "checkpoints").glob("step_*"))
+
+
+def test_a_reward_that_is_not_a_number_is_named(training, tmp_path):
+    kwargs = json.dumps({"phase": "reward"})
+    process = training("faulty:Faulty-v0", "--env-kwargs", kwargs, "--eval-every-steps", "0")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "gave a reward of nan" in said

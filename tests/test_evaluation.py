@@ -5,7 +5,7 @@ import pytest
 from analytic import ConstantReward, MatchTheCue
 
 import a2c
-from a2c.evaluation import evaluate
+from a2c.evaluation import Evaluation, evaluate, in_words
 from a2c.learner import Learner
 
 
@@ -51,6 +51,30 @@ def test_the_summary_says_what_the_returns_were(policy):
         "episodes": 20,
         "greedy": False,
     }
+
+
+def test_an_episode_that_does_not_end_is_given_up(policy, monkeypatch):
+    monkeypatch.setattr("a2c.evaluation._MOST_STEPS", 100)
+    with pytest.raises(a2c.UserError, match=r"an episode of MatchTheCue has not ended after 100 steps"):
+        evaluate(policy, MatchTheCue, {"length": 1000}, 1, greedy=True, seed=0)
+
+
+def test_an_evaluation_can_be_stopped_at_any_step(policy):
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(policy, MatchTheCue, {}, 1, greedy=True, seed=0, check=check)
+
+
+def test_returns_that_are_not_finite_are_reported_as_null():
+    summary = Evaluation([float("nan"), 1.0], [3, 3], True).summary()
+    assert summary["mean"] is None
+    assert "not finite" in in_words(summary)
 
 
 def test_an_environment_with_other_spaces_is_refused(policy):

@@ -35,6 +35,20 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     assert os.listdir(tmp_path) == ["x.json"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes with names")
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.json")
+    with pytest.raises(UserError, match=r"x.json is not a regular file"):
+        files.read_json(tmp_path / "x.json")
+
+
+def test_a_file_too_large_to_be_of_a_run_is_refused_unread(tmp_path):
+    with (tmp_path / "x.json").open("wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(UserError, match=r"x.json has 8589934592 bytes"):
+        files.read_json(tmp_path / "x.json")
+
+
 def test_numbers_that_json_does_not_know_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         files.write_json(tmp_path / "x.json", {"a": float("nan")})

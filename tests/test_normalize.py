@@ -35,6 +35,31 @@ def test_an_observation_that_never_changes_becomes_zero():
     assert normalizer(np.full((1, 1), 7.0)).tolist() == [[0.0]]
 
 
+def test_large_observations_that_differ_little_stay_different():
+    data = 1.7e9 + 0.01 * np.arange(1000.0)[:, None]
+    normalizer = NormalizedObservations((1,))
+    normalizer.update(data)
+    assert normalizer(data).std() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"mean": np.zeros(3)},
+        {"variance": np.ones((2, 1))},
+        {"mean": np.zeros(2, np.float32)},
+        {"mean": np.array([0, np.nan])},
+        {"variance": np.array([1.0, -1.0])},
+        {"count": np.zeros(1)},
+    ],
+    ids=str,
+)
+def test_statistics_that_cannot_be_are_refused(damage):
+    normalizer = NormalizedObservations((2,))
+    with pytest.raises(ValueError, match=r"mean|variance|count"):
+        normalizer.restore(normalizer.state() | damage)
+
+
 def test_statistics_are_saved_and_restored():
     first, second = NormalizedObservations((2,)), NormalizedObservations((2,))
     first.update(RNG.normal(size=(10, 2)))

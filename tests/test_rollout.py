@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from countdown import Countdown
+from faulty import Faulty
 
 import a2c
 from a2c.distributions import Categorical
@@ -65,6 +67,18 @@ def test_episodes_are_counted_over_rollouts():
     episodes = [episodes for _, episodes in collected(action=1, length=2, rollouts=4)]
     assert [e.lengths.tolist() for e in episodes] == [[], [3, 3], [3, 3], []]
     assert [e.returns.tolist() for e in episodes] == [[], [3, 3], [3, 3], []]
+
+
+def test_an_error_on_the_way_leaves_no_half_rollout():
+    envs = a2c.make_envs(lambda: Faulty(after=7), 1, vectorization="local")
+    collector = Collector(envs, Spy(0), Categorical(2, 0), PlainObservations(), 4)
+    collector.collect(np.zeros((4, 1), np.float32))
+    before = {name: array.copy() for name, array in collector.state().items()}
+    with pytest.raises(a2c.EnvError):
+        collector.collect(np.zeros((4, 1), np.float32))
+    for name, array in collector.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    envs.close()
 
 
 def test_statistics_hold_still_during_a_rollout_and_move_after_it():

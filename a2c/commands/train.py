@@ -63,9 +63,8 @@ class Train:
             reached = [summary["evaluation"]["mean"] for summary in summaries if "evaluation" in summary]
             means = [mean for mean in reached if mean is not None]
             if means:
-                print(
-                    f"{len(means)} seeds: mean {np.mean(means):.1f}, lowest {min(means):.1f}, highest {max(means):.1f}"
-                )
+                spread = f"lowest {min(means):.1f}, highest {max(means):.1f}"
+                print(f"{len(means)} seeds: mean {np.mean(means):.1f}, {spread}")
         stopped_by = run.stopped_by
         return 128 + stopped_by if stopped_by else 0
 
