@@ -10,6 +10,9 @@ The block has no name: it is an unlinked file, gone with the last process that m
 
 from __future__ import annotations
 
+import functools
+import os
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +32,9 @@ SPIN_SECONDS = 0.002
 
 NAP_SECONDS = 0.02
 """A sleeper looks again this often, should its wake-up have crossed with its falling asleep."""
+
+yield_core = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
+"""Called while spinning: where cores are short after all, the process that is waited for may need this very one."""
 
 WAKE = b""
 """The message that only wakes."""

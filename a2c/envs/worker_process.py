@@ -29,6 +29,7 @@ from a2c.envs.memory import (
     WANT_INFOS,
     WORKER_SLEEPS,
     Layout,
+    yield_core,
 )
 
 
@@ -100,6 +101,7 @@ def _next(pipe: Connection, flags: memoryview, line: int, done: int, spins: bool
     while time.perf_counter() < give_up:
         if flags[POSTED] != done:
             return None
+        yield_core()
     flags[line + WORKER_SLEEPS] = 1
     try:
         while flags[POSTED] == done:

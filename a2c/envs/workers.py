@@ -29,6 +29,7 @@ from a2c.envs.memory import (
     WAKE,
     WORKER_SLEEPS,
     Layout,
+    yield_core,
 )
 from a2c.envs.worker_process import run
 from a2c.errors import WorkerError
@@ -105,7 +106,7 @@ class Worker:
         if self._spins:
             give_up = time.perf_counter() + SPIN_SECONDS
             while flags[finished] != step and time.perf_counter() < give_up:
-                pass
+                yield_core()
             if flags[finished] != step:
                 self._sleep_until_finished(step)
         else:
