@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from a2c.config import Config
-from a2c.envs import make_envs
+from a2c.envs import Envs, make_envs
 from a2c.envs.make import EnvSource, env_name
 from a2c.errors import UserError, WorkerError
 from a2c.learner import Learner
@@ -66,16 +66,7 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
     """
     with contextlib.ExitStack() as cleanup:
-        envs = make_envs(
-            env,
-            config.num_envs,
-            env_kwargs=config.env_kwargs,
-            vectorization=config.vectorization,
-            num_workers=config.num_workers,
-            isolate_envs=config.isolate_envs,
-            env_timeout_seconds=config.env_timeout_seconds,
-            seed=config.seed,
-        )
+        envs = _make_envs(config, env)
         cleanup.callback(envs.close)
         learner = Learner(config, envs)
         openers = log_openers(config)
@@ -123,6 +114,19 @@ def is_due(every_steps: int, steps: int, steps_per_update: int) -> bool:
         [False, True, False, True]
     """
     return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps
+
+
+def _make_envs(config: Config, env: EnvSource) -> Envs:
+    return make_envs(
+        env,
+        config.num_envs,
+        env_kwargs=config.env_kwargs,
+        vectorization=config.vectorization,
+        num_workers=config.num_workers,
+        isolate_envs=config.isolate_envs,
+        env_timeout_seconds=config.env_timeout_seconds,
+        seed=config.seed,
+    )
 
 
 def _save_all(session: Session) -> None:

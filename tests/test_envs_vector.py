@@ -193,6 +193,7 @@ def test_closing_twice_is_fine(envs):
     envs.reset(seed=0)
     envs.close()
     envs.close()
+    assert envs.closed
 
 
 # -- what only ours have --
@@ -264,7 +265,7 @@ class Abrupt(Countdown):
 
 @pytest.mark.parametrize("spins", [True, False])
 def test_an_interrupt_never_leaves_an_old_answer_to_be_taken_for_a_new_one(monkeypatch, spins):
-    monkeypatch.setattr("a2c.envs.vector.may_spin", lambda num_workers: spins)
+    monkeypatch.setattr("a2c.envs.pool.may_spin", lambda num_workers: spins)
     here = os.getpid()
     envs = a2c.make_envs(lambda: Abrupt() if os.getpid() == here else Countdown(), 2, num_workers=1)
     envs.reset(seed=0)
@@ -352,6 +353,7 @@ def test_closing_between_step_async_and_step_wait_is_fine(our_envs):
     our_envs.reset(seed=0)
     our_envs.step_async(np.zeros(4, np.int64))
     our_envs.close()
+    assert our_envs.closed
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -49,7 +49,7 @@ def test_the_layout_never_changes_the_bits(env_id):
 
 def test_waiting_without_spinning_gives_the_same_bits(monkeypatch):
     spinning = stepped("CartPole-v1", 100, num_workers=1)
-    monkeypatch.setattr("a2c.envs.vector.may_spin", lambda num_workers: False)
+    monkeypatch.setattr("a2c.envs.pool.may_spin", lambda num_workers: False)
     assert stepped("CartPole-v1", 100, num_workers=1) == spinning
 
 
@@ -57,7 +57,7 @@ def test_waiting_by_sleeping_gives_the_same_bits(monkeypatch):
     # The parent falls asleep at once here, and the worker whenever the parent is slow.
     spinning = stepped("CartPole-v1", 100, num_workers=1)
     monkeypatch.setattr("a2c.envs.workers.SPIN_SECONDS", 0.0)
-    monkeypatch.setattr("a2c.envs.vector.may_spin", lambda num_workers: True)
+    monkeypatch.setattr("a2c.envs.pool.may_spin", lambda num_workers: True)
     assert stepped("CartPole-v1", 100, num_workers=1) == spinning
 
 
@@ -224,7 +224,7 @@ def test_an_observation_of_another_shape_than_its_space_is_an_error():
 
 def test_environments_that_nobody_closed_end_with_their_owner():
     envs = a2c.make_envs("CartPole-v1", 2, num_workers=1)
-    process = envs._workers[0]._process
+    process = envs._pool._workers[0]._process
     del envs
     process.join(5)
     assert not process.is_alive()
@@ -336,6 +336,7 @@ def test_killing_the_parent_ends_the_workers(training, tmp_path):
     time.sleep(0.5)
     process.kill()
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL  # and, as after every test here, nothing of it is left
 
 
 def _worker_of(group):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import cloudpickle
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from a2c.envs.local import Info, Share
-from a2c.envs.memory import POSTED, WANT_INFOS, Field, Layout
-from a2c.envs.workers import Worker, may_spin, packed, start_context
-from a2c.errors import WorkerError
+from a2c.envs.local import Info
+from a2c.envs.memory import Field
+from a2c.envs.pool import Pool
 
 
 class Step(NamedTuple):
@@ -69,9 +65,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             EnvError: An environment could not be constructed.
             WorkerError: A worker died or gave no answer in time.
         """
-        self._workers: list[Worker] = []
         self._waiting = False
-        self._broken = False
         self.num_envs = num_envs
         self.seed = seed
         self.spec = probe.spec
@@ -81,36 +75,22 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        layout = Layout(num_envs, num_workers, _field(self.single_action_space), _field(self.single_observation_space))
-        # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
-        buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
-        self._flags, self._block = layout.map(buffer)
-        here, *elsewhere = _shares(num_envs, num_workers, isolate)
-        try:
-            for number, rows in enumerate(elsewhere):
-                spins, pickled = may_spin(num_workers), cloudpickle.dumps(make)
-                self._workers.append(
-                    Worker(number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
-                )
-            self._rows = slice(here.start, here.stop)
-            self._share = Share(make, seed, here, self._block.rows(self._rows))
-            for worker in self._workers:
-                worker.reply()
-        except BaseException:
-            self._break()
-            raise
+        action, obs = _field(self.single_action_space), _field(self.single_observation_space)
+        self._pool = Pool(make, num_envs, action, obs, num_workers, isolate, seed, timeout_seconds)
+        self._block = self._pool.block
 
     @property
     def num_workers(self) -> int:
         """Worker processes beside this one."""
-        return len(self._workers)
+        return self._pool.num_workers
 
     @property
     def placement(self) -> str:
         """Where the environments run, in words."""
-        if not self._workers:
+        if not self.num_workers:
             return "in this process"
-        here = "" if self._rows.stop == self._rows.start else " and this process"
+        ours = self._pool.rows[0]
+        here = " and this process" if ours.stop > ours.start else ""
         return f"in {self.num_workers} worker process{'es' if self.num_workers > 1 else ''}{here}"
 
     def begin(self) -> NDArray[Any]:
@@ -130,8 +110,9 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             EnvError: A step raised, or the reset after it.
             WorkerError: A worker died or gave no answer in time.
         """
-        self._post(action, want_infos=False)
-        self._finish()
+        self._require_in_step("advance")
+        self._pool.post(action, want_infos=False)
+        self._pool.finish()
         block = self._block
         done = block.terminated | block.truncated
         next_obs = block.obs
@@ -174,7 +155,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         actions = np.asarray(actions)
         if actions.shape != self._block.action.shape:
             raise ValueError(f"the actions have shape {actions.shape}; it must be {self._block.action.shape}")
-        self._post(actions, want_infos=True)
+        self._pool.post(actions, want_infos=True)
         self._waiting = True
 
     def step_wait(
@@ -188,7 +169,11 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if not self._waiting:
             raise gymnasium.error.NoAsyncCallError("step_wait was called without step_async before it", "step")
         self._waiting = False
-        infos = self._finish()
+        infos = [
+            info
+            for rows, of_share in zip(self._pool.rows, self._pool.finish(), strict=True)
+            for info in of_share or [{} for _ in range(rows.stop - rows.start)]
+        ]
         block = self._block
         done = block.terminated | block.truncated
         for i in np.flatnonzero(done):
@@ -210,7 +195,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Each environment's method called with the same arguments, or its attribute read; in order."""
-        return tuple(self._everywhere("call", [(name, args, kwargs)] * (1 + self.num_workers)))
+        return tuple(self._everywhere("call", [(name, args, kwargs) for _ in self._pool.rows]))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Each environment's attribute, in order."""
@@ -222,7 +207,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             values = [values] * self.num_envs
         if len(values) != self.num_envs:
             raise ValueError(f"{len(values)} values for {self.num_envs} environments; there must be one for each")
-        self._everywhere("set_attr", [(name, values[rows]) for rows in self._all_rows()])
+        self._everywhere("set_attr", [(name, values[rows]) for rows in self._pool.rows])
 
     def render(self) -> tuple[Any, ...]:
         """Each environment's frame, in order."""
@@ -240,83 +225,16 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes every environment and ends the workers; called once by `close`."""
-        for worker in self._workers:
-            worker.ask_to_close()
-        try:
-            self._share.close()
-        finally:
-            for worker in self._workers:
-                worker.close()
+        self._pool.close()
 
     # -- both --
 
-    def _all_rows(self) -> list[slice]:
-        return [self._rows, *(slice(worker.rows.start, worker.rows.stop) for worker in self._workers)]
-
     def _everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Calls a method of every share, ours with the first arguments, and joins the lists it returns."""
         self._require_in_step(method)
-        requests = [packed(method, args) for args in arguments[1:]]
-        try:
-            for worker, request in zip(self._workers, requests, strict=True):
-                worker.request(request)
-        except BaseException:
-            self._break()
-            raise
-        ours = functools.partial(getattr(self._share, method), *arguments[0])
-        results = self._gather([ours, *(worker.reply for worker in self._workers)])
-        return [item for result in results for item in result or []]
+        return self._pool.everywhere(method, arguments)
 
     def _reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
-        return self._everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self._all_rows()])
-
-    def _post(self, action: NDArray[Any], want_infos: bool) -> None:
-        self._require_in_step("step")
-        self._block.action[...] = action
-        try:
-            self._flags[WANT_INFOS] = want_infos
-            self._flags[POSTED] += 1
-            for worker in self._workers:
-                worker.ring()
-        except BaseException:
-            self._break()
-            raise
-
-    def _finish(self) -> list[Info]:
-        infos = self._gather([self._share.step, *(worker.wait for worker in self._workers)])
-        return [
-            info
-            for rows, share_infos in zip(self._all_rows(), infos, strict=True)
-            for info in share_infos or [{} for _ in range(rows.stop - rows.start)]
-        ]
-
-    def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """Calls all, and only then raises what one of them answered with.
-
-        An answer left in a pipe would be taken for the next one; so whatever keeps us from hearing all of them (an
-        interrupt, a worker that died) breaks the Envs.
-        """
-        results, failures = [], []
-        try:
-            for call in calls:
-                try:
-                    results.append(call())
-                except WorkerError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failures.append(error)
-        except BaseException:
-            self._break()
-            raise
-        if failures:
-            raise failures[0]
-        return results
-
-    def _break(self) -> None:
-        """Ends the workers, which are no longer in step with us."""
-        self._broken = True
-        for worker in self._workers:
-            worker.kill()
+        return self._everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self._pool.rows])
 
     def _merged(self, infos: Sequence[Info]) -> Info:
         merged: Info = {}
@@ -337,23 +255,10 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def _require_in_step(self, name: str) -> None:
         if self.closed:
             raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after close")
-        if self._broken:
+        if self._pool.broken:
             raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after a worker was lost or interrupted")
         if self._waiting:
             raise gymnasium.error.AlreadyPendingCallError(f"{name} was called before step_wait", "step")
-
-    def __del__(self) -> None:
-        """Ends the workers of Envs that nobody closed."""
-        for worker in self._workers:
-            worker.kill()
-
-
-def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
-    """Consecutive environments for this process and for each worker, as equal as can be; ours is never the larger."""
-    parts = num_workers if isolate else num_workers + 1
-    bounds = [num_envs * part // parts for part in range(parts + 1)]
-    shares = [range(start, stop) for start, stop in itertools.pairwise(bounds)]
-    return [range(0), *shares] if isolate else shares
 
 
 def _field(space: gymnasium.Space[Any]) -> Field:
