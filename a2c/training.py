@@ -77,7 +77,8 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         stop = cleanup.enter_context(StopSignals())
         session = Session(run, config, env, learner, logs, stop)
         if progress:
-            place = f"engine {learner.engine_name}, {config.num_envs} environments {envs.placement}"
+            several = "s" if config.num_envs > 1 else ""
+            place = f"engine {learner.engine_name}, {config.num_envs} environment{several} {envs.placement}"
             print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
         total = config.num_updates * config.steps_per_update
         # disable=None: quiet where standard error is no terminal.

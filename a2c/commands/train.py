@@ -88,4 +88,4 @@ def _draw_pictures(run: Run, file: TextIO) -> None:
             print(f"no {name}: {error}", file=sys.stderr)
 
     attempt("curve", lambda: draw([run], run.path / "curve.png"))
-    attempt("video", lambda: record(run, run.path / "video.gif", env=run.config.env_id).path)
+    attempt("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=run.config.env_id).path)

@@ -182,7 +182,10 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         try:
             importlib.import_module(module)
         except Exception as error:
-            raise UserError(f"cannot import the module of {env_id!r}: {type(error).__name__}: {error}") from error
+            fault = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"cannot import the module of {env_id!r} ({fault}); it must be installed, or its folder in PYTHONPATH"
+            ) from error
     if name not in gymnasium.registry:
         known = list(gymnasium.registry)
         close = (
