@@ -1,7 +1,20 @@
-"""`python -m a2c`."""
+"""The command `a2c`, also as `python -m a2c`."""
+
+from __future__ import annotations
 
 import sys
 
-from a2c.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Runs this process's command line and returns its exit code."""
+    try:
+        # Imported here, so that a Ctrl-C while everything is imported ends as one later does.
+        from a2c.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+import a2c
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
 from a2c.commands.plot import Plot
@@ -39,12 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _print_warning  # type: ignore[assignment]  # takes the rest of the arguments as they come
+    if words == ["--version"]:
+        print(a2c.__version__)
+        return 0
     try:
         verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
         if isinstance(verb, Train):
             defaults = verb.with_preset()
             verb = _parse(lambda: tyro.cli(Train, prog="a2c train", args=words[1:], default=defaults))
-        return int(verb.run())
+        code = int(verb.run())
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"a2c: {error}", file=sys.stderr)
         return 2
@@ -54,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"a2c: there is not enough memory for this: {error or 'make it smaller'}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone, as in `a2c ... | head -1`. Python would complain again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 _DESCRIPTION = "Advantage Actor-Critic for any Gymnasium environment."

@@ -39,7 +39,7 @@ class EnvError(RuntimeError):
         where = f"environment {self.env_index} raised in {self.phase}"
         if self.phase != "construction":
             where += f" (episode {self.episode}, episode seed {self.episode_seed}, step {self.step})"
-        return f"{self.details.rstrip()}\n\n{where}: {self.details.strip().splitlines()[-1]}"
+        return f"{self.details.rstrip()}\n\n{where}"
 
 
 class WorkerError(RuntimeError):

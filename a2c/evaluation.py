@@ -10,7 +10,7 @@ import numpy as np
 
 from a2c.envs import make_envs
 from a2c.envs.make import EnvSource, env_name
-from a2c.errors import UserError
+from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
 from a2c.randomness import episode_seed, generator
 
@@ -116,6 +116,9 @@ def evaluate(
                     if left[i]:
                         returns[i].append(0.0)
                         lengths[i].append(0)
+    except EnvError as error:
+        phase = f"{error.phase} during evaluation"
+        raise EnvError(error.env_index, phase, error.episode, error.episode_seed, error.step, error.details) from error
     finally:
         envs.close()
     return Evaluation([r for row in returns for r in row], [n for row in lengths for n in row], greedy)

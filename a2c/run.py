@@ -141,6 +141,8 @@ class Run:
         Raises:
             UserError: It is missing or damaged.
         """
+        if which not in ("best", "final"):
+            raise UserError(f"which is {which!r}; it must be 'best' or 'final'")
         if not (self.path / "policy").is_dir():
             raise UserError(f"{self.path} has no policy yet: the run has not come to its first evaluation")
         newer = checkpoint.newest(self.path / "checkpoints").arrays if which == "final" else None

@@ -162,7 +162,7 @@ MISTAKES = {
     "train CartPole-v1 --hidden-sizes -1": "hidden_sizes is (-1,)",
     "train CartPole-v1 --optimizer sgd": "sgd",
     "train CartPole-v1 --preset best": "unknown preset 'best'; there are auto, none, tutorial",
-    "train CartPole-v1 --seeds 0": "seeds is 0; it must be at least 1",
+    "train CartPole-v1 --seeds 0": "seeds is 0; it must be from 1 to 10,000",
     "train CartPole-v1 --device abacus": "no device 'abacus'",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
     "train CartPole-v1 --env-kwargs [1]": "env_kwargs is [1]; it must be a JSON object",
@@ -178,6 +178,8 @@ MISTAKES = {
     "evaluate RUN --seed 99999999999999999999999": "it must be from 0 to 2**63 - 1",
     "record RUN --seed -1": "seed is -1; it must be from 0",
     "plot RUN --to FOLDER/name": "it must end in .png, .pdf or .svg",
+    "train CartPole-v1 --seed 9223372036854775807 --seeds 2": "seed is 9223372036854775808",
+    "record RUN --to nowhere/x.mp4": "there is no folder nowhere",
     "train .dots:X-v0": "cannot import the module of '.dots:X-v0'",
     "train CartPole-v1 --hidden-sizes 1000000000": "it must be whole numbers from 1 to 100,000",
     "train CartPole-v1 --num-envs 1 --vectorization workers": "isolate_envs puts it in a worker",
@@ -287,6 +289,17 @@ def test_a_picture_that_fails_does_not_fail_the_run(called, tmp_path, monkeypatc
     assert code == 0
     assert "curve   " in out
     assert "no video: the environment cannot draw itself: RuntimeError: no canvas" in err
+
+
+def test_the_version_is_told(called):
+    assert called("--version") == (0, f"{a2c.__version__}\n", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")
+def test_output_that_nobody_reads_is_no_error(run):
+    command = f"{sys.executable} -m a2c evaluate {run} --episodes 2 | true"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_help_explains_every_flag():

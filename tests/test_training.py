@@ -126,6 +126,34 @@ def test_a_policy_is_not_evaluated_on_another_environment(quick):
         run.evaluate(env="Pendulum-v1")
 
 
+def test_what_is_no_environment_is_refused(quick):
+    class Spaceless(gymnasium.Env):
+        pass
+
+    with pytest.raises(a2c.UserError, match=r"made a int; it must make a gymnasium\.Env"):
+        a2c.train(lambda: 3, **quick)
+    with pytest.raises(a2c.UserError, match="Spaceless has no observation_space"):
+        a2c.train(Spaceless, **quick)
+
+
+def test_an_error_during_evaluation_says_so(quick):
+    class Fragile(MatchTheCue):
+        def reset(self, *, seed=None, options=None):
+            made.append(self)
+            if len(made) > quick["num_envs"]:  # those of training come first
+                raise RuntimeError("not again")
+            return super().reset(seed=seed, options=options)
+
+    made = []
+    with pytest.raises(a2c.EnvError, match="environment 0 raised in reset during evaluation"):
+        a2c.train(Fragile, **quick | {"total_steps": 8, "rollout_length": 4, "vectorization": "local"})
+
+
+def test_there_is_no_third_policy(quick):
+    with pytest.raises(a2c.UserError, match="which is 'worst'; it must be 'best' or 'final'"):
+        a2c.load(a2c.train("CartPole-v1", **quick), which="worst")
+
+
 def test_a_bad_environment_leaves_no_run_folder(quick, tmp_path):
     with pytest.raises(a2c.UserError, match="unknown environment"):
         a2c.train("CartPole-v99", **quick)

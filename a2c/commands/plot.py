@@ -20,14 +20,15 @@ class Plot:
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")]
     """The runs' folders."""
     to: str | None = None
-    """Where to; the ending chooses the format (png, pdf, svg). By default curve.png in the first run."""
+    """Where to; the ending chooses the format (png, pdf, svg). By default curve.png in the run, or curves.png here."""
 
     def run(self) -> int:
         """Returns the exit code."""
         if not self.folders:
             raise UserError("plot needs the folder of at least one run")
         runs = [Run(folder) for folder in self.folders]
-        print(draw(runs, Path(self.to) if self.to else runs[0].path / "curve.png"))
+        by_default = runs[0].path / "curve.png" if len(runs) == 1 else Path("curves.png")
+        print(draw(runs, Path(self.to) if self.to else by_default))
         return 0
 
 

@@ -80,6 +80,8 @@ def record(
 
     if path.suffix not in (".gif", ".mp4"):
         raise UserError(f"cannot record to {path}; the file must end in .gif or .mp4")
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write the video {path}: there is no folder {path.parent}")
     if max_steps < 1:
         raise UserError(f"max_steps is {max_steps}; it must be at least 1")
     frames, rewards, fps = [], [], 30.0
@@ -102,5 +104,6 @@ def record(
             f"recording {path.suffix} needs a package that is not installed; pip install 'a2c[video]'"
         ) from error
     except OSError as error:
-        raise UserError(f"cannot write the video {path}: {error}") from error
+        # ffmpeg answers with all it has to say.
+        raise UserError(f"cannot write the video {path}: {str(error).strip().splitlines()[0]}") from error
     return Recording(path, float(sum(rewards)), len(rewards))

@@ -42,11 +42,12 @@ class Train:
 
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
-        if self.seeds < 1:
-            raise UserError(f"seeds is {self.seeds}; it must be at least 1")
+        if not 1 <= self.seeds <= 10_000:
+            raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
+        seeds = range(self.config.seed, self.config.seed + self.seeds)
+        configs = [dataclasses.replace(self.config, seed=seed) for seed in seeds]
         summaries: list[dict[str, Any]] = []
-        for seed in range(self.config.seed, self.config.seed + self.seeds):
-            config = dataclasses.replace(self.config, seed=seed)
+        for config in configs:
             run = fit(config, config.env_id, origins(config, self.preset), progress=True)
             summaries.append({"run": str(run.path), **run.summary})
             if not self.json:

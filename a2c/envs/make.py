@@ -200,7 +200,7 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
 def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         env = make()
-    except gymnasium.error.DependencyNotInstalled as error:
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise UserError(f"{name} needs a package that is not installed: {error}") from error
     except TypeError as error:
         if kwargs:
@@ -210,10 +210,12 @@ def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.E
         raise UserError(f"cannot make {name}: {error}") from error
     except (Exception, SystemExit) as error:
         raise _construction_error() from error
+    if not isinstance(env, gymnasium.Env):
+        raise UserError(f"{name} made a {type(env).__name__}; it must make a gymnasium.Env")
     try:
         _check_spaces(env, name)
     except UserError:
-        env.close()
+        close(env)
         raise
     return env
 
@@ -222,9 +224,10 @@ def _construction_error() -> EnvError:
     return EnvError(0, "construction", -1, None, 0, traceback.format_exc())
 
 
-def _check_spaces(env: object, name: str) -> None:
-    if not isinstance(env, gymnasium.Env):
-        raise UserError(f"{name} made a {type(env).__name__}; it must make a gymnasium.Env")
+def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
+    for space in ("observation_space", "action_space"):
+        if getattr(env, space, None) is None:
+            raise UserError(f"{name} has no {space}; a gymnasium.Env must have one")
     obs, action = env.observation_space, env.action_space
     if not isinstance(obs, gymnasium.spaces.Box):
         raise UserError(
