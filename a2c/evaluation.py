@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from a2c.envs import make_envs
+from a2c.envs import Envs, make_envs
 from a2c.envs.make import EnvSource, env_name
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
@@ -93,32 +93,46 @@ def evaluate(
     envs = make_envs(env, side_by_side, env_kwargs=env_kwargs, vectorization="local", seed=first_seed)
     try:
         policy.check_spaces(envs.single_observation_space, envs.single_action_space)
-        # Environment i runs episodes i, i + side_by_side, ...: which ones count does not depend on how long they are.
-        left = np.array([len(range(i, episodes, side_by_side)) for i in range(side_by_side)])
-        returns: list[list[float]] = [[0.0] for _ in range(side_by_side)]
-        lengths: list[list[int]] = [[0] for _ in range(side_by_side)]
-        obs = envs.begin()
-        while (left > 0).any():
-            check()
-            noise = None if greedy else policy.draw_noise(rng, side_by_side)
-            step = envs.advance(policy.act_batch(obs, noise))
-            obs = step.obs
-            for i in np.flatnonzero(left > 0):
-                returns[i][-1] += float(step.reward[i])
-                lengths[i][-1] += 1
-                if lengths[i][-1] > _MOST_STEPS:
-                    raise UserError(
-                        f"an episode of {env_name(env)} has not ended after {_MOST_STEPS} steps; evaluation needs "
-                        "episodes that end (gymnasium.wrappers.TimeLimit sets a limit)"
-                    )
-                if step.terminated[i] or step.truncated[i]:
-                    left[i] -= 1
-                    if left[i]:
-                        returns[i].append(0.0)
-                        lengths[i].append(0)
+        returns, lengths = _play(policy, envs, episodes, None if greedy else rng, check)
     except EnvError as error:
         phase = f"{error.phase} during evaluation"
         raise EnvError(error.env_index, phase, error.episode, error.episode_seed, error.step, error.details) from error
+    except _EndlessError as error:
+        raise UserError(
+            f"an episode of {env_name(env)} has not ended after {_MOST_STEPS} steps; evaluation needs episodes that end "
+            "(gymnasium.wrappers.TimeLimit sets a limit)"
+        ) from error
     finally:
         envs.close()
-    return Evaluation([r for row in returns for r in row], [n for row in lengths for n in row], greedy)
+    return Evaluation(returns, lengths, greedy)
+
+
+class _EndlessError(Exception):
+    """An episode went on for longer than any should."""
+
+
+def _play(
+    policy: Policy, envs: Envs, episodes: int, rng: np.random.Generator | None, check: Callable[[], None]
+) -> tuple[list[float], list[int]]:
+    """Returns and lengths of whole episodes; actions are greedy without a generator, sampled with its noise."""
+    n = envs.num_envs
+    # Environment i runs episodes i, i + n, ...: which ones count does not depend on how long they are.
+    left = np.array([len(range(i, episodes, n)) for i in range(n)])
+    returns: list[list[float]] = [[0.0] for _ in range(n)]
+    lengths: list[list[int]] = [[0] for _ in range(n)]
+    obs = envs.begin()
+    while (left > 0).any():
+        check()
+        step = envs.advance(policy.act_batch(obs, None if rng is None else policy.draw_noise(rng, n)))
+        obs = step.obs
+        for i in np.flatnonzero(left > 0):
+            returns[i][-1] += float(step.reward[i])
+            lengths[i][-1] += 1
+            if lengths[i][-1] > _MOST_STEPS:
+                raise _EndlessError
+            if step.terminated[i] or step.truncated[i]:
+                left[i] -= 1
+                if left[i]:
+                    returns[i].append(0.0)
+                    lengths[i].append(0)
+    return [r for row in returns for r in row], [length for row in lengths for length in row]

@@ -214,7 +214,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return self.call("render")
 
     @property  # type: ignore[misc]  # VectorEnv lets it be set; here, as in SyncVectorEnv, each environment has its own
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # as above
         """Each environment's random number generator."""
         return self.get_attr("np_random")
 
