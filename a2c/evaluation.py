@@ -99,8 +99,8 @@ def evaluate(
         raise EnvError(error.env_index, phase, error.episode, error.episode_seed, error.step, error.details) from error
     except _EndlessError as error:
         raise UserError(
-            f"an episode of {env_name(env)} has not ended after {_MOST_STEPS} steps; evaluation needs episodes that end "
-            "(gymnasium.wrappers.TimeLimit sets a limit)"
+            f"an episode of {env_name(env)} has not ended after {_MOST_STEPS} steps; evaluation needs episodes that "
+            "end (gymnasium.wrappers.TimeLimit sets a limit)"
         ) from error
     finally:
         envs.close()
