@@ -319,6 +319,17 @@ def test_a_signal_ends_training_with_everything_saved(training, tmp_path, number
     assert run.policy("final").parameters.keys() == run.policy("best").parameters.keys()
 
 
+@pytest.mark.parametrize("seconds", [0.5, 0.7, 0.9, 1.2])
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(training, seconds):
+    # Somewhere among the imports, the start of the fork server and the workers, and the import of Paddle.
+    process = training("CartPole-v1", "--total-steps", "100000000", "--eval-every-steps", "0")
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
 def test_killing_a_worker_ends_training_with_a_checkpoint(training, tmp_path):
     process = training("CartPole-v1", "--total-steps", "100000000", "--eval-every-steps", "0")
     wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))

@@ -11,6 +11,7 @@ from a2c.config import Config
 from a2c.distributions import Distribution
 from a2c.mlp import Architecture, Parameters
 from a2c.rollout import Rollout
+from a2c.signals import interrupts_held
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -77,7 +78,8 @@ def choose_engine(
     Raises:
         UserError: The device is not there.
     """
-    from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second: only where it is used.
+    with interrupts_held():
+        from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second: only where it is used.
 
     engine = PaddleEngine(config, architecture, distribution, parameters)
     return engine, f"paddle on {config.device}"

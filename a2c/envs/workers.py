@@ -11,6 +11,7 @@ import sys
 import time
 import types
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
@@ -82,7 +83,7 @@ class Worker:
             name=f"a2c-worker-{number}",
             daemon=True,
         )
-        with _nothing_of_main_imported():
+        with _starting_cleanly():
             self._process.start()
         theirs.close()
 
@@ -229,15 +230,23 @@ def start_context() -> ForkServerContext | SpawnContext:
 
 
 @contextlib.contextmanager
-def _nothing_of_main_imported() -> Iterator[None]:
-    """Keeps multiprocessing from importing the user's script in the worker.
+def _starting_cleanly() -> Iterator[None]:
+    """Keeps what starts in the block (a worker, the server that forks it) from two things of the parent's.
 
-    What the worker needs is pickled by value; without this, a script that calls us without an
-    `if __name__ == "__main__"` guard would start itself again in every worker.
+    From importing the user's script: what a worker needs is pickled by value, and a script that calls us without an
+    `if __name__ == "__main__"` guard would start itself again in every worker. And from Ctrl-C, which reaches every
+    process of a terminal: a process that begins with SIGINT blocked has no moment in which it could be interrupted
+    (the parent still is, during the block or after it).
     """
+    unblocked = None
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # Started later, inside the block, it would unblock the signal.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield
     finally:
         sys.modules["__main__"] = main
+        if unblocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
