@@ -17,7 +17,7 @@ import a2c
 from benchmarks.measure import alternate, keep, ratio
 
 NUM_ENVS = 8
-ROUNDS = 9
+ROUNDS = 15
 
 
 class Burn(gymnasium.Wrapper):
