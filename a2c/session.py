@@ -80,16 +80,7 @@ class Session:
             EnvError: The environment raised.
         """
         config, policy = self._config, self._learner.policy()
-        evaluation = evaluate(
-            policy,
-            self._env,
-            config.env_kwargs,
-            config.eval_episodes,
-            config.eval_greedy,
-            config.seed,
-            index=1,
-            check=self._stop.check,
-        )
+        evaluation = self._evaluate(policy, config.eval_episodes, config.eval_greedy, index=1)
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
         self._logs.write(self._learner.steps, row)
@@ -120,19 +111,17 @@ class Session:
         if not self._kept:
             self.evaluate()
         self.save()
-        whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"}
+        episodes = self._config.final_eval_episodes
+        whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
         for name, which in whiches.items():
-            if self._config.final_eval_episodes:
-                evaluation = evaluate(
-                    self._run.policy(which),
-                    self._env,
-                    self._config.env_kwargs,
-                    self._config.final_eval_episodes,
-                    greedy=True,
-                    seed=self._config.seed,
-                    check=self._stop.check,
-                )
-                self._evaluations[name] = evaluation.summary()
+            evaluation = self._evaluate(self._run.policy(which), episodes, greedy=True, index=0)
+            self._evaluations[name] = evaluation.summary()
+
+    def _evaluate(self, policy: Policy, episodes: int, greedy: bool, index: int) -> Evaluation:
+        config = self._config
+        return evaluate(
+            policy, self._env, config.env_kwargs, episodes, greedy, config.seed, index=index, check=self._stop.check
+        )
 
     def log_rest(self) -> None:
         """Writes the row of the updates since the last one, if there are any."""

@@ -15,6 +15,7 @@ import gymnasium
 import numpy as np
 
 from a2c.envs.episode import close
+from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
 from a2c.envs.workers import cores
 from a2c.errors import EnvError, UserError
@@ -111,7 +112,17 @@ def make_envs(
     probe = _construct(make, env_name(env), kwargs)
     try:
         workers = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
-        return Envs(make, probe, num_envs, workers, isolate_envs and workers > 0, seed, env_timeout_seconds)
+        pool = Pool(
+            make,
+            num_envs,
+            probe.action_space,
+            probe.observation_space,
+            workers,
+            isolate_envs,
+            seed,
+            env_timeout_seconds,
+        )
+        return Envs(probe, pool)
     finally:
         close(probe)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cloudpickle
 import gymnasium
+import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.local import Info, Share
@@ -21,6 +22,7 @@ class Pool:
     """N environments in consecutive shares, the first of them stepped here, the others by a worker each.
 
     Attributes:
+        num_envs: N.
         block: The arrays of the last vector step.
         rows: The environments of each share, ours first.
         broken: Whether a worker was lost or interrupted; nothing can be asked of it any more.
@@ -30,8 +32,8 @@ class Pool:
         self,
         make: Callable[[], gymnasium.Env[Any, Any]],
         num_envs: int,
-        action: Field,
-        obs: Field,
+        action_space: gymnasium.Space[Any],
+        observation_space: gymnasium.Space[Any],
         num_workers: int,
         isolate: bool,
         seed: int,
@@ -42,8 +44,8 @@ class Pool:
         Args:
             make: Constructs one environment.
             num_envs: N.
-            action: Shape and type of one action.
-            obs: Shape and type of one observation.
+            action_space: Of one environment.
+            observation_space: Of one environment.
             num_workers: Worker processes beside this one.
             isolate: Whether this process steps none itself.
             seed: The run's seed.
@@ -55,7 +57,8 @@ class Pool:
         """
         self.broken = False
         self._workers: list[Worker] = []
-        layout = Layout(num_envs, num_workers, action, obs)
+        self.num_envs = num_envs
+        layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space))
         # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
         buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
         self._flags, self.block = layout.map(buffer)
@@ -170,3 +173,7 @@ def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
     bounds = [num_envs * part // parts for part in range(parts + 1)]
     shares = [range(start, stop) for start, stop in itertools.pairwise(bounds)]
     return [range(0), *shares] if isolate else shares
+
+
+def _field(space: gymnasium.Space[Any]) -> Field:
+    return Field(tuple(space.shape or ()), np.dtype(space.dtype).str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -12,7 +12,6 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from a2c.envs.local import Info
-from a2c.envs.memory import Field
 from a2c.envs.pool import Pool
 
 
@@ -40,44 +39,24 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     Reference: Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`, whose contract the second face follows.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], gymnasium.Env[Any, Any]],
-        probe: gymnasium.Env[Any, Any],
-        num_envs: int,
-        num_workers: int,
-        isolate: bool,
-        seed: int,
-        timeout_seconds: float,
-    ) -> None:
-        """Starts the workers and constructs the environments, all at the same time.
+    def __init__(self, probe: gymnasium.Env[Any, Any], pool: Pool) -> None:
+        """Puts both faces on a pool of environments.
 
         Args:
-            make: Constructs one environment.
             probe: One that was constructed, which tells spaces and metadata.
-            num_envs: N.
-            num_workers: Worker processes beside this one.
-            isolate: Whether this process steps none itself.
-            seed: The run's seed.
-            timeout_seconds: How long a worker may leave us without an answer.
-
-        Raises:
-            EnvError: An environment could not be constructed.
-            WorkerError: A worker died or gave no answer in time.
+            pool: The environments, which this owns from now on.
         """
         self._waiting = False
-        self.num_envs = num_envs
-        self.seed = seed
+        self._pool = pool
+        self._block = pool.block
+        self.num_envs = pool.num_envs
         self.spec = probe.spec
         self.metadata = {**probe.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
         self.render_mode = probe.render_mode
         self.single_observation_space = probe.observation_space
         self.single_action_space = probe.action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        action, obs = _field(self.single_action_space), _field(self.single_observation_space)
-        self._pool = Pool(make, num_envs, action, obs, num_workers, isolate, seed, timeout_seconds)
-        self._block = self._pool.block
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     @property
     def num_workers(self) -> int:
@@ -259,7 +238,3 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after a worker was lost or interrupted")
         if self._waiting:
             raise gymnasium.error.AlreadyPendingCallError(f"{name} was called before step_wait", "step")
-
-
-def _field(space: gymnasium.Space[Any]) -> Field:
-    return Field(tuple(space.shape or ()), np.dtype(space.dtype).str)
