@@ -1,0 +1,238 @@
+"""The compiled engine: fused kernels for MLPs on the CPU. The forward pass is not repeated: acting keeps what it computed."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.config import Config
+from a2c.distributions import Categorical, Distribution
+from a2c.engines import Arrays, Metrics
+from a2c.kernels.compiler import compiled
+from a2c.kernels.heads import sample_categorical, sample_gaussian
+from a2c.kernels.mlp import OUT, X_ROW, Y_ROW, Network, X, Y, forward, network_for, pack, transpose, unpack
+from a2c.kernels.optimizer import Optimizer
+from a2c.kernels.simd import Floats
+from a2c.kernels.update import Batch, Loss, Work, gradient_step, work_for
+from a2c.mlp import Architecture, Parameters
+from a2c.rollout import Rollout
+
+
+class CompiledEngine:
+    """An Engine of compiled kernels, for MLPs on the CPU."""
+
+    def __init__(
+        self,
+        config: Config,
+        architecture: Architecture,
+        distribution: Distribution,
+        parameters: Parameters,
+        threads: int,
+    ) -> None:
+        """Lays out network and optimizer.
+
+        Args:
+            config: Loss weights, optimizer, sizes of a rollout.
+            architecture: Sizes of the networks.
+            distribution: Of the actions.
+            parameters: Where the networks start.
+            threads: At most so many compute an update; results do not depend on it.
+        """
+        self._architecture = architecture
+        rows = config.steps_per_update
+        self.network = network_for(architecture, rows + config.num_envs)  # the last ones for successors
+        self.loss = Loss(
+            isinstance(distribution, Categorical),
+            config.value_coef,
+            config.entropy_coef,
+            math.inf if config.max_grad_norm is None else config.max_grad_norm,
+        )
+        self.optimizer = _optimizer(config, len(self.network.theta))
+        self.work = work_for(self.network, config.num_envs, config.rollout_length, threads)
+        self._rows, self._num_envs = rows, config.num_envs
+        self._length = config.rollout_length
+        self._pool = ThreadPoolExecutor(self.work.threads)
+        self._set_parameters(parameters)
+
+    def act(
+        self, obs: NDArray[np.float32], noise: NDArray[np.float32], slot: int
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Actions and values; the activations are kept for `update`."""
+        value = np.empty(self._num_envs, np.float32)
+        flat_obs = obs.reshape(self._num_envs, -1)
+        if self.loss.is_categorical:
+            choice = np.empty(self._num_envs, np.int64)
+            _act_discrete(self.network, self.work.chunks, self._length, slot, flat_obs, noise, choice, value)
+            return choice, value
+        action = np.empty(noise.shape, np.float32)
+        _act_continuous(self.network, self.work.chunks, self._length, slot, flat_obs, noise, action, value)
+        return action, value
+
+    def value(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The critic."""
+        value = np.empty(len(obs), np.float32)
+        _value(self.network, self._rows, self._num_envs, obs.reshape(len(obs), -1), value)
+        return value
+
+    def update(
+        self, rollout: Rollout, advantage: NDArray[np.float32], returns: NDArray[np.float32], learning_rate: float
+    ) -> Metrics:
+        """One step down the gradient of the loss that `Engine` and the design give, for the rollout last acted.
+
+        Raises:
+            FloatingPointError: The gradient is not finite; parameters and optimizer stay as they were.
+        """
+        categorical = self.loss.is_categorical
+        no_choice, no_action = np.empty((0, 0), np.int64), np.empty((0, 0, 0), np.float32)
+        batch = Batch(
+            rollout.action if categorical else no_choice,
+            no_action if categorical else rollout.action,
+            advantage,
+            returns,
+        )
+        metrics = np.zeros(5)
+        arguments = (self.network, self.loss, self.optimizer, batch, self.work, learning_rate, metrics)
+        if not self.run(gradient_step, arguments):
+            raise FloatingPointError(f"the norm of the gradient is {metrics[-1]}")
+        return Metrics(*metrics.tolist())
+
+    def run(self, kernel: Any, arguments: tuple[Any, ...]) -> Any:
+        """Runs a kernel whose first argument is the thread's number on every thread; returns what it returned here."""
+        others = [self._pool.submit(kernel, thread, *arguments) for thread in range(1, self.work.threads)]
+        result = kernel(0, *arguments)
+        for other in others:
+            other.result()
+        return result
+
+    def parameters(self) -> Parameters:
+        """Copies of the networks' parameters."""
+        return unpack(self.network, self.network.theta, self._architecture)
+
+    def state(self) -> Arrays:
+        """Parameters, the optimizer's arrays as `optimizer.<array>.<parameter>`, and its number of updates."""
+        arrays: Arrays = dict(self.parameters())
+        for kind, flat in self._moments().items():
+            for name, array in unpack(self.network, flat, self._architecture).items():
+                arrays[f"optimizer.{kind}.{name}"] = array
+        arrays["optimizer.updates"] = self.optimizer.updates.copy()
+        return arrays
+
+    def restore(self, state: Arrays) -> None:
+        """Continues from a `state()`.
+
+        Raises:
+            KeyError: The state lacks an array.
+        """
+        for kind, flat in self._moments().items():
+            moments = {name: state[f"optimizer.{kind}.{name}"] for name in self._architecture.shapes()}
+            pack(self.network, flat, self._architecture, moments)
+        self.optimizer.updates[...] = state["optimizer.updates"]
+        self._set_parameters(state)
+
+    def _moments(self) -> dict[str, Floats]:
+        if self.optimizer.is_adam:
+            return {"moment1": self.optimizer.first, "moment2": self.optimizer.second}
+        return {"mean_square": self.optimizer.second}
+
+    def _set_parameters(self, parameters: Arrays) -> None:
+        pack(self.network, self.network.theta, self._architecture, parameters)
+        transpose(self.network, 0, len(self.network.layers))
+
+
+def _optimizer(config: Config, size: int) -> Optimizer:
+    first, second, updates = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(1, np.int64)
+    match config.optimizer:
+        case "adam":
+            betas = config.adam_beta1, config.adam_beta2
+            return Optimizer(True, *betas, config.adam_epsilon, first, second, updates)
+        case "rmsprop":
+            return Optimizer(False, 0.0, config.rmsprop_decay, config.rmsprop_epsilon, first, second, updates)
+
+
+@compiled
+def _take_in(network: Network, obs: NDArray[np.float32], first: int, row: int, rows: int) -> None:
+    """Copies obs[first:first+rows] to the network's input from `row` on."""
+    x_row = network.layers[0, X_ROW]
+    for i in range(rows):
+        for j in range(obs.shape[1]):
+            network.activations[(row + i) * x_row + j] = obs[first + i, j]
+
+
+@compiled
+def _forward_slot(
+    network: Network, chunks: NDArray[np.int64], length: int, slot: int, obs: NDArray[np.float32], value: Floats
+) -> None:
+    """Actor and critic on the observations [N, D] of time `slot`, each chunk's in its own rows; value [N]."""
+    critic = network.layers[-1]
+    for chunk in range(len(chunks) - 1):
+        start, count = chunks[chunk], chunks[chunk + 1] - chunks[chunk]
+        row = length * start + slot * count
+        _take_in(network, obs, start, row, count)
+        forward(network, 0, network.actor_layers, row, count)
+        forward(network, network.actor_layers, len(network.layers), row, count)
+        for i in range(count):
+            value[start + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]
+
+
+@compiled
+def _act_discrete(
+    network: Network,
+    chunks: NDArray[np.int64],
+    length: int,
+    slot: int,
+    obs: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    choice: NDArray[np.int64],
+    value: Floats,
+) -> None:
+    """Chooses one of n actions for each row of obs [N, D], from uniforms [N]."""
+    _forward_slot(network, chunks, length, slot, obs, value)
+    head = network.layers[network.actor_layers - 1]
+    for chunk in range(len(chunks) - 1):
+        start, count = chunks[chunk], chunks[chunk + 1] - chunks[chunk]
+        row = length * start + slot * count
+        for i in range(count):
+            logits = head[Y] + (row + i) * head[Y_ROW]
+            choice[start + i] = sample_categorical(network.activations, logits, head[OUT], noise[start + i])
+
+
+@compiled
+def _act_continuous(
+    network: Network,
+    chunks: NDArray[np.int64],
+    length: int,
+    slot: int,
+    obs: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    action: NDArray[np.float32],
+    value: Floats,
+) -> None:
+    """Draws actions [N, A] for the rows of obs [N, D], from normals [N, A]."""
+    _forward_slot(network, chunks, length, slot, obs, value)
+    head = network.layers[network.actor_layers - 1]
+    size = head[OUT]
+    for chunk in range(len(chunks) - 1):
+        start, count = chunks[chunk], chunks[chunk + 1] - chunks[chunk]
+        row = length * start + slot * count
+        for i in range(count):
+            mean, n = head[Y] + (row + i) * head[Y_ROW], (start + i) * size
+            sample_gaussian(
+                network.activations, mean, network.theta, network.log_std, size,
+                noise.reshape(-1), n, action.reshape(-1), n,
+            )  # fmt: skip
+
+
+@compiled
+def _value(network: Network, row: int, rows: int, obs: NDArray[np.float32], value: Floats) -> None:
+    """The critic on obs [B, D], in the rows from `row` on, so many at a time; value [B]."""
+    critic = network.layers[-1]
+    for first in range(0, len(obs), rows):
+        count = min(rows, len(obs) - first)
+        _take_in(network, obs, first, row, count)
+        forward(network, network.actor_layers, len(network.layers), row, count)
+        for i in range(count):
+            value[first + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]

@@ -1,0 +1,1 @@
+"""Compiled arithmetic: pure functions on arrays."""

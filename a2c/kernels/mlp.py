@@ -1,0 +1,350 @@
+"""Actor and critic as layers on flat arrays: forward, keeping activations, and backward from what was kept.
+
+Every array is flat and padded: a row of activations takes a multiple of LANES numbers, the rest of it zeros, which stay
+zeros through every layer, gradient and optimizer step. A layer is a row of numbers in `Network.layers` that says where
+its parts lie. Hidden layers store their weights as [in, padded out], for a product that runs along the outputs. A head
+of few outputs stores them the other way round, as [out, padded in], for sums that run along the inputs: it would else
+compute LANES outputs where it needs two. `benchmarks/kernels.py` has what decided that.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled
+from a2c.kernels.simd import LANES, Floats, dot, matmul
+from a2c.mlp import Architecture, Parameters
+
+IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
+"""Columns of `Network.layers`: inputs, outputs; numbers in a row of input and of output; where in the parameters weight
+and bias start; where in the activations input and output start; whether weights are stored [out, padded in]; where the
+transposed weight starts, or -1 where nothing is propagated further."""
+
+NARROW_OUTPUTS = 4
+"""Heads with at most so many outputs sum along their inputs."""
+
+BLOCK_ROWS = 32
+"""Rows whose gradients are propagated together: few enough to stay in the fastest cache."""
+
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+# tanh x = x P(x^2) / Q(x^2) on [-8, 8], fitted to a largest error of 6e-9 before rounding (weighted least squares,
+# iterated until the error is level).
+_TANH_LIMIT = np.float32(8.0)
+_P0, _P1, _P2, _P3, _P4 = (
+    np.float32(c)
+    for c in (
+        0.9999999700944444,
+        0.1343820494839087,
+        0.003564172096450744,
+        2.177349140236504e-05,
+        1.5062111917174024e-08,
+    )
+)
+_Q1, _Q2, _Q3, _Q4 = (
+    np.float32(c) for c in (0.46771525756488314, 0.02613607753659763, 0.00033992047827574725, 8.45379402070502e-07)
+)
+
+
+class Network(NamedTuple):
+    """An actor-critic on flat arrays. Rows of activations are [chunk of environments][time][environment]."""
+
+    layers: NDArray[np.int64]  # [layers, 10] the actor's, then the critic's
+    actor_layers: int
+    is_tanh: bool
+    theta: Floats  # every parameter
+    log_std: int  # where in theta the log standard deviations start
+    transposed: Floats  # weights of layers that propagate further, [out, padded in]
+    activations: Floats  # inputs and outputs of every layer
+    zeros: Floats  # as many as the widest row
+    one: Floats  # a single 1
+
+
+def padded(size: int) -> int:
+    """The next multiple of LANES."""
+    return -(-size // LANES) * LANES
+
+
+def network_for(architecture: Architecture, rows: int) -> Network:
+    """A network of an architecture, its parameters 0, with room for the activations of so many rows."""
+    layers: list[list[int]] = []
+    num_parameters = num_transposed = 0
+    obs_row = padded(architecture.obs_size)
+    num_activations = rows * obs_row
+    for network in ("actor", "critic"):
+        sizes = architecture.layer_sizes(network)
+        x, x_row = 0, obs_row
+        for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+            is_head = number == len(sizes) - 2
+            narrow = is_head and fan_out <= NARROW_OUTPUTS
+            y_row = fan_out if narrow else padded(fan_out)
+            weight = num_parameters
+            bias = weight + (fan_out * x_row if narrow else fan_in * y_row)
+            num_parameters = bias + padded(fan_out)
+            transposed = -1
+            if number > 0 and not narrow:
+                transposed = num_transposed
+                num_transposed += fan_out * x_row
+            layers.append([fan_in, fan_out, x_row, y_row, weight, bias, x, num_activations, int(narrow), transposed])
+            x, x_row = num_activations, y_row
+            num_activations += rows * y_row
+    widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
+    return Network(
+        np.array(layers, np.int64),
+        len(layers) // 2,
+        architecture.activation == "tanh",
+        np.zeros(num_parameters + padded(architecture.log_std_size), np.float32),
+        num_parameters,
+        np.zeros(max(1, num_transposed), np.float32),
+        np.zeros(num_activations, np.float32),
+        np.zeros(widest, np.float32),
+        np.ones(1, np.float32),
+    )
+
+
+def unpack(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
+    """The arrays of the portable form, copied out of a flat array laid out as `theta`."""
+    return {name: view.copy() for name, view in _views(network, flat, architecture).items()}
+
+
+def pack(network: Network, flat: Floats, architecture: Architecture, parameters: Parameters) -> None:
+    """Writes the arrays of the portable form into a flat array laid out as `theta`."""
+    for name, view in _views(network, flat, architecture).items():
+        view[...] = parameters[name]
+
+
+def _views(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
+    views: Parameters = {}
+    names: tuple[Literal["actor", "critic"], ...] = ("actor", "critic")
+    for index, layer in enumerate(network.layers.tolist()):
+        which, number = divmod(index, network.actor_layers)
+        name = f"{names[which]}.{number}"
+        weight, bias, fan_in, fan_out = layer[WEIGHT], layer[BIAS], layer[IN], layer[OUT]
+        if layer[NARROW]:
+            matrix = flat[weight : weight + fan_out * layer[X_ROW]].reshape(fan_out, layer[X_ROW])
+            views[f"{name}.weight"] = matrix[:, :fan_in].T
+        else:
+            matrix = flat[weight : weight + fan_in * layer[Y_ROW]].reshape(fan_in, layer[Y_ROW])
+            views[f"{name}.weight"] = matrix[:, :fan_out]
+        views[f"{name}.bias"] = flat[bias : bias + fan_out]
+    if architecture.log_std_size:
+        views["log_std"] = flat[network.log_std : network.log_std + architecture.log_std_size]
+    return views
+
+
+@compiled
+def forward(network: Network, first: int, last: int, row: int, rows: int) -> None:
+    """Runs layers first..last-1 on some rows of activations and keeps every layer's output.
+
+    y = f(x W + b), f the activation in hidden layers and nothing in the last.
+
+    Args:
+        network: Whose input lies in the rows of the first layer's X.
+        first: Layer to begin with.
+        last: Layer to stop before, the end of actor or critic.
+        row: First row.
+        rows: How many.
+    """
+    theta, activations = network.theta, network.activations
+    for number in range(first, last):
+        layer = network.layers[number]
+        x_row, y_row = layer[X_ROW], layer[Y_ROW]
+        x, y = layer[X] + row * x_row, layer[Y] + row * y_row
+        weight, bias = layer[WEIGHT], layer[BIAS]
+        if layer[NARROW]:
+            for i in range(rows):
+                for j in range(layer[OUT]):
+                    product = dot(activations, x + i * x_row, theta, weight + j * x_row, x_row)
+                    activations[y + i * y_row + j] = theta[bias + j] + product
+        else:
+            inner = layer[IN]
+            matmul(
+                activations,
+                x,
+                x_row,
+                1,
+                theta,
+                weight,
+                y_row,
+                theta,
+                bias,
+                0,
+                activations,
+                y,
+                y_row,
+                rows,
+                inner,
+                y_row,
+            )
+            if number < last - 1:
+                activate(activations[y : y + rows * y_row], network.is_tanh)
+
+
+@compiled
+def backward(
+    network: Network,
+    first: int,
+    last: int,
+    row: int,
+    rows: int,
+    gradient: Floats,
+    g0: int,
+    scratch: Floats,
+    dy: int,
+    dx: int,
+) -> None:
+    """Adds the gradient of some rows to the parameters' gradient: from dL/dy of the last layer back to the first.
+
+    dL/dW += x^T dL/dy,  dL/db += sum over rows of dL/dy,  dL/dx = dL/dy W^T * f'(x),  with f' from the kept f:
+    1 - f^2 for tanh, [f > 0] for ReLU.
+
+    Args:
+        network: With the activations that `forward` kept.
+        first: First layer of actor or critic.
+        last: Layer to stop before.
+        row: First row.
+        rows: How many, at most BLOCK_ROWS.
+        gradient: Laid out as theta, from g0 on.
+        g0: See there.
+        scratch: Room for two blocks of the widest rows.
+        dy: Where in scratch dL/dy of the last layer lies, [rows, Y_ROW]; overwritten.
+        dx: Where in scratch the other block lies.
+    """
+    theta, activations = network.theta, network.activations
+    for number in range(last - 1, first - 1, -1):
+        layer = network.layers[number]
+        x_row, y_row, fan_in, fan_out = layer[X_ROW], layer[Y_ROW], layer[IN], layer[OUT]
+        x = layer[X] + row * x_row
+        weight, bias = layer[WEIGHT], layer[BIAS]
+        if layer[NARROW]:
+            w = g0 + weight
+            matmul(
+                scratch,
+                dy,
+                1,
+                y_row,
+                activations,
+                x,
+                x_row,
+                gradient,
+                w,
+                x_row,
+                gradient,
+                w,
+                x_row,
+                fan_out,
+                rows,
+                x_row,
+            )
+            for i in range(rows):
+                for j in range(fan_out):
+                    gradient[g0 + bias + j] += scratch[dy + i * y_row + j]
+        else:
+            w, b = g0 + weight, g0 + bias
+            matmul(
+                activations,
+                x,
+                1,
+                x_row,
+                scratch,
+                dy,
+                y_row,
+                gradient,
+                w,
+                y_row,
+                gradient,
+                w,
+                y_row,
+                fan_in,
+                rows,
+                y_row,
+            )
+            matmul(network.one, 0, 0, 0, scratch, dy, y_row, gradient, b, 0, gradient, b, 0, 1, rows, y_row)
+        if number > first:
+            if layer[NARROW]:
+                matmul(
+                    scratch,
+                    dy,
+                    y_row,
+                    1,
+                    theta,
+                    weight,
+                    x_row,
+                    network.zeros,
+                    0,
+                    0,
+                    scratch,
+                    dx,
+                    x_row,
+                    rows,
+                    fan_out,
+                    x_row,
+                )
+            else:
+                wt = layer[TRANSPOSED]
+                matmul(
+                    scratch,
+                    dy,
+                    y_row,
+                    1,
+                    network.transposed,
+                    wt,
+                    x_row,
+                    network.zeros,
+                    0,
+                    0,
+                    scratch,
+                    dx,
+                    x_row,
+                    rows,
+                    fan_out,
+                    x_row,
+                )
+            n = rows * x_row
+            differentiate(scratch[dx : dx + n], activations[x : x + n], network.is_tanh)
+            dy, dx = dx, dy
+
+
+@compiled
+def transpose(network: Network, first: int, last: int) -> None:
+    """Copies the weights of layers first..last-1 into `network.transposed`, where `backward` reads them."""
+    for number in range(first, last):
+        layer = network.layers[number]
+        start, weight, x_row, y_row = layer[TRANSPOSED], layer[WEIGHT], layer[X_ROW], layer[Y_ROW]
+        if start >= 0:
+            # In squares that fit the fastest cache both ways.
+            for j0 in range(0, layer[OUT], 16):
+                for i in range(layer[IN]):
+                    for j in range(j0, min(j0 + 16, layer[OUT])):
+                        network.transposed[start + j * x_row + i] = network.theta[weight + i * y_row + j]
+
+
+@compiled
+def activate(y: Floats, is_tanh: bool) -> None:
+    """y = tanh(y), to an error of at most 1e-6, or max(y, 0), in place."""
+    # Loops that LLVM turns into vector code run over whole arrays (here slices): of a loop from `start` to `stop` it
+    # cannot know that no index is negative, which to Python counts from the end.
+    if is_tanh:
+        for i in range(len(y)):
+            x = min(max(y[i], -_TANH_LIMIT), _TANH_LIMIT)
+            z = x * x
+            numerator = x * ((((_P4 * z + _P3) * z + _P2) * z + _P1) * z + _P0)
+            y[i] = numerator / ((((_Q4 * z + _Q3) * z + _Q2) * z + _Q1) * z + _ONE)
+    else:
+        for i in range(len(y)):
+            y[i] = max(y[i], _ZERO)
+
+
+@compiled
+def differentiate(dx: Floats, x: Floats, is_tanh: bool) -> None:
+    """Multiplies dx, in place, by the derivative of the activation whose value is x."""
+    if is_tanh:
+        for i in range(len(dx)):
+            dx[i] *= _ONE - x[i] * x[i]
+    else:
+        for i in range(len(dx)):
+            dx[i] = dx[i] if x[i] > _ZERO else _ZERO

@@ -1,0 +1,84 @@
+"""Optimizers on a flat array of parameters."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled
+from a2c.kernels.simd import LANES, Floats, dot
+
+NORM_BLOCK = 1024
+"""Numbers whose squares are summed in float32; the blocks' sums are added in float64."""
+
+_ONE = np.float32(1)
+_TINY = np.float32(1e-30)
+
+
+class Optimizer(NamedTuple):
+    """Adam or RMSprop, and what it remembers."""
+
+    is_adam: bool
+    beta1: float  # Adam's decay of the first moment
+    beta2: float  # Adam's decay of the second moment, or RMSprop's of the mean square
+    epsilon: float
+    first: Floats  # Adam's first moment, laid out as the parameters
+    second: Floats  # Adam's second moment, or RMSprop's mean square
+    updates: NDArray[np.int64]  # [1] steps taken
+
+
+@compiled
+def square_norm(gradient: Floats, start: int, stop: int) -> np.float32:
+    """The sum of squares of gradient[start:stop], a whole number of vectors."""
+    return dot(gradient, start, gradient, start, (stop - start) // LANES * LANES)
+
+
+@compiled
+def adam(
+    optimizer: Optimizer, theta: Floats, gradient: Floats, start: int, stop: int, scale: float, rate: float
+) -> None:
+    """A step of Adam with gradient * scale on theta[start:stop], as update number t = optimizer.updates + 1:
+
+        m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
+        theta -= rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+
+    Reference: Kingma and Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
+    """
+    theta, gradient = theta[start:stop], gradient[start:stop]
+    first, second = optimizer.first[start:stop], optimizer.second[start:stop]
+    t = optimizer.updates[0] + 1
+    correction = math.sqrt(1.0 - optimizer.beta2**t)
+    step = np.float32(rate * correction / (1.0 - optimizer.beta1**t))
+    epsilon = np.float32(optimizer.epsilon * correction)
+    beta1, beta2, factor = np.float32(optimizer.beta1), np.float32(optimizer.beta2), np.float32(scale)
+    for i in range(len(theta)):
+        g = gradient[i] * factor
+        m = beta1 * first[i] + (_ONE - beta1) * g
+        v = beta2 * second[i] + (_ONE - beta2) * g * g
+        # Of a parameter that gets no gradient any more the moment would shrink to where arithmetic is slow.
+        first[i] = m if abs(m) > _TINY else np.float32(0)
+        second[i] = v if v > _TINY else np.float32(0)
+        theta[i] -= step * m / (np.sqrt(v) + epsilon)
+
+
+@compiled
+def rmsprop(
+    optimizer: Optimizer, theta: Floats, gradient: Floats, start: int, stop: int, scale: float, rate: float
+) -> None:
+    """A step of RMSprop with gradient * scale on theta[start:stop]:
+
+        v = decay v + (1 - decay) g^2,   theta -= rate * g / sqrt(v + epsilon)
+
+    Reference: Tieleman and Hinton, "Lecture 6.5: rmsprop" (2012); epsilon inside the root, as in Mnih et al. (2016).
+    """
+    theta, gradient, second = theta[start:stop], gradient[start:stop], optimizer.second[start:stop]
+    decay, epsilon = np.float32(optimizer.beta2), np.float32(optimizer.epsilon)
+    factor, step = np.float32(scale), np.float32(rate)
+    for i in range(len(theta)):
+        g = gradient[i] * factor
+        v = decay * second[i] + (_ONE - decay) * g * g
+        second[i] = v if v > _TINY else np.float32(0)
+        theta[i] -= step * g / np.sqrt(v + epsilon)

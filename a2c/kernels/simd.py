@@ -1,0 +1,231 @@
+"""Arithmetic on vectors of LANES float32 numbers, written as LLVM instructions: what the matrix products are made of.
+
+LLVM turns simple loops into vector code by itself; the inner block of a matrix product it does not. Every product is a
+fused multiply-add in a fixed order, so that a result depends on its operands alone: not on how many rows are computed
+together, nor on which thread computes them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled
+
+Floats = NDArray[np.float32]
+
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+
+LANES = 16 if _FEATURES.get("avx512f") else 8
+"""Numbers in a vector. Rows of activations and weights are padded with zeros to a multiple of it."""
+
+TILE_ROWS = 4
+TILE_VECTORS = 4 if LANES == 16 else 2
+"""A tile of the product: as many sums as stay in registers."""
+
+_HAS_FMA = _FEATURES.get("fma", False) or "aarch64" in llvmlite.binding.get_process_triple()
+_FLOAT, _INT = ir.FloatType(), ir.IntType(64)
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+_ARRAY = types.Array(types.float32, 1, "C")
+
+
+class _Code:
+    """Writes instructions of one function."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    def data(self, array: Any) -> Any:
+        """The address of an array's first number."""
+        return self.context.make_array(_ARRAY)(self.context, self.builder, array).data
+
+    def at(self, data: Any, *offsets: Any) -> Any:
+        """The address of a number that lies the sum of some offsets behind another."""
+        for offset in offsets:
+            data = self.builder.gep(data, [offset])
+        return data
+
+    def load(self, address: Any) -> Any:
+        """The vector at an address."""
+        vector = self.builder.load(self.builder.bitcast(address, _VECTOR.as_pointer()))
+        vector.align = 4
+        return vector
+
+    def store(self, vector: Any, address: Any) -> None:
+        """Writes a vector to an address."""
+        self.builder.store(vector, self.builder.bitcast(address, _VECTOR.as_pointer()), align=4)
+
+    def broadcast(self, address: Any) -> Any:
+        """A vector of one number, LANES times."""
+        single = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), self.builder.load(address), _int32(0))
+        return self.builder.shuffle_vector(
+            single, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        )
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """a * b + c, rounded once."""
+        if not _HAS_FMA:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        signature = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        fma = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.fma.v{LANES}f32")
+        return self.builder.call(fma, [a, b, c])
+
+    def total(self, vector: Any) -> Any:
+        """The sum of a vector's numbers, halves on halves."""
+        lanes = LANES
+        while lanes > 1:
+            lanes //= 2
+            low, high = (
+                self.builder.shuffle_vector(
+                    vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(start, start + lanes)))
+                )
+                for start in (0, lanes)
+            )
+            vector = self.builder.fadd(low, high)
+        return self.builder.extract_element(vector, _int32(0))
+
+
+def _int32(value: int) -> Any:
+    return ir.Constant(ir.IntType(32), value)
+
+
+def _tile(rows: int, vectors: int) -> Callable[..., None]:
+    """An intrinsic that computes a block of a matrix product, `rows` x `vectors` vectors of it."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        code = _Code(context, builder)
+        a, a0, a_row, a_k, b, b0, b_k, init, init0, init_row, c, c0, c_row, inner = arguments
+        a, b, init, c = (code.data(array) for array in (a, b, init, c))
+
+        def offset(row: int, stride: Any, vector: int) -> list[Any]:
+            return [builder.mul(stride, ir.Constant(_INT, row)), ir.Constant(_INT, vector * LANES)]
+
+        cells = list(itertools.product(range(rows), range(vectors)))
+        sums = {}
+        for row, vector in cells:
+            address = code.at(init, init0, *offset(row, init_row, vector))
+            sums[row, vector] = cgutils.alloca_once_value(builder, code.load(address))
+        with cgutils.for_range(builder, inner) as loop:
+            b_k_row = code.at(b, b0, builder.mul(loop.index, b_k))
+            a_k_column = code.at(a, a0, builder.mul(loop.index, a_k))
+            across = [code.load(code.at(b_k_row, ir.Constant(_INT, vector * LANES))) for vector in range(vectors)]
+            down = [code.broadcast(code.at(a_k_column, *offset(row, a_row, 0))) for row in range(rows)]
+            for row, vector in cells:
+                cell = sums[row, vector]
+                builder.store(code.multiply_add(down[row], across[vector], builder.load(cell)), cell)
+        for row, vector in cells:
+            code.store(builder.load(sums[row, vector]), code.at(c, c0, *offset(row, c_row, vector)))
+        return context.get_dummy_value()
+
+    def tile(
+        typing_context: Any,
+        a: Any,
+        a0: Any,
+        a_row: Any,
+        a_k: Any,
+        b: Any,
+        b0: Any,
+        b_k: Any,
+        init: Any,
+        init0: Any,
+        init_row: Any,
+        c: Any,
+        c0: Any,
+        c_row: Any,
+        inner: Any,
+    ) -> Any:
+        i = types.int64
+        return types.void(_ARRAY, i, i, i, _ARRAY, i, i, _ARRAY, i, i, _ARRAY, i, i, i), generate
+
+    return intrinsic(tile)
+
+
+_tile_4_rows = _tile(TILE_ROWS, TILE_VECTORS)
+_tile_4_rows_1_vector = _tile(TILE_ROWS, 1)
+_tile_1_row = _tile(1, TILE_VECTORS)
+_tile_1_row_1_vector = _tile(1, 1)
+
+
+@compiled
+def matmul(
+    a: Floats, a0: int, a_row: int, a_k: int,
+    b: Floats, b0: int, b_k: int,
+    init: Floats, init0: int, init_row: int,
+    c: Floats, c0: int, c_row: int,
+    rows: int, inner: int, width: int,
+) -> None:  # fmt: skip
+    """C[i, j] = init[i, j] + sum over k of A[i, k] * B[k, j], on pieces of flat arrays.
+
+    A[i, k] = a[a0 + i * a_row + k * a_k], B[k, j] = b[b0 + k * b_k + j], and so on: strides make of the same product
+    one with A transposed, a sum over rows (A all ones: strides 0), or one that adds to what is there (init = c).
+
+    Args:
+        a: Holds A, `rows` x `inner`.
+        a0: Where A starts.
+        a_row: From one row of A to the next.
+        a_k: From one column of A to the next.
+        b: Holds B, `inner` x `width`.
+        b0: Where B starts.
+        b_k: From one row of B to the next.
+        init: Holds what the sums start from.
+        init0: Where that starts.
+        init_row: From one of its rows to the next; 0 for the same one always, as with a bias.
+        c: Takes C, `rows` x `width`.
+        c0: Where C starts.
+        c_row: From one row of C to the next.
+        rows: Of A and C.
+        inner: Columns of A, rows of B.
+        width: Of B and C; a multiple of LANES.
+    """
+    together = TILE_VECTORS * LANES
+    whole = rows - rows % TILE_ROWS
+    for i in range(0, whole, TILE_ROWS):
+        ai, si, ci = a0 + i * a_row, init0 + i * init_row, c0 + i * c_row
+        for j in range(0, width - width % together, together):
+            _tile_4_rows(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+        for j in range(width - width % together, width, LANES):
+            _tile_4_rows_1_vector(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+    for i in range(whole, rows):
+        ai, si, ci = a0 + i * a_row, init0 + i * init_row, c0 + i * c_row
+        for j in range(0, width - width % together, together):
+            _tile_1_row(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+        for j in range(width - width % together, width, LANES):
+            _tile_1_row_1_vector(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+
+
+@intrinsic
+def dot(typing_context: Any, a: Any, a0: Any, b: Any, b0: Any, n: Any) -> Any:
+    """The sum of a[a0 + i] * b[b0 + i] over i < n, for n a multiple of LANES."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        code = _Code(context, builder)
+        a, a0, b, b0, n = arguments
+        a, b = code.at(code.data(a), a0), code.at(code.data(b), b0)
+        # Four sums side by side: one alone would wait for its last addition every time.
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None)) for _ in range(4)]
+        together, lanes = ir.Constant(_INT, 4 * LANES), ir.Constant(_INT, LANES)
+
+        def add_products(cell: Any, start: Any) -> None:
+            x, y = (code.load(code.at(pointer, start)) for pointer in (a, b))
+            builder.store(code.multiply_add(x, y, builder.load(cell)), cell)
+
+        blocks = builder.udiv(n, together)
+        with cgutils.for_range(builder, blocks) as loop:
+            for part, cell in enumerate(sums):
+                add_products(cell, builder.add(builder.mul(loop.index, together), ir.Constant(_INT, part * LANES)))
+        done = builder.mul(blocks, together)
+        with cgutils.for_range(builder, builder.udiv(builder.sub(n, done), lanes)) as loop:
+            add_products(sums[0], builder.add(done, builder.mul(loop.index, lanes)))
+        first, second, third, fourth = (builder.load(cell) for cell in sums)
+        return code.total(builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth)))
+
+    return types.float32(_ARRAY, types.int64, _ARRAY, types.int64, types.int64), generate

@@ -1,0 +1,182 @@
+"""Means, variances, and what is made of them; sums in float64 and in a fixed order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled
+
+CLIP = 10.0
+"""Normalised observations and rewards are clipped to [-CLIP, CLIP]."""
+
+EPSILON = 1e-8
+"""Keeps what does not vary from being divided by zero."""
+
+
+@compiled
+def mean_and_variance(x: NDArray[Any]) -> tuple[float, float]:
+    """Of all numbers of a flat array, at least one."""
+    n, whole = len(x), len(x) - len(x) % 4
+    # Four sums side by side, because an addition waits for the one before it.
+    a = b = c = d = 0.0
+    for i in range(0, whole, 4):
+        a += x[i]
+        b += x[i + 1]
+        c += x[i + 2]
+        d += x[i + 3]
+    for i in range(whole, n):
+        a += x[i]
+    mean = ((a + b) + (c + d)) / n
+    a = b = c = d = 0.0
+    for i in range(0, whole, 4):
+        a += (x[i] - mean) ** 2
+        b += (x[i + 1] - mean) ** 2
+        c += (x[i + 2] - mean) ** 2
+        d += (x[i + 3] - mean) ** 2
+    for i in range(whole, n):
+        a += (x[i] - mean) ** 2
+    return mean, ((a + b) + (c + d)) / n
+
+
+@compiled
+def explained_variance(value: NDArray[Any], returns: NDArray[Any]) -> float:
+    """1 - Var(G - V) / Var(G) of flat arrays; 0 where the returns do not vary."""
+    _, variance = mean_and_variance(returns)
+    if variance == 0.0:
+        return 0.0
+    _, rest = mean_and_variance(returns - value)
+    return 1.0 - rest / variance
+
+
+@compiled
+def standardize(x: NDArray[np.float32]) -> None:
+    """Shifts and scales a flat array, in place, to mean 0 and standard deviation 1."""
+    mean, variance = mean_and_variance(x)
+    deviation = np.sqrt(variance) + EPSILON
+    for i in range(len(x)):
+        x[i] = np.float32((x[i] - mean) / deviation)
+
+
+@compiled
+def merge_rows(
+    x: NDArray[Any], count: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
+) -> None:
+    """Takes a batch x [B, D] into running statistics of its columns, in place: count [1], mean [D], variance [D].
+
+    Reference: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
+        (1979).
+    """
+    rows, columns = x.shape
+    batch_mean, squares = np.zeros(columns), np.zeros(columns)
+    for i in range(rows):
+        for j in range(columns):
+            batch_mean[j] += x[i, j]
+    for j in range(columns):
+        batch_mean[j] /= rows
+    for i in range(rows):
+        for j in range(columns):
+            squares[j] += (x[i, j] - batch_mean[j]) ** 2
+    before, total = count[0], count[0] + rows
+    for j in range(columns):
+        delta = batch_mean[j] - mean[j]
+        variance[j] = (variance[j] * before + squares[j] + delta * delta * before * rows / total) / total
+        mean[j] += delta * rows / total
+    count[0] = total
+
+
+@compiled
+def normalize_rows(
+    x: NDArray[Any], mean: NDArray[np.float64], variance: NDArray[np.float64], out: NDArray[np.float32]
+) -> None:
+    """out = (x - mean) / sqrt(variance + EPSILON), clipped: x [B, D] in any type -> out [B, D].
+
+    In float64: large numbers that differ little would become equal before the mean is taken off.
+    """
+    for j in range(x.shape[1]):
+        scale = 1.0 / np.sqrt(variance[j] + EPSILON)
+        for i in range(x.shape[0]):
+            out[i, j] = np.float32(min(max((x[i, j] - mean[j]) * scale, -CLIP), CLIP))
+
+
+@compiled
+def discounted(
+    reward: NDArray[np.float64],
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    gamma: float,
+    running: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """R_t = r_t + gamma R_{t-1} within each episode: [T, N] -> out [T, N]; `running` [N] is R so far, and goes on."""
+    for t in range(reward.shape[0]):
+        for n in range(reward.shape[1]):
+            running[n] = reward[t, n] + gamma * running[n]
+            out[t, n] = running[n]
+            if terminated[t, n] or truncated[t, n]:
+                running[n] = 0.0
+
+
+@compiled
+def scale_rewards(reward: NDArray[np.float64], variance: float, out: NDArray[np.float64]) -> None:
+    """out = reward / sqrt(variance + EPSILON), clipped: [T, N]."""
+    scale = np.sqrt(variance + EPSILON)
+    for t in range(reward.shape[0]):
+        for n in range(reward.shape[1]):
+            out[t, n] = min(max(reward[t, n] / scale, -CLIP), CLIP)
+
+
+@compiled
+def count_episodes(
+    reward: NDArray[np.float64],
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    returns: NDArray[np.float64],
+    lengths: NDArray[np.int64],
+) -> tuple[int, float, int]:
+    """Follows the episodes under way through a rollout [T, N]; returns [N] and lengths [N] are theirs so far.
+
+    Returns:
+        How many ended, and the sums of their returns and lengths.
+    """
+    ended, return_sum, length_sum = 0, 0.0, 0
+    for t in range(reward.shape[0]):
+        for n in range(reward.shape[1]):
+            returns[n] += reward[t, n]
+            lengths[n] += 1
+            if terminated[t, n] or truncated[t, n]:
+                ended += 1
+                return_sum += returns[n]
+                length_sum += lengths[n]
+                returns[n] = 0.0
+                lengths[n] = 0
+    return ended, return_sum, length_sum
+
+
+@compiled
+def gae(
+    reward: NDArray[Any],
+    value: NDArray[Any],
+    next_value: NDArray[Any],
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    gamma: float,
+    gae_lambda: float,
+    advantage: NDArray[np.float32],
+    returns: NDArray[np.float32],
+    start: int,
+    stop: int,
+) -> None:
+    """`a2c.returns.gae` for columns start..stop-1 of arrays [T, N], into `advantage` and `returns`."""
+    for n in range(start, stop):
+        following = 0.0
+        for t in range(reward.shape[0] - 1, -1, -1):
+            # A select, not a product: a critic's NaN at a state nobody continues from must not spread.
+            bootstrap = 0.0 if terminated[t, n] else float(next_value[t, n])
+            delta = reward[t, n] + gamma * bootstrap - value[t, n]
+            carry = 0.0 if terminated[t, n] or truncated[t, n] else gamma * gae_lambda
+            following = delta + carry * following
+            advantage[t, n] = np.float32(following)
+            returns[t, n] = np.float32(following + value[t, n])

@@ -1,0 +1,55 @@
+"""Threads that run the same kernel, each on its part, and meet at barriers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled
+
+_ARRAY = types.Array(types.int64, 1, "C")
+_SPINS = 2000
+
+_yield_core = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
+
+
+@intrinsic
+def _add(typing_context: Any, array: Any, amount: Any) -> Any:
+    """Adds to array[0] in one indivisible step and returns what was there."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        data = context.make_array(_ARRAY)(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", data, arguments[1], "seq_cst")
+
+    return types.int64(_ARRAY, types.int64), generate
+
+
+@intrinsic
+def _read(typing_context: Any, array: Any) -> Any:
+    """Reads array[0] from memory, and lets no later read overtake it."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        data = context.make_array(_ARRAY)(context, builder, arguments[0]).data
+        return builder.load_atomic(data, "acquire", 8)
+
+    return types.int64(_ARRAY), generate
+
+
+@compiled
+def meet(arrivals: NDArray[np.int64], threads: int) -> None:
+    """Waits until all threads have come here: `arrivals` [1] counts them, and starts at 0.
+
+    Spins for a few microseconds, then gives up the core at each turn, for where there are fewer than threads.
+    """
+    if threads > 1:
+        goal = (_add(arrivals, 1) // threads + 1) * threads
+        turns = 0
+        while _read(arrivals) < goal:
+            turns += 1
+            if turns > _SPINS:
+                _yield_core()
