@@ -4,6 +4,7 @@ a2c.train("CartPole-v1") -> Run        train
 run.evaluate() -> Evaluation           whole episodes on fresh environments
 a2c.load(run).act(obs)                 the policy, ready to use
 a2c.make_envs("CartPole-v1", 8)        environments in worker processes, a gymnasium.vector.VectorEnv
+a2c.CompiledEnv(...)                   an environment of your own as compiled functions
 a2c.Config                             every setting
 """
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from a2c.config import Config as Config
     from a2c.envs import Envs as Envs
     from a2c.envs import make_envs as make_envs
+    from a2c.envs.compiled.form import CompiledEnv as CompiledEnv
     from a2c.errors import EnvError as EnvError
     from a2c.errors import UserError as UserError
     from a2c.errors import WorkerError as WorkerError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CompiledEnv": "a2c.envs.compiled.form",
     "Config": "a2c.config",
     "Envs": "a2c.envs",
     "make_envs": "a2c.envs",

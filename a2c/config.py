@@ -42,8 +42,10 @@ class Config:
     """Arguments of the environment's constructor, as a JSON object."""
     num_envs: int = 8
     """Environments stepped side by side (N)."""
-    vectorization: Literal["auto", "local", "workers"] = "auto"
-    """Where environments run: in this process, in worker processes, or whichever is faster. Never changes results."""
+    vectorization: Literal["auto", "compiled", "local", "workers"] = "auto"
+    """What is stepped, and where: our compiled form of the environment, or the environment itself, in this process or
+    in worker processes too. auto: compiled where there is such a form, else whichever is faster. Between local and
+    workers the results are the same; the compiled form has the same dynamics but draws its resets differently."""
     num_workers: int | Literal["auto"] = "auto"
     """Worker processes beside this one. auto: as many as there are cores to spare."""
     isolate_envs: bool = False
@@ -112,8 +114,10 @@ class Config:
     # -- run --
     seed: int = 0
     """Everything random in the run follows from it."""
-    engine: Literal["auto", "paddle"] = "auto"
-    """What computes."""
+    engine: Literal["auto", "compiled", "paddle"] = "auto"
+    """What computes: compiled kernels on the CPU, or PaddlePaddle. auto: compiled wherever the device is the CPU."""
+    num_threads: int | Literal["auto"] = "auto"
+    """Threads of the compiled engine. auto: one for each core. Never changes results."""
     device: str = "cpu"
     """Device of the Paddle engine: cpu, gpu or gpu:N."""
     run_dir: str = "runs"
@@ -150,6 +154,8 @@ class Config:
             json.dumps(self.env_kwargs, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise UserError(f"env_kwargs is {self.env_kwargs!r}; it must be what JSON can hold ({error})") from error
+        if self.vectorization == "compiled" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
+            raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
         if self.vectorization == "local" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
             raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
@@ -204,7 +210,7 @@ def check_field_names(names: typing.Iterable[str]) -> None:
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     (
-        "num_envs rollout_length eval_episodes keep_checkpoints",
+        "num_envs rollout_length eval_episodes keep_checkpoints num_threads",
         lambda x: 1 <= x <= 1_000_000,
         "a whole number from 1 to 1,000,000",
     ),

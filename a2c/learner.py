@@ -9,29 +9,37 @@ from numpy.typing import NDArray
 
 from a2c.config import Config
 from a2c.distributions import distribution_for
-from a2c.engines import Metrics, choose_engine
+from a2c.engines import choose_engine
+from a2c.engines.compiled import CompiledEngine
 from a2c.envs import Envs
+from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.errors import UserError
+from a2c.fused import FusedUpdates
 from a2c.mlp import initial_parameters
 from a2c.normalize import ReturnNormalizer, observation_normalizer
 from a2c.policy import Policy, architecture_for
-from a2c.randomness import generator
-from a2c.returns import explained_variance, gae, standardize
-from a2c.rollout import Collector, Episodes, Rollout
+from a2c.returns import gae, standardize
+from a2c.rollout import Collector, draw_noise
 from a2c.schedule import learning_rate
 
 
 class Update(NamedTuple):
-    """What one update did."""
+    """What one update did, a row of `Learner.update`'s answer."""
 
-    steps: int
-    """Agent steps taken, this update's included."""
-    metrics: Metrics
-    episodes: Episodes
-    """Those that ended during its rollout."""
-    learning_rate: float
+    loss: float
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    grad_norm: float
     explained_variance: float
-    """Of the critic, on this rollout, before the step."""
+    """Up to here: `a2c.engines.Metrics`."""
+    episodes: float
+    """How many ended during the rollout."""
+    return_sum: float
+    """Of those episodes."""
+    length_sum: float
+    """Of those episodes, in steps."""
+    learning_rate: float
 
 
 class Learner:
@@ -41,7 +49,7 @@ class Learner:
         actors in step; Schulman et al. (2016) for the advantage.
     """
 
-    def __init__(self, config: Config, envs: Envs) -> None:
+    def __init__(self, config: Config, envs: Envs | CompiledEnvs) -> None:
         """Networks at their starting values, every environment at the start of an episode.
 
         Args:
@@ -64,21 +72,51 @@ class Learner:
         self._normalizer = observation_normalizer(config.normalize_observations, shape)
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
         self._collector = Collector(envs, self._engine, self._distribution, self._normalizer, config.rollout_length)
+        self._fused: FusedUpdates | None = None
+        if isinstance(self._engine, CompiledEngine) and isinstance(envs, CompiledEnvs):
+            self._fused = FusedUpdates(
+                config, self._distribution, self._engine, envs, self._normalizer, self._return_normalizer,
+                self._collector,
+            )  # fmt: skip
 
-    def update(self) -> Update:
-        """Collects T x N steps and takes one gradient step on them.
+    @property
+    def is_fused(self) -> bool:
+        """Whether many updates can be made in one call of machine code."""
+        return self._fused is not None
+
+    def update(self, count: int = 1) -> NDArray[np.float64]:
+        """Makes updates: each collects T x N steps and takes one gradient step on them.
+
+        Args:
+            count: How many. Where environments and engine are compiled, one call for many saves time; the numbers are
+                the same.
+
+        Returns:
+            [count, 10], the fields of `Update`.
 
         Raises:
-            UserError: The gradient is not finite.
+            UserError: A gradient is not finite.
             EnvError: An environment raised.
             WorkerError: A worker died or gave no answer in time.
         """
-        config = self._config
-        random = generator(config.seed, "action_noise", self.updates)
-        noise = self._distribution.draw_noise(random, (config.rollout_length, config.num_envs))
-        rollout, episodes = self._collector.collect(noise)
+        size = self._config.steps_per_update
+        rates = np.array([learning_rate(self._config, self.steps + k * size) for k in range(count)])
+        if self._fused is not None:
+            rows = self._fused.run(self.updates, rates)
+            self._advance(int(np.isfinite(rows[:, Update._fields.index("grad_norm")]).sum()))
+            if not np.isfinite(rows[-1, Update._fields.index("grad_norm")]):
+                experience = self._fused.experience
+                raise UserError(self._divergence(experience.raw_obs, experience.reward, rates[len(rows) - 1]))
+        else:
+            rows = np.array([self._update(rate) for rate in rates])
+        return np.column_stack([rows, rates])
 
-        reward = self._return_normalizer(rollout.reward, rollout.terminated | rollout.truncated)
+    def _update(self, rate: float) -> tuple[float, ...]:
+        """One update, step by step."""
+        config = self._config
+        noise = draw_noise(self._distribution, config.seed, self.updates, (config.rollout_length, config.num_envs))
+        rollout, episodes = self._collector.collect(noise)
+        reward = self._return_normalizer(rollout.reward, rollout.terminated, rollout.truncated)
         advantage, returns = gae(
             reward,
             rollout.value,
@@ -90,15 +128,30 @@ class Learner:
         )
         if config.normalize_advantage:
             advantage = standardize(advantage)
-
-        rate = learning_rate(config, self.steps)
         try:
             metrics = self._engine.update(rollout, advantage, returns, rate)
         except FloatingPointError as error:
-            raise UserError(_divergence(rollout, self.steps, rate, str(error))) from error
-        self.updates += 1
-        self.steps += config.steps_per_update
-        return Update(self.steps, metrics, episodes, rate, explained_variance(rollout.value, returns))
+            raise UserError(self._divergence(rollout.obs, rollout.reward, rate)) from error
+        self._advance(1)
+        return (*metrics, *episodes)
+
+    def _advance(self, updates: int) -> None:
+        self.updates += updates
+        self.steps += updates * self._config.steps_per_update
+
+    def _divergence(self, obs: NDArray[Any], reward: NDArray[Any], rate: float) -> str:
+        for name, array in (("observation", obs), ("reward", reward)):
+            bad = np.argwhere(~np.isfinite(array))
+            if len(bad):
+                t, env = bad[0][:2]
+                return (
+                    f"after {self.steps} steps environment {env} gave a {name} of {array[tuple(bad[0])]} (step {t} of "
+                    "the rollout); it must be finite"
+                )
+        return (
+            f"training diverged after {self.steps} steps: the norm of the gradient is not finite; lower learning_rate "
+            f"({rate:g}), or try normalize_observations and normalize_returns"
+        )
 
     def policy(self) -> Policy:
         """The policy as it stands. Its normaliser goes on with the run's: use or save it before the next update."""
@@ -119,21 +172,6 @@ class Learner:
             **_prefixed("return_normalizer.", self._return_normalizer.state()),
             **_prefixed("collector.", self._collector.state()),
         }
-
-
-def _divergence(rollout: Rollout, steps: int, rate: float, fault: str) -> str:
-    for name, array in (("observation", rollout.obs), ("reward", rollout.reward)):
-        bad = np.argwhere(~np.isfinite(array))
-        if len(bad):
-            t, env = bad[0][:2]
-            return (
-                f"after {steps} steps environment {env} gave a {name} of {array[tuple(bad[0])]} (step {t} of the "
-                "rollout); it must be finite"
-            )
-    return (
-        f"training diverged after {steps} steps: {fault}; lower learning_rate ({rate:g}), or try "
-        "normalize_observations and normalize_returns"
-    )
 
 
 def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

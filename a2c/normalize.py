@@ -14,31 +14,26 @@ _EPSILON = 1e-8
 
 
 class RunningMoments:
-    """Mean and variance of a stream of batches.
+    """Mean and variance of a stream of batches, in arrays that `update` changes in place.
 
     Reference: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
         (1979).
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count = 0.0
+        self.count = np.zeros(1)
         self.mean = np.zeros(shape)
         self.variance = np.ones(shape)
 
-    def update(self, batch: NDArray[np.floating[Any]]) -> None:
+    def update(self, batch: NDArray[np.number[Any]]) -> None:
         """Takes in a batch [B, *shape], B at least 1."""
-        batch = batch.astype(np.float64)
-        n = float(len(batch))
-        delta = batch.mean(0) - self.mean
-        total = self.count + n
-        squares = self.variance * self.count + batch.var(0) * n + delta**2 * self.count * n / total
-        self.mean = self.mean + delta * n / total
-        self.variance = squares / total
-        self.count = total
+        from a2c.kernels.statistics import merge_rows  # Here: a deployed policy has no use for Numba.
+
+        merge_rows(batch.reshape(len(batch), -1), self.count, self.mean.reshape(-1), self.variance.reshape(-1))
 
     def state(self) -> State:
-        """Arrays from which `restore` continues."""
-        return {"count": np.array(self.count), "mean": self.mean, "variance": self.variance}
+        """Copies of the arrays, from which `restore` continues."""
+        return {"count": self.count.copy(), "mean": self.mean.copy(), "variance": self.variance.copy()}
 
     def restore(self, state: State) -> None:
         """Continues from a `state()`.
@@ -47,14 +42,15 @@ class RunningMoments:
             KeyError: It lacks an array.
             ValueError: An array has another shape, is not finite, or a variance is negative.
         """
-        expected = {"count": (), "mean": self.mean.shape, "variance": self.variance.shape}
-        for name, shape in expected.items():
-            array = state[name]
-            if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
-                raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be finite float64 {shape}")
+        ours = {"count": self.count, "mean": self.mean, "variance": self.variance}
+        for name, array in ours.items():
+            given = state[name]
+            if given.shape != array.shape or given.dtype != np.float64 or not np.isfinite(given).all():
+                raise ValueError(f"{name} is {given.dtype} {given.shape}; it must be finite float64 {array.shape}")
         if (state["variance"] < 0).any():
             raise ValueError("a variance is negative")
-        self.count, self.mean, self.variance = float(state["count"]), state["mean"], state["variance"]
+        for name, array in ours.items():
+            array[...] = state[name]
 
 
 class ObservationNormalizer(Protocol):
@@ -101,27 +97,22 @@ class NormalizedObservations:
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self._moments = RunningMoments(shape)
-        self._refresh()
+        self.moments = RunningMoments(shape)
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
         # In float64: large observations that differ little would become equal before the mean is taken off.
-        normalized: NDArray[np.float64] = (obs - self._moments.mean) * self._scale
+        deviation = np.sqrt(self.moments.variance + _EPSILON)
+        normalized: NDArray[np.float64] = (obs - self.moments.mean) / deviation
         return np.clip(normalized, -_CLIP, _CLIP).astype(np.float32)
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
-        self._moments.update(obs)
-        self._refresh()
+        self.moments.update(obs)
 
     def state(self) -> State:  # noqa: D102
-        return self._moments.state()
+        return self.moments.state()
 
     def restore(self, state: State) -> None:  # noqa: D102
-        self._moments.restore(state)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        self._scale = 1.0 / np.sqrt(self._moments.variance + _EPSILON)
+        self.moments.restore(state)
 
 
 def observation_normalizer(enabled: bool, shape: tuple[int, ...]) -> ObservationNormalizer:
@@ -143,27 +134,29 @@ class ReturnNormalizer:
     def __init__(self, enabled: bool, num_envs: int, gamma: float) -> None:
         self._enabled = enabled
         self._gamma = gamma
-        self._running = np.zeros(num_envs)  # R, [N]
-        self._moments = RunningMoments(())
+        self.running = np.zeros(num_envs)  # R, [N]
+        self.moments = RunningMoments(())
 
-    def __call__(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Takes a rollout into the statistics and returns its rewards scaled by them: [T, N] -> [T, N]."""
+    def __call__(
+        self, reward: NDArray[np.float64], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Takes a rollout into the statistics and returns its rewards scaled by them: all [T, N]."""
         if not self._enabled:
             return reward
-        discounted = np.empty_like(reward)
-        for t in range(len(reward)):
-            self._running = reward[t] + self._gamma * self._running
-            discounted[t] = self._running
-            self._running = np.where(done[t], 0.0, self._running)
-        self._moments.update(discounted.ravel())
-        return np.clip(reward / np.sqrt(self._moments.variance + _EPSILON), -_CLIP, _CLIP)
+        from a2c.kernels.statistics import discounted, scale_rewards
+
+        scaled = np.empty_like(reward)
+        discounted(reward, terminated, truncated, self._gamma, self.running, scaled)
+        self.moments.update(scaled.reshape(-1))
+        scale_rewards(reward, float(self.moments.variance), scaled)
+        return scaled
 
     def state(self) -> State:
         """Arrays from which `restore` continues."""
-        return {"running": self._running, **self._moments.state()} if self._enabled else {}
+        return {"running": self.running.copy(), **self.moments.state()} if self._enabled else {}
 
     def restore(self, state: State) -> None:
         """Continues from a `state()`."""
         if self._enabled:
-            self._running = state["running"]
-            self._moments.restore(state)
+            self.running[...] = state["running"]
+            self.moments.restore(state)

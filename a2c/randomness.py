@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-Stream = Literal["parameters", "action_noise", "evaluation", "policy"]
+Stream = Literal["parameters", "evaluation", "policy"]
 
-_STREAM_KEYS: dict[Stream, int] = {"parameters": 1, "action_noise": 2, "evaluation": 3, "policy": 4}
+_STREAM_KEYS: dict[Stream, int] = {"parameters": 1, "evaluation": 3, "policy": 4}
 
 _MASK64 = (1 << 64) - 1
 

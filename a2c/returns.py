@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.kernels import statistics as kernels
+
 Float = NDArray[np.floating[Any]]
 Bool = NDArray[np.bool_]
 
@@ -65,16 +67,21 @@ def gae(
     shapes = {reward.shape, value.shape, next_value.shape, terminated.shape, truncated.shape}
     if len(shapes) > 1:
         raise ValueError(f"reward, value, next_value, terminated and truncated differ in shape: {sorted(shapes)}")
-    # A select, not a product: a critic's NaN at a state nobody continues from must not spread.
-    bootstrap = np.where(terminated, 0.0, next_value.astype(np.float64))  # [T, N]
-    delta = reward + gamma * bootstrap - value  # [T, N]
-    carry = gamma * gae_lambda * ~(terminated | truncated)  # [T, N]
-    advantage = np.empty_like(delta)
-    following = np.zeros(reward.shape[1:])  # [N]
-    for t in reversed(range(len(reward))):
-        following = delta[t] + carry[t] * following
-        advantage[t] = following
-    return advantage.astype(np.float32), (advantage + value).astype(np.float32)
+    advantage, returns = np.empty(reward.shape, np.float32), np.empty(reward.shape, np.float32)
+    kernels.gae(
+        np.ascontiguousarray(reward, np.float64),
+        np.ascontiguousarray(value, np.float32),
+        np.ascontiguousarray(next_value, np.float32),
+        terminated,
+        truncated,
+        gamma,
+        gae_lambda,
+        advantage,
+        returns,
+        0,
+        reward.shape[1],
+    )
+    return advantage, returns
 
 
 def standardize(advantage: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,8 +93,8 @@ def standardize(advantage: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         [T, N].
     """
-    # 1e-8 keeps a rollout of equal advantages at zero instead of dividing by zero.
-    scaled: NDArray[np.float32] = (advantage - advantage.mean()) / (advantage.std() + np.float32(1e-8))
+    scaled = advantage.copy()
+    kernels.standardize(scaled.reshape(-1))
     return scaled
 
 

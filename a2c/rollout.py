@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.distributions import Distribution
+from a2c.distributions import Categorical, Distribution
 from a2c.envs import Envs
+from a2c.kernels import random
+from a2c.kernels.statistics import count_episodes
 from a2c.normalize import ObservationNormalizer
 
 if TYPE_CHECKING:
     from a2c.engines import Engine
+    from a2c.envs.compiled.vector import CompiledEnvs
+
+
+NOISE_STREAM = 2
+"""Of the random numbers that make actions of a policy."""
 
 
 class Rollout(NamedTuple):
@@ -28,10 +35,27 @@ class Rollout(NamedTuple):
 
 
 class Episodes(NamedTuple):
-    """Episodes that ended during a rollout, in order of time."""
+    """Episodes that ended during a rollout."""
 
-    returns: NDArray[np.float64]  # [E] sum of rewards
-    lengths: NDArray[np.int64]  # [E] steps
+    number: int
+    return_sum: float
+    """Of their undiscounted returns."""
+    length_sum: int
+    """Of their steps."""
+
+
+def draw_noise(distribution: Distribution, seed: int, update: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The noise of an update's actions: uniforms [T, N] for discrete ones, standard normals [T, N, A] otherwise.
+
+    Number i of an update is a function of (seed, update, i) alone, so any split of the work draws the same.
+    """
+    if isinstance(distribution, Categorical):
+        noise = np.empty(shape, np.float32)
+        random.uniforms(seed, NOISE_STREAM, update, 0, noise.reshape(-1), 0, noise.size)
+    else:
+        noise = np.empty((*shape, distribution.head_size), np.float32)
+        random.normals(seed, NOISE_STREAM, update, 0, noise.reshape(-1), 0, noise.size)
+    return noise
 
 
 class Collector:
@@ -39,7 +63,7 @@ class Collector:
 
     def __init__(
         self,
-        envs: Envs,
+        envs: Envs | CompiledEnvs,
         engine: Engine,
         distribution: Distribution,
         normalizer: ObservationNormalizer,
@@ -55,8 +79,8 @@ class Collector:
         self._distribution, self._normalizer = distribution, normalizer
         self._length = rollout_length
         self._raw_obs = envs.begin().copy()  # [N, ...]
-        self._returns = np.zeros(envs.num_envs)  # [N] of the episodes under way
-        self._lengths = np.zeros(envs.num_envs, np.int64)  # [N]
+        self.returns = np.zeros(envs.num_envs)  # [N] of the episodes under way
+        self.lengths = np.zeros(envs.num_envs, np.int64)  # [N]
 
     def collect(self, noise: NDArray[np.float32]) -> tuple[Rollout, Episodes]:
         """Acts for T steps: noise [T, N, ...].
@@ -100,20 +124,8 @@ class Collector:
         self._raw_obs = current
         self._normalizer.update(raw_obs.reshape(-1, *raw_obs.shape[2:]))
         rollout = Rollout(obs, np.stack(actions), reward, terminated, truncated, value, next_value)
-        return rollout, self._finished_episodes(reward, terminated | truncated)
+        return rollout, Episodes(*count_episodes(reward, terminated, truncated, self.returns, self.lengths))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Arrays of the episodes under way: observation, sum of rewards and steps so far."""
-        return {"obs": self._raw_obs, "returns": self._returns, "lengths": self._lengths}
-
-    def _finished_episodes(self, reward: NDArray[np.float64], done: NDArray[np.bool_]) -> Episodes:
-        returns, lengths = [], []
-        for t in range(len(reward)):
-            self._returns += reward[t]
-            self._lengths += 1
-            if done[t].any():
-                returns.append(self._returns[done[t]])
-                lengths.append(self._lengths[done[t]])
-                self._returns[done[t]] = 0.0
-                self._lengths[done[t]] = 0
-        return Episodes(np.concatenate([np.zeros(0), *returns]), np.concatenate([np.zeros(0, np.int64), *lengths]))
+        return {"obs": self._raw_obs, "returns": self.returns.copy(), "lengths": self.lengths.copy()}

@@ -8,9 +8,11 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from a2c import checkpoint, files
 from a2c.config import Config
+from a2c.engines import Metrics
 from a2c.envs.make import EnvSource
 from a2c.evaluation import Evaluation, evaluate
 from a2c.learner import Learner, Update
@@ -28,7 +30,7 @@ class Session:
     ) -> None:
         self._run, self._config, self._env = run, config, env
         self._learner, self._logs, self._stop = learner, logs, stop
-        self._pending: list[Update] = []  # since the last row
+        self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
         self._kept = False
@@ -36,13 +38,12 @@ class Session:
         self._best = -math.inf
         self._saved_at = time.monotonic()
 
-    def update(self) -> Update:
-        """One update of the learner, timed and remembered for the next row of metrics."""
+    def update(self, count: int) -> None:
+        """Makes updates, timed and remembered for the next row of metrics."""
         start = time.perf_counter()
-        update = self._learner.update()
+        rows = self._learner.update(count)
         self._pending_seconds += time.perf_counter() - start
-        self._pending.append(update)
-        return update
+        self._pending.append(rows)
 
     def log(self) -> dict[str, float]:
         """Writes a row of metrics: means over the updates since the last one, and over the episodes that ended.
@@ -50,21 +51,18 @@ class Session:
         Returns:
             The row.
         """
-        updates, seconds = self._pending, self._pending_seconds
+        pending, seconds = np.concatenate(self._pending), self._pending_seconds
         self._pending, self._pending_seconds = [], 0.0
         self._train_seconds += seconds
         row = {"updates": float(self._learner.updates)}
-        returns = np.concatenate([update.episodes.returns for update in updates])
-        if len(returns):
-            row["episode_return"] = float(returns.mean())
-            row["episode_length"] = float(np.concatenate([update.episodes.lengths for update in updates]).mean())
-        for name, value in zip(
-            updates[0].metrics._fields, np.mean([update.metrics for update in updates], axis=0), strict=True
-        ):
-            row[name] = float(value)
-        row["explained_variance"] = float(np.mean([update.explained_variance for update in updates]))
-        row["learning_rate"] = updates[-1].learning_rate
-        row["steps_per_second"] = len(updates) * self._config.steps_per_update / seconds
+        means = Update(*pending.mean(0).tolist())
+        if means.episodes:
+            row["episode_return"] = means.return_sum / means.episodes
+            row["episode_length"] = means.length_sum / means.episodes
+        for name in (*Metrics._fields,):
+            row[name] = getattr(means, name)
+        row["learning_rate"] = float(pending[-1, -1])
+        row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
         self._logs.write(self._learner.steps, row)
         return row
 

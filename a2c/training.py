@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from a2c.config import Config
 from a2c.envs import Envs, make_envs
-from a2c.envs.make import EnvSource, env_name
+from a2c.envs.compiled.vector import CompiledEnvs
+from a2c.envs.make import EnvSource, compiled_form, env_name
 from a2c.errors import UserError, WorkerError
 from a2c.learner import Learner
 from a2c.logs import log_openers, open_logs
@@ -20,6 +21,8 @@ from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.session import Session
 from a2c.signals import Stopped, StopSignals
+
+_MOST_STEPS_PER_CALL = 100_000
 
 
 def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> Run:
@@ -87,8 +90,9 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         try:
             while learner.updates < config.num_updates:
                 stop.check()
-                session.update()
-                bar.update(config.steps_per_update)
+                count = _updates_until_due(config, learner.steps) if learner.is_fused else 1
+                session.update(count)
+                bar.update(count * config.steps_per_update)
                 if is_due(config.log_every_steps, learner.steps, config.steps_per_update):
                     row = session.log()
                     if "episode_return" in row:
@@ -117,12 +121,26 @@ def is_due(every_steps: int, steps: int, steps_per_update: int) -> bool:
     return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps
 
 
-def _make_envs(config: Config, env: EnvSource) -> Envs:
+def _updates_until_due(config: Config, steps: int) -> int:
+    """Updates until something is due, or half a second's worth at most: a signal is heard only between two calls."""
+    size = config.steps_per_update
+    until = [-(-config.total_steps // size) * size - steps, max(size, _MOST_STEPS_PER_CALL)]
+    for every in (config.log_every_steps, config.eval_every_steps):
+        if every:
+            until.append(every - steps % every)
+    return -(-min(until) // size)
+
+
+def _make_envs(config: Config, env: EnvSource) -> Envs | CompiledEnvs:
+    vectorization = config.vectorization
+    workers_wanted = config.isolate_envs or config.num_workers not in ("auto", 0)
+    if vectorization == "auto" and not workers_wanted and not config.env_kwargs and compiled_form(env) is not None:
+        vectorization = "compiled"
     return make_envs(
         env,
         config.num_envs,
         env_kwargs=config.env_kwargs,
-        vectorization=config.vectorization,
+        vectorization=vectorization,
         num_workers=config.num_workers,
         isolate_envs=config.isolate_envs,
         env_timeout_seconds=config.env_timeout_seconds,

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from a2c.config import Config
 from a2c.distributions import Distribution
+from a2c.envs.workers import cores
+from a2c.errors import UserError
 from a2c.mlp import Architecture, Parameters
 from a2c.rollout import Rollout
 from a2c.signals import interrupts_held
@@ -29,6 +31,8 @@ class Metrics(NamedTuple):
     """mean(H), in nats."""
     grad_norm: float
     """Global norm of the gradient before clipping."""
+    explained_variance: float
+    """Of the critic, 1 - Var(G - V) / Var(G)."""
 
 
 class Engine(Protocol):
@@ -76,10 +80,26 @@ def choose_engine(
     """The engine for a run, and a line that says which it is and why.
 
     Raises:
-        UserError: The device is not there.
+        UserError: Paddle is asked for and not installed, or the device is not there.
     """
-    with interrupts_held():
-        from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second: only where it is used.
+    if config.engine == "compiled" and config.device != "cpu":
+        raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
+    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu"):
+        from a2c.engines.compiled import CompiledEngine
 
-    engine = PaddleEngine(config, architecture, distribution, parameters)
-    return engine, f"paddle on {config.device}"
+        engine = CompiledEngine(config, architecture, distribution, parameters, threads_for(config))
+        threads = engine.work.threads
+        return engine, f"compiled, {threads} thread{'s' if threads > 1 else ''}"
+    with interrupts_held():
+        try:
+            from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second.
+        except ModuleNotFoundError as error:
+            why = "engine is 'paddle'" if config.engine == "paddle" else f"device is {config.device!r}"
+            raise UserError(f"{why}, and PaddlePaddle is not installed; pip install 'a2c[paddle]'") from error
+    because = "" if config.engine == "paddle" else ", because of its device"
+    return PaddleEngine(config, architecture, distribution, parameters), f"paddle on {config.device}{because}"
+
+
+def threads_for(config: Config) -> int:
+    """How many threads may compute: as asked, or one for each core."""
+    return cores() if config.num_threads == "auto" else config.num_threads

@@ -1,4 +1,4 @@
-"""The compiled engine: fused kernels for MLPs on the CPU. The forward pass is not repeated: acting keeps what it computed."""
+"""The compiled engine: fused kernels for MLPs on the CPU. What acting computes is kept for the update."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from a2c.distributions import Categorical, Distribution
 from a2c.engines import Arrays, Metrics
 from a2c.kernels.compiler import compiled
 from a2c.kernels.heads import sample_categorical, sample_gaussian
-from a2c.kernels.mlp import OUT, X_ROW, Y_ROW, Network, X, Y, forward, network_for, pack, transpose, unpack
+from a2c.kernels.mlp import OUT, X_ROW, Y_ROW, Network, Y, forward, network_for, pack, transpose, unpack
 from a2c.kernels.optimizer import Optimizer
 from a2c.kernels.simd import Floats
-from a2c.kernels.update import Batch, Loss, Work, gradient_step, work_for
+from a2c.kernels.update import GRAD_NORM, Batch, Loss, gradient_step, work_for
 from a2c.mlp import Architecture, Parameters
 from a2c.rollout import Rollout
 
@@ -94,10 +94,10 @@ class CompiledEngine:
             advantage,
             returns,
         )
-        metrics = np.zeros(5)
+        metrics = np.zeros(len(Metrics._fields))
         arguments = (self.network, self.loss, self.optimizer, batch, self.work, learning_rate, metrics)
         if not self.run(gradient_step, arguments):
-            raise FloatingPointError(f"the norm of the gradient is {metrics[-1]}")
+            raise FloatingPointError(f"the norm of the gradient is {metrics[GRAD_NORM]}")
         return Metrics(*metrics.tolist())
 
     def run(self, kernel: Any, arguments: tuple[Any, ...]) -> Any:

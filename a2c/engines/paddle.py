@@ -14,6 +14,7 @@ from a2c.engines import Arrays, Metrics
 from a2c.engines.networks import ActorCritic, paddle
 from a2c.errors import UserError
 from a2c.mlp import Architecture, Parameters
+from a2c.returns import explained_variance
 from a2c.rollout import Rollout
 
 _OPTIMIZER_PREFIX = "optimizer."
@@ -102,7 +103,8 @@ class PaddleEngine:
         self._optimizer.set_lr(learning_rate)
         self._optimizer.step()
         self._optimizer.clear_grad(set_to_zero=False)
-        return Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), grad_norm)
+        explained = explained_variance(rollout.value, returns)
+        return Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), grad_norm, explained)
 
     def parameters(self) -> Parameters:
         """Copies of the networks' parameters."""

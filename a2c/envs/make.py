@@ -8,17 +8,23 @@ import difflib
 import importlib
 import time
 import traceback
+import types
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gymnasium
 import numpy as np
 
+from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
+from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.episode import close
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
 from a2c.envs.workers import cores
 from a2c.errors import EnvError, UserError
+
+if TYPE_CHECKING:
+    from a2c.envs.compiled.vector import CompiledEnvs
 
 EnvSource = str | Callable[[], gymnasium.Env[Any, Any]]
 """A Gymnasium id, `module:Id`, or a callable that constructs an environment."""
@@ -59,17 +65,56 @@ def make_env(
     return _construct(_maker(env, kwargs), env_name(env), kwargs)
 
 
+def compiled_form(env: EnvSource) -> CompiledEnv | None:
+    """The environment in compiled form: itself, one of our own named by `module:NAME`, or Gymnasium's classic control.
+
+    Raises:
+        UserError: The module cannot be imported.
+    """
+    if isinstance(env, str):
+        return _in_module(env) or classic_control(env)
+    return env if isinstance(env, CompiledEnv) else None
+
+
+@overload
 def make_envs(
     env: EnvSource,
     num_envs: int = 8,
     *,
     env_kwargs: Mapping[str, Any] | None = None,
-    vectorization: Literal["auto", "local", "workers"] = "auto",
+    vectorization: Literal["local", "workers"],
     num_workers: int | Literal["auto"] = "auto",
     isolate_envs: bool = False,
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
-) -> Envs:
+) -> Envs: ...
+
+
+@overload
+def make_envs(
+    env: EnvSource,
+    num_envs: int = 8,
+    *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    vectorization: Literal["auto", "compiled", "local", "workers"] = "auto",
+    num_workers: int | Literal["auto"] = "auto",
+    isolate_envs: bool = False,
+    env_timeout_seconds: float = 60.0,
+    seed: int = 0,
+) -> Envs | CompiledEnvs: ...
+
+
+def make_envs(
+    env: EnvSource,
+    num_envs: int = 8,
+    *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    vectorization: Literal["auto", "compiled", "local", "workers"] = "auto",
+    num_workers: int | Literal["auto"] = "auto",
+    isolate_envs: bool = False,
+    env_timeout_seconds: float = 60.0,
+    seed: int = 0,
+) -> Envs | CompiledEnvs:
     """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
 
     Args:
@@ -77,7 +122,9 @@ def make_envs(
         num_envs: N, at least 1.
         env_kwargs: Arguments of the constructor.
         vectorization: "local" in this process, "workers" in worker processes too, "auto" the faster of them, found by
-            stepping one for a moment. The numbers that come out are the same.
+            stepping one for a moment; the numbers that come out are the same. "compiled": in compiled form, of a
+            CompiledEnv (where it is also what "auto" takes) or of Gymnasium's classic control, whose resets then draw
+            other numbers than Gymnasium's.
         num_workers: Worker processes beside this one; "auto": one per spare core.
         isolate_envs: Put every environment in a worker. By default this process steps a share itself.
         env_timeout_seconds: A worker that gives no answer for this long ends the run.
@@ -108,6 +155,10 @@ def make_envs(
         seed=seed,
     )
     kwargs = dict(env_kwargs or {})
+    own = env if isinstance(env, CompiledEnv) else _in_module(env) if isinstance(env, str) else None
+    workers_wanted = isolate_envs or num_workers not in ("auto", 0)
+    if vectorization == "compiled" or (vectorization == "auto" and own is not None and not workers_wanted):
+        return _make_compiled(env, num_envs, kwargs, seed)
     make = _maker(env, kwargs)
     probe = _construct(make, env_name(env), kwargs)
     try:
@@ -127,10 +178,24 @@ def make_envs(
         close(probe)
 
 
+def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], seed: int) -> CompiledEnvs:
+    form = compiled_form(env)
+    if form is None:
+        raise UserError(
+            f"vectorization is 'compiled', and {env_name(env)} has no compiled form; there are "
+            f"{', '.join(CLASSIC_CONTROL)} and any a2c.CompiledEnv"
+        )
+    if kwargs:
+        raise UserError(f"env_kwargs is {dict(kwargs)}; the compiled form of {form.name} takes none")
+    from a2c.envs.compiled.vector import CompiledEnvs  # Here: importing Numba takes a while.
+
+    return CompiledEnvs(form, num_envs, seed)
+
+
 def _choose_workers(
     probe: gymnasium.Env[Any, Any],
     num_envs: int,
-    vectorization: Literal["auto", "local", "workers"],
+    vectorization: Literal["auto", "compiled", "local", "workers"],
     num_workers: int | Literal["auto"],
     isolate_envs: bool,
 ) -> int:
@@ -178,7 +243,30 @@ def env_name(env: EnvSource) -> str:
     return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
 
 
+def _in_module(name: str) -> CompiledEnv | None:
+    """The CompiledEnv that `module:NAME` names, if it does name one.
+
+    Raises:
+        UserError: The module cannot be imported.
+    """
+    module, _, attribute = name.rpartition(":")
+    found = getattr(_import(module, name), attribute, None) if module else None
+    return found if isinstance(found, CompiledEnv) else None
+
+
+def _import(module: str, name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"cannot import the module of {name!r} ({fault}); it must be installed, or its folder in PYTHONPATH"
+        ) from error
+
+
 def _maker(env: EnvSource, kwargs: dict[str, Any]) -> EnvMaker:
+    if isinstance(env, str):
+        env = _in_module(env) or env
     return (
         EnvMaker(_find_spec(env), kwargs | {"disable_env_checker": True})
         if isinstance(env, str)
@@ -190,13 +278,7 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     """The registered specification, by value: a worker need not know the registration."""
     module, _, name = env_id.rpartition(":")
     if module:
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            fault = f"{type(error).__name__}: {error}"
-            raise UserError(
-                f"cannot import the module of {env_id!r} ({fault}); it must be installed, or its folder in PYTHONPATH"
-            ) from error
+        _import(module, env_id)
     if name not in gymnasium.registry:
         known = list(gymnasium.registry)
         close = (
@@ -211,6 +293,8 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
 def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         env = make()
+    except UserError:
+        raise
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise UserError(f"{name} needs a package that is not installed: {error}") from error
     except TypeError as error:

@@ -21,13 +21,21 @@ def compiled(function: Function) -> Function:
     """Compiles a function on arrays and numbers to machine code when it is first called, or loads it from disk.
 
     Strict arithmetic (nothing is reordered, so a number does not depend on where code was inlined), no bounds checks,
-    divisions as in NumPy, and the interpreter's lock released. Where no folder can be written, every process compiles
-    anew.
+    divisions as in NumPy, and the interpreter's lock released. The function must not create arrays. Where no folder can
+    be written, every process compiles anew.
     """
-    return instance(function, function.__globals__)
+    return cast(Function, instance(function, function.__globals__))
 
 
-def instance(template: Function, names: dict[str, Any]) -> Function:
+def inlined(function: Function) -> Function:
+    """Compiles a function that becomes part of whatever calls it: for small ones, whose arguments cost more than they.
+
+    The arguments of a kernel are arrays by the dozen, each of them seven numbers to hand over.
+    """
+    return cast(Function, instance(function, function.__globals__, forceinline=True))
+
+
+def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: bool = False) -> Any:
     """Compiles a function in which global names stand for what `names` says.
 
     That is how one piece of code is compiled for many environments and still kept on disk: Numba does not keep
@@ -39,11 +47,12 @@ def instance(template: Function, names: dict[str, Any]) -> Function:
     # Numba looks only at the file of a function, and only at its time, to tell whether what it kept is stale. The name
     # says it better: it changes with the code of the function and of everything it uses, in whatever file.
     function.__qualname__ = f"{template.__qualname__}_{digest(function)}"
-    options = {"nogil": True, "error_model": "numpy"}
+    # Kernels allocate nothing, so nobody need count references: counting cost three quarters of a CartPole step.
+    options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": forceinline}
     try:
-        return cast(Function, numba.njit(cache=True, **options)(function))
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # No folder for the machine code: neither beside the source nor in the user's cache.
-        return cast(Function, numba.njit(**options)(function))
+        return numba.njit(**options)(function)
 
 
 def digest(function: Callable[..., Any]) -> str:

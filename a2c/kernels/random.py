@@ -93,7 +93,7 @@ def doubles(seed: int, stream: int, counter: int, out: NDArray[np.float64]) -> N
 
 
 @compiled
-def episode_seed(seed: int, env_index: int, episode: int) -> int:
+def episode_seed(seed: int, env_index: int, episode: int) -> np.int64:
     """`a2c.randomness.episode_seed`."""
     state = np.uint64(seed)
     for word in (env_index, episode):

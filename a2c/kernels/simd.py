@@ -98,7 +98,7 @@ def _int32(value: int) -> Any:
     return ir.Constant(ir.IntType(32), value)
 
 
-def _tile(rows: int, vectors: int) -> Callable[..., None]:
+def _tile(rows: int, vectors: int) -> Any:
     """An intrinsic that computes a block of a matrix product, `rows` x `vectors` vectors of it."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -202,8 +202,7 @@ def matmul(
             _tile_1_row_1_vector(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
 
 
-@intrinsic
-def dot(typing_context: Any, a: Any, a0: Any, b: Any, b0: Any, n: Any) -> Any:
+def _make_dot(typing_context: Any, a: Any, a0: Any, b: Any, b0: Any, n: Any) -> Any:
     """The sum of a[a0 + i] * b[b0 + i] over i < n, for n a multiple of LANES."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -229,3 +228,7 @@ def dot(typing_context: Any, a: Any, a0: Any, b: Any, b0: Any, n: Any) -> Any:
         return code.total(builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth)))
 
     return types.float32(_ARRAY, types.int64, _ARRAY, types.int64, types.int64), generate
+
+
+dot: Callable[[Floats, int, Floats, int, int], np.float32] = intrinsic(_make_dot)
+"""dot(a, a0, b, b0, n): the sum of a[a0 + i] * b[b0 + i] over i < n, for n a multiple of LANES."""

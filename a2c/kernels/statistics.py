@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.kernels.compiler import compiled
+from a2c.kernels.compiler import compiled, inlined
 
 CLIP = 10.0
 """Normalised observations and rewards are clipped to [-CLIP, CLIP]."""
@@ -17,45 +17,15 @@ EPSILON = 1e-8
 
 
 @compiled
-def mean_and_variance(x: NDArray[Any]) -> tuple[float, float]:
-    """Of all numbers of a flat array, at least one."""
-    n, whole = len(x), len(x) - len(x) % 4
-    # Four sums side by side, because an addition waits for the one before it.
-    a = b = c = d = 0.0
-    for i in range(0, whole, 4):
-        a += x[i]
-        b += x[i + 1]
-        c += x[i + 2]
-        d += x[i + 3]
-    for i in range(whole, n):
-        a += x[i]
-    mean = ((a + b) + (c + d)) / n
-    a = b = c = d = 0.0
-    for i in range(0, whole, 4):
-        a += (x[i] - mean) ** 2
-        b += (x[i + 1] - mean) ** 2
-        c += (x[i + 2] - mean) ** 2
-        d += (x[i + 3] - mean) ** 2
-    for i in range(whole, n):
-        a += (x[i] - mean) ** 2
-    return mean, ((a + b) + (c + d)) / n
-
-
-@compiled
-def explained_variance(value: NDArray[Any], returns: NDArray[Any]) -> float:
-    """1 - Var(G - V) / Var(G) of flat arrays; 0 where the returns do not vary."""
-    _, variance = mean_and_variance(returns)
-    if variance == 0.0:
-        return 0.0
-    _, rest = mean_and_variance(returns - value)
-    return 1.0 - rest / variance
-
-
-@compiled
 def standardize(x: NDArray[np.float32]) -> None:
     """Shifts and scales a flat array, in place, to mean 0 and standard deviation 1."""
-    mean, variance = mean_and_variance(x)
-    deviation = np.sqrt(variance) + EPSILON
+    mean, variance = 0.0, 0.0
+    for i in range(len(x)):
+        mean += x[i]
+    mean /= len(x)
+    for i in range(len(x)):
+        variance += (x[i] - mean) ** 2
+    deviation = np.sqrt(variance / len(x)) + EPSILON
     for i in range(len(x)):
         x[i] = np.float32((x[i] - mean) / deviation)
 
@@ -70,35 +40,37 @@ def merge_rows(
         (1979).
     """
     rows, columns = x.shape
-    batch_mean, squares = np.zeros(columns), np.zeros(columns)
-    for i in range(rows):
-        for j in range(columns):
-            batch_mean[j] += x[i, j]
-    for j in range(columns):
-        batch_mean[j] /= rows
-    for i in range(rows):
-        for j in range(columns):
-            squares[j] += (x[i, j] - batch_mean[j]) ** 2
     before, total = count[0], count[0] + rows
     for j in range(columns):
-        delta = batch_mean[j] - mean[j]
-        variance[j] = (variance[j] * before + squares[j] + delta * delta * before * rows / total) / total
+        batch_mean, squares = 0.0, 0.0
+        for i in range(rows):
+            batch_mean += x[i, j]
+        batch_mean /= rows
+        for i in range(rows):
+            squares += (x[i, j] - batch_mean) ** 2
+        delta = batch_mean - mean[j]
+        variance[j] = (variance[j] * before + squares + delta * delta * before * rows / total) / total
         mean[j] += delta * rows / total
     count[0] = total
+
+
+@inlined
+def normalized(x: float, mean: float, variance: float) -> np.float32:
+    """(x - mean) / sqrt(variance + EPSILON), clipped.
+
+    In float64: large numbers that differ little would become equal before the mean is taken off.
+    """
+    return np.float32(min(max((x - mean) / np.sqrt(variance + EPSILON), -CLIP), CLIP))
 
 
 @compiled
 def normalize_rows(
     x: NDArray[Any], mean: NDArray[np.float64], variance: NDArray[np.float64], out: NDArray[np.float32]
 ) -> None:
-    """out = (x - mean) / sqrt(variance + EPSILON), clipped: x [B, D] in any type -> out [B, D].
-
-    In float64: large numbers that differ little would become equal before the mean is taken off.
-    """
-    for j in range(x.shape[1]):
-        scale = 1.0 / np.sqrt(variance[j] + EPSILON)
-        for i in range(x.shape[0]):
-            out[i, j] = np.float32(min(max((x[i, j] - mean[j]) * scale, -CLIP), CLIP))
+    """`normalized` for each column: x [B, D] in any type -> out [B, D]."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[i, j] = normalized(x[i, j], mean[j], variance[j])
 
 
 @compiled

@@ -18,8 +18,7 @@ _SPINS = 2000
 _yield_core = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
 
-@intrinsic
-def _add(typing_context: Any, array: Any, amount: Any) -> Any:
+def _make_add(typing_context: Any, array: Any, amount: Any) -> Any:
     """Adds to array[0] in one indivisible step and returns what was there."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -29,8 +28,7 @@ def _add(typing_context: Any, array: Any, amount: Any) -> Any:
     return types.int64(_ARRAY, types.int64), generate
 
 
-@intrinsic
-def _read(typing_context: Any, array: Any) -> Any:
+def _make_read(typing_context: Any, array: Any) -> Any:
     """Reads array[0] from memory, and lets no later read overtake it."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -38,6 +36,9 @@ def _read(typing_context: Any, array: Any) -> Any:
         return builder.load_atomic(data, "acquire", 8)
 
     return types.int64(_ARRAY), generate
+
+
+_add, _read = intrinsic(_make_add), intrinsic(_make_read)
 
 
 @compiled

@@ -25,7 +25,7 @@ CHUNK_ROWS = 128
 MOST_CHUNKS = 32
 """... and there are at most so many, as each needs room for a gradient."""
 
-LOSS, POLICY_LOSS, VALUE_LOSS, ENTROPY, GRAD_NORM = range(5)
+LOSS, POLICY_LOSS, VALUE_LOSS, ENTROPY, GRAD_NORM, EXPLAINED_VARIANCE = range(6)
 """Places of an update's metrics."""
 
 
@@ -55,7 +55,7 @@ class Work(NamedTuple):
     arrivals: NDArray[np.int64]  # [1] for `meet`
     gradients: Floats  # [C * P] each chunk's gradient; after an update the whole one is the first
     scratch: Floats  # a part for each thread
-    losses: NDArray[np.float64]  # [C, 3] sums of log-probability * advantage, squared error, entropy
+    losses: NDArray[np.float64]  # [C, 6] sums of A log pi, (V - G)^2, H, V - G, G and G^2
     norms: NDArray[np.float64]  # sums of squares of NORM_BLOCK numbers of the gradient
 
 
@@ -70,7 +70,7 @@ def work_for(network: Network, num_envs: int, rollout_length: int, threads: int)
         np.zeros(1, np.int64),
         np.zeros(chunks * size, np.float32),
         np.zeros(threads * 2 * BLOCK_ROWS * len(network.zeros), np.float32),
-        np.zeros((chunks, 3)),
+        np.zeros((chunks, 6)),
         np.zeros(-(-size // NORM_BLOCK)),
     )
 
@@ -103,6 +103,7 @@ def chunk_gradient(
     value_scale = np.float32(2.0 * loss.value_coef / (length * num_envs))
     entropy_coef = np.float32(loss.entropy_coef)
     policy_sum, value_sum, entropy_sum = 0.0, 0.0, 0.0
+    error_sum, return_sum, return_squares = 0.0, 0.0, 0.0
     for first in range(0, length * count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, length * count - first)
         row = length * start + first
@@ -111,7 +112,11 @@ def chunk_gradient(
             t, n = (first + i) // count, start + (first + i) % count
             error = network.activations[critic[Y] + (row + i) * critic_row] - batch.returns[t, n]
             work.scratch[scratch + i * critic_row] = value_scale * error
-            value_sum += error * error
+            target = np.float64(batch.returns[t, n])
+            value_sum += np.float64(error) ** 2
+            error_sum += np.float64(error)
+            return_sum += target
+            return_squares += target**2
         backward(
             network, heads, 2 * heads, row, rows, work.gradients, g0, work.scratch, scratch, scratch + scratch_size
         )
@@ -131,10 +136,29 @@ def chunk_gradient(
                     flat_action, (t * num_envs + n) * outputs, advantage, entropy_coef, scale,
                     work.scratch, out, work.gradients, g0 + network.log_std,
                 )  # fmt: skip
-            policy_sum += advantage * log_prob
-            entropy_sum += entropy
+            policy_sum += np.float64(advantage) * log_prob
+            entropy_sum += np.float64(entropy)
         backward(network, 0, heads, row, rows, work.gradients, g0, work.scratch, scratch, scratch + scratch_size)
     work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
+    work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
+
+
+@compiled
+def summarize(loss: Loss, work: Work, rows: int, norm: float, metrics: NDArray[np.float64]) -> None:
+    """From the chunks' sums and the norm of the gradient to an update's metrics [6]."""
+    for place in range(6):
+        total = 0.0
+        for chunk in range(len(work.losses)):
+            total += work.losses[chunk, place]
+        work.losses[0, place] = total / rows
+    policy, value, entropy = work.losses[0, 0], work.losses[0, 1], work.losses[0, 2]
+    error, mean, square = work.losses[0, 3], work.losses[0, 4], work.losses[0, 5]
+    metrics[LOSS] = -policy + loss.value_coef * value - loss.entropy_coef * entropy
+    metrics[POLICY_LOSS], metrics[VALUE_LOSS], metrics[ENTROPY] = -policy, value, entropy
+    metrics[GRAD_NORM] = norm
+    variance = square - mean * mean
+    # Rounding leaves a little where nothing varies, and there is nothing to explain.
+    metrics[EXPLAINED_VARIANCE] = 1.0 - (value - error * error) / variance if variance > 1e-14 * square else 0.0
 
 
 @compiled
@@ -165,7 +189,8 @@ def gradient_step(
         batch: The rollout.
         work: Shared by the threads.
         rate: Learning rate.
-        metrics: [5] takes loss, policy loss, value loss, entropy and the norm of the gradient before clipping.
+        metrics: [6] takes loss, policy loss, value loss, entropy, norm of the gradient before clipping, and explained
+            variance.
 
     Returns:
         Whether the gradient was finite; if not, nothing has changed.
@@ -191,18 +216,7 @@ def gradient_step(
         squares += work.norms[block]
     norm = math.sqrt(squares)
     if thread == 0:
-        policy, value, entropy = 0.0, 0.0, 0.0
-        for chunk in range(chunks):
-            policy += work.losses[chunk, 0]
-            value += work.losses[chunk, 1]
-            entropy += work.losses[chunk, 2]
-        metrics[POLICY_LOSS] = -policy / batch.advantage.size
-        metrics[VALUE_LOSS] = value / batch.advantage.size
-        metrics[ENTROPY] = entropy / batch.advantage.size
-        metrics[LOSS] = (
-            metrics[POLICY_LOSS] + loss.value_coef * metrics[VALUE_LOSS] - loss.entropy_coef * metrics[ENTROPY]
-        )
-        metrics[GRAD_NORM] = norm
+        summarize(loss, work, batch.advantage.size, norm, metrics)
     if not math.isfinite(norm):
         return False
     scale = loss.max_grad_norm / norm if norm > loss.max_grad_norm else 1.0

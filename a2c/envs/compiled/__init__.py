@@ -1,0 +1,1 @@
+"""Environments as compiled functions: the public form, and classic control in it."""

@@ -1,0 +1,145 @@
+"""CompiledEnv: an environment written as three plain functions on arrays."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.errors import UserError
+
+if TYPE_CHECKING:
+    from a2c.envs.compiled.stepping import Functions
+
+State = NDArray[np.float64]
+Reset = Callable[[State, NDArray[np.float64]], None]
+Step = Callable[[State, Any, NDArray[np.float64]], tuple[float, bool]]
+Observe = Callable[[State, NDArray[np.float32]], None]
+
+
+class CompiledEnv:
+    """An environment as plain functions, which Numba compiles: it trains without returning to Python.
+
+    Calling it makes an ordinary `gymnasium.Env` of it, so it goes wherever a callable that constructs an environment
+    does: `a2c.train(env)`, `a2c.make_envs(env, 64)`, `gymnasium.register(id, entry_point=env)`.
+
+    Attributes:
+        name: What it is called.
+        observation_space: A float32 Box.
+        action_space: Discrete, or a float32 Box of one dimension.
+        max_episode_steps: After so many steps an episode is truncated; None: never.
+        state_size: Length of the state.
+        reset_randoms: Random numbers that a reset gets.
+        step_randoms: Random numbers that a step gets.
+
+    Example:
+        >>> def reset(state, random):
+        ...     state[0] = random[0] - 0.5
+        >>> def step(state, action, random):
+        ...     state[0] += 0.1 if action == 1 else -0.1
+        ...     return -abs(state[0]), False
+        >>> def observe(state, obs):
+        ...     obs[0] = state[0]
+        >>> line = CompiledEnv(
+        ...     "Line", reset, step, observe, state_size=1, max_episode_steps=20,
+        ...     observation_space=gymnasium.spaces.Box(-10, 10, (1,)), action_space=gymnasium.spaces.Discrete(2),
+        ... )
+        >>> env = line()
+        >>> obs, info = env.reset(seed=0)
+        >>> obs.shape
+        (1,)
+    """
+
+    def __init__(
+        self,
+        name: str,
+        reset: Reset,
+        step: Step,
+        observe: Observe,
+        *,
+        state_size: int,
+        observation_space: gymnasium.spaces.Box,
+        action_space: gymnasium.spaces.Discrete | gymnasium.spaces.Box,
+        max_episode_steps: int | None,
+        reset_randoms: int | None = None,
+        step_randoms: int = 0,
+    ) -> None:
+        """Declares an environment; it is compiled when it is first stepped.
+
+        Args:
+            name: What to call it.
+            reset: `reset(state, random)` writes the state an episode starts in; state is float64 [state_size], random
+                float64 [reset_randoms], uniform in [0, 1).
+            step: `step(state, action, random) -> (reward, terminated)` writes the state that follows. The action is an
+                int for Discrete, a float32 array of the Box's shape otherwise; random is float64 [step_randoms].
+            observe: `observe(state, obs)` writes what the policy sees, float32 of the space's shape.
+            state_size: Length of the state.
+            observation_space: A float32 Box.
+            action_space: Discrete, or a float32 Box of one dimension.
+            max_episode_steps: Steps after which an episode is truncated; None: never.
+            reset_randoms: How many uniforms a reset needs; by default as many as the state is long.
+            step_randoms: How many uniforms a step needs.
+
+        Raises:
+            UserError: A function takes other arguments, or a space or number is not of its kind.
+        """
+        for role, function, parameters in (("reset", reset, 2), ("step", step, 3), ("observe", observe, 2)):
+            if not inspect.isfunction(function) or len(inspect.signature(function).parameters) != parameters:
+                right = {"reset": "reset(state, random)", "step": "step(state, action, random)"}
+                raise UserError(
+                    f"{role} of {name} is {function!r}; it must be a function {right.get(role, 'observe(state, obs)')}"
+                )
+        if not isinstance(observation_space, gymnasium.spaces.Box) or observation_space.dtype != np.float32:
+            raise UserError(f"observation_space of {name} is {observation_space}; it must be a float32 Box")
+        is_box = isinstance(action_space, gymnasium.spaces.Box)
+        if is_box and (action_space.dtype != np.float32 or len(action_space.shape or ()) != 1):
+            raise UserError(f"action_space of {name} is {action_space}; a Box must be float32 and of one dimension")
+        if not is_box and not isinstance(action_space, gymnasium.spaces.Discrete):
+            raise UserError(f"action_space of {name} is {action_space}; it must be a Discrete or a float32 Box")
+        reset_randoms = state_size if reset_randoms is None else reset_randoms
+        numbers = {"state_size": state_size, "reset_randoms": reset_randoms, "step_randoms": step_randoms}
+        for label, number in (numbers | {"max_episode_steps": max_episode_steps or 1}).items():
+            least = 0 if label.endswith("randoms") else 1
+            if not isinstance(number, int) or number < least:
+                raise UserError(f"{label} of {name} is {number!r}; it must be a whole number of at least {least}")
+        self.name = self.__qualname__ = name
+        self.observation_space, self.action_space = observation_space, action_space
+        self.max_episode_steps = max_episode_steps
+        self.state_size, self.reset_randoms, self.step_randoms = state_size, reset_randoms, step_randoms
+        self._arguments = (name, reset, step, observe)
+        self._keywords: dict[str, Any] = {
+            **numbers,
+            "observation_space": observation_space,
+            "action_space": action_space,
+            "max_episode_steps": max_episode_steps,
+        }
+
+    def __call__(self) -> gymnasium.Env[Any, Any]:
+        """A `gymnasium.Env` of it, in which the same machine code runs, one step at a time.
+
+        Raises:
+            UserError: Numba cannot compile one of its functions.
+        """
+        from a2c.envs.compiled.single import SingleEnv  # Here: importing Numba takes a while.
+
+        return SingleEnv(self)
+
+    @functools.cached_property
+    def functions(self) -> Functions:
+        """The compiled functions.
+
+        Raises:
+            UserError: Numba cannot compile one of them.
+        """
+        from a2c.envs.compiled.stepping import compile_functions
+
+        return compile_functions(self, *self._arguments[1:])
+
+    def __reduce__(self) -> Any:
+        """Pickles the declaration, for worker processes; what is compiled is loaded again there."""
+        return functools.partial(CompiledEnv, **self._keywords), self._arguments

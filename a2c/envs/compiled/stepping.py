@@ -1,0 +1,176 @@
+"""N compiled environments as arrays, and the machine code that steps them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gymnasium
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from a2c.errors import UserError
+from a2c.kernels.compiler import inlined, instance
+from a2c.kernels.random import doubles, episode_seed
+
+if TYPE_CHECKING:
+    from a2c.envs.compiled.form import CompiledEnv, Observe, Reset, Step
+
+_STREAM = 5
+"""Of the random numbers of resets and steps."""
+
+
+class EnvArrays(NamedTuple):
+    """N environments. What happens to one of them depends on its own row alone."""
+
+    state: NDArray[np.float64]  # [N, state_size]
+    episode: NDArray[np.int64]  # [N] number of the episode under way, from 0
+    key: NDArray[np.int64]  # [N] its seed
+    steps: NDArray[np.int64]  # [N] taken in it
+    random: NDArray[np.float64]  # [N, randoms] room for random numbers
+    choice: NDArray[np.int64]  # [N] discrete actions, as the environment numbers them
+    action: NDArray[np.float32]  # [N, A] continuous actions
+    obs: NDArray[np.float32]  # [N, ...] what to act on next
+    final_obs: NDArray[np.float32]  # [N, ...] the last observation of an episode, where one ended in this step
+    reward: NDArray[np.float64]  # [N]
+    terminated: NDArray[np.bool_]  # [N]
+    truncated: NDArray[np.bool_]  # [N]
+
+
+class Functions(NamedTuple):
+    """What is compiled of an environment, for EnvArrays."""
+
+    begin: Any
+    """begin(envs, n, key): starts an episode in environment n from the random numbers of a key."""
+    step: Any
+    """step(envs, n): steps environment n; does not begin anew where its episode ends."""
+    advance: Any
+    """advance(envs, first, count, seed): steps environments first..first+count-1, and begins anew where one ended."""
+
+
+class Compiled(types.WrapperAddressProtocol):  # type: ignore[misc]  # Numba ships no types
+    """Machine code as an argument of other machine code, which need not be compiled again for it."""
+
+    def __init__(self, function: Any, signature: Any) -> None:
+        """Takes a function that is compiled for the signature."""
+        self._result = function.overloads[signature.args]
+        self._signature = signature
+
+    def __wrapper_address__(self) -> int:
+        """Where the code is."""
+        address = self._result.library.get_pointer_to_function(self._result.fndesc.llvm_cfunc_wrapper_name)
+        return int(address)
+
+    def signature(self) -> Any:
+        """Its types."""
+        return self._signature
+
+
+def arrays_for(env: CompiledEnv, num_envs: int) -> EnvArrays:
+    """Room for N environments, none of which has begun."""
+    randoms = max(env.reset_randoms, env.step_randoms)
+    is_box = isinstance(env.action_space, gymnasium.spaces.Box)
+    (actions,) = env.action_space.shape if is_box and env.action_space.shape else (0,)
+    obs_shape = (num_envs, *env.observation_space.shape)
+    return EnvArrays(
+        np.zeros((num_envs, env.state_size)),
+        np.full(num_envs, -1, np.int64),
+        np.zeros(num_envs, np.int64),
+        np.zeros(num_envs, np.int64),
+        np.zeros((num_envs, randoms)),
+        np.zeros(num_envs, np.int64),
+        np.zeros((num_envs, actions), np.float32),
+        np.zeros(obs_shape, np.float32),
+        np.zeros(obs_shape, np.float32),
+        np.zeros(num_envs),
+        np.zeros(num_envs, np.bool_),
+        np.zeros(num_envs, np.bool_),
+    )
+
+
+def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Observe) -> Functions:
+    """Compiles an environment, or loads it from disk.
+
+    Raises:
+        UserError: Numba cannot compile one of its functions.
+    """
+    arrays = numba.typeof(arrays_for(env, 1))
+    integer = types.int64
+    is_discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
+    names = {
+        "RESET": numba.njit(error_model="numpy", forceinline=True)(reset),
+        "STEP": numba.njit(error_model="numpy", forceinline=True)(step),
+        "OBSERVE": numba.njit(error_model="numpy", forceinline=True)(observe),
+        "ACTION_OF": _discrete_action if is_discrete else _continuous_action,
+        "RESET_RANDOMS": env.reset_randoms,
+        "STEP_RANDOMS": env.step_randoms,
+        "LIMIT": 2**62 if env.max_episode_steps is None else env.max_episode_steps,
+        "_STREAM": _STREAM,
+        "doubles": doubles,
+        "episode_seed": episode_seed,
+        "range": range,
+        "len": len,
+    }
+    begin_one = instance(_begin, names, forceinline=True)
+    step_one = instance(_step, names, forceinline=True)
+    advance = instance(_advance, names | {"BEGIN": begin_one, "STEP_ONE": step_one})
+    signature = types.void(arrays, integer, integer, integer)
+    try:
+        begin_one.compile(types.void(arrays, integer, integer))
+        step_one.compile(types.void(arrays, integer))
+        advance.compile(signature)
+    except numba.core.errors.NumbaError as error:
+        raise UserError(f"{env.name} cannot be compiled: {error}") from error
+    return Functions(begin_one, step_one, Compiled(advance, signature))
+
+
+@inlined
+def _discrete_action(envs: Any, n: int) -> Any:
+    return envs.choice[n]
+
+
+@inlined
+def _continuous_action(envs: Any, n: int) -> Any:
+    return envs.action[n]
+
+
+# What follows is compiled for each environment, with its own functions and numbers for these names.
+RESET: Any = None
+STEP: Any = None
+OBSERVE: Any = None
+ACTION_OF: Any = None
+STEP_ONE: Any = None
+BEGIN: Any = None
+RESET_RANDOMS = STEP_RANDOMS = LIMIT = 0
+
+
+def _begin(envs: EnvArrays, n: int, key: int) -> None:
+    envs.key[n] = key
+    envs.steps[n] = 0
+    random = envs.random[n, :RESET_RANDOMS]
+    doubles(key, _STREAM, 0, random)
+    RESET(envs.state[n], random)
+    OBSERVE(envs.state[n], envs.obs[n])
+
+
+def _step(envs: EnvArrays, n: int) -> None:
+    envs.steps[n] += 1
+    random = envs.random[n, :STEP_RANDOMS]
+    doubles(envs.key[n], _STREAM, envs.steps[n], random)
+    reward, terminated = STEP(envs.state[n], ACTION_OF(envs, n), random)
+    envs.reward[n] = reward
+    envs.terminated[n] = terminated
+    envs.truncated[n] = envs.steps[n] >= LIMIT
+    OBSERVE(envs.state[n], envs.obs[n])
+
+
+def _advance(envs: EnvArrays, first: int, count: int, seed: int) -> None:
+    for n in range(first, first + count):
+        STEP_ONE(envs, n)
+        if envs.terminated[n] or envs.truncated[n]:
+            last, final = envs.obs[n].reshape(-1), envs.final_obs[n].reshape(-1)
+            for i in range(len(last)):
+                final[i] = last[i]
+            envs.episode[n] += 1
+            BEGIN(envs, n, episode_seed(seed, n, envs.episode[n]))

@@ -1,0 +1,115 @@
+"""CompiledEnvs: N compiled environments, stepped by one call of machine code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.compiled.stepping import arrays_for
+from a2c.envs.vector import Step
+from a2c.kernels.compiler import compiled
+from a2c.randomness import episode_seed
+
+
+class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
+    """N copies of a compiled environment, with the two faces of `Envs`.
+
+    Episode k of environment i draws from `episode_seed(seed, i, k)`, as the same environment does in `Envs`: the
+    numbers are the same.
+    """
+
+    placement = "compiled"
+
+    def __init__(self, env: CompiledEnv, num_envs: int, seed: int) -> None:
+        """Compiles the environment where that has not been done.
+
+        Args:
+            env: What is copied.
+            num_envs: N.
+            seed: Decides every episode.
+
+        Raises:
+            UserError: Numba cannot compile one of its functions.
+        """
+        self.num_envs, self.seed = num_envs, seed
+        self.spec = None
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+        self.render_mode = None
+        self.single_observation_space, self.single_action_space = env.observation_space, env.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.functions = env.functions
+        self.arrays = arrays_for(env, num_envs)
+        self._is_box = isinstance(env.action_space, gymnasium.spaces.Box)
+
+    def begin(self) -> NDArray[np.float32]:
+        """Begins the next episode of every environment and returns the observations, [N, ...]."""
+        for n in range(self.num_envs):
+            self.arrays.episode[n] += 1
+            self.functions.begin(self.arrays, n, episode_seed(self.seed, n, int(self.arrays.episode[n])))
+        return self.arrays.obs
+
+    def advance(self, action: NDArray[Any]) -> Step:
+        """Steps every environment: action [N, ...], numbered and scaled as the space says."""
+        arrays = self.arrays
+        (arrays.action if self._is_box else arrays.choice)[...] = action
+        _call(self.functions.advance, arrays, 0, self.num_envs, self.seed)
+        done = arrays.terminated | arrays.truncated
+        next_obs = arrays.obs
+        if done.any():
+            next_obs = arrays.obs.copy()
+            next_obs[done] = arrays.final_obs[done]
+        return Step(arrays.obs, next_obs, arrays.reward, arrays.terminated, arrays.truncated)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begins an episode in every environment; `seed` (environment i gets seed + i) overrides the episodes' own.
+
+        Returns:
+            Observations [N, ...] and no infos.
+
+        Raises:
+            ValueError: Not as many seeds as environments.
+        """
+        seeds = (
+            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
+        )
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments; there must be one for each")
+        for n, key in enumerate(seeds):
+            self.arrays.episode[n] += 1
+            own = episode_seed(self.seed, n, int(self.arrays.episode[n]))
+            self.functions.begin(self.arrays, n, own if key is None else key)
+        return self.arrays.obs.copy(), {}
+
+    def step(
+        self, actions: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Steps every environment and begins anew where an episode ended.
+
+        There infos["final_obs"] holds its last observation, and infos["_final_obs"] says where that is.
+        """
+        step = self.advance(np.asarray(actions))
+        done = step.terminated | step.truncated
+        infos: dict[str, Any] = {}
+        if done.any():
+            final = np.full(self.num_envs, None, object)
+            for n in np.flatnonzero(done):
+                final[n] = self.arrays.final_obs[n].copy()
+            infos = {"final_obs": final, "_final_obs": done}
+        return step.obs.copy(), step.reward.copy(), step.terminated.copy(), step.truncated.copy(), infos
+
+    def close_extras(self, **_: Any) -> None:
+        """There is nothing to close."""
+
+
+@compiled
+def _call(advance: Any, arrays: Any, first: int, count: int, seed: int) -> None:
+    advance(arrays, first, count, seed)
