@@ -117,7 +117,7 @@ class DiagGaussian(NamedTuple):
     def to_env(self, action: NDArray[Any]) -> NDArray[Any]:
         """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box, in its type."""
         scaled: NDArray[Any] = (self.center + self.half_range * action).astype(self.low.dtype)
-        clipped: NDArray[Any] = np.clip(scaled, self.low, self.high)
+        clipped: NDArray[Any] = np.minimum(np.maximum(scaled, self.low), self.high)  # np.clip takes thrice as long
         return clipped.reshape(*action.shape[:-1], *self.shape)
 
 

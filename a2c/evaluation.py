@@ -86,7 +86,8 @@ def evaluate(
         UserError: The environment is unknown, its spaces are not the policy's, or an episode does not end.
         EnvError: It raised.
     """
-    side_by_side = min(episodes, _SIDE_BY_SIDE)
+    # As many at a time as let all of them end with the last round.
+    side_by_side = -(-episodes // -(-episodes // _SIDE_BY_SIDE))
     rng = generator(seed, "evaluation", index)
     # A seed apart from those of training, and another for each set.
     first_seed = episode_seed(seed, -1 - index, 0)

@@ -11,6 +11,7 @@ from a2c.config import Config
 from a2c.distributions import DiagGaussian, Distribution
 from a2c.engines.compiled import CompiledEngine
 from a2c.envs.compiled.vector import CompiledEnvs
+from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Algorithm, Experience, Scaling, Statistics, run_updates
 from a2c.kernels.update import Batch
 from a2c.normalize import NormalizedObservations, ObservationNormalizer, ReturnNormalizer, RunningMoments
@@ -41,7 +42,7 @@ class FusedUpdates:
             return_normalizer: Of rewards.
             collector: Has begun the episodes, and counts them.
         """
-        self._engine = engine
+        self._engine, self._envs, self._collector = engine, envs, collector
         shape = (config.rollout_length, config.num_envs)
         obs_size = int(np.prod(envs.single_observation_space.shape or (), dtype=np.int64))
         gaussian = isinstance(distribution, DiagGaussian)
@@ -89,6 +90,7 @@ class FusedUpdates:
             engine.network, engine.loss, engine.optimizer, algorithm, statistics, scaling, batch, engine.work,
             self.experience, envs.arrays, envs.functions.advance,
         )  # fmt: skip
+        prepare(run_updates, 0, 0, np.zeros(0), *self._fixed, np.zeros((0, 9)))
 
     def run(self, first_update: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Makes updates with the given learning rates.
@@ -103,6 +105,7 @@ class FusedUpdates:
         """
         record = np.zeros((len(rates), 9))
         made = self._engine.run(run_updates, (first_update, rates, *self._fixed, record))
+        self._collector.obs[...] = self._envs.arrays.obs
         return record[: made + 1]
 
 

@@ -73,7 +73,11 @@ class Learner:
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
         self._collector = Collector(envs, self._engine, self._distribution, self._normalizer, config.rollout_length)
         self._fused: FusedUpdates | None = None
-        if isinstance(self._engine, CompiledEngine) and isinstance(envs, CompiledEnvs):
+        if not isinstance(self._engine, CompiledEngine):
+            return
+        if not isinstance(envs, CompiledEnvs):
+            self._engine.prepare()
+        else:
             self._fused = FusedUpdates(
                 config, self._distribution, self._engine, envs, self._normalizer, self._return_normalizer,
                 self._collector,

@@ -49,8 +49,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "activation": "tanh",
         "normalize_observations": True,
         "normalize_returns": True,
-        "eval_every_steps": 5_000,
-        "eval_episodes": 20,
+        "eval_every_steps": 20_000,
+        "eval_episodes": 10,
     },
     # RL-Zoo3's A2C for Pendulum-v1 (normalisation, discount, lambda) without state-dependent exploration; network,
     # learning rate and exploration found here, on seeds 0 and 1.

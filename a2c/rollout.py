@@ -78,7 +78,7 @@ class Collector:
         self._envs, self._engine = envs, engine
         self._distribution, self._normalizer = distribution, normalizer
         self._length = rollout_length
-        self._raw_obs = envs.begin().copy()  # [N, ...]
+        self.obs = envs.begin().copy()  # [N, ...] what to act on next
         self.returns = np.zeros(envs.num_envs)  # [N] of the episodes under way
         self.lengths = np.zeros(envs.num_envs, np.int64)  # [N]
 
@@ -93,13 +93,13 @@ class Collector:
         """
         num_envs = self._envs.num_envs
         shape = (self._length, num_envs)
-        raw_obs = np.empty((*shape, *self._raw_obs.shape[1:]), self._raw_obs.dtype)
+        raw_obs = np.empty((*shape, *self.obs.shape[1:]), self.obs.dtype)
         obs = np.empty(raw_obs.shape, np.float32)
         reward = np.empty(shape)
         terminated, truncated = np.empty(shape, bool), np.empty(shape, bool)
         value, next_value = np.empty(shape, np.float32), np.empty(shape, np.float32)
         actions, final_obs = [], []
-        current = self._raw_obs.copy()  # ours only at the end: an error on the way must not leave half a rollout
+        current = self.obs.copy()  # ours only at the end: an error on the way must not leave half a rollout
 
         for t in range(self._length):
             raw_obs[t] = current
@@ -108,9 +108,8 @@ class Collector:
             actions.append(action)
             step = self._envs.advance(self._distribution.to_env(action))
             reward[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
-            cut = step.truncated & ~step.terminated  # [N]
-            if cut.any():
-                final_obs.append(step.next_obs[cut])
+            if step.next_obs is not step.obs:  # Some episode ended.
+                final_obs.append(step.next_obs[step.truncated & ~step.terminated])
             current[...] = step.obs
 
         # The successor of a step is what was acted on next, except where an episode ended: nothing follows a
@@ -121,11 +120,11 @@ class Collector:
         next_value[terminated] = 0.0
         next_value[truncated & ~terminated] = following[num_envs:]
 
-        self._raw_obs = current
+        self.obs = current
         self._normalizer.update(raw_obs.reshape(-1, *raw_obs.shape[2:]))
         rollout = Rollout(obs, np.stack(actions), reward, terminated, truncated, value, next_value)
         return rollout, Episodes(*count_episodes(reward, terminated, truncated, self.returns, self.lengths))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Arrays of the episodes under way: observation, sum of rewards and steps so far."""
-        return {"obs": self._raw_obs, "returns": self.returns.copy(), "lengths": self.lengths.copy()}
+        return {"obs": self.obs.copy(), "returns": self.returns.copy(), "lengths": self.lengths.copy()}

@@ -207,7 +207,7 @@ def versions() -> dict[str, str | None]:
     """What the run was made with: exactness is promised for the same versions on the same kind of machine."""
     known: dict[str, str | None] = {"a2c": a2c.__version__, "python": platform.python_version()}
     known["machine"] = platform.machine()
-    for package in ("numpy", "gymnasium", "paddlepaddle", "paddlepaddle-gpu"):
+    for package in ("numpy", "numba", "gymnasium", "paddlepaddle", "paddlepaddle-gpu"):
         try:
             known[package] = version(package)
         except PackageNotFoundError:

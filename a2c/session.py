@@ -33,7 +33,7 @@ class Session:
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
-        self._kept = False
+        self._kept_at: int | None = None  # steps of the policy that is kept
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
         self._saved_at = time.monotonic()
@@ -82,14 +82,14 @@ class Session:
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
         self._logs.write(self._learner.steps, row)
-        if not self._kept or evaluation.mean >= self._best:
+        if self._kept_at is None or evaluation.mean >= self._best:
             self._best = evaluation.mean if math.isfinite(evaluation.mean) else -math.inf
             self._keep(policy, evaluation=evaluation.summary())
         return evaluation
 
     def _keep(self, policy: Policy, **notes: Any) -> None:
         policy.save(self._run.path / "policy", steps=self._learner.steps, **notes)
-        self._kept = True
+        self._kept_at = self._learner.steps
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough."""
@@ -106,12 +106,15 @@ class Session:
     def evaluate_at_the_end(self) -> None:
         """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
         self.log_rest()
-        if not self._kept:
+        if self._kept_at is None:
             self.evaluate()
         self.save()
         episodes = self._config.final_eval_episodes
         whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
         for name, which in whiches.items():
+            if which == "final" and self._kept_at == self._learner.steps:
+                self._evaluations[name] = self._evaluations["evaluation"]  # The same policy on the same episodes.
+                continue
             evaluation = self._evaluate(self._run.policy(which), episodes, greedy=True, index=0)
             self._evaluations[name] = evaluation.summary()
 
@@ -130,7 +133,7 @@ class Session:
         """Saves what there is: metrics, a checkpoint, and a policy even if none was evaluated."""
         self.log_rest()
         self.save()
-        if not self._kept:
+        if self._kept_at is None:
             self._keep(self._learner.policy())
 
     def summarize(self, vectorization: str) -> None:

@@ -15,6 +15,7 @@ from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.make import EnvSource, compiled_form, env_name
 from a2c.errors import UserError, WorkerError
+from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.logs import log_openers, open_logs
 from a2c.presets import configure, origins
@@ -69,6 +70,8 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
     """
     with contextlib.ExitStack() as cleanup:
+        if progress:
+            cleanup.enter_context(compilation_shown())
         envs = _make_envs(config, env)
         cleanup.callback(envs.close)
         learner = Learner(config, envs)

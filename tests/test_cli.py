@@ -44,7 +44,8 @@ def test_training_prints_the_evaluation_and_where_everything_is(called, tmp_path
     code, out, err = called("train", "CartPole-v1", *SETTINGS, "--run-dir", tmp_path)
     assert code == 0
     assert "over 3 greedy episodes" in out
-    assert "engine paddle on cpu" in err
+    assert "engine compiled, 1 thread" in err
+    assert "2 environments compiled" in err
     folder = next((tmp_path / "CartPole-v1").iterdir())
     assert f"curve   {folder / 'curve.png'}" in out
     assert f"video   {folder / 'video.gif'}" in out

@@ -54,9 +54,10 @@ def test_return_normalization_brings_values_to_order_one():
 # -- policies --
 
 
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_learns_to_match_a_cue(optimizer):
-    learner = learned(MatchTheCue, 300, optimizer=optimizer)
+def test_learns_to_match_a_cue(optimizer, engine):
+    learner = learned(MatchTheCue, 300, optimizer=optimizer, engine=engine)
     assert mean_return(learner, MatchTheCue) == 8
 
 
@@ -114,9 +115,9 @@ def bits(**settings):
     return {name: array.tobytes() for name, array in learner.state().items()}
 
 
-@pytest.mark.parametrize("normalized", [False, True])
-def test_local_and_workers_give_identical_bits_over_200_updates(normalized):
-    settings = {"normalize_observations": normalized, "normalize_returns": normalized}
+@pytest.mark.parametrize(("engine", "normalized"), [("compiled", False), ("compiled", True), ("paddle", True)])
+def test_local_and_workers_give_identical_bits_over_200_updates(engine, normalized):
+    settings = {"engine": engine, "normalize_observations": normalized, "normalize_returns": normalized}
     alone = bits(num_workers=0, **settings)
     for placement in (
         {"num_workers": 1},

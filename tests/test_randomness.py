@@ -7,12 +7,12 @@ from a2c.randomness import episode_seed, generator
 
 
 def test_a_stream_is_a_pure_function_of_seed_name_and_index():
-    assert generator(3, "action_noise", 5).random(4).tolist() == generator(3, "action_noise", 5).random(4).tolist()
+    assert generator(3, "policy", 5).random(4).tolist() == generator(3, "policy", 5).random(4).tolist()
 
 
-@pytest.mark.parametrize("other", [(4, "action_noise", 5), (3, "evaluation", 5), (3, "action_noise", 6)])
+@pytest.mark.parametrize("other", [(4, "policy", 5), (3, "evaluation", 5), (3, "policy", 6)])
 def test_another_seed_name_or_index_gives_other_numbers(other):
-    ours, theirs = generator(3, "action_noise", 5).random(1000), generator(*other).random(1000)
+    ours, theirs = generator(3, "policy", 5).random(1000), generator(*other).random(1000)
     assert not np.isin(ours, theirs).any()
     assert abs(np.corrcoef(ours, theirs)[0, 1]) < 0.15
 

@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
+import gymnasium
 import numpy as np
 import pytest
 from countdown import Countdown
 from faulty import Faulty
 
 import a2c
-from a2c.distributions import Categorical
+from a2c.distributions import Categorical, distribution_for
 from a2c.normalize import NormalizedObservations, PlainObservations
-from a2c.rollout import Collector
+from a2c.rollout import Collector, draw_noise
 
 
 class Spy(NamedTuple):
@@ -65,8 +66,21 @@ def test_every_row_is_a_real_transition():
 
 def test_episodes_are_counted_over_rollouts():
     episodes = [episodes for _, episodes in collected(action=1, length=2, rollouts=4)]
-    assert [e.lengths.tolist() for e in episodes] == [[], [3, 3], [3, 3], []]
-    assert [e.returns.tolist() for e in episodes] == [[], [3, 3], [3, 3], []]
+    assert [e.number for e in episodes] == [0, 2, 2, 0]
+    assert [e.length_sum for e in episodes] == [0, 6, 6, 0]
+    assert [e.return_sum for e in episodes] == [0, 6, 6, 0]
+
+
+def test_noise_of_an_update_is_a_function_of_seed_and_update():
+    discrete, continuous = Categorical(2, 0), distribution_for(gymnasium.spaces.Box(-1, 1, (3,)))
+    uniforms, normals = draw_noise(discrete, 5, 7, (2, 4)), draw_noise(continuous, 5, 7, (2, 4))
+    assert (uniforms.shape, normals.shape) == ((2, 4), (2, 4, 3))
+    assert ((uniforms >= 0) & (uniforms < 1)).all()
+    assert (normals < 0).any()
+    np.testing.assert_array_equal(draw_noise(discrete, 5, 7, (2, 4)), uniforms)
+    np.testing.assert_array_equal(draw_noise(continuous, 5, 7, (1, 4)), normals[:1])
+    assert not np.isin(draw_noise(discrete, 5, 8, (2, 4)), uniforms).any()
+    assert not np.isin(draw_noise(discrete, 6, 7, (2, 4)), uniforms).any()
 
 
 def test_an_error_on_the_way_leaves_no_half_rollout():

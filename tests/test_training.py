@@ -28,6 +28,8 @@ def test_a_run_leaves_everything_in_its_folder(quick):
     assert summary["evaluation"]["episodes"] == 2
     assert summary["evaluation"]["greedy"] is True
     assert summary["stopped_by"] is None
+    assert summary["engine"].startswith("compiled, ")
+    assert summary["vectorization"] == "compiled"
     assert summary["train_seconds"] > 0
     assert summary["versions"]["a2c"] == a2c.__version__
     config = json.loads((run.path / "config.json").read_text())
@@ -56,13 +58,57 @@ def test_the_same_seed_gives_the_same_bits(quick):
         {"save_every_seconds": 0.0},
         {"log_every_steps": 8},
         {"log": ("tensorboard",)},
-        {"num_workers": 1},
     ],
     ids=str,
 )
-def test_evaluating_saving_and_logging_never_disturb_training(quick, settings):
+@pytest.mark.parametrize("vectorization", ["compiled", "local"])
+def test_evaluating_saving_and_logging_never_disturb_training(quick, vectorization, settings):
+    quick |= {"vectorization": vectorization}
     plain = final_arrays(a2c.train("CartPole-v1", **quick))
     assert final_arrays(a2c.train("CartPole-v1", **quick | settings)) == plain
+
+
+def test_workers_never_change_what_is_learnt(quick):
+    alone = a2c.train("CartPole-v1", **quick | {"vectorization": "local"})
+    helped = a2c.train("CartPole-v1", **quick | {"num_workers": 1})
+    assert (alone.summary["vectorization"], helped.summary["vectorization"]) == (
+        "in this process",
+        "in 1 worker process and this process",
+    )
+    assert final_arrays(helped) == final_arrays(alone)
+
+
+def test_threads_never_change_what_is_learnt(quick):
+    quick |= {"num_envs": 32, "rollout_length": 16, "total_steps": 512 * 5}
+    runs = [a2c.train("CartPole-v1", **quick | {"num_threads": threads}) for threads in (1, 2)]
+    assert [run.summary["engine"] for run in runs] == ["compiled, 1 thread", "compiled, 2 threads"]
+    assert final_arrays(runs[0]) == final_arrays(runs[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ({}, "compiled"),
+        ({"vectorization": "compiled"}, "compiled"),
+        ({"num_workers": 0}, "compiled"),
+        ({"vectorization": "local"}, "in this process"),
+        ({"num_workers": 1}, "in 1 worker process and this process"),
+        ({"isolate_envs": True, "num_workers": 1}, "in 1 worker process"),
+    ],
+    ids=str,
+)
+def test_classic_control_is_trained_on_in_compiled_form_unless_workers_are_asked_for(quick, settings, where):
+    run = a2c.train("CartPole-v1", **quick | {"total_steps": 8} | settings)
+    assert run.summary["vectorization"] == where
+    assert run.config.vectorization == settings.get("vectorization", "auto")
+
+
+def test_an_environment_of_paddles_engine_may_be_compiled(quick):
+    run = a2c.train("CartPole-v1", **quick | {"engine": "paddle"})
+    assert (run.summary["engine"], run.summary["vectorization"]) == ("paddle on cpu", "compiled")
+    compiled = a2c.train("CartPole-v1", **quick)
+    for name, array in run.policy("final").parameters.items():
+        np.testing.assert_allclose(array, compiled.policy("final").parameters[name], rtol=1e-3, atol=1e-4)
 
 
 def test_rows_of_metrics_come_as_often_as_asked(quick):

@@ -39,9 +39,14 @@ def write_pdparams(policy: Policy, path: Path) -> None:
     """Writes the parameters as `paddle.save` does: a pickle, which we write and never read.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: The file cannot be written, or Paddle is not installed.
     """
-    from a2c.engines.networks import ActorCritic, paddle
+    try:
+        from a2c.engines.networks import ActorCritic, paddle
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "--to pdparams needs PaddlePaddle, which is not installed; pip install 'a2c[paddle]'"
+        ) from error
 
     network = ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.distributions import Categorical, Distribution
 from a2c.engines import Arrays, Metrics
-from a2c.kernels.compiler import compiled
+from a2c.kernels.compiler import compiled, prepare
 from a2c.kernels.heads import sample_categorical, sample_gaussian
 from a2c.kernels.mlp import OUT, X_ROW, Y_ROW, Network, Y, forward, network_for, pack, transpose, unpack
 from a2c.kernels.optimizer import Optimizer
@@ -86,19 +86,23 @@ class CompiledEngine:
         Raises:
             FloatingPointError: The gradient is not finite; parameters and optimizer stay as they were.
         """
-        categorical = self.loss.is_categorical
-        no_choice, no_action = np.empty((0, 0), np.int64), np.empty((0, 0, 0), np.float32)
-        batch = Batch(
-            rollout.action if categorical else no_choice,
-            no_action if categorical else rollout.action,
-            advantage,
-            returns,
-        )
+        batch = self._batch(rollout.action, advantage, returns)
         metrics = np.zeros(len(Metrics._fields))
         arguments = (self.network, self.loss, self.optimizer, batch, self.work, learning_rate, metrics)
         if not self.run(gradient_step, arguments):
             raise FloatingPointError(f"the norm of the gradient is {metrics[GRAD_NORM]}")
         return Metrics(*metrics.tolist())
+
+    def prepare(self) -> None:
+        """Compiles what stepping through updates needs, or loads it from disk, so that the first one costs no more."""
+        shape = (self._length, self._num_envs)
+        obs = np.zeros((self._num_envs, self._architecture.obs_size), np.float32)
+        noise = np.zeros(self._num_envs if self.loss.is_categorical else (self._num_envs, self._architecture.head_size))
+        action, _ = self.act(obs, noise.astype(np.float32), 0)
+        self.value(obs)
+        zeros = np.zeros(shape, np.float32)
+        batch = self._batch(np.zeros((self._length, *action.shape), action.dtype), zeros, zeros)
+        prepare(gradient_step, 0, self.network, self.loss, self.optimizer, batch, self.work, 0.0, np.zeros(6))
 
     def run(self, kernel: Any, arguments: tuple[Any, ...]) -> Any:
         """Runs a kernel whose first argument is the thread's number on every thread; returns what it returned here."""
@@ -132,6 +136,11 @@ class CompiledEngine:
             pack(self.network, flat, self._architecture, moments)
         self.optimizer.updates[...] = state["optimizer.updates"]
         self._set_parameters(state)
+
+    def _batch(self, action: NDArray[Any], advantage: NDArray[np.float32], returns: NDArray[np.float32]) -> Batch:
+        if self.loss.is_categorical:
+            return Batch(action, np.empty((0, 0, 0), np.float32), advantage, returns)
+        return Batch(np.empty((0, 0), np.int64), action, advantage, returns)
 
     def _moments(self) -> dict[str, Floats]:
         if self.optimizer.is_adam:

@@ -19,7 +19,7 @@ class Step(NamedTuple):
     """What one vector step gave. The arrays are views, valid until the next call."""
 
     obs: NDArray[Any]  # [N, ...] what to act on next: where an episode ended, the first observation of the next one
-    next_obs: NDArray[Any]  # [N, ...] the true successor: where an episode ended, its last observation
+    next_obs: NDArray[Any]  # [N, ...] the true successor: where an episode ended, its last observation; else obs itself
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N] ended by the task
     truncated: NDArray[np.bool_]  # [N] ended by a time limit

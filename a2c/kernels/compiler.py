@@ -55,6 +55,11 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
         return numba.njit(**options)(function)
 
 
+def prepare(kernel: Any, *arguments: Any) -> None:
+    """Compiles a kernel for arguments like these, or loads it from disk, without running it."""
+    kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+
+
 def digest(function: Callable[..., Any]) -> str:
     """A short hash of what a function computes: its code, and the functions and constants it refers to."""
     sha = hashlib.sha256()
@@ -78,7 +83,7 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no typ
 
     def on_start(self, event: Any) -> None:
         if not self._said:
-            print("compiling for this machine; kept on disk for the next time", file=sys.stderr, flush=True)
+            print("compiling for this machine: some seconds, once, as it is kept on disk", file=sys.stderr, flush=True)
         self._said = True
 
     def on_end(self, event: Any) -> None:

@@ -102,7 +102,7 @@ def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Obser
         "RESET": numba.njit(error_model="numpy", forceinline=True)(reset),
         "STEP": numba.njit(error_model="numpy", forceinline=True)(step),
         "OBSERVE": numba.njit(error_model="numpy", forceinline=True)(observe),
-        "ACTION_OF": _discrete_action if is_discrete else _continuous_action,
+        "ACTION_OF": _discrete_action if is_discrete else _continuous_action_inlined,
         "RESET_RANDOMS": env.reset_randoms,
         "STEP_RANDOMS": env.step_randoms,
         "LIMIT": 2**62 if env.max_episode_steps is None else env.max_episode_steps,
@@ -130,9 +130,12 @@ def _discrete_action(envs: Any, n: int) -> Any:
     return envs.choice[n]
 
 
-@inlined
 def _continuous_action(envs: Any, n: int) -> Any:
     return envs.action[n]
+
+
+# Not `inlined`: where references are not counted, no function can return an array.
+_continuous_action_inlined = numba.njit(inline="always")(_continuous_action)
 
 
 # What follows is compiled for each environment, with its own functions and numbers for these names.

@@ -1,6 +1,7 @@
-"""The Paddle engine: gradients against finite differences, optimizers against their papers, state that continues."""
+"""Both engines: gradients against finite differences, optimizers against their papers, state that continues."""
 
 import dataclasses
+import sys
 
 import gymnasium
 import numpy as np
@@ -19,11 +20,17 @@ DISCRETE = gymnasium.spaces.Discrete(3)
 CONTINUOUS = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 
 
+@pytest.fixture(params=["compiled", "paddle"])
+def engine(request):
+    return request.param
+
+
 class Case:
     """An engine, and a rollout for it."""
 
-    def __init__(self, space, seed=0, **settings):
-        self.config = a2c.Config("none", hidden_sizes=settings.pop("hidden_sizes", (7,)), **settings)
+    def __init__(self, engine, space, seed=0, **settings):
+        settings = {"hidden_sizes": (7,), "num_envs": N, "rollout_length": T, **settings}
+        self.config = a2c.Config("none", engine=engine, **settings)
         self.distribution = distribution_for(space)
         self.architecture = architecture_for(
             (OBS,), self.config.hidden_sizes, self.config.activation, self.distribution
@@ -32,10 +39,8 @@ class Case:
         self.engine = self.new_engine()
         rng = np.random.default_rng(seed)
         self.obs = rng.normal(size=(T, N, OBS)).astype(np.float32)
-        noise = self.distribution.draw_noise(rng, (T, N))
-        acted = [self.engine.act(self.obs[t], noise[t], t) for t in range(T)]
-        action = np.stack([action for action, _ in acted])
-        value = np.stack([value for _, value in acted])
+        self.noise = self.distribution.draw_noise(rng, (T, N))
+        action, value = self.act()
         no = np.zeros((T, N), bool)
         self.rollout = Rollout(self.obs, action, np.zeros((T, N)), no, no, value, value)
         self.advantage, self.returns = rng.normal(size=(2, T, N)).astype(np.float32)
@@ -43,8 +48,15 @@ class Case:
     def new_engine(self):
         return choose_engine(self.config, self.architecture, self.distribution, self.initial)[0]
 
+    def act(self):
+        """Actions and values at every step, [T, N, ...]."""
+        acted = [self.engine.act(self.obs[t], self.noise[t], t) for t in range(T)]
+        return tuple(np.stack(parts) for parts in zip(*acted, strict=True))
+
     def update(self, rate=1e-3):
-        return self.engine.update(self.rollout, self.advantage, self.returns, rate)
+        """A step on the actions of the first parameters, but the values of those that are there now."""
+        _, value = self.act()
+        return self.engine.update(self.rollout._replace(value=value), self.advantage, self.returns, rate)
 
     def loss(self, parameters):
         """The loss of the design, in float64 NumPy, independent of the engine."""
@@ -75,9 +87,15 @@ def finite_differences(case):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("space", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
 @pytest.mark.parametrize("hidden_sizes", [(), (7,), (6, 5)])
-def test_gradients_equal_finite_differences(space, activation, hidden_sizes):
+def test_gradients_equal_finite_differences(engine, space, activation, hidden_sizes):
     case = Case(
-        space, hidden_sizes=hidden_sizes, activation=activation, entropy_coef=0.3, max_grad_norm=None, adam_beta1=0.0
+        engine,
+        space,
+        hidden_sizes=hidden_sizes,
+        activation=activation,
+        entropy_coef=0.3,
+        max_grad_norm=None,
+        adam_beta1=0.0,
     )
     expected = finite_differences(case)
     metrics = case.update(rate=1e-12)
@@ -90,8 +108,8 @@ def test_gradients_equal_finite_differences(space, activation, hidden_sizes):
     assert metrics.grad_norm == pytest.approx(norm, rel=1e-4)
 
 
-def test_gradients_are_clipped_to_the_global_norm_and_reported_unclipped():
-    free, clipped = (Case(DISCRETE, max_grad_norm=limit, adam_beta1=0.0) for limit in (None, 0.1))
+def test_gradients_are_clipped_to_the_global_norm_and_reported_unclipped(engine):
+    free, clipped = (Case(engine, DISCRETE, max_grad_norm=limit, adam_beta1=0.0) for limit in (None, 0.1))
     norms = [case.update().grad_norm for case in (free, clipped)]
     assert norms[0] == norms[1] > 0.1
     for name in free.initial:
@@ -100,15 +118,15 @@ def test_gradients_are_clipped_to_the_global_norm_and_reported_unclipped():
         np.testing.assert_allclose(clipped.engine.state()[key], expected, rtol=1e-5, atol=1e-9)
 
 
-def test_a_small_gradient_is_not_scaled_up():
-    small, free = (Case(DISCRETE, max_grad_norm=limit, adam_beta1=0.0) for limit in (1e6, None))
+def test_a_small_gradient_is_not_scaled_up(engine):
+    small, free = (Case(engine, DISCRETE, max_grad_norm=limit, adam_beta1=0.0) for limit in (1e6, None))
     small.update(), free.update()
     for name, array in free.engine.state().items():
         np.testing.assert_array_equal(small.engine.state()[name], array)
 
 
-def test_adam_is_adam_with_epsilon_outside_the_root():
-    case = Case(DISCRETE, max_grad_norm=None, adam_epsilon=1e-3)
+def test_adam_is_adam_with_epsilon_outside_the_root(engine):
+    case = Case(engine, DISCRETE, max_grad_norm=None, adam_epsilon=1e-3)
     gradient = finite_differences(case)
     case.update(rate=0.01)
     for name, before in case.initial.items():
@@ -119,8 +137,8 @@ def test_adam_is_adam_with_epsilon_outside_the_root():
         np.testing.assert_allclose(moved, 0.01 * g / (np.abs(g) + 1e-3), rtol=2e-2, atol=1e-6)
 
 
-def test_rmsprop_has_epsilon_inside_the_root():
-    case = Case(DISCRETE, max_grad_norm=None, optimizer="rmsprop", rmsprop_epsilon=1e-3, rmsprop_decay=0.9)
+def test_rmsprop_has_epsilon_inside_the_root(engine):
+    case = Case(engine, DISCRETE, max_grad_norm=None, optimizer="rmsprop", rmsprop_epsilon=1e-3, rmsprop_decay=0.9)
     gradient = finite_differences(case)
     case.update(rate=0.01)
     for name, before in case.initial.items():
@@ -130,8 +148,8 @@ def test_rmsprop_has_epsilon_inside_the_root():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_a_restored_engine_continues_to_the_same_bits(optimizer):
-    case = Case(CONTINUOUS, optimizer=optimizer)
+def test_a_restored_engine_continues_to_the_same_bits(engine, optimizer):
+    case = Case(engine, CONTINUOUS, optimizer=optimizer)
     for _ in range(3):
         case.update()
     state = case.engine.state()
@@ -146,15 +164,15 @@ def test_a_restored_engine_continues_to_the_same_bits(optimizer):
         np.testing.assert_array_equal(again[name], array)
 
 
-def test_a_state_of_another_optimizer_is_refused():
-    adam, rmsprop = Case(DISCRETE), Case(DISCRETE, optimizer="rmsprop")
+def test_a_state_of_another_optimizer_is_refused(engine):
+    adam, rmsprop = Case(engine, DISCRETE), Case(engine, DISCRETE, optimizer="rmsprop")
     adam.update(), rmsprop.update()
-    with pytest.raises(KeyError, match="moment1"):
+    with pytest.raises(KeyError, match="mean_square"):
         rmsprop.engine.restore(adam.engine.state())
 
 
-def test_acting_equals_the_numpy_forward_pass():
-    case = Case(CONTINUOUS, hidden_sizes=(6, 5))
+def test_acting_equals_the_numpy_forward_pass(engine):
+    case = Case(engine, CONTINUOUS, hidden_sizes=(6, 5))
     obs = case.obs[0]
     noise = np.zeros((N, 2), np.float32)
     action, value = case.engine.act(obs, noise, 0)
@@ -163,23 +181,17 @@ def test_acting_equals_the_numpy_forward_pass():
     np.testing.assert_array_equal(value, case.engine.value(obs))
 
 
-def test_actions_follow_the_noise():
-    case = Case(DISCRETE)
+def test_actions_follow_the_noise(engine):
+    case = Case(engine, DISCRETE)
     low, _ = case.engine.act(case.obs[0], np.zeros(N, np.float32), 0)
     high, _ = case.engine.act(case.obs[0], np.full(N, 0.999999, np.float32), 0)
     assert low.tolist() == [0, 0, 0]
     assert high.tolist() == [2, 2, 2]
 
 
-def test_values_and_returns_of_different_shape_are_refused():
-    case = Case(DISCRETE)
-    with pytest.raises(ValueError, match="differ in shape"):
-        case.engine.update(case.rollout, case.advantage, case.returns[:, :1], 1e-3)
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_gradient_that_is_not_finite_is_refused_and_changes_nothing(bad):
-    case = Case(DISCRETE)
+def test_a_gradient_that_is_not_finite_is_refused_and_changes_nothing(engine, bad):
+    case = Case(engine, DISCRETE)
     case.update()
     before = case.engine.state()
     case.returns = np.full_like(case.returns, bad)
@@ -189,31 +201,89 @@ def test_a_gradient_that_is_not_finite_is_refused_and_changes_nothing(bad):
         np.testing.assert_array_equal(case.engine.state()[name], array)
 
 
-def test_the_learning_rate_given_is_the_one_used():
-    still, moving = Case(DISCRETE), Case(DISCRETE)
+def test_the_learning_rate_given_is_the_one_used(engine):
+    still, moving = Case(engine, DISCRETE), Case(engine, DISCRETE)
     still.update(rate=0.0), moving.update(rate=0.1)
     for name, before in still.initial.items():
         np.testing.assert_array_equal(still.engine.parameters()[name], before)
     assert any((moving.engine.parameters()[name] != before).any() for name, before in moving.initial.items())
 
 
-def test_two_engines_in_one_process_do_not_share_anything():
-    first, second = Case(DISCRETE), Case(DISCRETE)
+def test_two_engines_in_one_process_do_not_share_anything(engine):
+    first, second = Case(engine, DISCRETE), Case(engine, DISCRETE)
     before = second.engine.parameters()
     first.update(rate=0.1)
     for name, array in before.items():
         np.testing.assert_array_equal(second.engine.parameters()[name], array)
 
 
-def test_an_unknown_device_is_a_sentence():
-    case = Case(DISCRETE)
-    case.config = dataclasses.replace(case.config, device="abacus")
+def test_acting_again_does_not_change_what_an_update_does(engine):
+    plain, busy = (Case(engine, DISCRETE) for _ in range(2))
+    plain.update()
+    busy.act()
+    for t in range(T):  # As at a truncation, or where a rollout ends.
+        busy.engine.value(busy.obs[t][:2] + 1)
+    busy.update()
+    for name, array in plain.engine.state().items():
+        np.testing.assert_array_equal(busy.engine.state()[name], array)
+
+
+def test_values_of_more_observations_than_there_is_room_for_are_computed_in_parts(engine):
+    case = Case(engine, DISCRETE)
+    obs = np.random.default_rng(1).normal(size=(5 * N + 2, OBS)).astype(np.float32)
+    value = forward(case.initial, "critic", "tanh", obs)[:, 0]
+    np.testing.assert_allclose(case.engine.value(obs), value, rtol=1e-5, atol=1e-6)
+
+
+# -- which engine --
+
+
+def chosen(**settings):
+    case = Case("auto", DISCRETE)
+    case.config = dataclasses.replace(case.config, **settings)
+    return choose_engine(case.config, case.architecture, case.distribution, case.initial)
+
+
+def test_on_the_cpu_kernels_compute_unless_paddle_is_asked_for():
+    compiled, line = chosen(num_threads=1)
+    assert (type(compiled).__name__, line) == ("CompiledEngine", "compiled, 1 thread")
+    paddles, line = chosen(engine="paddle")
+    assert (type(paddles).__name__, line) == ("PaddleEngine", "paddle on cpu")
+
+
+def test_there_are_no_more_threads_than_have_something_to_do():
+    assert chosen(num_threads=4)[1] == "compiled, 1 thread"
+    assert chosen(num_threads=4, num_envs=64, rollout_length=5)[1] == "compiled, 2 threads"
+    assert chosen(num_threads=4, num_envs=64, rollout_length=8)[1] == "compiled, 4 threads"
+
+
+def test_another_device_than_the_cpu_is_paddles():
     with pytest.raises(a2c.UserError, match="no device 'abacus'"):
-        case.new_engine()
+        chosen(device="abacus")
+    with pytest.raises(a2c.UserError, match="engine is 'compiled', which has no device 'gpu'; use engine 'paddle'"):
+        chosen(engine="compiled", device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"), [({"engine": "paddle"}, "engine is 'paddle'"), ({"device": "gpu"}, "device is 'gpu'")]
+)
+def test_where_paddle_is_not_installed_a_sentence_says_so(monkeypatch, settings, reason):
+    monkeypatch.setitem(sys.modules, "a2c.engines.paddle", None)
+    with pytest.raises(a2c.UserError, match=f"{reason}, and PaddlePaddle is not installed; pip install"):
+        chosen(**settings)
+
+
+# -- only Paddle's --
+
+
+def test_values_and_returns_of_different_shape_are_refused():
+    case = Case("paddle", DISCRETE)
+    with pytest.raises(ValueError, match="differ in shape"):
+        case.engine.update(case.rollout, case.advantage, case.returns[:, :1], 1e-3)
 
 
 def test_the_shipped_layer_is_the_network_of_the_policy():
-    case = Case(CONTINUOUS)
+    case = Case("paddle", CONTINUOUS)
     network = ActorCritic(case.architecture)
     missing, unexpected = network.set_state_dict(case.initial)
     assert (list(missing), list(unexpected)) == ([], [])
