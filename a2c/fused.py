@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import boolean
 from numpy.typing import NDArray
 
 from a2c.config import Config
 from a2c.distributions import DiagGaussian, Distribution
 from a2c.engines.compiled import CompiledEngine
 from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.kernels.compiler import prepare
+from a2c.kernels.compiler import Compiled, prepare
 from a2c.kernels.loop import Algorithm, Experience, Scaling, Statistics, run_updates
-from a2c.kernels.update import Batch
+from a2c.kernels.update import Batch, gradient_step
 from a2c.normalize import NormalizedObservations, ObservationNormalizer, ReturnNormalizer, RunningMoments
 from a2c.rollout import NOISE_STREAM, Collector
 
@@ -86,9 +87,11 @@ class FusedUpdates:
             if isinstance(distribution, DiagGaussian)
             else Scaling(distribution.start, none, none, none, none)
         )
+        learning = (engine.network, engine.loss, engine.optimizer)
+        step = Compiled(gradient_step, boolean, 0, *learning, batch, engine.work, 0.0, np.zeros(9))
         self._fixed = (
-            engine.network, engine.loss, engine.optimizer, algorithm, statistics, scaling, batch, engine.work,
-            self.experience, envs.arrays, envs.functions.advance,
+            *learning, algorithm, statistics, scaling, batch, engine.work,
+            self.experience, envs.arrays, envs.functions.advance, step,
         )  # fmt: skip
         prepare(run_updates, 0, 0, np.zeros(0), *self._fixed, np.zeros((0, 9)))
 

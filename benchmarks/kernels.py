@@ -62,7 +62,7 @@ def narrow_head(x, w, y, rows, inner, outputs, times):
 def times_forward(network, first, last, chunk_rows, rows, times):
     for _ in range(times):
         for row in range(0, rows, chunk_rows):
-            forward(network, first, last, row, chunk_rows)
+            forward(network, first, last, row, row if network.keeps else 0, chunk_rows)
 
 
 @compiled

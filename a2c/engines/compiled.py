@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.distributions import Categorical, Distribution
 from a2c.engines import Arrays, Metrics
-from a2c.kernels.compiler import compiled, prepare
+from a2c.kernels.compiler import compiled, inlined, prepare
 from a2c.kernels.heads import sample_categorical, sample_gaussian
 from a2c.kernels.mlp import OUT, X_ROW, Y_ROW, Network, Y, forward, network_for, pack, transpose, unpack
 from a2c.kernels.optimizer import Optimizer
 from a2c.kernels.simd import Floats
-from a2c.kernels.update import GRAD_NORM, Batch, Loss, gradient_step, work_for
+from a2c.kernels.update import GRAD_NORM, Batch, Loss, Work, divide, gradient_step, work_for
 from a2c.mlp import Architecture, Parameters
 from a2c.rollout import Rollout
 
@@ -43,8 +43,10 @@ class CompiledEngine:
             threads: At most so many compute an update; results do not depend on it.
         """
         self._architecture = architecture
+        chunks, room = divide(config.num_envs, config.rollout_length)
         rows = config.steps_per_update
-        self.network = network_for(architecture, rows + config.num_envs)  # the last ones for successors
+        # The last inputs are for successors.
+        self.network = network_for(architecture, rows + config.num_envs, (len(chunks) - 1) * room)
         self.loss = Loss(
             isinstance(distribution, Categorical),
             config.value_coef,
@@ -61,15 +63,15 @@ class CompiledEngine:
     def act(
         self, obs: NDArray[np.float32], noise: NDArray[np.float32], slot: int
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Actions and values; the activations are kept for `update`."""
+        """Actions and values; inputs, and outputs where they are few, are kept for `update`."""
         value = np.empty(self._num_envs, np.float32)
         flat_obs = obs.reshape(self._num_envs, -1)
         if self.loss.is_categorical:
             choice = np.empty(self._num_envs, np.int64)
-            _act_discrete(self.network, self.work.chunks, self._length, slot, flat_obs, noise, choice, value)
+            _act_discrete(self.network, self.work, self._length, slot, flat_obs, noise, choice, value)
             return choice, value
         action = np.empty(noise.shape, np.float32)
-        _act_continuous(self.network, self.work.chunks, self._length, slot, flat_obs, noise, action, value)
+        _act_continuous(self.network, self.work, self._length, slot, flat_obs, noise, action, value)
         return action, value
 
     def value(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -171,18 +173,27 @@ def _take_in(network: Network, obs: NDArray[np.float32], first: int, row: int, r
             network.activations[(row + i) * x_row + j] = obs[first + i, j]
 
 
+@inlined
+def _rows(network: Network, work: Work, length: int, slot: int, chunk: int) -> tuple[int, int, int, int]:
+    """Of a chunk at time `slot`: its first environment, how many it has, its first rows of inputs and of outputs."""
+    start = work.chunks[chunk]
+    count = work.chunks[chunk + 1] - start
+    inputs = length * start + slot * count
+    return start, count, inputs, inputs if network.keeps else chunk * work.room
+
+
 @compiled
 def _forward_slot(
-    network: Network, chunks: NDArray[np.int64], length: int, slot: int, obs: NDArray[np.float32], value: Floats
+    network: Network, work: Work, length: int, slot: int, obs: NDArray[np.float32], value: Floats
 ) -> None:
     """Actor and critic on the observations [N, D] of time `slot`, each chunk's in its own rows; value [N]."""
     critic = network.layers[-1]
-    for chunk in range(len(chunks) - 1):
-        start, count = chunks[chunk], chunks[chunk + 1] - chunks[chunk]
-        row = length * start + slot * count
-        _take_in(network, obs, start, row, count)
-        forward(network, 0, network.actor_layers, row, count)
-        forward(network, network.actor_layers, len(network.layers), row, count)
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    for chunk in range(len(work.chunks) - 1):
+        start, count, inputs, row = _rows(network, work, length, slot, chunk)
+        _take_in(network, obs, start, inputs, count)
+        forward(network, zero, network.actor_layers, inputs, row, count)
+        forward(network, network.actor_layers, len(network.layers), inputs, row, count)
         for i in range(count):
             value[start + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]
 
@@ -190,7 +201,7 @@ def _forward_slot(
 @compiled
 def _act_discrete(
     network: Network,
-    chunks: NDArray[np.int64],
+    work: Work,
     length: int,
     slot: int,
     obs: NDArray[np.float32],
@@ -199,11 +210,10 @@ def _act_discrete(
     value: Floats,
 ) -> None:
     """Chooses one of n actions for each row of obs [N, D], from uniforms [N]."""
-    _forward_slot(network, chunks, length, slot, obs, value)
+    _forward_slot(network, work, length, slot, obs, value)
     head = network.layers[network.actor_layers - 1]
-    for chunk in range(len(chunks) - 1):
-        start, count = chunks[chunk], chunks[chunk + 1] - chunks[chunk]
-        row = length * start + slot * count
+    for chunk in range(len(work.chunks) - 1):
+        start, count, _, row = _rows(network, work, length, slot, chunk)
         for i in range(count):
             logits = head[Y] + (row + i) * head[Y_ROW]
             choice[start + i] = sample_categorical(network.activations, logits, head[OUT], noise[start + i])
@@ -212,7 +222,7 @@ def _act_discrete(
 @compiled
 def _act_continuous(
     network: Network,
-    chunks: NDArray[np.int64],
+    work: Work,
     length: int,
     slot: int,
     obs: NDArray[np.float32],
@@ -221,12 +231,11 @@ def _act_continuous(
     value: Floats,
 ) -> None:
     """Draws actions [N, A] for the rows of obs [N, D], from normals [N, A]."""
-    _forward_slot(network, chunks, length, slot, obs, value)
+    _forward_slot(network, work, length, slot, obs, value)
     head = network.layers[network.actor_layers - 1]
     size = head[OUT]
-    for chunk in range(len(chunks) - 1):
-        start, count = chunks[chunk], chunks[chunk + 1] - chunks[chunk]
-        row = length * start + slot * count
+    for chunk in range(len(work.chunks) - 1):
+        start, count, _, row = _rows(network, work, length, slot, chunk)
         for i in range(count):
             mean, n = head[Y] + (row + i) * head[Y_ROW], (start + i) * size
             sample_gaussian(
@@ -236,12 +245,13 @@ def _act_continuous(
 
 
 @compiled
-def _value(network: Network, row: int, rows: int, obs: NDArray[np.float32], value: Floats) -> None:
-    """The critic on obs [B, D], in the rows from `row` on, so many at a time; value [B]."""
+def _value(network: Network, inputs: int, rows: int, obs: NDArray[np.float32], value: Floats) -> None:
+    """The critic on obs [B, D], in the inputs from `inputs` on, so many rows at a time; value [B]."""
     critic = network.layers[-1]
+    row = inputs if network.keeps else 0
     for first in range(0, len(obs), rows):
         count = min(rows, len(obs) - first)
-        _take_in(network, obs, first, row, count)
-        forward(network, network.actor_layers, len(network.layers), row, count)
+        _take_in(network, obs, first, inputs, count)
+        forward(network, network.actor_layers, len(network.layers), inputs, row, count)
         for i in range(count):
             value[first + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]

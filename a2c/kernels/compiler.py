@@ -55,6 +55,30 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
         return numba.njit(**options)(function)
 
 
+class Compiled(numba.types.WrapperAddressProtocol):  # type: ignore[misc]  # Numba ships no types
+    """Machine code as an argument of other machine code, which then need not be compiled with it."""
+
+    def __init__(self, kernel: Any, result: Any, *arguments: Any) -> None:
+        """Compiles a kernel, or loads it from disk.
+
+        Args:
+            kernel: What is called.
+            result: The type that it returns.
+            *arguments: Arguments like those that it will get.
+        """
+        self._signature = result(*(numba.typeof(argument) for argument in arguments))
+        kernel.compile(self._signature)
+        self._code = kernel.overloads[self._signature.args]
+
+    def __wrapper_address__(self) -> int:
+        """Where the code is."""
+        return int(self._code.library.get_pointer_to_function(self._code.fndesc.llvm_cfunc_wrapper_name))
+
+    def signature(self) -> Any:
+        """Its types."""
+        return self._signature
+
+
 def prepare(kernel: Any, *arguments: Any) -> None:
     """Compiles a kernel for arguments like these, or loads it from disk, without running it."""
     kernel.compile(tuple(numba.typeof(argument) for argument in arguments))

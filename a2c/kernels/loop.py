@@ -28,7 +28,7 @@ from a2c.kernels.statistics import (
     standardize,
 )
 from a2c.kernels.threads import meet
-from a2c.kernels.update import Batch, Loss, Work, gradient_step
+from a2c.kernels.update import Batch, Loss, Work
 
 if TYPE_CHECKING:
     from a2c.envs.compiled.stepping import EnvArrays
@@ -88,7 +88,7 @@ class Scaling(NamedTuple):
 
 @inlined
 def see(network: Network, algorithm: Algorithm, statistics: Statistics, obs: NDArray[np.float32], row: int) -> None:
-    """Puts an observation [D] into a row of the network's input, normalised if the run normalises."""
+    """Puts an observation [D] into a row of inputs, normalised if the run normalises."""
     x = row * network.layers[0, X_ROW]
     for j in range(len(obs)):
         if algorithm.normalize_observations:
@@ -113,6 +113,8 @@ def collect(
     advance: Any,
 ) -> None:
     """Acts for T steps in one chunk of environments and fills its columns of the rollout."""
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    one: Any = np.int64(1)
     length, num_envs = batch.advantage.shape
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count, heads = stop - start, network.actor_layers
@@ -121,9 +123,11 @@ def collect(
     draws = experience.noise.shape[2]
     noise, action, env_action = experience.noise.reshape(-1), batch.action.reshape(-1), envs.action.reshape(-1)
     env_obs, final_obs = envs.obs.reshape((num_envs, -1)), envs.final_obs.reshape((num_envs, -1))
-    spare = length * num_envs + start  # rows of activations that no update reads
+    spare = length * num_envs + start  # inputs that no update reads
+    spare_row = spare if network.keeps else chunk * work.room
     for t in range(length):
-        row = length * start + t * count
+        inputs = length * start + t * count
+        row = inputs if network.keeps else chunk * work.room
         first_noise = (t * num_envs + start) * draws
         if is_categorical:
             uniforms(algorithm.seed, algorithm.noise_stream, update, first_noise, noise, first_noise, count * draws)
@@ -133,9 +137,9 @@ def collect(
             n = start + i
             for j in range(env_obs.shape[1]):
                 experience.raw_obs[t, n, j] = env_obs[n, j]
-            see(network, algorithm, statistics, env_obs[n], row + i)
-        forward(network, 0, heads, row, count)
-        forward(network, heads, 2 * heads, row, count)
+            see(network, algorithm, statistics, env_obs[n], inputs + i)
+        forward(network, zero, heads, inputs, row, count)
+        forward(network, heads, 2 * heads, inputs, row, count)
         for i in range(count):
             n = start + i
             head = actor[Y] + (row + i) * actor[Y_ROW]
@@ -159,15 +163,15 @@ def collect(
             experience.next_value[t, n] = np.float32(0)
             if envs.truncated[n] and not envs.terminated[n]:
                 see(network, algorithm, statistics, final_obs[n], spare)
-                forward(network, heads, 2 * heads, spare, 1)
-                experience.next_value[t, n] = network.activations[critic[Y] + spare * critic[Y_ROW]]
+                forward(network, heads, 2 * heads, spare, spare_row, one)
+                experience.next_value[t, n] = network.activations[critic[Y] + spare_row * critic[Y_ROW]]
     for i in range(count):
         see(network, algorithm, statistics, env_obs[start + i], spare + i)
-    forward(network, heads, 2 * heads, spare, count)
+    forward(network, heads, 2 * heads, spare, spare_row, count)
     for i in range(count):
         n = start + i
         if not (envs.terminated[n] or envs.truncated[n]):
-            experience.next_value[length - 1, n] = network.activations[critic[Y] + (spare + i) * critic[Y_ROW]]
+            experience.next_value[length - 1, n] = network.activations[critic[Y] + (spare_row + i) * critic[Y_ROW]]
 
 
 @compiled
@@ -210,6 +214,7 @@ def run_updates(
     experience: Experience,
     envs: EnvArrays,
     advance: Any,
+    step: Any,
     record: NDArray[np.float64],
 ) -> int:
     """One thread's part of some updates.
@@ -229,6 +234,7 @@ def run_updates(
         experience: Takes the rollout.
         envs: The environments, episodes begun.
         advance: Steps them.
+        step: `gradient_step`, compiled apart because it is the same for all.
         record: [U, 9] takes what each update says of itself.
 
     Returns:
@@ -256,6 +262,6 @@ def run_updates(
             if thread == 0:
                 standardize(batch.advantage.reshape(-1))
             meet(work.arrivals, work.threads)
-        if not gradient_step(thread, network, loss, optimizer, batch, work, rates[update], record[update]):
+        if not step(thread, network, loss, optimizer, batch, work, rates[update], record[update]):
             return update
     return len(rates)

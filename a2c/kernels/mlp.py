@@ -10,7 +10,7 @@ compute LANES outputs where it needs two. `benchmarks/kernels.py` has what decid
 from __future__ import annotations
 
 import itertools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ NARROW_OUTPUTS = 4
 
 BLOCK_ROWS = 32
 """Rows whose gradients are propagated together: few enough to stay in the fastest cache."""
+
+KEPT_BYTES = 3 * 2**19
+"""Outputs of all layers that are kept from acting to the gradient: what is near enough to be fetched faster than it is
+computed again."""
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -51,15 +55,21 @@ _Q1, _Q2, _Q3, _Q4 = (
 
 
 class Network(NamedTuple):
-    """An actor-critic on flat arrays. Rows of activations are [chunk of environments][time][environment]."""
+    """An actor-critic on flat arrays.
 
+    Every observation of a rollout has a row of inputs. Where the outputs of all layers fit a core's cache, they have
+    that same row, and acting leaves there what the gradient needs (`keeps`). Where they do not fit, to compute them
+    again is faster than to fetch them: then the outputs have rows for what is in work only.
+    """
+
+    keeps: bool
     layers: NDArray[np.int64]  # [layers, 10] the actor's, then the critic's
     actor_layers: int
     is_tanh: bool
     theta: Floats  # every parameter
     log_std: int  # where in theta the log standard deviations start
     transposed: Floats  # weights of layers that propagate further, [out, padded in]
-    activations: Floats  # inputs and outputs of every layer
+    activations: Floats  # inputs, then the outputs of every layer
     zeros: Floats  # as many as the widest row
     one: Floats  # a single 1
 
@@ -69,12 +79,21 @@ def padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
-def network_for(architecture: Architecture, rows: int) -> Network:
-    """A network of an architecture, its parameters 0, with room for the activations of so many rows."""
+def network_for(architecture: Architecture, inputs: int, working_rows: int) -> Network:
+    """A network of an architecture, its parameters 0.
+
+    Args:
+        architecture: Its sizes.
+        inputs: Rows of inputs.
+        working_rows: Rows of outputs, where they do not have the same rows as the inputs.
+    """
+    hidden = 2 * sum(padded(size) for size in architecture.hidden_sizes)
+    keeps = 4 * inputs * hidden <= KEPT_BYTES
+    rows = inputs if keeps else working_rows
     layers: list[list[int]] = []
     num_parameters = num_transposed = 0
     obs_row = padded(architecture.obs_size)
-    num_activations = rows * obs_row
+    num_activations = inputs * obs_row
     for network in ("actor", "critic"):
         sizes = architecture.layer_sizes(network)
         x, x_row = 0, obs_row
@@ -94,6 +113,7 @@ def network_for(architecture: Architecture, rows: int) -> Network:
             num_activations += rows * y_row
     widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
     return Network(
+        keeps,
         np.array(layers, np.int64),
         len(layers) // 2,
         architecture.activation == "tanh",
@@ -137,23 +157,26 @@ def _views(network: Network, flat: Floats, architecture: Architecture) -> Parame
 
 
 @compiled
-def forward(network: Network, first: int, last: int, row: int, rows: int) -> None:
-    """Runs layers first..last-1 on some rows of activations and keeps every layer's output.
+def forward(network: Network, first: int, last: int, input_row: int, row: int, rows: int) -> None:
+    """Runs layers first..last-1 on some rows and keeps every layer's output.
 
     y = f(x W + b), f the activation in hidden layers and nothing in the last.
 
     Args:
-        network: Whose input lies in the rows of the first layer's X.
-        first: Layer to begin with.
-        last: Layer to stop before, the end of actor or critic.
-        row: First row.
+        network: Holds the inputs.
+        first: First layer of actor or critic.
+        last: Layer to stop before.
+        input_row: First row of inputs.
+        row: First row of outputs.
         rows: How many.
     """
     theta, activations = network.theta, network.activations
+    zero: Any = np.int64(0)  # For literal numbers Numba would compile what is called anew.
+    one: Any = np.int64(1)
     for number in range(first, last):
         layer = network.layers[number]
         x_row, y_row = layer[X_ROW], layer[Y_ROW]
-        x, y = layer[X] + row * x_row, layer[Y] + row * y_row
+        x, y = layer[X] + (input_row if number == first else row) * x_row, layer[Y] + row * y_row
         weight, bias = layer[WEIGHT], layer[BIAS]
         if layer[NARROW]:
             for i in range(rows):
@@ -166,13 +189,13 @@ def forward(network: Network, first: int, last: int, row: int, rows: int) -> Non
                 activations,
                 x,
                 x_row,
-                1,
+                one,
                 theta,
                 weight,
                 y_row,
                 theta,
                 bias,
-                0,
+                zero,
                 activations,
                 y,
                 y_row,
@@ -189,6 +212,7 @@ def backward(
     network: Network,
     first: int,
     last: int,
+    input_row: int,
     row: int,
     rows: int,
     gradient: Floats,
@@ -206,7 +230,8 @@ def backward(
         network: With the activations that `forward` kept.
         first: First layer of actor or critic.
         last: Layer to stop before.
-        row: First row.
+        input_row: First row of inputs.
+        row: First row of outputs.
         rows: How many, at most BLOCK_ROWS.
         gradient: Laid out as theta, from g0 on.
         g0: See there.
@@ -215,17 +240,19 @@ def backward(
         dx: Where in scratch the other block lies.
     """
     theta, activations = network.theta, network.activations
+    zero: Any = np.int64(0)
+    one: Any = np.int64(1)
     for number in range(last - 1, first - 1, -1):
         layer = network.layers[number]
         x_row, y_row, fan_in, fan_out = layer[X_ROW], layer[Y_ROW], layer[IN], layer[OUT]
-        x = layer[X] + row * x_row
+        x = layer[X] + (input_row if number == first else row) * x_row
         weight, bias = layer[WEIGHT], layer[BIAS]
         if layer[NARROW]:
             w = g0 + weight
             matmul(
                 scratch,
                 dy,
-                1,
+                one,
                 y_row,
                 activations,
                 x,
@@ -248,7 +275,7 @@ def backward(
             matmul(
                 activations,
                 x,
-                1,
+                one,
                 x_row,
                 scratch,
                 dy,
@@ -263,20 +290,37 @@ def backward(
                 rows,
                 y_row,
             )
-            matmul(network.one, 0, 0, 0, scratch, dy, y_row, gradient, b, 0, gradient, b, 0, 1, rows, y_row)
+            matmul(
+                network.one,
+                zero,
+                zero,
+                zero,
+                scratch,
+                dy,
+                y_row,
+                gradient,
+                b,
+                zero,
+                gradient,
+                b,
+                zero,
+                one,
+                rows,
+                y_row,
+            )
         if number > first:
             if layer[NARROW]:
                 matmul(
                     scratch,
                     dy,
                     y_row,
-                    1,
+                    one,
                     theta,
                     weight,
                     x_row,
                     network.zeros,
-                    0,
-                    0,
+                    zero,
+                    zero,
                     scratch,
                     dx,
                     x_row,
@@ -290,13 +334,13 @@ def backward(
                     scratch,
                     dy,
                     y_row,
-                    1,
+                    one,
                     network.transposed,
                     wt,
                     x_row,
                     network.zeros,
-                    0,
-                    0,
+                    zero,
+                    zero,
                     scratch,
                     dx,
                     x_row,

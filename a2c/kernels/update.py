@@ -7,14 +7,14 @@ summed by itself, and the chunks' in order: who computed which does not matter.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
 from a2c.kernels.heads import differentiate_categorical, differentiate_gaussian
-from a2c.kernels.mlp import BLOCK_ROWS, OUT, Y_ROW, Network, Y, backward, transpose
+from a2c.kernels.mlp import BLOCK_ROWS, OUT, Y_ROW, Network, Y, backward, forward, transpose
 from a2c.kernels.optimizer import NORM_BLOCK, Optimizer, adam, rmsprop, square_norm
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import meet
@@ -51,6 +51,7 @@ class Work(NamedTuple):
     """How the work is divided, and room for it."""
 
     chunks: NDArray[np.int64]  # [C + 1] the first environment of each chunk, and N
+    room: int  # rows of outputs that each chunk works in, where they are not kept
     threads: int
     arrivals: NDArray[np.int64]  # [1] for `meet`
     gradients: Floats  # [C * P] each chunk's gradient; after an update the whole one is the first
@@ -59,13 +60,22 @@ class Work(NamedTuple):
     norms: NDArray[np.float64]  # sums of squares of NORM_BLOCK numbers of the gradient
 
 
-def work_for(network: Network, num_envs: int, rollout_length: int, threads: int) -> Work:
-    """Divides a rollout into chunks and makes room for as many threads as have something to do."""
+def divide(num_envs: int, rollout_length: int) -> tuple[NDArray[np.int64], int]:
+    """The chunks of a rollout: [C + 1] the first environment of each, and N; and how many rows each works in."""
     chunks = min(max(1, num_envs * rollout_length // CHUNK_ROWS), num_envs, MOST_CHUNKS)
+    bounds = np.array([num_envs * chunk // chunks for chunk in range(chunks + 1)], np.int64)
+    return bounds, max(BLOCK_ROWS, int(np.diff(bounds).max()))
+
+
+def work_for(network: Network, num_envs: int, rollout_length: int, threads: int) -> Work:
+    """Room for as many threads as have something to do."""
+    bounds, room = divide(num_envs, rollout_length)
+    chunks = len(bounds) - 1
     threads = min(threads, chunks)
     size = len(network.theta)
     return Work(
-        np.array([num_envs * chunk // chunks for chunk in range(chunks + 1)], np.int64),
+        bounds,
+        room,
         threads,
         np.zeros(1, np.int64),
         np.zeros(chunks * size, np.float32),
@@ -76,10 +86,8 @@ def work_for(network: Network, num_envs: int, rollout_length: int, threads: int)
 
 
 @compiled
-def chunk_gradient(
-    network: Network, loss: Loss, batch: Batch, work: Work, chunk: int, scratch: int, scratch_size: int
-) -> None:
-    """The gradient and the loss of one chunk of environments, from the activations that acting has kept.
+def chunk_gradient(network: Network, loss: Loss, batch: Batch, work: Work, chunk: int, dy: int, dx: int) -> None:
+    """The gradient and the loss of one chunk of environments.
 
     Args:
         network: Acted on the batch's observations with these very parameters.
@@ -87,10 +95,11 @@ def chunk_gradient(
         batch: The rollout.
         work: Takes the gradient and the sums of the loss.
         chunk: Which chunk.
-        scratch: Where in work.scratch this thread's part starts.
-        scratch_size: Half of that part.
+        dy: Where in work.scratch this thread may write, ...
+        dx: ... and where else.
     """
     length, num_envs = batch.advantage.shape
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
     flat_action = batch.action.reshape(-1)
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count = stop - start
@@ -106,24 +115,38 @@ def chunk_gradient(
     error_sum, return_sum, return_squares = 0.0, 0.0, 0.0
     for first in range(0, length * count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, length * count - first)
-        row = length * start + first
-        work.scratch[scratch : scratch + rows * max(actor_row, critic_row)] = np.float32(0)
+        input_row = length * start + first
+        row = input_row if network.keeps else chunk * work.room
+        if not network.keeps:
+            forward(network, zero, heads, input_row, row, rows)
+            forward(network, heads, 2 * heads, input_row, row, rows)
+        work.scratch[dy : dy + rows * max(actor_row, critic_row)] = np.float32(0)
         for i in range(rows):
             t, n = (first + i) // count, start + (first + i) % count
             error = network.activations[critic[Y] + (row + i) * critic_row] - batch.returns[t, n]
-            work.scratch[scratch + i * critic_row] = value_scale * error
+            work.scratch[dy + i * critic_row] = value_scale * error
             target = np.float64(batch.returns[t, n])
             value_sum += np.float64(error) ** 2
             error_sum += np.float64(error)
             return_sum += target
             return_squares += target**2
         backward(
-            network, heads, 2 * heads, row, rows, work.gradients, g0, work.scratch, scratch, scratch + scratch_size
+            network,
+            heads,
+            2 * heads,
+            input_row,
+            row,
+            rows,
+            work.gradients,
+            g0,
+            work.scratch,
+            dy,
+            dx,
         )
-        work.scratch[scratch : scratch + rows * actor_row] = np.float32(0)
+        work.scratch[dy : dy + rows * actor_row] = np.float32(0)
         for i in range(rows):
             t, n = (first + i) // count, start + (first + i) % count
-            head, out = actor[Y] + (row + i) * actor_row, scratch + i * actor_row
+            head, out = actor[Y] + (row + i) * actor_row, dy + i * actor_row
             advantage = batch.advantage[t, n]
             if loss.is_categorical:
                 log_prob, entropy = differentiate_categorical(
@@ -138,7 +161,7 @@ def chunk_gradient(
                 )  # fmt: skip
             policy_sum += np.float64(advantage) * log_prob
             entropy_sum += np.float64(entropy)
-        backward(network, 0, heads, row, rows, work.gradients, g0, work.scratch, scratch, scratch + scratch_size)
+        backward(network, zero, heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
     work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
     work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
 
@@ -198,7 +221,7 @@ def gradient_step(
     chunks, size = len(work.chunks) - 1, len(network.theta)
     half = BLOCK_ROWS * len(network.zeros)
     for chunk in range(chunks * thread // work.threads, chunks * (thread + 1) // work.threads):
-        chunk_gradient(network, loss, batch, work, chunk, 2 * thread * half, half)
+        chunk_gradient(network, loss, batch, work, chunk, 2 * thread * half, (2 * thread + 1) * half)
     meet(work.arrivals, work.threads)
 
     blocks = len(work.norms)

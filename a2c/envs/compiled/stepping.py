@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gymnasium
 import numba
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from a2c.errors import UserError
-from a2c.kernels.compiler import inlined, instance
+from a2c.kernels.compiler import Compiled, inlined, instance, prepare
 from a2c.kernels.random import doubles, episode_seed
 
 if TYPE_CHECKING:
@@ -49,24 +48,6 @@ class Functions(NamedTuple):
     """advance(envs, first, count, seed): steps environments first..first+count-1, and begins anew where one ended."""
 
 
-class Compiled(types.WrapperAddressProtocol):  # type: ignore[misc]  # Numba ships no types
-    """Machine code as an argument of other machine code, which need not be compiled again for it."""
-
-    def __init__(self, function: Any, signature: Any) -> None:
-        """Takes a function that is compiled for the signature."""
-        self._result = function.overloads[signature.args]
-        self._signature = signature
-
-    def __wrapper_address__(self) -> int:
-        """Where the code is."""
-        address = self._result.library.get_pointer_to_function(self._result.fndesc.llvm_cfunc_wrapper_name)
-        return int(address)
-
-    def signature(self) -> Any:
-        """Its types."""
-        return self._signature
-
-
 def arrays_for(env: CompiledEnv, num_envs: int) -> EnvArrays:
     """Room for N environments, none of which has begun."""
     randoms = max(env.reset_randoms, env.step_randoms)
@@ -95,8 +76,7 @@ def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Obser
     Raises:
         UserError: Numba cannot compile one of its functions.
     """
-    arrays = numba.typeof(arrays_for(env, 1))
-    integer = types.int64
+    arrays = arrays_for(env, 1)
     is_discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
     names = {
         "RESET": numba.njit(error_model="numpy", forceinline=True)(reset),
@@ -111,18 +91,17 @@ def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Obser
         "episode_seed": episode_seed,
         "range": range,
         "len": len,
+        "np": np,
     }
     begin_one = instance(_begin, names, forceinline=True)
     step_one = instance(_step, names, forceinline=True)
     advance = instance(_advance, names | {"BEGIN": begin_one, "STEP_ONE": step_one})
-    signature = types.void(arrays, integer, integer, integer)
     try:
-        begin_one.compile(types.void(arrays, integer, integer))
-        step_one.compile(types.void(arrays, integer))
-        advance.compile(signature)
+        prepare(begin_one, arrays, 0, 0)
+        prepare(step_one, arrays, 0)
+        return Functions(begin_one, step_one, Compiled(advance, numba.types.void, arrays, 0, 0, 0))
     except numba.core.errors.NumbaError as error:
         raise UserError(f"{env.name} cannot be compiled: {error}") from error
-    return Functions(begin_one, step_one, Compiled(advance, signature))
 
 
 @inlined
@@ -152,7 +131,7 @@ def _begin(envs: EnvArrays, n: int, key: int) -> None:
     envs.key[n] = key
     envs.steps[n] = 0
     random = envs.random[n, :RESET_RANDOMS]
-    doubles(key, _STREAM, 0, random)
+    doubles(key, _STREAM, np.int64(0), random)
     RESET(envs.state[n], random)
     OBSERVE(envs.state[n], envs.obs[n])
 
