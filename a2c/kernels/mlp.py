@@ -186,23 +186,12 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
         else:
             inner = layer[IN]
             matmul(
-                activations,
-                x,
-                x_row,
-                one,
-                theta,
-                weight,
-                y_row,
-                theta,
-                bias,
-                zero,
-                activations,
-                y,
-                y_row,
-                rows,
-                inner,
-                y_row,
-            )
+                activations, x, x_row, one,
+                theta, weight, y_row,
+                theta, bias, zero,
+                activations, y, y_row,
+                rows, inner, y_row,
+            )  # fmt: skip
             if number < last - 1:
                 activate(activations[y : y + rows * y_row], network.is_tanh)
 
@@ -250,104 +239,49 @@ def backward(
         if layer[NARROW]:
             w = g0 + weight
             matmul(
-                scratch,
-                dy,
-                one,
-                y_row,
-                activations,
-                x,
-                x_row,
-                gradient,
-                w,
-                x_row,
-                gradient,
-                w,
-                x_row,
-                fan_out,
-                rows,
-                x_row,
-            )
+                scratch, dy, one, y_row,
+                activations, x, x_row,
+                gradient, w, x_row,
+                gradient, w, x_row,
+                fan_out, rows, x_row,
+            )  # fmt: skip
             for i in range(rows):
                 for j in range(fan_out):
                     gradient[g0 + bias + j] += scratch[dy + i * y_row + j]
         else:
             w, b = g0 + weight, g0 + bias
             matmul(
-                activations,
-                x,
-                one,
-                x_row,
-                scratch,
-                dy,
-                y_row,
-                gradient,
-                w,
-                y_row,
-                gradient,
-                w,
-                y_row,
-                fan_in,
-                rows,
-                y_row,
-            )
+                activations, x, one, x_row,
+                scratch, dy, y_row,
+                gradient, w, y_row,
+                gradient, w, y_row,
+                fan_in, rows, y_row,
+            )  # fmt: skip
             matmul(
-                network.one,
-                zero,
-                zero,
-                zero,
-                scratch,
-                dy,
-                y_row,
-                gradient,
-                b,
-                zero,
-                gradient,
-                b,
-                zero,
-                one,
-                rows,
-                y_row,
-            )
+                network.one, zero, zero, zero,
+                scratch, dy, y_row,
+                gradient, b, zero,
+                gradient, b, zero,
+                one, rows, y_row,
+            )  # fmt: skip
         if number > first:
             if layer[NARROW]:
                 matmul(
-                    scratch,
-                    dy,
-                    y_row,
-                    one,
-                    theta,
-                    weight,
-                    x_row,
-                    network.zeros,
-                    zero,
-                    zero,
-                    scratch,
-                    dx,
-                    x_row,
-                    rows,
-                    fan_out,
-                    x_row,
-                )
+                    scratch, dy, y_row, one,
+                    theta, weight, x_row,
+                    network.zeros, zero, zero,
+                    scratch, dx, x_row,
+                    rows, fan_out, x_row,
+                )  # fmt: skip
             else:
                 wt = layer[TRANSPOSED]
                 matmul(
-                    scratch,
-                    dy,
-                    y_row,
-                    one,
-                    network.transposed,
-                    wt,
-                    x_row,
-                    network.zeros,
-                    zero,
-                    zero,
-                    scratch,
-                    dx,
-                    x_row,
-                    rows,
-                    fan_out,
-                    x_row,
-                )
+                    scratch, dy, y_row, one,
+                    network.transposed, wt, x_row,
+                    network.zeros, zero, zero,
+                    scratch, dx, x_row,
+                    rows, fan_out, x_row,
+                )  # fmt: skip
             n = rows * x_row
             differentiate(scratch[dx : dx + n], activations[x : x + n], network.is_tanh)
             dy, dx = dx, dy

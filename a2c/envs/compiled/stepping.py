@@ -131,7 +131,7 @@ def _begin(envs: EnvArrays, n: int, key: int) -> None:
     envs.key[n] = key
     envs.steps[n] = 0
     random = envs.random[n, :RESET_RANDOMS]
-    doubles(key, _STREAM, np.int64(0), random)
+    doubles(key, _STREAM, envs.steps[n], random)
     RESET(envs.state[n], random)
     OBSERVE(envs.state[n], envs.obs[n])
 
