@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 import a2c
+from a2c.commands.benchmark import Benchmark
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
 from a2c.commands.plot import Plot
@@ -30,6 +31,7 @@ _Verb = (
     | Annotated[Record, tyro.conf.subcommand("record")]
     | Annotated[Plot, tyro.conf.subcommand("plot")]
     | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
 )
 
 
@@ -46,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
-        if isinstance(verb, Train):
-            defaults = verb.with_preset()
-            verb = _parse(lambda: tyro.cli(Train, prog="a2c train", args=words[1:], default=defaults))
+        if isinstance(verb, Train | Benchmark):
+            kind, defaults = type(verb), verb.with_preset()
+            verb = _parse(lambda: tyro.cli(kind, prog=f"a2c {words[0]}", args=words[1:], default=defaults))
         code = int(verb.run())
         sys.stdout.flush()
         return code

@@ -10,6 +10,7 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # Before NumPy: one thread against one thread.
 
+import functools
 import itertools
 import time
 from collections.abc import Callable
@@ -132,8 +133,8 @@ def products() -> list[dict[str, Any]]:
         a, b, bias = (rng.normal(size=size).astype(np.float32) for size in (rows * inner, inner * width, width))
         c = np.zeros(rows * width, np.float32)
         ours, blas = (
-            microseconds(lambda times, f=f: f(a, b, bias, c, rows, inner, width, times))
-            for f in (our_product, blas_product)
+            microseconds(functools.partial(product, a, b, bias, c, rows, inner, width))
+            for product in (our_product, blas_product)
         )
         per_second = rows * inner * width / ours / 1e3
         result = {"rows": rows, "in": inner, "out": width, "tiles_us": ours, "blas_us": blas, "gfma_per_s": per_second}
@@ -152,15 +153,15 @@ def heads() -> list[dict[str, Any]]:
         width = -(-outputs // LANES) * LANES
         x, w = rng.normal(size=(2, max(rows, width) * inner)).astype(np.float32)
         bias, y = np.zeros(width, np.float32), np.zeros(rows * width, np.float32)
-        narrow = microseconds(lambda times: narrow_head(x, w, y, rows, inner, outputs, times))
-        wide = microseconds(lambda times: our_product(x, w, bias, y, rows, inner, width, times))
+        narrow = microseconds(functools.partial(narrow_head, x, w, y, rows, inner, outputs))
+        wide = microseconds(functools.partial(our_product, x, w, bias, y, rows, inner, width))
         results.append({"in": inner, "out": outputs, "along_inputs_us": narrow, "padded_us": wide})
         print(f"head {inner} -> {outputs}, {rows} rows: along inputs {narrow:.2f} us, padded {wide:.2f} us", flush=True)
     return results
 
 
 def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: float) -> dict[str, Any]:
-    """The parts of an update of CartPole-v1 on one thread, beside their multiply-adds at the speed of the best product."""
+    """The parts of an update of CartPole-v1 on one thread, beside their multiply-adds at the best product's speed."""
     length = 8
     config = a2c.Config(
         "CartPole-v1",
@@ -173,8 +174,8 @@ def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: f
     envs = make_envs("CartPole-v1", num_envs, vectorization="compiled")
     learner = Learner(config, envs)
     learner.update(10)
-    engine, fused = learner._engine, learner._fused
-    network, loss, optimizer, algorithm, statistics, scaling, batch, work, experience, arrays, advance = fused._fixed
+    fused = learner._fused
+    network, loss, optimizer, algorithm, statistics, _, batch, work, experience, arrays, advance, _ = fused._fixed
     rows, heads = num_envs * length, network.actor_layers
     chunk_rows = int(work.chunks[1] - work.chunks[0])
     half = len(work.scratch) // 2

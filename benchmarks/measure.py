@@ -9,23 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from a2c import commands
 from a2c.run import versions
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, dict[str, Any]]:
-    """Runs every contestant once a round, in turn, so that a slow moment of the machine hits them alike.
-
-    Returns:
-        For each: "median" and all "rounds" of its rate.
-    """
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(rounds):
-        for name, run in contestants.items():
-            rates[name].append(run())
-            print(f"round {number + 1}/{rounds}  {name:40s} {rates[name][-1]:12,.0f} steps/s", flush=True)
-    return {name: {"median": statistics.median(values), "rounds": values} for name, values in rates.items()}
+    """`a2c.commands.benchmark.alternate`, saying how it goes."""
+    return commands.benchmark.alternate(contestants, rounds, lambda line: print(line, end="", flush=True))
 
 
 def ratio(rates: dict[str, dict[str, Any]], ours: str, theirs: str) -> dict[str, float]:

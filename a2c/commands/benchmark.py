@@ -1,0 +1,153 @@
+"""`a2c benchmark ENV`: what stepping and training cost on this machine, in every way that is possible here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json as jsonlib
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tyro
+
+from a2c.config import Config
+from a2c.envs import make_envs
+from a2c.envs.make import compiled_form
+from a2c.envs.workers import cores
+from a2c.errors import UserError
+from a2c.kernels.compiler import compilation_shown
+from a2c.learner import Learner
+from a2c.presets import configure
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Measure what training on an environment costs on this machine, beside stepping it with random actions."""
+
+    config: tyro.conf.OmitArgPrefixes[Config]
+    preset: str = "auto"
+    """Settings for what the command line leaves out. auto: those named like the environment; none; or a name."""
+    seconds: float = 1.0
+    """How long each measurement takes."""
+    rounds: int = 5
+    """How often each is measured, in turn, so that a slow moment of the machine hits all alike."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def with_preset(self) -> Benchmark:
+        """The same with the preset's settings as defaults, for the command line to be read over them."""
+        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}))
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        if not 0 < self.seconds <= 3600:
+            raise UserError(f"seconds is {self.seconds}; it must be above 0 and at most 3600")
+        if not 1 <= self.rounds <= 1000:
+            raise UserError(f"rounds is {self.rounds}; it must be from 1 to 1000")
+        with contextlib.ExitStack() as cleanup:
+            cleanup.enter_context(compilation_shown())
+            contestants = ways(self.config)
+            for contestant in contestants.values():
+                cleanup.callback(contestant.close)
+            measurements = {name: functools.partial(one.rate, self.seconds) for name, one in contestants.items()}
+            rates = alternate(measurements, self.rounds, sys.stderr.write)
+        if self.json:
+            print(jsonlib.dumps({"env_id": self.config.env_id, "steps_per_second": rates}))
+            return 0
+        first = next(iter(rates.values()))["median"]
+        print(f"{'steps per second':34s}{'median':>12s}{'lowest':>12s}{'highest':>12s}{'/ random':>10s}")
+        for name, rate in rates.items():
+            low, high, median = min(rate["rounds"]), max(rate["rounds"]), rate["median"]
+            print(f"{name:34s}{median:12,.0f}{low:12,.0f}{high:12,.0f}{median / first:10.2f}")
+        return 0
+
+
+class Contestant:
+    """Something that takes agent steps for as long as it is asked to."""
+
+    def __init__(self, take_steps: Callable[[], int], close: Callable[[], None]) -> None:
+        """Takes what takes some steps and says how many, and what ends it."""
+        self._take_steps, self.close = take_steps, close
+
+    def rate(self, seconds: float) -> float:
+        """Steps per second, over that many seconds."""
+        start, steps = time.perf_counter(), 0
+        while (passed := time.perf_counter() - start) < seconds:
+            steps += self._take_steps()
+        return steps / passed
+
+
+def ways(config: Config) -> dict[str, Contestant]:
+    """Random actions in this process, then training in every way that is possible here.
+
+    Raises:
+        UserError: The environment is not usable.
+        EnvError: It raised.
+    """
+    found = {"random actions, this process": _stepping(config)}
+    if compiled_form(config.env_id) is not None and not config.env_kwargs:
+        found["training, compiled"] = _training(config, vectorization="compiled", num_workers="auto")
+    found["training, this process"] = _training(config, vectorization="local", num_workers="auto")
+    for workers in range(1, min(cores(), config.num_envs - 1) + 1):
+        name = f"training, {workers} worker{'s' if workers > 1 else ''} beside it"
+        found[name] = _training(config, vectorization="workers", num_workers=workers)
+    return found
+
+
+def alternate(
+    contestants: Mapping[str, Callable[[], float]], rounds: int, say: Callable[[str], Any]
+) -> dict[str, dict[str, Any]]:
+    """Runs every contestant once a round, in turn, after one round that does not count.
+
+    Returns:
+        For each: "median" and all "rounds" of its rate.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(rounds + 1):
+        for name, run in contestants.items():
+            rate = run()
+            if number:
+                rates[name].append(rate)
+                say(f"round {number}/{rounds}  {name:40s} {rate:12,.0f} steps/s\n")
+    return {name: {"median": statistics.median(values), "rounds": values} for name, values in rates.items()}
+
+
+def _stepping(config: Config) -> Contestant:
+    envs = make_envs(
+        config.env_id, config.num_envs, env_kwargs=config.env_kwargs, vectorization="local", seed=config.seed
+    )
+    envs.begin()
+    envs.action_space.seed(config.seed)
+    actions = [envs.action_space.sample() for _ in range(config.rollout_length)]
+
+    def take_steps() -> int:
+        for action in actions:
+            envs.advance(action)
+        return config.steps_per_update
+
+    return Contestant(take_steps, envs.close)
+
+
+def _training(config: Config, **placement: Any) -> Contestant:
+    config = dataclasses.replace(config, isolate_envs=False, **placement)
+    envs = make_envs(
+        config.env_id,
+        config.num_envs,
+        env_kwargs=config.env_kwargs,
+        vectorization=config.vectorization,
+        num_workers=config.num_workers,
+        env_timeout_seconds=config.env_timeout_seconds,
+        seed=config.seed,
+    )
+    learner = Learner(config, envs)
+    # Several updates a call where they come in microseconds.
+    count = max(1, 2_000 // config.steps_per_update) if learner.is_fused else 1
+
+    def take_steps() -> int:
+        return len(learner.update(count)) * config.steps_per_update
+
+    return Contestant(take_steps, envs.close)
