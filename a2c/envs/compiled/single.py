@@ -27,6 +27,11 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         self._arrays = arrays_for(env, 1)
         self._is_box = isinstance(env.action_space, gymnasium.spaces.Box)
 
+    @property
+    def state(self) -> NDArray[np.float64]:
+        """The state, [state_size]; to be read or written."""
+        return self._arrays.state[0]
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:

@@ -78,10 +78,12 @@ def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Obser
     """
     arrays = arrays_for(env, 1)
     is_discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
+    # Told so, or Numba would compile them as it does their callers, without what a function needs to make arrays.
+    jit = numba.njit(error_model="numpy", forceinline=True, _nrt=True)
     names = {
-        "RESET": numba.njit(error_model="numpy", forceinline=True)(reset),
-        "STEP": numba.njit(error_model="numpy", forceinline=True)(step),
-        "OBSERVE": numba.njit(error_model="numpy", forceinline=True)(observe),
+        "RESET": jit(reset),
+        "STEP": jit(step),
+        "OBSERVE": jit(observe),
         "ACTION_OF": _discrete_action if is_discrete else _continuous_action_inlined,
         "RESET_RANDOMS": env.reset_randoms,
         "STEP_RANDOMS": env.step_randoms,
@@ -101,7 +103,8 @@ def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Obser
         prepare(step_one, arrays, 0)
         return Functions(begin_one, step_one, Compiled(advance, numba.types.void, arrays, 0, 0, 0))
     except numba.core.errors.NumbaError as error:
-        raise UserError(f"{env.name} cannot be compiled: {error}") from error
+        lines = [line.strip() for line in str(error).splitlines() if not line.startswith(("Failed in", "During: Pass"))]
+        raise UserError(f"{env.name} cannot be compiled: {' '.join(line for line in lines if line)}") from error
 
 
 @inlined
