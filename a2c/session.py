@@ -38,12 +38,18 @@ class Session:
         self._best = -math.inf
         self._saved_at = time.monotonic()
 
-    def update(self, count: int) -> None:
-        """Makes updates, timed and remembered for the next row of metrics."""
+    def update(self, count: int) -> float:
+        """Makes updates, timed and remembered for the next row of metrics.
+
+        Returns:
+            The seconds that they took.
+        """
         start = time.perf_counter()
         rows = self._learner.update(count)
-        self._pending_seconds += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self._pending_seconds += seconds
         self._pending.append(rows)
+        return seconds
 
     def log(self) -> dict[str, float]:
         """Writes a row of metrics: means over the updates since the last one, and over the episodes that ended.

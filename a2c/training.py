@@ -23,7 +23,8 @@ from a2c.run import Run
 from a2c.session import Session
 from a2c.signals import Stopped, StopSignals
 
-_MOST_STEPS_PER_CALL = 100_000
+_CALL_SECONDS = 0.1
+"""How long a call of many updates may take, about: signals are heard between two calls."""
 
 
 def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> Run:
@@ -90,11 +91,14 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         # disable=None: quiet where standard error is no terminal.
         bar = tqdm(total=total, unit=" steps", unit_scale=True, disable=None if progress else True)
         cleanup.callback(bar.close)
+        at_most = 1
         try:
             while learner.updates < config.num_updates:
                 stop.check()
-                count = _updates_until_due(config, learner.steps) if learner.is_fused else 1
-                session.update(count)
+                count = _updates_until_due(config, learner.steps, at_most)
+                seconds = session.update(count)
+                if learner.is_fused:
+                    at_most = max(1, int(_CALL_SECONDS * count / seconds))
                 bar.update(count * config.steps_per_update)
                 if is_due(config.log_every_steps, learner.steps, config.steps_per_update):
                     row = session.log()
@@ -124,14 +128,11 @@ def is_due(every_steps: int, steps: int, steps_per_update: int) -> bool:
     return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps
 
 
-def _updates_until_due(config: Config, steps: int) -> int:
-    """Updates until something is due, or half a second's worth at most: a signal is heard only between two calls."""
-    size = config.steps_per_update
-    until = [-(-config.total_steps // size) * size - steps, max(size, _MOST_STEPS_PER_CALL)]
-    for every in (config.log_every_steps, config.eval_every_steps):
-        if every:
-            until.append(every - steps % every)
-    return -(-min(until) // size)
+def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
+    """Updates until something is due, or the end."""
+    until = [config.num_updates * config.steps_per_update - steps]
+    until += [every - steps % every for every in (config.log_every_steps, config.eval_every_steps) if every]
+    return min(-(-min(until) // config.steps_per_update), at_most)
 
 
 def _make_envs(config: Config, env: EnvSource) -> Envs | CompiledEnvs:

@@ -30,7 +30,8 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     @property
     def state(self) -> NDArray[np.float64]:
         """The state, [state_size]; to be read or written."""
-        return self._arrays.state[0]
+        state: NDArray[np.float64] = self._arrays.state[0]
+        return state
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
