@@ -22,11 +22,17 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-bench: setup  ## speed, side by side with others; rewrites benchmarks/results
+bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/results and the README's tables
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.environments
-	$(BIN)/python -m benchmarks.training --peer .venv-peers/bin/python
+	$(BIN)/python -m benchmarks.ordinary
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.training --peers .venv-peers/bin/python
+	$(BIN)/python -m benchmarks.tables
 
 setup: $(STAMP)
 

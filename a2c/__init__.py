@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from a2c.run import load as load
     from a2c.training import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "CompiledEnv": "a2c.envs.compiled.form",

@@ -15,6 +15,14 @@ import scipy.stats
 
 from benchmarks.learning import CASES
 from benchmarks.measure import RESULTS
+from benchmarks.training import CASES as TRAINING_CASES
+from benchmarks.training import result_name
+
+LIBRARIES = {
+    "sb3": "Stable-Baselines3",
+    "skrl_a2c": "skrl",
+    "jax_a2c": "jitted JAX on gymnax (PureJaxRL style)",
+}
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -53,15 +61,65 @@ def _over_seeds(values: list[float]) -> str:
 
 
 def training() -> str:
-    """Steps per second of whole training loops."""
-    result = load("training")
-    lines = [
-        "| training CartPole-v1, 8 x 8, hidden 256, one process | steps per second (lowest to highest) |",
-        "|---|---|",
-    ]
-    lines += [_rate(name, rates) for name, rates in result["steps_per_second"].items()]
-    lines.append(_ratio(f"a2c / {result['compared_with']}", result["ratio"]))
+    """Whole runs beside other libraries."""
+    lines = ["| work | library | steps per second (lowest to highest) | a2c is |", "|---|---|---|---|"]
+    for case in TRAINING_CASES:
+        result = load(result_name(case))
+        for name, rates in result["steps_per_second"].items():
+            rate = f"{rates['median']:,.0f} ({min(rates['rounds']):,.0f} to {max(rates['rounds']):,.0f})"
+            if name == "a2c":
+                lines.append(f"| {case} | **a2c** | **{rate}** | |")
+                continue
+            ratio = result["ratios"][name]
+            script, _, threads = name.partition(", ")
+            times = f"**{ratio['median']:.1f} times** as fast ({ratio['lowest']:.1f} to {ratio['highest']:.1f})"
+            lines.append(f"| | {LIBRARIES[script]}, {threads} | {rate} | {times} |")
     return "\n".join(lines)
+
+
+def ordinary() -> str:
+    """Training on Python environments beside stepping them."""
+    lines = []
+    for env, measured in load("ordinary")["environments"].items():
+        lines += [f"| 8 x {env} | steps per second (lowest to highest) |", "|---|---|"]
+        lines += [_rate(name, rates) for name, rates in measured["steps_per_second"].items()]
+        lines += [_ratio(label, ratio) for label, ratio in measured.items() if "/" in label]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def startup() -> str:
+    """From the prompt to a policy."""
+    result = load("startup")
+    lines = ["| `a2c train CartPole-v1 --no-pictures` | whole process | 100 greedy episodes |", "|---|---|---|"]
+    for label, run in [
+        ("the first ever, compiling", result["first_ever"]),
+        *((f"seed {r['seed']}", r) for r in result["warm"]),
+    ]:
+        lines.append(f"| {label} | {run['seconds']:.1f} s | {run['evaluation']['mean']:.1f} |")
+    return "\n".join(lines)
+
+
+def parts() -> str:
+    """The parts of an update beside what their arithmetic alone would take."""
+    result = load("kernels")
+    names = list(result["parts"][0]["microseconds"])
+    lines = [
+        "| microseconds, one thread | " + " | ".join(_work(part) for part in result["parts"]) + " |",
+        "|---|" + "---|" * len(result["parts"]),
+    ]
+    for name in names:
+        cells = []
+        for part in result["parts"]:
+            alone = part["arithmetic_alone"].get(name)
+            cells.append(f"{part['microseconds'][name]:.1f}" + (f" ({alone:.1f})" if alone else ""))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _work(part: dict[str, Any]) -> str:
+    sizes = "-".join(map(str, part["hidden_sizes"]))
+    return f"{part['num_envs']} x {part['rollout_length']}, {sizes} {part['activation']}"
 
 
 def environments() -> str:
@@ -84,7 +142,14 @@ def _ratio(label: str, ratio: dict[str, float]) -> str:
     return f"| **{label}** | **{ratio['median']:.2f}** ({ratio['lowest']:.2f} to {ratio['highest']:.2f}) |"
 
 
-TABLES = {"learning": learning, "training": training, "environments": environments}
+TABLES = {
+    "learning": learning,
+    "startup": startup,
+    "training": training,
+    "ordinary": ordinary,
+    "parts": parts,
+    "environments": environments,
+}
 
 
 def with_tables(text: str) -> str:

@@ -121,6 +121,11 @@ def measure(case: Case, python: str) -> dict[str, Any]:
     }
 
 
+def result_name(case: str) -> str:
+    """The file of a case, without its ending."""
+    return "training-" + case.replace(",", "").replace("'", "").replace(" ", "-")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", required=True, help="a Python that has benchmarks/peers/requirements.txt installed")
@@ -130,8 +135,7 @@ def main() -> None:
         result = measure(CASES[name], arguments.peers)
         for peer, value in result["ratios"].items():
             print(f"{name}: a2c / {peer} {value['median']:.1f} ({value['lowest']:.1f} to {value['highest']:.1f})")
-        file = "training-" + name.replace(",", "").replace("'", "").replace(" ", "-")
-        keep(file, "python -m benchmarks.training --peers PYTHON", {"case": name, **result})
+        keep(result_name(name), "python -m benchmarks.training --peers PYTHON", {"case": name, **result})
 
 
 if __name__ == "__main__":
