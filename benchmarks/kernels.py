@@ -26,7 +26,7 @@ from a2c.kernels.loop import settle
 from a2c.kernels.mlp import LANES, forward
 from a2c.kernels.optimizer import adam
 from a2c.kernels.random import uniforms
-from a2c.kernels.simd import dot, matmul
+from a2c.kernels.simd import AS_IT_IS, dots, matmul
 from a2c.kernels.statistics import gae
 from a2c.kernels.update import chunk_gradient
 from a2c.learner import Learner
@@ -38,7 +38,7 @@ ROUNDS = 15
 @compiled
 def our_product(a, b, bias, c, rows, inner, width, times):
     for _ in range(times):
-        matmul(a, 0, inner, 1, b, 0, width, bias, 0, 0, c, 0, width, rows, inner, width)
+        matmul(a, 0, inner, 1, b, 0, width, bias, 0, 0, c, 0, width, rows, inner, width, AS_IT_IS, c, 0, 0)
 
 
 @numba.njit(error_model="numpy")
@@ -54,9 +54,8 @@ def blas_product(a, b, bias, c, rows, inner, width, times):
 @compiled
 def narrow_head(x, w, y, rows, inner, outputs, times):
     for _ in range(times):
-        for i in range(rows):
-            for j in range(outputs):
-                y[i * outputs + j] = dot(x, i * inner, w, j * inner, inner)
+        for j in range(outputs):
+            dots(x, 0, inner, w, j * inner, inner, np.float32(0), y, j, outputs, rows)
 
 
 @compiled

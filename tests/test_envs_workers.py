@@ -381,7 +381,7 @@ def test_workers_import_neither_paddle_nor_the_trainer():
     envs = a2c.make_envs(Imports, 2, num_workers=1, isolate_envs=True)
     for modules in envs.call("modules"):
         assert "a2c.envs.worker_process" in modules
-        assert not {"paddle", "a2c.training", "a2c.learner", "tyro", "matplotlib"} & modules
+        assert not {"paddle", "numba", "a2c.training", "a2c.learner", "tyro", "matplotlib"} & modules
     envs.close()
 
 

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.simd import LANES, Floats, dot, matmul
+from a2c.kernels.simd import (
+    AS_IT_IS,
+    LANES,
+    RECTIFIED,
+    TIMES_RELU_DERIVATIVE,
+    TIMES_TANH_DERIVATIVE,
+    Floats,
+    dots,
+    matmul,
+)
 from a2c.mlp import Architecture, Parameters
 
 IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
@@ -179,21 +188,27 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
         x, y = layer[X] + (input_row if number == first else row) * x_row, layer[Y] + row * y_row
         weight, bias = layer[WEIGHT], layer[BIAS]
         if layer[NARROW]:
-            for i in range(rows):
-                for j in range(layer[OUT]):
-                    product = dot(activations, x + i * x_row, theta, weight + j * x_row, x_row)
-                    activations[y + i * y_row + j] = theta[bias + j] + product
+            for j in range(layer[OUT]):
+                dots(
+                    activations, x, x_row,
+                    theta, weight + j * x_row, x_row,
+                    theta[bias + j],
+                    activations, y + j, y_row,
+                    rows,
+                )  # fmt: skip
         else:
-            inner = layer[IN]
+            hidden = number < last - 1
+            finish = RECTIFIED if hidden and not network.is_tanh else AS_IT_IS
             matmul(
                 activations, x, x_row, one,
                 theta, weight, y_row,
                 theta, bias, zero,
                 activations, y, y_row,
-                rows, inner, y_row,
+                rows, layer[IN], y_row,
+                finish, activations, zero, zero,
             )  # fmt: skip
-            if number < last - 1:
-                activate(activations[y : y + rows * y_row], network.is_tanh)
+            if hidden and network.is_tanh:
+                tanh(activations[y : y + rows * y_row])
 
 
 @compiled
@@ -237,53 +252,46 @@ def backward(
         x = layer[X] + (input_row if number == first else row) * x_row
         weight, bias = layer[WEIGHT], layer[BIAS]
         if layer[NARROW]:
-            w = g0 + weight
+            g = g0 + weight
             matmul(
                 scratch, dy, one, y_row,
                 activations, x, x_row,
-                gradient, w, x_row,
-                gradient, w, x_row,
+                gradient, g, x_row,
+                gradient, g, x_row,
                 fan_out, rows, x_row,
+                AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
             for i in range(rows):
                 for j in range(fan_out):
                     gradient[g0 + bias + j] += scratch[dy + i * y_row + j]
         else:
-            w, b = g0 + weight, g0 + bias
+            g, h = g0 + weight, g0 + bias
             matmul(
                 activations, x, one, x_row,
                 scratch, dy, y_row,
-                gradient, w, y_row,
-                gradient, w, y_row,
+                gradient, g, y_row,
+                gradient, g, y_row,
                 fan_in, rows, y_row,
+                AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
             matmul(
                 network.one, zero, zero, zero,
                 scratch, dy, y_row,
-                gradient, b, zero,
-                gradient, b, zero,
+                gradient, h, zero,
+                gradient, h, zero,
                 one, rows, y_row,
+                AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
         if number > first:
-            if layer[NARROW]:
-                matmul(
-                    scratch, dy, y_row, one,
-                    theta, weight, x_row,
-                    network.zeros, zero, zero,
-                    scratch, dx, x_row,
-                    rows, fan_out, x_row,
-                )  # fmt: skip
-            else:
-                wt = layer[TRANSPOSED]
-                matmul(
-                    scratch, dy, y_row, one,
-                    network.transposed, wt, x_row,
-                    network.zeros, zero, zero,
-                    scratch, dx, x_row,
-                    rows, fan_out, x_row,
-                )  # fmt: skip
-            n = rows * x_row
-            differentiate(scratch[dx : dx + n], activations[x : x + n], network.is_tanh)
+            w, b = (theta, weight) if layer[NARROW] else (network.transposed, layer[TRANSPOSED])
+            matmul(
+                scratch, dy, y_row, one,
+                w, b, x_row,
+                network.zeros, zero, zero,
+                scratch, dx, x_row,
+                rows, fan_out, x_row,
+                TIMES_TANH_DERIVATIVE if network.is_tanh else TIMES_RELU_DERIVATIVE, activations, x, x_row,
+            )  # fmt: skip
             dy, dx = dx, dy
 
 
@@ -302,27 +310,12 @@ def transpose(network: Network, first: int, last: int) -> None:
 
 
 @compiled
-def activate(y: Floats, is_tanh: bool) -> None:
-    """y = tanh(y), to an error of at most 1e-6, or max(y, 0), in place."""
+def tanh(y: Floats) -> None:
+    """Replaces y by its tanh, to an error of at most 1e-6."""
     # Loops that LLVM turns into vector code run over whole arrays (here slices): of a loop from `start` to `stop` it
     # cannot know that no index is negative, which to Python counts from the end.
-    if is_tanh:
-        for i in range(len(y)):
-            x = min(max(y[i], -_TANH_LIMIT), _TANH_LIMIT)
-            z = x * x
-            numerator = x * ((((_P4 * z + _P3) * z + _P2) * z + _P1) * z + _P0)
-            y[i] = numerator / ((((_Q4 * z + _Q3) * z + _Q2) * z + _Q1) * z + _ONE)
-    else:
-        for i in range(len(y)):
-            y[i] = max(y[i], _ZERO)
-
-
-@compiled
-def differentiate(dx: Floats, x: Floats, is_tanh: bool) -> None:
-    """Multiplies dx, in place, by the derivative of the activation whose value is x."""
-    if is_tanh:
-        for i in range(len(dx)):
-            dx[i] *= _ONE - x[i] * x[i]
-    else:
-        for i in range(len(dx)):
-            dx[i] = dx[i] if x[i] > _ZERO else _ZERO
+    for i in range(len(y)):
+        x = min(max(y[i], -_TANH_LIMIT), _TANH_LIMIT)
+        z = x * x
+        numerator = x * ((((_P4 * z + _P3) * z + _P2) * z + _P1) * z + _P0)
+        y[i] = numerator / ((((_Q4 * z + _Q3) * z + _Q2) * z + _Q1) * z + _ONE)

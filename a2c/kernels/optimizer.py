@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.simd import LANES, Floats, dot
+from a2c.kernels.simd import Floats, dots
 
 NORM_BLOCK = 1024
 """Numbers whose squares are summed in float32; the blocks' sums are added in float64."""
@@ -31,9 +31,11 @@ class Optimizer(NamedTuple):
 
 
 @compiled
-def square_norm(gradient: Floats, start: int, stop: int) -> np.float32:
-    """The sum of squares of gradient[start:stop], a whole number of vectors."""
-    return dot(gradient, start, gradient, start, (stop - start) // LANES * LANES)
+def square_norm(gradient: Floats, start: int, stop: int, out: Floats) -> None:
+    """out[0] = the sum of squares of gradient[start:stop], a whole number of vectors."""
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    one: Any = np.int64(1)
+    dots(gradient, start, zero, gradient, start, stop - start, np.float32(0), out, zero, one, one)
 
 
 @compiled

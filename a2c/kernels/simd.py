@@ -8,7 +8,6 @@ together, nor on which thread computes them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
@@ -31,6 +30,9 @@ LANES = 16 if _FEATURES.get("avx512f") else 8
 TILE_ROWS = 4
 TILE_VECTORS = 4 if LANES == 16 else 2
 """A tile of the product: as many sums as stay in registers."""
+
+AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE = range(4)
+"""What is done with a product before it is stored; see `matmul`."""
 
 _HAS_FMA = _FEATURES.get("fma", False) or "aarch64" in llvmlite.binding.get_process_triple()
 _FLOAT, _INT = ir.FloatType(), ir.IntType(64)
@@ -79,6 +81,10 @@ class _Code:
         fma = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.fma.v{LANES}f32")
         return self.builder.call(fma, [a, b, c])
 
+    def equals(self, number: Any, constant: int) -> Any:
+        """Whether a number is this one."""
+        return self.builder.icmp_signed("==", number, ir.Constant(_INT, constant))
+
     def total(self, vector: Any) -> Any:
         """The sum of a vector's numbers, halves on halves."""
         lanes = LANES
@@ -99,12 +105,15 @@ def _int32(value: int) -> Any:
 
 
 def _tile(rows: int, vectors: int) -> Any:
-    """An intrinsic that computes a block of a matrix product, `rows` x `vectors` vectors of it."""
+    """An intrinsic that computes a block of a matrix product, `rows` x `vectors` vectors of it.
+
+    The results are finished on their way out of the registers: a pass of its own would cost as much as many products.
+    """
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         code = _Code(context, builder)
-        a, a0, a_row, a_k, b, b0, b_k, init, init0, init_row, c, c0, c_row, inner = arguments
-        a, b, init, c = (code.data(array) for array in (a, b, init, c))
+        a, a0, a_row, a_k, b, b0, b_k, init, init0, init_row, c, c0, c_row, f, f0, f_row, inner, finish = arguments
+        a, b, init, c, f = (code.data(array) for array in (a, b, init, c, f))
 
         def offset(row: int, stride: Any, vector: int) -> list[Any]:
             return [builder.mul(stride, ir.Constant(_INT, row)), ir.Constant(_INT, vector * LANES)]
@@ -122,8 +131,26 @@ def _tile(rows: int, vectors: int) -> Any:
             for row, vector in cells:
                 cell = sums[row, vector]
                 builder.store(code.multiply_add(down[row], across[vector], builder.load(cell)), cell)
-        for row, vector in cells:
-            code.store(builder.load(sums[row, vector]), code.at(c, c0, *offset(row, c_row, vector)))
+        outs = {cell: code.at(c, c0, *offset(cell[0], c_row, cell[1])) for cell in cells}
+        zero, one = ir.Constant(_VECTOR, None), ir.Constant(_VECTOR, [1.0] * LANES)
+        with builder.if_else(code.equals(finish, AS_IT_IS)) as (plain, finished):
+            with plain:
+                for cell in cells:
+                    code.store(builder.load(sums[cell]), outs[cell])
+            with finished, builder.if_else(code.equals(finish, RECTIFIED)) as (rectified, differentiated):
+                with rectified:
+                    for cell in cells:
+                        total = builder.load(sums[cell])
+                        negative = builder.fcmp_ordered("<", total, zero)  # A NaN is not, and stays.
+                        code.store(builder.select(negative, zero, total), outs[cell])
+                with differentiated:
+                    is_tanh = code.equals(finish, TIMES_TANH_DERIVATIVE)
+                    for cell in cells:
+                        value = code.load(code.at(f, f0, *offset(cell[0], f_row, cell[1])))
+                        total = builder.load(sums[cell])
+                        of_tanh = builder.fmul(total, builder.fsub(one, builder.fmul(value, value)))
+                        of_relu = builder.select(builder.fcmp_ordered(">", value, zero), total, zero)
+                        code.store(builder.select(is_tanh, of_tanh, of_relu), outs[cell])
         return context.get_dummy_value()
 
     def tile(
@@ -141,18 +168,22 @@ def _tile(rows: int, vectors: int) -> Any:
         c: Any,
         c0: Any,
         c_row: Any,
+        f: Any,
+        f0: Any,
+        f_row: Any,
         inner: Any,
+        finish: Any,
     ) -> Any:
         i = types.int64
-        return types.void(_ARRAY, i, i, i, _ARRAY, i, i, _ARRAY, i, i, _ARRAY, i, i, i), generate
+        return types.void(_ARRAY, i, i, i, _ARRAY, i, i, _ARRAY, i, i, _ARRAY, i, i, _ARRAY, i, i, i, i), generate
 
     return intrinsic(tile)
 
 
-_tile_4_rows = _tile(TILE_ROWS, TILE_VECTORS)
-_tile_4_rows_1_vector = _tile(TILE_ROWS, 1)
-_tile_1_row = _tile(1, TILE_VECTORS)
-_tile_1_row_1_vector = _tile(1, 1)
+_tile_4 = _tile(TILE_ROWS, TILE_VECTORS)
+_tile_4_by_1 = _tile(TILE_ROWS, 1)
+_tile_1 = _tile(1, TILE_VECTORS)
+_tile_1_by_1 = _tile(1, 1)
 
 
 @compiled
@@ -162,8 +193,9 @@ def matmul(
     init: Floats, init0: int, init_row: int,
     c: Floats, c0: int, c_row: int,
     rows: int, inner: int, width: int,
+    finish: int, f: Floats, f0: int, f_row: int,
 ) -> None:  # fmt: skip
-    """C[i, j] = init[i, j] + sum over k of A[i, k] * B[k, j], on pieces of flat arrays.
+    """C[i, j] = init[i, j] + sum over k of A[i, k] * B[k, j], then finished, on pieces of flat arrays.
 
     A[i, k] = a[a0 + i * a_row + k * a_k], B[k, j] = b[b0 + k * b_k + j], and so on: strides make of the same product
     one with A transposed, a sum over rows (A all ones: strides 0), or one that adds to what is there (init = c).
@@ -185,50 +217,114 @@ def matmul(
         rows: Of A and C.
         inner: Columns of A, rows of B.
         width: Of B and C; a multiple of LANES.
+        finish: AS_IT_IS; RECTIFIED, where negative results become 0; or times the derivative of an activation with the
+            value F[i, j]: TIMES_RELU_DERIVATIVE, [F > 0], or TIMES_TANH_DERIVATIVE, 1 - F^2.
+        f: Holds F, `rows` x `width`; any array where it is not needed.
+        f0: Where F starts.
+        f_row: From one row of F to the next.
     """
     together = TILE_VECTORS * LANES
     whole = rows - rows % TILE_ROWS
     for i in range(0, whole, TILE_ROWS):
-        ai, si, ci = a0 + i * a_row, init0 + i * init_row, c0 + i * c_row
+        x, s, y, v = a0 + i * a_row, init0 + i * init_row, c0 + i * c_row, f0 + i * f_row
         for j in range(0, width - width % together, together):
-            _tile_4_rows(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+            _tile_4(
+                a, x, a_row, a_k, b, b0 + j, b_k, init, s + j, init_row, c, y + j, c_row, f, v + j, f_row, inner, finish
+            )  # fmt: skip
         for j in range(width - width % together, width, LANES):
-            _tile_4_rows_1_vector(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+            _tile_4_by_1(
+                a, x, a_row, a_k, b, b0 + j, b_k, init, s + j, init_row, c, y + j, c_row, f, v + j, f_row, inner, finish
+            )  # fmt: skip
     for i in range(whole, rows):
-        ai, si, ci = a0 + i * a_row, init0 + i * init_row, c0 + i * c_row
+        x, s, y, v = a0 + i * a_row, init0 + i * init_row, c0 + i * c_row, f0 + i * f_row
         for j in range(0, width - width % together, together):
-            _tile_1_row(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+            _tile_1(
+                a, x, a_row, a_k, b, b0 + j, b_k, init, s + j, init_row, c, y + j, c_row, f, v + j, f_row, inner, finish
+            )  # fmt: skip
         for j in range(width - width % together, width, LANES):
-            _tile_1_row_1_vector(a, ai, a_row, a_k, b, b0 + j, b_k, init, si + j, init_row, c, ci + j, c_row, inner)
+            _tile_1_by_1(
+                a, x, a_row, a_k, b, b0 + j, b_k, init, s + j, init_row, c, y + j, c_row, f, v + j, f_row, inner, finish
+            )  # fmt: skip
 
 
-def _make_dot(typing_context: Any, a: Any, a0: Any, b: Any, b0: Any, n: Any) -> Any:
-    """The sum of a[a0 + i] * b[b0 + i] over i < n, for n a multiple of LANES."""
+def _dots(rows: int) -> Any:
+    """An intrinsic that computes the products of some rows with one vector."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         code = _Code(context, builder)
-        a, a0, b, b0, n = arguments
-        a, b = code.at(code.data(a), a0), code.at(code.data(b), b0)
-        # Four sums side by side: one alone would wait for its last addition every time.
-        sums = [cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None)) for _ in range(4)]
+        a, a0, a_row, b, b0, n, init, c, c0, c_row = arguments
+        a, b, c = code.at(code.data(a), a0), code.at(code.data(b), b0), code.at(code.data(c), c0)
+        starts = [code.at(a, builder.mul(a_row, ir.Constant(_INT, row))) for row in range(rows)]
+        # Four sums side by side for each row: one alone would wait for its last addition every time.
+        sums = [[cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None)) for _ in range(4)] for _ in range(rows)]
         together, lanes = ir.Constant(_INT, 4 * LANES), ir.Constant(_INT, LANES)
 
-        def add_products(cell: Any, start: Any) -> None:
-            x, y = (code.load(code.at(pointer, start)) for pointer in (a, b))
-            builder.store(code.multiply_add(x, y, builder.load(cell)), cell)
+        def add_products(part: int, start: Any) -> None:
+            y = code.load(code.at(b, start))
+            for row in range(rows):
+                cell = sums[row][part]
+                x = code.load(code.at(starts[row], start))
+                builder.store(code.multiply_add(x, y, builder.load(cell)), cell)
 
         blocks = builder.udiv(n, together)
         with cgutils.for_range(builder, blocks) as loop:
-            for part, cell in enumerate(sums):
-                add_products(cell, builder.add(builder.mul(loop.index, together), ir.Constant(_INT, part * LANES)))
+            for part in range(4):
+                add_products(part, builder.add(builder.mul(loop.index, together), ir.Constant(_INT, part * LANES)))
         done = builder.mul(blocks, together)
         with cgutils.for_range(builder, builder.udiv(builder.sub(n, done), lanes)) as loop:
-            add_products(sums[0], builder.add(done, builder.mul(loop.index, lanes)))
-        first, second, third, fourth = (builder.load(cell) for cell in sums)
-        return code.total(builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth)))
+            add_products(0, builder.add(done, builder.mul(loop.index, lanes)))
+        for row in range(rows):
+            first, second, third, fourth = (builder.load(cell) for cell in sums[row])
+            total = code.total(builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth)))
+            builder.store(builder.fadd(init, total), code.at(c, builder.mul(c_row, ir.Constant(_INT, row))))
+        return context.get_dummy_value()
 
-    return types.float32(_ARRAY, types.int64, _ARRAY, types.int64, types.int64), generate
+    def dots(
+        typing_context: Any,
+        a: Any,
+        a0: Any,
+        a_row: Any,
+        b: Any,
+        b0: Any,
+        n: Any,
+        init: Any,
+        c: Any,
+        c0: Any,
+        c_row: Any,
+    ) -> Any:
+        i = types.int64
+        return types.void(_ARRAY, i, i, _ARRAY, i, i, types.float32, _ARRAY, i, i), generate
+
+    return intrinsic(dots)
 
 
-dot: Callable[[Floats, int, Floats, int, int], np.float32] = intrinsic(_make_dot)
-"""dot(a, a0, b, b0, n): the sum of a[a0 + i] * b[b0 + i] over i < n, for n a multiple of LANES."""
+_dots_4_rows, _dots_1_row = _dots(4), _dots(1)
+
+
+@compiled
+def dots(
+    a: Floats, a0: int, a_row: int,
+    b: Floats, b0: int, n: int,
+    init: np.float32,
+    c: Floats, c0: int, c_row: int,
+    rows: int,
+) -> None:  # fmt: skip
+    """c[c0 + i * c_row] = init + sum over k < n of a[a0 + i * a_row + k] * b[b0 + k], for i < rows.
+
+    Args:
+        a: Holds the rows.
+        a0: Where the first starts.
+        a_row: From one row to the next.
+        b: Holds the vector.
+        b0: Where it starts.
+        n: Its length, a multiple of LANES.
+        init: Is added to each.
+        c: Takes the results.
+        c0: Where the first goes.
+        c_row: From one to the next.
+        rows: How many.
+    """
+    for i in range(0, rows - rows % 4, 4):
+        _dots_4_rows(a, a0 + i * a_row, a_row, b, b0, n, init, c, c0 + i * c_row, c_row)
+    for i in range(rows - rows % 4, rows):
+        _dots_1_row(a, a0 + i * a_row, a_row, b, b0, n, init, c, c0 + i * c_row, c_row)

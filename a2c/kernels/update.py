@@ -57,7 +57,7 @@ class Work(NamedTuple):
     gradients: Floats  # [C * P] each chunk's gradient; after an update the whole one is the first
     scratch: Floats  # a part for each thread
     losses: NDArray[np.float64]  # [C, 6] sums of A log pi, (V - G)^2, H, V - G, G and G^2
-    norms: NDArray[np.float64]  # sums of squares of NORM_BLOCK numbers of the gradient
+    norms: Floats  # sums of squares of NORM_BLOCK numbers of the gradient
 
 
 def divide(num_envs: int, rollout_length: int) -> tuple[NDArray[np.int64], int]:
@@ -81,7 +81,7 @@ def work_for(network: Network, num_envs: int, rollout_length: int, threads: int)
         np.zeros(chunks * size, np.float32),
         np.zeros(threads * 2 * BLOCK_ROWS * len(network.zeros), np.float32),
         np.zeros((chunks, 6)),
-        np.zeros(-(-size // NORM_BLOCK)),
+        np.zeros(-(-size // NORM_BLOCK), np.float32),
     )
 
 
@@ -231,12 +231,12 @@ def gradient_step(
     for chunk in range(1, chunks):
         add(gradient[start:stop], gradient[chunk * size + start : chunk * size + stop])
     for block in range(first, last):
-        work.norms[block] = square_norm(gradient, block * NORM_BLOCK, min((block + 1) * NORM_BLOCK, size))
+        square_norm(gradient, block * NORM_BLOCK, min((block + 1) * NORM_BLOCK, size), work.norms[block:])
     meet(work.arrivals, work.threads)
 
     squares = 0.0
     for block in range(blocks):
-        squares += work.norms[block]
+        squares += np.float64(work.norms[block])
     norm = math.sqrt(squares)
     if thread == 0:
         summarize(loss, work, batch.advantage.size, norm, metrics)

@@ -38,7 +38,7 @@ optimizer = optax.flatten(optax.chain(optax.clip_by_global_norm(0.5), optax.adam
 def init_mlp(key, outputs, output_gain):
     """Hidden layers [in + 1, out], the last row the bias; the output layer [out, in], and its bias [out].
 
-    These layouts make the products of XLA's backward pass up to 20 times as fast as the usual ones.
+    XLA's gradient of an [in, out] output layer takes 20 times as long, that of a separate hidden bias a pass more.
     """
     sizes = (4, *options.hidden)
     *keys, output_key = jax.random.split(key, len(sizes))
@@ -78,11 +78,10 @@ def step(actor, state, uniform):
 def gae(value, reward, done):
     """Advantages [T, M] from values [T + 1, M]."""
 
-    def back(following, now):
+    def back(next_advantage, now):
         value, next_value, reward, done = now
-        advantage = reward + GAMMA * jnp.where(done, 0.0, next_value + LAMBDA * following) - value
-        following = advantage
-        return following, advantage
+        advantage = reward + GAMMA * jnp.where(done, 0.0, next_value + LAMBDA * next_advantage) - value
+        return advantage, advantage
 
     return jax.lax.scan(back, jnp.zeros(M), (value[:-1], value[1:], reward, done), reverse=True)[1]
 

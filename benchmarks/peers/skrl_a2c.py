@@ -7,6 +7,7 @@ Two things it leaves no choice about: advantages are standardised, and the value
 """
 
 import gymnasium
+import skrl
 import torch
 from common import parser, steps_per_second
 from skrl.agents.torch.a2c import A2C
@@ -16,6 +17,7 @@ from skrl.models.torch import CategoricalMixin, DeterministicMixin, Model
 from skrl.trainers.torch import SequentialTrainer
 
 options = parser(__doc__, "CartPole-v1").parse_args()
+skrl.config.torch.device = "cpu"
 torch.set_num_threads(options.threads)
 torch.manual_seed(0)
 
@@ -24,7 +26,7 @@ class Network(Model):
     """Fully connected layers from the observation to `outputs` numbers."""
 
     def __init__(self, envs, outputs: int):
-        super().__init__(observation_space=envs.observation_space, action_space=envs.action_space, device="cpu")
+        super().__init__(observation_space=envs.observation_space, action_space=envs.action_space)
         activation = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[options.activation]
         hidden = [layer for width in options.hidden for layer in (torch.nn.LazyLinear(width), activation())]
         self.layers = torch.nn.Sequential(*hidden, torch.nn.LazyLinear(outputs))
@@ -51,10 +53,9 @@ envs = wrap_env(
 )
 agent = A2C(
     models={"policy": Actor(envs), "value": Critic(envs)},
-    memory=RandomMemory(memory_size=options.rollout_length, num_envs=options.num_envs, device="cpu"),
+    memory=RandomMemory(memory_size=options.rollout_length, num_envs=options.num_envs),
     observation_space=envs.observation_space,
     action_space=envs.action_space,
-    device="cpu",
     cfg={
         "rollouts": options.rollout_length,
         "mini_batches": 1,
