@@ -104,12 +104,12 @@ class FusedUpdates:
 
         Returns:
             A row for each update made: the fields of `Metrics`, then those of `Episodes`. Fewer than U where a gradient
-            was not finite, and that update's metrics last.
+            was not finite.
         """
         record = np.zeros((len(rates), 9))
         made = self._engine.run(run_updates, (first_update, rates, *self._fixed, record))
         self._collector.obs[...] = self._envs.arrays.obs
-        return record[: made + 1]
+        return record[:made]
 
 
 def _flat(moments: RunningMoments) -> tuple[Any, Any, Any]:

@@ -72,6 +72,7 @@ class Learner:
         self._normalizer = observation_normalizer(config.normalize_observations, shape)
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
         self._collector = Collector(envs, self._engine, self._distribution, self._normalizer, config.rollout_length)
+        self._diverged = ""  # why no further update can be made
         self._fused: FusedUpdates | None = None
         if not isinstance(self._engine, CompiledEngine):
             return
@@ -96,24 +97,29 @@ class Learner:
                 the same.
 
         Returns:
-            [count, 10], the fields of `Update`.
+            [count, 10], the fields of `Update`. Fewer rows where a gradient was not finite after some that were: then
+            the next call raises.
 
         Raises:
-            UserError: A gradient is not finite.
+            UserError: The gradient is not finite; parameters are those of the last update.
             EnvError: An environment raised.
             WorkerError: A worker died or gave no answer in time.
         """
+        if self._diverged:
+            raise UserError(self._diverged)
         size = self._config.steps_per_update
         rates = np.array([learning_rate(self._config, self.steps + k * size) for k in range(count)])
-        if self._fused is not None:
-            rows = self._fused.run(self.updates, rates)
-            self._advance(int(np.isfinite(rows[:, Update._fields.index("grad_norm")]).sum()))
-            if not np.isfinite(rows[-1, Update._fields.index("grad_norm")]):
-                experience = self._fused.experience
-                raise UserError(self._divergence(experience.raw_obs, experience.reward, rates[len(rows) - 1]))
-        else:
+        if self._fused is None:
             rows = np.array([self._update(rate) for rate in rates])
-        return np.column_stack([rows, rates])
+            return np.column_stack([rows, rates])
+        rows = self._fused.run(self.updates, rates)
+        self._advance(len(rows))
+        if len(rows) < count:
+            experience = self._fused.experience
+            self._diverged = self._divergence(experience.raw_obs, experience.reward, rates[len(rows)])
+            if not len(rows):
+                raise UserError(self._diverged)
+        return np.column_stack([rows, rates[: len(rows)]])
 
     def _update(self, rate: float) -> tuple[float, ...]:
         """One update, step by step."""

@@ -37,6 +37,10 @@ class Log(Protocol):
         """Takes the metrics after `steps` agent steps."""
         ...
 
+    def flush(self) -> None:
+        """Lets readers see what was written."""
+        ...
+
     def close(self) -> None:
         """Puts everything on disk."""
         ...
@@ -62,10 +66,16 @@ class JsonLines:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, steps: int, row: Row) -> None:
-        """Writes a line, and through to the system, so that a reader can follow."""
+        """Writes a line."""
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         try:
             self._file.write(json.dumps({"steps": steps, **finite}, allow_nan=False) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def flush(self) -> None:
+        """Writes lines through to the system."""
+        try:
             self._file.flush()
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from error
@@ -87,6 +97,9 @@ class Curves:
             if name in TAGS:
                 self._write_scalar(TAGS[name], value, steps)
 
+    def flush(self) -> None:
+        """Their writers do so when they think fit."""
+
 
 class Logs:
     """All the writers of a run, as one."""
@@ -98,6 +111,11 @@ class Logs:
         """Hands the row to every writer."""
         for log in self._logs:
             log.write(steps, row)
+
+    def flush(self) -> None:
+        """Lets readers see what was written."""
+        for log in self._logs:
+            log.flush()
 
     def close(self) -> None:
         """Closes every writer."""

@@ -1,6 +1,11 @@
-"""The learning rate as a pure function of the steps taken: no scheduler state to save."""
+"""What follows from the steps taken alone: the learning rate, and when something is due. No state to save."""
 
 from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from a2c.config import Config
 
@@ -30,3 +35,16 @@ def learning_rate(config: Config, steps: int) -> float:
             return config.final_learning_rate + remaining * (config.learning_rate - config.final_learning_rate)
         case "exponential":
             return config.learning_rate * config.decay_factor ** (steps // config.decay_every_steps)
+
+
+Steps = TypeVar("Steps", int, NDArray[np.int64])
+
+
+def is_due(every_steps: int, steps: Steps, steps_per_update: int) -> Any:
+    """Whether the update that ended at `steps` passed a multiple of `every_steps`; never where that is 0.
+
+    Example:
+        >>> [is_due(100, steps, 64) for steps in (64, 128, 192, 256)]
+        [False, True, False, True]
+    """
+    return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps

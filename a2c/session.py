@@ -19,6 +19,7 @@ from a2c.learner import Learner, Update
 from a2c.logs import Logs
 from a2c.policy import Policy
 from a2c.run import Run, Which, versions
+from a2c.schedule import is_due
 from a2c.signals import StopSignals
 
 
@@ -33,44 +34,55 @@ class Session:
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
+        self.episode_return = math.nan  # mean of the episodes that the last row knows of
         self._kept_at: int | None = None  # steps of the policy that is kept
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
         self._saved_at = time.monotonic()
 
     def update(self, count: int) -> float:
-        """Makes updates, timed and remembered for the next row of metrics.
+        """Makes updates, and writes the rows of metrics that came due with one of them.
 
         Returns:
-            The seconds that they took.
+            The seconds that the updates took.
         """
         start = time.perf_counter()
-        rows = self._learner.update(count)
+        updates = self._learner.update(count)
         seconds = time.perf_counter() - start
-        self._pending_seconds += seconds
-        self._pending.append(rows)
+        size, each = self._config.steps_per_update, seconds / len(updates)
+        before = self._learner.updates - len(updates)
+        steps = size * np.arange(before + 1, self._learner.updates + 1)  # after each update
+        begin = 0
+        for due in np.flatnonzero(is_due(self._config.log_every_steps, steps, size)).tolist():
+            self._remember(updates[begin : due + 1], each)
+            self._log(before + due + 1)
+            begin = due + 1
+        self._remember(updates[begin:], each)
+        self._logs.flush()
         return seconds
 
-    def log(self) -> dict[str, float]:
+    def _remember(self, updates: NDArray[np.float64], seconds_each: float) -> None:
+        self._pending.append(updates)
+        self._pending_seconds += len(updates) * seconds_each
+
+    def _log(self, updates: int) -> None:
         """Writes a row of metrics: means over the updates since the last one, and over the episodes that ended.
 
-        Returns:
-            The row.
+        Args:
+            updates: Made so far.
         """
         pending, seconds = np.concatenate(self._pending), self._pending_seconds
         self._pending, self._pending_seconds = [], 0.0
         self._train_seconds += seconds
-        row = {"updates": float(self._learner.updates)}
-        means = Update(*pending.mean(0).tolist())
+        row = {"updates": float(updates)}
+        means = Update(*(pending.sum(0) / len(pending)).tolist())
         if means.episodes:
-            row["episode_return"] = means.return_sum / means.episodes
+            row["episode_return"] = self.episode_return = means.return_sum / means.episodes
             row["episode_length"] = means.length_sum / means.episodes
-        for name in (*Metrics._fields,):
-            row[name] = getattr(means, name)
+        row |= zip(Metrics._fields, means, strict=False)
         row["learning_rate"] = float(pending[-1, -1])
         row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
-        self._logs.write(self._learner.steps, row)
-        return row
+        self._logs.write(updates * self._config.steps_per_update, row)
 
     def evaluate(self) -> Evaluation:
         """Evaluates the policy, and keeps it if none was better. Equally good, the later one has learnt from more.
@@ -132,8 +144,8 @@ class Session:
 
     def log_rest(self) -> None:
         """Writes the row of the updates since the last one, if there are any."""
-        if self._pending:
-            self.log()
+        if sum(map(len, self._pending)):
+            self._log(self._learner.updates)
 
     def save_all(self) -> None:
         """Saves what there is: metrics, a checkpoint, and a policy even if none was evaluated."""

@@ -20,6 +20,7 @@ from a2c.learner import Learner
 from a2c.logs import log_openers, open_logs
 from a2c.presets import configure, origins
 from a2c.run import Run
+from a2c.schedule import is_due
 from a2c.session import Session
 from a2c.signals import Stopped, StopSignals
 
@@ -100,10 +101,7 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
                 if learner.is_fused:
                     at_most = max(1, int(_CALL_SECONDS * count / seconds))
                 bar.update(count * config.steps_per_update)
-                if is_due(config.log_every_steps, learner.steps, config.steps_per_update):
-                    row = session.log()
-                    if "episode_return" in row:
-                        bar.set_postfix_str(f"return {row['episode_return']:.1f}", refresh=False)
+                bar.set_postfix_str(f"return {session.episode_return:.1f}", refresh=False)
                 if is_due(config.eval_every_steps, learner.steps, config.steps_per_update):
                     session.evaluate()
                 session.save_if_due()
@@ -118,21 +116,12 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
     return run
 
 
-def is_due(every_steps: int, steps: int, steps_per_update: int) -> bool:
-    """Whether the update that ended at `steps` passed a multiple of `every_steps`; never where that is 0.
-
-    Example:
-        >>> [is_due(100, steps, 64) for steps in (64, 128, 192, 256)]
-        [False, True, False, True]
-    """
-    return every_steps > 0 and steps // every_steps > (steps - steps_per_update) // every_steps
-
-
 def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
-    """Updates until something is due, or the end."""
-    until = [config.num_updates * config.steps_per_update - steps]
-    until += [every - steps % every for every in (config.log_every_steps, config.eval_every_steps) if every]
-    return min(-(-min(until) // config.steps_per_update), at_most)
+    """Updates until the next evaluation, or the end."""
+    until = config.num_updates * config.steps_per_update - steps
+    if config.eval_every_steps:
+        until = min(until, config.eval_every_steps - steps % config.eval_every_steps)
+    return min(-(-until // config.steps_per_update), at_most)
 
 
 def _make_envs(config: Config, env: EnvSource) -> Envs | CompiledEnvs:

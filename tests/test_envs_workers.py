@@ -321,12 +321,14 @@ def test_a_signal_ends_training_with_everything_saved(training, tmp_path, number
 
 @pytest.mark.parametrize("seconds", [0.5, 0.7, 0.9, 1.2])
 def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(training, seconds):
-    # Somewhere among the imports, the start of the fork server and the workers, and the import of Paddle.
+    # Somewhere among the imports, the start of the fork server and the workers, and the loading of machine code.
     process = training("CartPole-v1", "--total-steps", "100000000", "--eval-every-steps", "0")
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    # Where the interrupt came in code that is a string (dataclasses, named tuples), Python remembers it, though
+    # it was caught, and ends by the signal itself in the end. A shell makes 130 of both.
+    assert process.returncode in (130, -signal.SIGINT)
     assert "Traceback" not in said
 
 

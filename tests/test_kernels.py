@@ -25,6 +25,9 @@ from a2c.rollout import Rollout
 # -- products --
 
 
+AS_IT_IS = (simd.AS_IT_IS, np.zeros(1, np.float32), 0, 0)
+
+
 def floats(rng, *shape):
     return rng.normal(size=shape).astype(np.float32)
 
@@ -54,8 +57,9 @@ def products(rows, inner, vectors, transposed, init):
     first = {"zeros": other, "rows": other, "C": c.copy(), "row": np.tile(row, (rows, 1))}[init][:rows, :width]
     before = flat_c.copy()
     simd.matmul(
-        flat_a, start, a_row, a_k, flat_b, start, stride, *begins[init], flat_c, start, stride, rows, inner, width
-    )
+        flat_a, start, a_row, a_k, flat_b, start, stride, *begins[init], flat_c, start, stride,
+        rows, inner, width, simd.AS_IT_IS, row, 0, 0,
+    )  # fmt: skip
     left = (a.T[:rows] if transposed else a[:, :inner]).astype(np.float64)
     right = b[:inner, :width].astype(np.float64)
     inside = np.zeros((rows + 1, stride), bool)
@@ -79,7 +83,7 @@ def test_products_of_every_size_are_those_of_numpy(transposed, init):
 def test_a_matrix_of_ones_by_strides_of_zero_sums_rows():
     b, one = floats(np.random.default_rng(0), 33, 2 * LANES), np.ones(1, np.float32)
     total = np.full(2 * LANES, 7, np.float32)
-    simd.matmul(one, 0, 0, 0, b.ravel(), 0, 2 * LANES, total, 0, 0, total, 0, 0, 1, 33, 2 * LANES)
+    simd.matmul(one, 0, 0, 0, b.ravel(), 0, 2 * LANES, total, 0, 0, total, 0, 0, 1, 33, 2 * LANES, *AS_IT_IS)
     np.testing.assert_allclose(total, 7 + b.sum(0), rtol=1e-5, atol=1e-5)
 
 
@@ -89,7 +93,9 @@ def test_a_row_of_a_product_does_not_depend_on_how_many_are_computed_together():
 
     def product(first, count):
         c = np.zeros(count * width, np.float32)
-        simd.matmul(a.ravel(), first * inner, inner, 1, b, 0, width, bias, 0, 0, c, 0, width, count, inner, width)
+        simd.matmul(
+            a.ravel(), first * inner, inner, 1, b, 0, width, bias, 0, 0, c, 0, width, count, inner, width, *AS_IT_IS
+        )
         return c.reshape(count, width)
 
     whole = product(0, rows)
@@ -98,25 +104,69 @@ def test_a_row_of_a_product_does_not_depend_on_how_many_are_computed_together():
             np.testing.assert_array_equal(product(first, count), whole[first : first + count])
 
 
-@compiled
-def dot(a, a0, b, b0, n):
-    """Calls the intrinsic, which exists in machine code only."""
-    return simd.dot(a, a0, b, b0, n)
+def finished(finish, total, f):
+    """What `finish` makes of a product by NumPy."""
+    match finish:
+        case simd.RECTIFIED:
+            return np.where(total < 0, np.float32(0), total)
+        case simd.TIMES_RELU_DERIVATIVE:
+            return np.where(f > 0, total, np.float32(0))
+        case simd.TIMES_TANH_DERIVATIVE:
+            return total * (1 - f * f)
+        case _:
+            return total
+
+
+@pytest.mark.parametrize(
+    "finish", [simd.AS_IT_IS, simd.RECTIFIED, simd.TIMES_RELU_DERIVATIVE, simd.TIMES_TANH_DERIVATIVE]
+)
+def test_products_are_finished_by_activations_and_their_derivatives(finish):
+    rng = np.random.default_rng(0)
+    for rows, vectors in itertools.product([1, 4, 7], [1, 4, 6]):
+        width, inner, stride = vectors * LANES, 9, vectors * LANES + 3
+        a, b = floats(rng, rows, inner), floats(rng, inner, width)
+        b[:, 0] = np.nan  # stays, whatever is done with it, unless it is multiplied by nothing
+        f, zeros, c = (
+            np.tanh(floats(rng, rows, stride)),
+            np.zeros(width, np.float32),
+            np.zeros(rows * width, np.float32),
+        )
+        arguments = (a.ravel(), 0, inner, 1, b.ravel(), 0, width, zeros, 0, 0, c, 0, width, rows, inner, width)
+        simd.matmul(*arguments, simd.AS_IT_IS, zeros, 0, 0)
+        expected = finished(finish, c.copy().reshape(rows, width), f[:, :width])
+        simd.matmul(*arguments, finish, np.concatenate([zeros[:2], f.ravel()]), 2, stride)
+        np.testing.assert_array_equal(c.reshape(rows, width), expected)
 
 
 def test_sums_of_products_of_every_length_are_those_of_numpy():
     rng = np.random.default_rng(0)
-    a, b = floats(rng, 20 * LANES + 9), floats(rng, 20 * LANES + 9)
-    for n, a0, b0 in itertools.product(range(0, 19 * LANES, LANES), [0, 1, 9], [0, 5]):
-        x, y = a[a0 : a0 + n].astype(np.float64), b[b0 : b0 + n].astype(np.float64)
-        error = (n + 1) * 2.0**-24 * np.abs(x * y).sum()
-        assert abs(dot(a, a0, b, b0, n) - (x * y).sum()) <= error
+    a, b = floats(rng, 7 * (20 * LANES + 9)), floats(rng, 20 * LANES + 9)
+    for n, a0, b0, rows in itertools.product(range(0, 19 * LANES, LANES), [0, 9], [0, 5], [1, 3, 4, 6]):
+        c = np.full(2 + 3 * rows, 7, np.float32)
+        simd.dots(a, a0, 19 * LANES, b, b0, n, np.float32(0.5), c, 2, 3, rows)
+        for i in range(rows):
+            start = a0 + i * 19 * LANES
+            x, y = a[start : start + n].astype(np.float64), b[b0 : b0 + n].astype(np.float64)
+            error = (n + 1) * 2.0**-24 * (0.5 + np.abs(x * y).sum())
+            assert abs(c[2 + 3 * i] - (0.5 + (x * y).sum())) <= error
+        assert np.delete(c, range(2, 2 + 3 * rows, 3)).tolist() == [7] * (2 + 2 * rows)
+
+
+def test_a_sum_of_products_does_not_depend_on_how_many_are_computed_together():
+    rng, n = np.random.default_rng(0), 11 * LANES
+    a, b = floats(rng, 9 * n), floats(rng, n)
+    whole, single = np.zeros(9, np.float32), np.zeros(1, np.float32)
+    simd.dots(a, 0, n, b, 0, n, np.float32(0.1), whole, 0, 1, 9)
+    for i in range(9):
+        simd.dots(a, i * n, n, b, 0, n, np.float32(0.1), single, 0, 1, 1)
+        assert single[0] == whole[i]
 
 
 def test_the_square_norm_is_the_sum_of_squares():
-    x = floats(np.random.default_rng(0), 1024)
-    assert optimizer.square_norm(x, 0, 1024) == pytest.approx(np.sum(x.astype(np.float64) ** 2), rel=1e-6)
-    assert optimizer.square_norm(x, 512, 512 + 2 * LANES) == pytest.approx(np.sum(x[512 : 512 + 2 * LANES] ** 2.0))
+    x, out = floats(np.random.default_rng(0), 1024), np.zeros(1, np.float32)
+    for start, stop in [(0, 1024), (512, 512 + 2 * LANES)]:
+        optimizer.square_norm(x, start, stop, out)
+        assert out[0] == pytest.approx(np.sum(x[start:stop].astype(np.float64) ** 2), rel=1e-6)
 
 
 # -- activations --
@@ -134,7 +184,7 @@ def test_tanh_is_off_by_at_most_one_in_a_million_wherever_there_are_floats():
     y = x.copy()
     with np.errstate(invalid="ignore"):
         expected = np.tanh(x.astype(np.float64))
-    mlp.activate(y, True)
+    mlp.tanh(y)
     np.testing.assert_array_equal(np.isnan(y), np.isnan(x))
     whole = ~np.isnan(x)
     assert np.abs(y[whole] - expected[whole]).max() <= 1e-6
@@ -144,30 +194,14 @@ def test_tanh_is_off_by_at_most_one_in_a_million_wherever_there_are_floats():
     np.testing.assert_allclose(y[small], expected[small], rtol=1e-6)
 
 
-def test_relu_leaves_what_is_positive_and_keeps_a_nan():
-    y = np.float32([-np.inf, -1, -1e-45, -0.0, 0, 1e-45, 2, np.inf, np.nan])
-    mlp.activate(y, False)
-    np.testing.assert_array_equal(y, np.float32([0, 0, 0, 0, 0, 1e-45, 2, np.inf, np.nan]))
-
-
-@pytest.mark.parametrize("is_tanh", [False, True])
-def test_an_activation_does_not_depend_on_what_is_computed_with_it(is_tanh):
+def test_a_tanh_does_not_depend_on_what_is_computed_with_it():
     x = 3 * floats(np.random.default_rng(0), 200)
     whole = x.copy()
-    mlp.activate(whole, is_tanh)
+    mlp.tanh(whole)
     for start, stop in [(0, 1), (1, 2), (3, 50), (7, 8 + LANES), (0, 199), (100, 200)]:
         part = x[start:stop].copy()
-        mlp.activate(part, is_tanh)
+        mlp.tanh(part)
         np.testing.assert_array_equal(part, whole[start:stop])
-
-
-def test_derivatives_are_those_of_the_activations():
-    y, dx = floats(np.random.default_rng(0), 2, 50)
-    y = np.tanh(y)
-    for is_tanh, derivative in [(True, 1 - y.astype(np.float64) ** 2), (False, y > 0)]:
-        product = dx.copy()
-        mlp.differentiate(product, y, is_tanh)
-        np.testing.assert_allclose(product, dx * derivative, rtol=1e-6, atol=1e-7)
 
 
 # -- heads --

@@ -10,7 +10,7 @@ from analytic import MatchTheCue
 
 import a2c
 from a2c import checkpoint
-from a2c.training import is_due
+from a2c.schedule import is_due
 
 
 def final_arrays(run):
