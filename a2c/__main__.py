@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from a2c.signals import interrupts_held
+
 
 def main() -> int:
     """Runs this process's command line and returns its exit code."""
     try:
-        # Imported here, so that a Ctrl-C while everything is imported ends as one later does.
-        from a2c.cli import main as run
+        with interrupts_held():
+            from a2c.cli import main as run
 
         return run()
     except KeyboardInterrupt:

@@ -29,6 +29,30 @@ def interrupts_held() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+@contextlib.contextmanager
+def interrupts_remembered() -> Iterator[None]:
+    """Raises a Ctrl-C where it comes, and again at the end of the block if it was lost on the way.
+
+    What is raised in a callback from machine code, as compilers and loaders make them, is printed and forgotten.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if received:
+        raise KeyboardInterrupt
+
+
 class Stopped(Exception):  # noqa: N818 - a request, not an error
     """A signal asked the run to end."""
 

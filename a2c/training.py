@@ -22,7 +22,7 @@ from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.schedule import is_due
 from a2c.session import Session
-from a2c.signals import Stopped, StopSignals
+from a2c.signals import Stopped, StopSignals, interrupts_remembered
 
 _CALL_SECONDS = 0.1
 """How long a call of many updates may take, about: signals are heard between two calls."""
@@ -74,9 +74,10 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
     with contextlib.ExitStack() as cleanup:
         if progress:
             cleanup.enter_context(compilation_shown())
-        envs = _make_envs(config, env)
-        cleanup.callback(envs.close)
-        learner = Learner(config, envs)
+        with interrupts_remembered():
+            envs = _make_envs(config, env)
+            cleanup.callback(envs.close)
+            learner = Learner(config, envs)
         openers = log_openers(config)
         run = Run.create(config, settings_from)
         logs = open_logs(openers, run.path)

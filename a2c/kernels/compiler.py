@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numba.core import event
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -46,7 +47,7 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
     function.__module__ = template.__module__
     # Numba looks only at the file of a function, and only at its time, to tell whether what it kept is stale. The name
     # says it better: it changes with the code of the function and of everything it uses, in whatever file.
-    function.__qualname__ = f"{template.__qualname__}_{digest(function)}"
+    function.__qualname__ = f"{template.__qualname__}_{digest(function, with_modules=True)}"
     # Kernels allocate nothing, so nobody need count references: counting cost three quarters of a CartPole step.
     options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": forceinline}
     try:
@@ -84,10 +85,16 @@ def prepare(kernel: Any, *arguments: Any) -> None:
     kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
 
 
-def digest(function: Callable[..., Any]) -> str:
-    """A short hash of what a function computes: its code, and the functions and constants it refers to."""
+def digest(function: Callable[..., Any], with_modules: bool = False) -> str:
+    """A short hash of what a function computes: its code, and the functions and constants it refers to.
+
+    Args:
+        function: A function, compiled or not.
+        with_modules: Whether it matters in which modules these functions are. To machine code that is loaded it does:
+            Numba imports them.
+    """
     sha = hashlib.sha256()
-    _feed(sha, function, set())
+    _Feed(sha, with_modules).value(function)
     return sha.hexdigest()[:16]
 
 
@@ -114,43 +121,80 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no typ
         pass
 
 
-def _feed(sha: Any, value: Any, seen: set[int]) -> None:
-    """Feeds what a value means for compiled code into a hash."""
-    if isinstance(value, Dispatcher):
-        value = value.py_func
-    if isinstance(value, types.FunctionType):
-        if id(value) in seen:
+class _Feed:
+    """Feeds what values mean for compiled code into a hash."""
+
+    def __init__(self, sha: Any, with_modules: bool) -> None:
+        self._sha, self._with_modules = sha, with_modules
+        self._seen: set[int] = set()
+
+    def value(self, value: Any) -> None:
+        """Any value that code refers to."""
+        if isinstance(value, Dispatcher):
+            value = value.py_func
+        if isinstance(value, _Intrinsic):
+            value = value._defn
+        match value:
+            case types.FunctionType():
+                self._function(value)
+            case np.ndarray():
+                self._text("array", value.dtype, value.shape)
+                self._sha.update(value.tobytes())
+            case tuple():
+                self._text("tuple", len(value))
+                for item in value:
+                    self.value(item)
+            case type() if not issubclass(value, tuple | np.generic) and value.__module__ != "builtins":
+                for name, member in sorted(vars(value).items()):
+                    if isinstance(member, types.FunctionType):
+                        self._text(name)
+                        self._function(member)
+            case int() | float() | complex() | str() | bool() | np.generic() | None:
+                self._text(type(value).__name__, repr(value))
+            case _:
+                self._text(getattr(value, "__name__", type(value).__name__))
+
+    def _function(self, function: types.FunctionType) -> None:
+        if id(function) in self._seen:
             return
-        seen.add(id(value))
-        _feed_code(sha, value.__code__)
-        for cell in value.__closure__ or ():
-            _feed(sha, cell.cell_contents, seen)
-        for name in sorted(_names(value.__code__) & value.__globals__.keys()):
-            sha.update(name.encode())
-            _feed(sha, value.__globals__[name], seen)
-    elif isinstance(value, np.ndarray):
-        sha.update(str((value.dtype, value.shape)).encode() + value.tobytes())
-    elif isinstance(value, tuple):
-        for item in value:
-            _feed(sha, item, seen)
-    elif isinstance(value, int | float | str | bool | np.generic):
-        sha.update(repr(value).encode())
-    else:
-        sha.update(str(getattr(value, "__name__", type(value).__name__)).encode())
+        self._seen.add(id(function))
+        self._text("function", *([function.__module__] if self._with_modules else []))
+        self._code(function.__code__)
+        self.value(function.__defaults__)
+        for cell in function.__closure__ or ():
+            self.value(cell.cell_contents)
+        names = _names(function.__code__)
+        for name in sorted(names & function.__globals__.keys()):
+            found = function.__globals__[name]
+            self._text(name)
+            if isinstance(found, types.ModuleType):
+                # What is read from a module of functions and constants; NumPy's and Python's own come with versions.
+                for attribute in sorted(names & vars(found).keys()):
+                    self._text(attribute)
+                    self.value(vars(found)[attribute])
+            else:
+                self.value(found)
+
+    def _code(self, code: types.CodeType) -> None:
+        self._sha.update(code.co_code)
+        self._text(*code.co_names, *code.co_varnames)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._code(constant)
+            else:
+                self._text(repr(constant))
+
+    def _text(self, *parts: Any) -> None:
+        """Texts with their lengths, so that what moves from one to the next makes another hash."""
+        for part in parts:
+            text = str(part).encode()
+            self._sha.update(len(text).to_bytes(8, "little") + text)
 
 
 def _names(code: types.CodeType) -> set[str]:
+    """Every name that a function's code, or code within it, looks up."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= _names(constant)
     return names
-
-
-def _feed_code(sha: Any, code: types.CodeType) -> None:
-    sha.update(code.co_code + repr(code.co_names + code.co_varnames).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            _feed_code(sha, constant)
-        else:
-            sha.update(repr(constant).encode())

@@ -103,7 +103,9 @@ class CompiledEnv:
             raise UserError(f"action_space of {name} is {action_space}; it must be a Discrete or a float32 Box")
         reset_randoms = state_size if reset_randoms is None else reset_randoms
         numbers = {"state_size": state_size, "reset_randoms": reset_randoms, "step_randoms": step_randoms}
-        for label, number in (numbers | {"max_episode_steps": max_episode_steps or 1}).items():
+        for label, number in (
+            numbers | ({} if max_episode_steps is None else {"max_episode_steps": max_episode_steps})
+        ).items():
             least = 0 if label.endswith("randoms") else 1
             if not isinstance(number, int) or number < least:
                 raise UserError(f"{label} of {name} is {number!r}; it must be a whole number of at least {least}")
