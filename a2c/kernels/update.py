@@ -121,8 +121,8 @@ def chunk_gradient(network: Network, loss: Loss, batch: Batch, work: Work, chunk
             forward(network, zero, heads, input_row, row, rows)
             forward(network, heads, 2 * heads, input_row, row, rows)
         work.scratch[dy : dy + rows * max(actor_row, critic_row)] = np.float32(0)
+        t, n = first // count, start + first % count
         for i in range(rows):
-            t, n = (first + i) // count, start + (first + i) % count
             error = network.activations[critic[Y] + (row + i) * critic_row] - batch.returns[t, n]
             work.scratch[dy + i * critic_row] = value_scale * error
             target = np.float64(batch.returns[t, n])
@@ -130,6 +130,9 @@ def chunk_gradient(network: Network, loss: Loss, batch: Batch, work: Work, chunk
             error_sum += np.float64(error)
             return_sum += target
             return_squares += target**2
+            n += 1
+            if n == stop:
+                t, n = t + 1, start
         backward(
             network,
             heads,
@@ -144,8 +147,8 @@ def chunk_gradient(network: Network, loss: Loss, batch: Batch, work: Work, chunk
             dx,
         )
         work.scratch[dy : dy + rows * actor_row] = np.float32(0)
+        t, n = first // count, start + first % count
         for i in range(rows):
-            t, n = (first + i) // count, start + (first + i) % count
             head, out = actor[Y] + (row + i) * actor_row, dy + i * actor_row
             advantage = batch.advantage[t, n]
             if loss.is_categorical:
@@ -161,6 +164,9 @@ def chunk_gradient(network: Network, loss: Loss, batch: Batch, work: Work, chunk
                 )  # fmt: skip
             policy_sum += np.float64(advantage) * log_prob
             entropy_sum += np.float64(entropy)
+            n += 1
+            if n == stop:
+                t, n = t + 1, start
         backward(network, zero, heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
     work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
     work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
