@@ -21,7 +21,8 @@ from benchmarks.training import result_name
 LIBRARIES = {
     "sb3": "Stable-Baselines3",
     "skrl_a2c": "skrl",
-    "jax_a2c": "jitted JAX on gymnax (PureJaxRL style)",
+    "jax_a2c": "jitted JAX on gymnax, PureJaxRL style",
+    "jax_tuned": "the same, tuned by hand for this CPU",
 }
 
 README = Path(__file__).parent.parent / "README.md"
