@@ -116,9 +116,14 @@ class DiagGaussian(NamedTuple):
 
     def to_env(self, action: NDArray[Any]) -> NDArray[Any]:
         """The action as the environment takes it: [..., A] -> [..., *shape], inside the Box, in its type."""
-        scaled: NDArray[Any] = (self.center + self.half_range * action).astype(self.low.dtype)
-        clipped: NDArray[Any] = np.minimum(np.maximum(scaled, self.low), self.high)  # np.clip takes thrice as long
-        return clipped.reshape(*action.shape[:-1], *self.shape)
+        # In place, and without np.clip, which takes as long as all of this: it is done at every step.
+        scaled: NDArray[Any] = np.multiply(action, self.half_range)
+        scaled += self.center
+        np.maximum(scaled, self.low, out=scaled)
+        np.minimum(scaled, self.high, out=scaled)
+        if scaled.dtype != self.low.dtype:  # smaller than float32
+            scaled = scaled.astype(self.low.dtype)
+        return scaled if len(self.shape) == 1 else scaled.reshape(*action.shape[:-1], *self.shape)
 
 
 Distribution = Categorical | DiagGaussian

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +61,10 @@ class ObservationNormalizer(Protocol):
         """Observations [..., *shape] as float32 [..., *shape]; the statistics stay as they are."""
         ...
 
+    def write(self, obs: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """The same into an array, fast: what a rollout does at every step."""
+        ...
+
     def update(self, obs: NDArray[Any]) -> None:
         """Takes a rollout's raw observations [B, *shape] into the statistics."""
         ...
@@ -78,6 +83,9 @@ class PlainObservations:
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102 - see the protocol
         return obs.astype(np.float32)
+
+    def write(self, obs: NDArray[Any], out: NDArray[np.float32]) -> None:  # noqa: D102
+        out[...] = obs
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
         pass
@@ -98,6 +106,8 @@ class NormalizedObservations:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.moments = RunningMoments(shape)
+        self._mean, self._variance = self.moments.mean.reshape(-1), self.moments.variance.reshape(-1)  # views
+        self._normalize_rows: Callable[..., None] | None = None
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
         # In float64: large observations that differ little would become equal before the mean is taken off.
@@ -105,6 +115,14 @@ class NormalizedObservations:
         # Two plain functions: np.clip costs as much as all the rest.
         clipped: NDArray[np.float64] = np.minimum(np.maximum(normalized, -_CLIP), _CLIP)
         return clipped.astype(np.float32)
+
+    def write(self, obs: NDArray[Any], out: NDArray[np.float32]) -> None:  # noqa: D102
+        if self._normalize_rows is None:
+            from a2c.kernels.statistics import normalize_rows  # Here: a deployed policy has no use for Numba.
+
+            self._normalize_rows = normalize_rows
+        rows = len(obs)
+        self._normalize_rows(obs.reshape(rows, -1), self._mean, self._variance, out.reshape(rows, -1))
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
         self.moments.update(obs)

@@ -103,7 +103,7 @@ class Collector:
 
         for t in range(self._length):
             raw_obs[t] = current
-            obs[t] = self._normalizer(current)
+            self._normalizer.write(current, obs[t])
             action, value[t] = self._engine.act(obs[t], noise[t], t)
             actions.append(action)
             step = self._envs.advance(self._distribution.to_env(action))

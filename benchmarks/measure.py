@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from a2c import commands
+from a2c.commands import benchmark
 from a2c.run import versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, dict[str, Any]]:
     """`a2c.commands.benchmark.alternate`, saying how it goes."""
-    return commands.benchmark.alternate(contestants, rounds, lambda line: print(line, end="", flush=True))
+    return benchmark.alternate(contestants, rounds, lambda line: print(line, end="", flush=True))
 
 
 def ratio(rates: dict[str, dict[str, Any]], ours: str, theirs: str) -> dict[str, float]:

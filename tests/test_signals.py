@@ -1,0 +1,94 @@
+"""Ctrl-C while something is imported or compiled: never lost, and never a report of what it broke."""
+
+import contextlib
+import os
+import signal
+import threading
+
+import pytest
+
+from a2c.signals import Stopped, StopSignals, interrupts_held, interrupts_remembered
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def forget_an_interrupt():
+    """As a callback from machine code does with what is raised in it."""
+    with contextlib.suppress(KeyboardInterrupt):
+        interrupt()
+
+
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_an_interrupt_that_is_held_comes_at_the_end_of_the_block():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        interrupt()
+        reached.append("the end")
+    assert reached == ["the end"]
+
+
+def test_an_interrupt_that_is_remembered_comes_at_once():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
+        interrupt()
+        reached.append("the end")
+    assert reached == []
+
+
+def test_an_interrupt_that_was_lost_comes_at_the_end_of_the_block():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
+        forget_an_interrupt()
+        reached.append("the end")
+    assert reached == ["the end"]
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="Numba's error after a lost interrupt gets through")
+def test_what_a_lost_interrupt_broke_is_not_reported():
+    # Interrupted in a callback of LLVM's, Numba finds "no compiled object yet", some of the times.
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
+        forget_an_interrupt()
+        raise RuntimeError("no compiled object yet")
+
+
+@pytest.mark.parametrize("block", [interrupts_held, interrupts_remembered])
+def test_an_error_without_an_interrupt_is_itself(block):
+    with pytest.raises(RuntimeError, match="of its own"), block():
+        raise RuntimeError("of its own")
+
+
+@pytest.mark.parametrize("block", [interrupts_held, interrupts_remembered, StopSignals])
+def test_other_threads_may_come_through(block):
+    reached = []
+
+    def work():
+        with block():
+            reached.append("the end")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert reached == ["the end"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_ends(number):
+    with StopSignals() as stop:
+        stop.check()
+        os.kill(os.getpid(), number)
+        assert stop.received == number
+        with pytest.raises(Stopped):
+            stop.check()
+        with pytest.raises(SystemExit) as caught:
+            os.kill(os.getpid(), number)
+        assert caught.value.code == 128 + number
