@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.distributions import DiagGaussian, Distribution
 from a2c.engines.compiled import CompiledEngine
+from a2c.envs.compiled.stepping import failure
 from a2c.envs.compiled.vector import CompiledEnvs
+from a2c.errors import EnvError
 from a2c.kernels.compiler import Compiled, prepare
 from a2c.kernels.loop import Algorithm, Experience, Scaling, Statistics, run_updates
 from a2c.kernels.update import Batch, gradient_step
@@ -95,6 +97,10 @@ class FusedUpdates:
         )  # fmt: skip
         prepare(run_updates, 0, 0, np.zeros(0), *self._fixed, np.zeros((0, 9)))
 
+    def failure(self) -> EnvError | None:
+        """What is to be raised where an environment failed in the last `run`."""
+        return failure(self._envs.arrays)
+
     def run(self, first_update: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Makes updates with the given learning rates.
 
@@ -104,7 +110,7 @@ class FusedUpdates:
 
         Returns:
             A row for each update made: the fields of `Metrics`, then those of `Episodes`. Fewer than U where a gradient
-            was not finite.
+            was not finite or an environment failed.
         """
         record = np.zeros((len(rates), 9))
         made = self._engine.run(run_updates, (first_update, rates, *self._fixed, record))

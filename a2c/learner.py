@@ -13,7 +13,7 @@ from a2c.engines import choose_engine
 from a2c.engines.compiled import CompiledEngine
 from a2c.envs import Envs
 from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.errors import UserError
+from a2c.errors import EnvError, UserError
 from a2c.fused import FusedUpdates
 from a2c.mlp import initial_parameters
 from a2c.normalize import ReturnNormalizer, observation_normalizer
@@ -72,7 +72,7 @@ class Learner:
         self._normalizer = observation_normalizer(config.normalize_observations, shape)
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
         self._collector = Collector(envs, self._engine, self._distribution, self._normalizer, config.rollout_length)
-        self._diverged = ""  # why no further update can be made
+        self._failure: UserError | EnvError | None = None  # why no further update can be made
         self._fused: FusedUpdates | None = None
         if not isinstance(self._engine, CompiledEngine):
             return
@@ -97,28 +97,31 @@ class Learner:
                 the same.
 
         Returns:
-            [count, 10], the fields of `Update`. Fewer rows where a gradient was not finite after some that were: then
-            the next call raises.
+            [count, 10], the fields of `Update`. Fewer rows where something went wrong after some updates of one call:
+            then the next call raises.
 
         Raises:
             UserError: The gradient is not finite; parameters are those of the last update.
             EnvError: An environment raised.
             WorkerError: A worker died or gave no answer in time.
         """
-        if self._diverged:
-            raise UserError(self._diverged)
+        if self._failure is not None:
+            raise self._failure
         size = self._config.steps_per_update
         rates = np.array([learning_rate(self._config, self.steps + k * size) for k in range(count)])
         if self._fused is None:
-            rows = np.array([self._update(rate) for rate in rates])
+            rows = np.array([self._update(rate) for rate in rates]).reshape(
+                count, -1 if count else len(Update._fields) - 1
+            )
             return np.column_stack([rows, rates])
         rows = self._fused.run(self.updates, rates)
         self._advance(len(rows))
         if len(rows) < count:
-            experience = self._fused.experience
-            self._diverged = self._divergence(experience.raw_obs, experience.reward, rates[len(rows)])
+            experience, rate = self._fused.experience, rates[len(rows)]
+            divergence = UserError(self._divergence(experience.raw_obs, experience.reward, rate))
+            self._failure = self._fused.failure() or divergence
             if not len(rows):
-                raise UserError(self._diverged)
+                raise self._failure
         return np.column_stack([rows, rates[: len(rows)]])
 
     def _update(self, rate: float) -> tuple[float, ...]:

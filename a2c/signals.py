@@ -47,6 +47,10 @@ def interrupts_remembered() -> Iterator[None]:
     previous = signal.signal(signal.SIGINT, handle)
     try:
         yield
+    except Exception:
+        if received:  # What failed, failed because of it.
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, previous)
     if received:

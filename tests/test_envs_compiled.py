@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -584,3 +585,83 @@ def test_helpers_compiled_by_numba_are_taken_and_only_plain_functions_declared()
         obs[0] = state[0]
 
     assert a2c.CompiledEnv(**RIGHT | {"reset": reset, "observe": observe})().reset(seed=0)[0].tolist() == [1, 0]
+
+
+# -- what goes wrong --
+
+
+def failing(after):
+    """An environment whose step raises at the step after so many."""
+
+    def reset(state, random):
+        state[0] = 0.0
+
+    def step(state, action, random):
+        state[0] += 1.0
+        if state[0] > after:
+            raise ValueError("too far")
+        return 1.0, False
+
+    def observe(state, obs):
+        obs[0] = state[0]
+
+    return a2c.CompiledEnv(
+        "Failing",
+        reset,
+        step,
+        observe,
+        state_size=1,
+        observation_space=gymnasium.spaces.Box(-9, 9, (1,)),
+        action_space=gymnasium.spaces.Discrete(2),
+        max_episode_steps=None,
+    )
+
+
+def test_an_exception_in_machine_code_is_an_error_of_its_environment():
+    envs = a2c.make_envs(failing(3), 2)
+    envs.begin()
+    for _ in range(3):
+        envs.advance(np.zeros(2, np.int64))
+    with pytest.raises(a2c.EnvError, match="environment 0 raised in step") as caught:
+        envs.advance(np.zeros(2, np.int64))
+    assert (caught.value.episode, caught.value.step) == (0, 4)
+    assert caught.value.episode_seed == envs.arrays.key[0]
+
+
+def test_an_exception_in_a_fused_run_ends_it_with_the_updates_before(quick):
+    with pytest.raises(a2c.EnvError, match="vectorization 'local' shows it") as caught:
+        a2c.train(failing(10), **quick | {"log_every_steps": 8})
+    assert caught.value.step == 11
+    run = a2c.Run(next((Path(quick["run_dir"]) / "Failing").iterdir()))
+    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step_000000016"]
+    assert [row["steps"] for row in run.metrics()] == [8, 16]
+    with pytest.raises(a2c.EnvError, match="ValueError: too far"):
+        a2c.train(failing(10), **quick | {"vectorization": "local"})
+
+
+@pytest.mark.parametrize(
+    ("actions", "problem"),
+    [
+        (np.zeros((), np.int64), "the actions are int64 ()"),
+        (np.zeros(3, np.int64), "the actions are int64 (3,)"),
+        (np.array([0.0, 7.9]), "the actions are float64 (2,)"),
+    ],
+    ids=str,
+)
+def test_actions_of_another_shape_or_kind_are_refused(actions, problem):
+    envs = a2c.make_envs(failing(3), 2)
+    envs.begin()
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        envs.advance(actions)
+
+
+def test_a_masked_reset_begins_only_those_episodes():
+    envs = a2c.make_envs(failing(9), 3)
+    envs.reset(seed=1)
+    envs.advance(np.zeros(3, np.int64))
+    obs, _ = envs.reset(options={"reset_mask": np.array([True, False, True])})
+    assert obs[:, 0].tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match="it must be an array of 3 bools"):
+        envs.reset(options={"reset_mask": [True, False, True]})
+    with pytest.raises(ValueError, match="seed is 9223372036854775808; it must be from 0"):
+        envs.reset(seed=(0, 1, 2**63))

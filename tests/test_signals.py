@@ -53,7 +53,6 @@ def test_an_interrupt_that_was_lost_comes_at_the_end_of_the_block():
     assert reached == ["the end"]
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="Numba's error after a lost interrupt gets through")
 def test_what_a_lost_interrupt_broke_is_not_reported():
     # Interrupted in a callback of LLVM's, Numba finds "no compiled object yet", some of the times.
     with pytest.raises(KeyboardInterrupt), interrupts_remembered():

@@ -64,6 +64,7 @@ class CompiledEngine:
         self, obs: NDArray[np.float32], noise: NDArray[np.float32], slot: int
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Actions and values; inputs, and outputs where they are few, are kept for `update`."""
+        self._require(obs.shape[:1] == noise.shape[:1] == (self._num_envs,), "obs and noise", obs, noise)
         value = np.empty(self._num_envs, np.float32)
         flat_obs = obs.reshape(self._num_envs, -1)
         if self.loss.is_categorical:
@@ -86,8 +87,14 @@ class CompiledEngine:
         """One step down the gradient of the loss that `Engine` and the design give, for the rollout last acted.
 
         Raises:
+            ValueError: An array has another shape than the rollouts that the engine is for.
             FloatingPointError: The gradient is not finite; parameters and optimizer stay as they were.
         """
+        shape = (self._length, self._num_envs)
+        arrays = (rollout.action, rollout.value, advantage, returns)
+        self._require(
+            all(array.shape[:2] == shape for array in arrays), "action, value, advantage and returns", *arrays
+        )
         batch = self._batch(rollout.action, advantage, returns)
         metrics = np.zeros(len(Metrics._fields))
         arguments = (self.network, self.loss, self.optimizer, batch, self.work, learning_rate, metrics)
@@ -138,6 +145,16 @@ class CompiledEngine:
             pack(self.network, flat, self._architecture, moments)
         self.optimizer.updates[...] = state["optimizer.updates"]
         self._set_parameters(state)
+
+    def _require(self, holds: bool, names: str, *arrays: NDArray[Any]) -> None:
+        """Machine code does not look where it reads and writes.
+
+        Raises:
+            ValueError: It does not hold.
+        """
+        if not holds:
+            shapes = [array.shape for array in arrays]
+            raise ValueError(f"{names} differ in shape: {shapes} in rollouts of {self._length} x {self._num_envs}")
 
     def _batch(self, action: NDArray[Any], advantage: NDArray[np.float32], returns: NDArray[np.float32]) -> Batch:
         if self.loss.is_categorical:

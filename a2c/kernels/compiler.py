@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import hashlib
 import sys
 import types
@@ -144,11 +145,16 @@ class _Feed:
                 self._text("tuple", len(value))
                 for item in value:
                     self.value(item)
+            case enum.EnumMeta():
+                members: dict[str, Any] = dict(value.__members__)
+                for name, member in members.items():
+                    self._text(name)
+                    self.value(member.value)
             case type() if not issubclass(value, tuple | np.generic) and value.__module__ != "builtins":
                 for name, member in sorted(vars(value).items()):
-                    if isinstance(member, types.FunctionType):
+                    if isinstance(member, types.FunctionType | int | float | str | np.ndarray):
                         self._text(name)
-                        self._function(member)
+                        self.value(member)
             case int() | float() | complex() | str() | bool() | np.generic() | None:
                 self._text(type(value).__name__, repr(value))
             case _:
@@ -168,10 +174,20 @@ class _Feed:
             found = function.__globals__[name]
             self._text(name)
             if isinstance(found, types.ModuleType):
-                # What is read from a module of functions and constants; NumPy's and Python's own come with versions.
-                for attribute in sorted(names & vars(found).keys()):
-                    self._text(attribute)
-                    self.value(vars(found)[attribute])
+                self._module(found, names)
+            else:
+                self.value(found)
+
+    def _module(self, module: types.ModuleType, names: set[str]) -> None:
+        """What code that looks up these names may read from a module, and from modules in it."""
+        if id(module) in self._seen:
+            return
+        self._seen.add(id(module))
+        for name in sorted(names & vars(module).keys()):
+            self._text(name)
+            found = vars(module)[name]
+            if isinstance(found, types.ModuleType):
+                self._module(found, names)
             else:
                 self.value(found)
 

@@ -238,7 +238,8 @@ def run_updates(
         record: [U, 9] takes what each update says of itself.
 
     Returns:
-        How many updates were made: fewer than U where a gradient was not finite; that update changed nothing.
+        How many updates were made: fewer than U where a gradient was not finite, or an environment failed; then that
+        update changed no parameter.
     """
     chunks = len(work.chunks) - 1
     first, last = chunks * thread // work.threads, chunks * (thread + 1) // work.threads
@@ -249,6 +250,9 @@ def run_updates(
                 experience, envs, advance,
             )  # fmt: skip
         meet(work.arrivals, work.threads)
+        for n in range(len(envs.failed)):
+            if envs.failed[n]:
+                return update
         if thread == 0:
             settle(algorithm, statistics, experience, record[update])
         meet(work.arrivals, work.threads)

@@ -96,8 +96,14 @@ class CompiledEnv:
                 )
         if not isinstance(observation_space, gymnasium.spaces.Box) or observation_space.dtype != np.float32:
             raise UserError(f"observation_space of {name} is {observation_space}; it must be a float32 Box")
+        if not observation_space.shape or 0 in observation_space.shape:
+            raise UserError(
+                f"observation_space of {name} is {observation_space}; it must have elements, in a row at least"
+            )
         is_box = isinstance(action_space, gymnasium.spaces.Box)
-        if is_box and (action_space.dtype != np.float32 or len(action_space.shape or ()) != 1):
+        if is_box and (
+            action_space.dtype != np.float32 or len(action_space.shape or ()) != 1 or 0 in (action_space.shape or ())
+        ):
             raise UserError(f"action_space of {name} is {action_space}; a Box must be float32 and of one dimension")
         if not is_box and not isinstance(action_space, gymnasium.spaces.Discrete):
             raise UserError(f"action_space of {name} is {action_space}; it must be a Discrete or a float32 Box")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.compiled.stepping import arrays_for
+from a2c.envs.compiled.stepping import arrays_for, checked_seed
 
 
 class SingleEnv(gymnasium.Env[Any, Any]):
@@ -38,7 +38,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begins an episode: that of the seed, or the next of the generator that the last seed started."""
         super().reset(seed=seed)
-        key = int(self.np_random.integers(2**31)) if seed is None else seed
+        key = int(self.np_random.integers(2**31)) if seed is None else checked_seed(seed)
         self._functions.begin(self._arrays, 0, key)
         return self._arrays.obs[0].copy(), {}
 

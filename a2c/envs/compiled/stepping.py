@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.errors import UserError
+from a2c.errors import EnvError, UserError
 from a2c.kernels.compiler import Compiled, inlined, instance, prepare
 from a2c.kernels.random import doubles, episode_seed
 
@@ -35,6 +35,7 @@ class EnvArrays(NamedTuple):
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N]
     truncated: NDArray[np.bool_]  # [N]
+    failed: NDArray[np.bool_]  # [N] whether a function raised; the environment stands still since
 
 
 class Functions(NamedTuple):
@@ -46,6 +47,17 @@ class Functions(NamedTuple):
     """step(envs, n): steps environment n; does not begin anew where its episode ends."""
     advance: Any
     """advance(envs, first, count, seed): steps environments first..first+count-1, and begins anew where one ended."""
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, which keys the random numbers of an episode.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"seed is {seed}; it must be from 0 to 2**63 - 1")
+    return seed
 
 
 def arrays_for(env: CompiledEnv, num_envs: int) -> EnvArrays:
@@ -67,6 +79,22 @@ def arrays_for(env: CompiledEnv, num_envs: int) -> EnvArrays:
         np.zeros(num_envs),
         np.zeros(num_envs, np.bool_),
         np.zeros(num_envs, np.bool_),
+        np.zeros(num_envs, np.bool_),
+    )
+
+
+def failure(envs: EnvArrays) -> EnvError | None:
+    """What is to be raised where a function of an environment raised; machine code has kept only that it did."""
+    if not envs.failed.any():
+        return None
+    n = int(np.flatnonzero(envs.failed)[0])
+    return EnvError(
+        n,
+        "step",
+        int(envs.episode[n]),
+        int(envs.key[n]),
+        int(envs.steps[n]),
+        "one of its functions raised an exception, which machine code does not keep: vectorization 'local' shows it",
     )
 
 
@@ -152,10 +180,15 @@ def _step(envs: EnvArrays, n: int) -> None:
 
 def _advance(envs: EnvArrays, first: int, count: int, seed: int) -> None:
     for n in range(first, first + count):
-        STEP_ONE(envs, n)
-        if envs.terminated[n] or envs.truncated[n]:
-            last, final = envs.obs[n].reshape(-1), envs.final_obs[n].reshape(-1)
-            for i in range(len(last)):
-                final[i] = last[i]
-            envs.episode[n] += 1
-            BEGIN(envs, n, episode_seed(seed, n, envs.episode[n]))
+        if envs.failed[n]:
+            continue
+        try:
+            STEP_ONE(envs, n)
+            if envs.terminated[n] or envs.truncated[n]:
+                last, final = envs.obs[n].reshape(-1), envs.final_obs[n].reshape(-1)
+                for i in range(len(last)):
+                    final[i] = last[i]
+                envs.episode[n] += 1
+                BEGIN(envs, n, episode_seed(seed, n, envs.episode[n]))
+        except Exception:  # noqa: BLE001 - Numba knows no other; left alone, it would be printed and forgotten
+            envs.failed[n] = True

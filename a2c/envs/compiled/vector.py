@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.compiled.stepping import arrays_for
+from a2c.envs.compiled.stepping import arrays_for, checked_seed, failure
 from a2c.envs.vector import Step
 from a2c.kernels.compiler import compiled
 from a2c.randomness import episode_seed
@@ -56,10 +57,23 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return self.arrays.obs
 
     def advance(self, action: NDArray[Any]) -> Step:
-        """Steps every environment: action [N, ...], numbered and scaled as the space says."""
+        """Steps every environment: action [N, ...], numbered and scaled as the space says.
+
+        Raises:
+            ValueError: The actions have another shape or kind.
+            EnvError: A function of the environment raised.
+        """
         arrays = self.arrays
-        (arrays.action if self._is_box else arrays.choice)[...] = action
+        actions = arrays.action if self._is_box else arrays.choice
+        if action.shape != actions.shape or not np.can_cast(action.dtype, actions.dtype, "same_kind"):
+            raise ValueError(
+                f"the actions are {action.dtype} {action.shape}; they must be {actions.dtype} {actions.shape}"
+            )
+        actions[...] = action
         _call(self.functions.advance, arrays, 0, self.num_envs, self.seed)
+        error = failure(arrays)
+        if error is not None:
+            raise error
         done = arrays.terminated | arrays.truncated
         next_obs = arrays.obs
         if done.any():
@@ -68,25 +82,34 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return Step(arrays.obs, next_obs, arrays.reward, arrays.terminated, arrays.truncated)
 
     def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begins an episode in every environment; `seed` (environment i gets seed + i) overrides the episodes' own.
+        """Begins an episode in every environment, or in those of `options["reset_mask"]`, [N] of bool.
+
+        Args:
+            seed: One for all (environment i gets seed + i), or one each; None: the episodes' own.
+            options: Nothing else is read from them.
 
         Returns:
             Observations [N, ...] and no infos.
 
         Raises:
-            ValueError: Not as many seeds as environments.
+            ValueError: Not as many seeds as environments, a seed outside 0..2**63-1, or a mask of another kind.
         """
-        seeds = (
-            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
-        )
+        if seed is None or isinstance(seed, int | np.integer):
+            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = [None if one is None else int(one) for one in seed]
         if len(seeds) != self.num_envs:
             raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments; there must be one for each")
-        for n, key in enumerate(seeds):
+        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_))
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {self.num_envs} bools")
+        for n in np.flatnonzero(mask).tolist():
             self.arrays.episode[n] += 1
             own = episode_seed(self.seed, n, int(self.arrays.episode[n]))
-            self.functions.begin(self.arrays, n, own if key is None else key)
+            key = seeds[n]
+            self.functions.begin(self.arrays, n, own if key is None else checked_seed(key))
         return self.arrays.obs.copy(), {}
 
     def step(
