@@ -276,8 +276,9 @@ def test_where_paddle_is_not_installed_a_sentence_says_so(monkeypatch, settings,
 # -- only Paddle's --
 
 
-def test_values_and_returns_of_different_shape_are_refused():
-    case = Case("paddle", DISCRETE)
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
+def test_values_and_returns_of_different_shape_are_refused(engine):
+    case = Case(engine, DISCRETE)
     with pytest.raises(ValueError, match="differ in shape"):
         case.engine.update(case.rollout, case.advantage, case.returns[:, :1], 1e-3)
 
