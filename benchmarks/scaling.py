@@ -41,7 +41,7 @@ def training(num_envs: int, width: int, threads: int) -> Contestant:
     )
     envs = make_envs("CartPole-v1", num_envs, vectorization="compiled")
     learner = Learner(config, envs)
-    count = max(1, 4_000 // config.steps_per_update)
+    count = max(1, 100_000 // config.steps_per_update)  # some hundredths of a second, as in a run
     return Contestant(lambda: len(learner.update(count)) * config.steps_per_update, envs.close)
 
 
@@ -81,6 +81,10 @@ def memory() -> list[dict[str, float]]:
     return rows
 
 
+def highest(points: list[dict[str, Any]]) -> float:
+    return max(max(point["steps_per_second"].values()) for point in points)
+
+
 def draw(over_envs: list[dict[str, Any]], over_widths: list[dict[str, Any]], rows: list[dict[str, float]]) -> None:
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for axes, points, x, label in (
@@ -90,11 +94,14 @@ def draw(over_envs: list[dict[str, Any]], over_widths: list[dict[str, Any]], row
         for threads in THREADS:
             rates = [point["steps_per_second"][threads] / 1e6 for point in points]
             axes.plot([point[x] for point in points], rates, marker="o", label=f"{threads} thread{'s'[: threads - 1]}")
-        axes.set(xscale="log", xlabel=label, ylabel="million steps per second", ylim=(0, None))
+        axes.set(xscale="log", xlabel=label, ylabel="million steps per second", ylim=(0, 1.1 * highest(points) / 1e6))
+        axes.set_xticks([point[x] for point in points], [str(point[x]) for point in points], minor=False)
+        axes.set_xticks([], minor=True)
         axes.grid(alpha=0.3)
         axes.legend()
     right.plot([row["seconds"] for row in rows], [row["megabytes"] for row in rows])
-    right.set(xlabel=f"seconds ({MEMORY_STEPS // 10**6} million steps)", ylabel="resident MB", ylim=(0, None))
+    top = 1.2 * max(row["megabytes"] for row in rows)
+    right.set(xlabel=f"seconds ({MEMORY_STEPS // 10**6} million steps)", ylabel="resident MB", ylim=(0, top))
     right.grid(alpha=0.3)
     figure.savefig(RESULTS / "scaling.png", dpi=110)
     print(RESULTS / "scaling.png")

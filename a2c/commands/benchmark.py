@@ -145,7 +145,7 @@ def _training(config: Config, **placement: Any) -> Contestant:
     )
     learner = Learner(config, envs)
     # Several updates a call where they come in microseconds.
-    count = max(1, 2_000 // config.steps_per_update) if learner.is_fused else 1
+    count = max(1, 100_000 // config.steps_per_update) if learner.is_fused else 1
 
     def take_steps() -> int:
         return len(learner.update(count)) * config.steps_per_update
