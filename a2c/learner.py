@@ -74,15 +74,13 @@ class Learner:
         self._collector = Collector(envs, self._engine, self._distribution, self._normalizer, config.rollout_length)
         self._failure: UserError | EnvError | None = None  # why no further update can be made
         self._fused: FusedUpdates | None = None
-        if not isinstance(self._engine, CompiledEngine):
-            return
-        if not isinstance(envs, CompiledEnvs):
-            self._engine.prepare()
-        else:
+        if isinstance(self._engine, CompiledEngine) and isinstance(envs, CompiledEnvs):
             self._fused = FusedUpdates(
                 config, self._distribution, self._engine, envs, self._normalizer, self._return_normalizer,
                 self._collector,
             )  # fmt: skip
+        elif isinstance(self._engine, CompiledEngine):
+            self._engine.prepare()
 
     @property
     def is_fused(self) -> bool:

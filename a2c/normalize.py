@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 State = dict[str, NDArray[Any]]
 
-_CLIP = 10.0
-_EPSILON = 1e-8
+CLIP = 10.0
+"""Normalised observations and rewards are clipped to [-CLIP, CLIP]."""
+
+EPSILON = 1e-8
+"""Keeps what does not vary from being divided by zero."""
 
 
 class RunningMoments:
@@ -111,9 +114,9 @@ class NormalizedObservations:
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102
         # In float64: large observations that differ little would become equal before the mean is taken off.
-        normalized = (obs - self.moments.mean) / np.sqrt(self.moments.variance + _EPSILON)
+        normalized = (obs - self.moments.mean) / np.sqrt(self.moments.variance + EPSILON)
         # Two plain functions: np.clip costs as much as all the rest.
-        clipped: NDArray[np.float64] = np.minimum(np.maximum(normalized, -_CLIP), _CLIP)
+        clipped: NDArray[np.float64] = np.minimum(np.maximum(normalized, -CLIP), CLIP)
         return clipped.astype(np.float32)
 
     def write(self, obs: NDArray[Any], out: NDArray[np.float32]) -> None:  # noqa: D102

@@ -34,7 +34,7 @@ class Session:
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
-        self.episode_return = math.nan  # mean of the episodes that the last row knows of
+        self.episode_return: float | None = None  # mean over the episodes of the last row that knows of some
         self._kept_at: int | None = None  # steps of the policy that is kept
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf

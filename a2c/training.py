@@ -75,7 +75,7 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         if progress:
             cleanup.enter_context(compilation_shown())
         with interrupts_remembered():
-            envs = _make_envs(config, env)
+            envs = envs_for(config, env)
             cleanup.callback(envs.close)
             learner = Learner(config, envs)
         openers = log_openers(config)
@@ -102,7 +102,8 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
                 if learner.is_fused:
                     at_most = max(1, int(_CALL_SECONDS * count / seconds))
                 bar.update(count * config.steps_per_update)
-                bar.set_postfix_str(f"return {session.episode_return:.1f}", refresh=False)
+                if session.episode_return is not None:
+                    bar.set_postfix_str(f"return {session.episode_return:.1f}", refresh=False)
                 if is_due(config.eval_every_steps, learner.steps, config.steps_per_update):
                     session.evaluate()
                 session.save_if_due()
@@ -125,7 +126,14 @@ def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
     return min(-(-until // config.steps_per_update), at_most)
 
 
-def _make_envs(config: Config, env: EnvSource) -> Envs | CompiledEnvs:
+def envs_for(config: Config, env: EnvSource) -> Envs | CompiledEnvs:
+    """The environments that a run trains on: in compiled form where there is one and nothing else is asked for.
+
+    Raises:
+        UserError: The environment is unknown or not supported.
+        EnvError: An environment could not be constructed.
+        WorkerError: A worker died while starting.
+    """
     vectorization = config.vectorization
     workers_wanted = config.isolate_envs or config.num_workers not in ("auto", 0)
     if vectorization == "auto" and not workers_wanted and not config.env_kwargs and compiled_form(env) is not None:

@@ -10,18 +10,20 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from a2c.config import Config
-from a2c.envs import make_envs
 from a2c.envs.make import compiled_form
-from a2c.envs.workers import cores
 from a2c.errors import UserError
-from a2c.kernels.compiler import compilation_shown
-from a2c.learner import Learner
+from a2c.machine import cores
 from a2c.presets import configure
+from a2c.signals import interrupts_held
+
+if TYPE_CHECKING:
+    from a2c.envs import Envs
+    from a2c.envs.compiled.vector import CompiledEnvs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Benchmark:
             raise UserError(f"seconds is {self.seconds}; it must be above 0 and at most 3600")
         if not 1 <= self.rounds <= 1000:
             raise UserError(f"rounds is {self.rounds}; it must be from 1 to 1000")
+        with interrupts_held():  # Here: importing Numba takes a while, and few verbs need it.
+            from a2c.kernels.compiler import compilation_shown
         with contextlib.ExitStack() as cleanup:
             cleanup.enter_context(compilation_shown())
             contestants = ways(self.config)
@@ -116,10 +120,14 @@ def alternate(
     return {name: {"median": statistics.median(values), "rounds": values} for name, values in rates.items()}
 
 
+def _envs(config: Config, **placement: Any) -> Envs | CompiledEnvs:
+    from a2c.training import envs_for
+
+    return envs_for(dataclasses.replace(config, isolate_envs=False, **placement), config.env_id)
+
+
 def _stepping(config: Config) -> Contestant:
-    envs = make_envs(
-        config.env_id, config.num_envs, env_kwargs=config.env_kwargs, vectorization="local", seed=config.seed
-    )
+    envs = _envs(config, vectorization="local", num_workers="auto")
     envs.begin()
     envs.action_space.seed(config.seed)
     actions = [envs.action_space.sample() for _ in range(config.rollout_length)]
@@ -133,16 +141,9 @@ def _stepping(config: Config) -> Contestant:
 
 
 def _training(config: Config, **placement: Any) -> Contestant:
-    config = dataclasses.replace(config, isolate_envs=False, **placement)
-    envs = make_envs(
-        config.env_id,
-        config.num_envs,
-        env_kwargs=config.env_kwargs,
-        vectorization=config.vectorization,
-        num_workers=config.num_workers,
-        env_timeout_seconds=config.env_timeout_seconds,
-        seed=config.seed,
-    )
+    from a2c.learner import Learner
+
+    envs = _envs(config, **placement)
     learner = Learner(config, envs)
     # Several updates a call where they come in microseconds.
     count = max(1, 100_000 // config.steps_per_update) if learner.is_fused else 1

@@ -19,7 +19,7 @@ from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words
 from a2c.presets import configure, origins
 from a2c.run import Run
-from a2c.training import fit
+from a2c.signals import interrupts_held
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Train:
 
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
+        with interrupts_held():
+            from a2c.training import fit  # Here: importing Numba takes a while, and few verbs need it.
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         seeds = range(self.config.seed, self.config.seed + self.seeds)

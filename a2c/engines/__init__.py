@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from a2c.config import Config
 from a2c.distributions import Distribution
-from a2c.envs.workers import cores
 from a2c.errors import UserError
+from a2c.machine import cores
 from a2c.mlp import Architecture, Parameters
 from a2c.rollout import Rollout
 from a2c.signals import interrupts_held
@@ -87,9 +87,10 @@ def choose_engine(
     if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu"):
         from a2c.engines.compiled import CompiledEngine
 
-        engine = CompiledEngine(config, architecture, distribution, parameters, threads_for(config))
-        threads = engine.work.threads
-        return engine, f"compiled, {threads} thread{'s' if threads > 1 else ''}"
+        threads = cores() if config.num_threads == "auto" else config.num_threads
+        engine = CompiledEngine(config, architecture, distribution, parameters, threads)
+        busy = engine.work.threads
+        return engine, f"compiled, {busy} thread{'s' if busy > 1 else ''}"
     with interrupts_held():
         try:
             from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second.
@@ -98,8 +99,3 @@ def choose_engine(
             raise UserError(f"{why}, and PaddlePaddle is not installed; pip install 'a2c[paddle]'") from error
     because = "" if config.engine == "paddle" else ", because of its device"
     return PaddleEngine(config, architecture, distribution, parameters), f"paddle on {config.device}{because}"
-
-
-def threads_for(config: Config) -> int:
-    """How many threads may compute: as asked, or one for each core."""
-    return cores() if config.num_threads == "auto" else config.num_threads

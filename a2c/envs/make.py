@@ -20,8 +20,8 @@ from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.episode import close
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
-from a2c.envs.workers import cores
 from a2c.errors import EnvError, UserError
+from a2c.machine import cores
 
 if TYPE_CHECKING:
     from a2c.envs.compiled.vector import CompiledEnvs

@@ -25,6 +25,49 @@ class Step(NamedTuple):
     truncated: NDArray[np.bool_]  # [N] ended by a time limit
 
 
+def step_of(
+    obs: NDArray[Any],
+    final_obs: NDArray[Any],
+    reward: NDArray[np.float64],
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+) -> Step:
+    """A Step from what was written of it, all [N, ...]; `final_obs` counts only where an episode ended."""
+    done = terminated | truncated
+    next_obs = obs
+    if done.any():
+        next_obs = obs.copy()
+        next_obs[done] = final_obs[done]
+    return Step(obs, next_obs, reward, terminated, truncated)
+
+
+def seeds_for(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
+    """A seed for each environment: seed + i of a single one, as everywhere in Gymnasium.
+
+    Raises:
+        ValueError: Not as many seeds as environments.
+    """
+    if seed is None or isinstance(seed, int | np.integer):
+        return [None if seed is None else int(seed) + i for i in range(num_envs)]
+    if len(seed) != num_envs:
+        raise ValueError(f"{len(seed)} seeds for {num_envs} environments; there must be one for each")
+    return list(seed)
+
+
+def reset_mask(options: dict[str, Any] | None, num_envs: int) -> list[bool]:
+    """Which environments a reset is for: those of `options["reset_mask"]`, or all.
+
+    Raises:
+        ValueError: The mask is no array of N bools, or names nobody.
+    """
+    mask = (options or {}).get("reset_mask", np.ones(num_envs, np.bool_))
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (num_envs,):
+        raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {num_envs} bools")
+    if not mask.any():
+        raise ValueError("options['reset_mask'] names no environment; it must name at least one")
+    return [bool(item) for item in mask]
+
+
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """N copies of an environment, the first few stepped here, the others by worker processes.
 
@@ -93,12 +136,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._pool.post(action, want_infos=False)
         self._pool.finish()
         block = self._block
-        done = block.terminated | block.truncated
-        next_obs = block.obs
-        if done.any():
-            next_obs = block.obs.copy()
-            next_obs[done] = block.final_obs[done]
-        return Step(block.obs, next_obs, block.reward, block.terminated, block.truncated)
+        return step_of(block.obs, block.final_obs, block.reward, block.terminated, block.truncated)
 
     # -- Gymnasium's face --
 
@@ -115,15 +153,8 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             Observations [N, ...] and infos.
         """
         self._require_in_step("reset")
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments; there must be one for each")
-        mask = [True] * self.num_envs
-        if options is not None and "reset_mask" in options:
-            mask = self._checked_mask(options["reset_mask"])
+        seeds, mask = seeds_for(seed, self.num_envs), reset_mask(options, self.num_envs)
+        if options is not None:
             options = {name: value for name, value in options.items() if name != "reset_mask"}
         infos = self._reset(seeds, mask, options)
         return self._block.obs.copy(), self._merged(infos)
@@ -223,13 +254,6 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             merged = self._add_info(merged, final, i)
             merged = self._add_info(merged, info, i)
         return merged
-
-    def _checked_mask(self, mask: object) -> list[bool]:
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {self.num_envs} bools")
-        if not mask.any():
-            raise ValueError("options['reset_mask'] names no environment; it must name at least one")
-        return [bool(item) for item in mask]
 
     def _require_in_step(self, name: str) -> None:
         if self.closed:

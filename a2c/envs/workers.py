@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import platform
 import signal
 import sys
@@ -34,6 +33,7 @@ from a2c.envs.memory import (
 )
 from a2c.envs.worker_process import run
 from a2c.errors import WorkerError
+from a2c.machine import cores
 
 _JOIN_SECONDS = 2.0
 
@@ -213,11 +213,6 @@ def packed(name: str, args: tuple[Any, ...]) -> bytes:
 def may_spin(num_workers: int) -> bool:
     """Whether waiting by spinning pays: only where every process, this one too, has a core to itself."""
     return _STORES_ARE_ORDERED and num_workers + 1 <= cores()
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def start_context() -> ForkServerContext | SpawnContext:

@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, inlined
-
-CLIP = 10.0
-"""Normalised observations and rewards are clipped to [-CLIP, CLIP]."""
-
-EPSILON = 1e-8
-"""Keeps what does not vary from being divided by zero."""
+from a2c.normalize import CLIP, EPSILON
 
 
 @compiled

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.compiled.squares import squared
 from a2c.kernels.compiler import compiled
 
 GRAVITY = 9.8  # m/s^2
@@ -25,12 +26,6 @@ TIME_STEP = 0.2  # s
 HALF_STEP = TIME_STEP / 2.0
 RESET_LIMIT = 0.1  # each number of the state starts within this, either way
 HEIGHT = 1.0  # m above the fixed joint, to be passed by the free end
-
-
-@compiled
-def squared(x: float) -> float:
-    """x to the power of 2 by the C library's pow, as Gymnasium has it: once in 1,000 that is not x * x rounded."""
-    return math.pow(x, 2.0 + 0.0 * x)  # For a constant exponent the compiler would write x * x.
 
 
 @compiled

@@ -109,9 +109,8 @@ class CompiledEnv:
             raise UserError(f"action_space of {name} is {action_space}; it must be a Discrete or a float32 Box")
         reset_randoms = state_size if reset_randoms is None else reset_randoms
         numbers = {"state_size": state_size, "reset_randoms": reset_randoms, "step_randoms": step_randoms}
-        for label, number in (
-            numbers | ({} if max_episode_steps is None else {"max_episode_steps": max_episode_steps})
-        ).items():
+        limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+        for label, number in (numbers | limit).items():
             least = 0 if label.endswith("randoms") else 1
             if not isinstance(number, int) or number < least:
                 raise UserError(f"{label} of {name} is {number!r}; it must be a whole number of at least {least}")
@@ -119,13 +118,7 @@ class CompiledEnv:
         self.observation_space, self.action_space = observation_space, action_space
         self.max_episode_steps = max_episode_steps
         self.state_size, self.reset_randoms, self.step_randoms = state_size, reset_randoms, step_randoms
-        self._arguments = (name, reset, step, observe)
-        self._keywords: dict[str, Any] = {
-            **numbers,
-            "observation_space": observation_space,
-            "action_space": action_space,
-            "max_episode_steps": max_episode_steps,
-        }
+        self._reset, self._step, self._observe = reset, step, observe
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
         """A `gymnasium.Env` of it, in which the same machine code runs, one step at a time.
@@ -146,8 +139,17 @@ class CompiledEnv:
         """
         from a2c.envs.compiled.stepping import compile_functions
 
-        return compile_functions(self, *self._arguments[1:])
+        return compile_functions(self, self._reset, self._step, self._observe)
 
     def __reduce__(self) -> Any:
         """Pickles the declaration, for worker processes; what is compiled is loaded again there."""
-        return functools.partial(CompiledEnv, **self._keywords), self._arguments
+        make = functools.partial(
+            CompiledEnv,
+            state_size=self.state_size,
+            observation_space=self.observation_space,
+            action_space=self.action_space,
+            max_episode_steps=self.max_episode_steps,
+            reset_randoms=self.reset_randoms,
+            step_randoms=self.step_randoms,
+        )
+        return make, (self.name, self._reset, self._step, self._observe)

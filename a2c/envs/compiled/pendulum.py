@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.kernels.compiler import compiled
+from a2c.envs.compiled.squares import squared, squared_single
 
 GRAVITY = 10.0  # m/s^2
 MASS = 1.0  # kg
@@ -19,18 +19,6 @@ MAX_TORQUE = 2.0  # N m
 TIME_STEP = 0.05  # s
 RESET_ANGLE = math.pi  # rad, either way
 RESET_SPEED = 1.0  # rad/s, either way
-
-
-@compiled
-def squared(x: float) -> float:
-    """x to the power of 2 by the C library's pow, as Gymnasium has it: once in 1,000 that is not x * x rounded."""
-    return math.pow(x, 2.0 + 0.0 * x)  # For a constant exponent the compiler would write x * x.
-
-
-@compiled
-def squared_single(x: np.float32) -> np.float32:
-    """`squared` in single precision."""
-    return x ** (np.float32(2.0) + np.float32(0.0) * x)
 
 
 def reset(state: NDArray[np.float64], random: NDArray[np.float64]) -> None:

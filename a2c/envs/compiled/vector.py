@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.compiled.stepping import arrays_for, checked_seed, failure
-from a2c.envs.vector import Step
+from a2c.envs.vector import Step, reset_mask, seeds_for, step_of
 from a2c.kernels.compiler import compiled
 from a2c.randomness import episode_seed
 
@@ -52,8 +52,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def begin(self) -> NDArray[np.float32]:
         """Begins the next episode of every environment and returns the observations, [N, ...]."""
         for n in range(self.num_envs):
-            self.arrays.episode[n] += 1
-            self.functions.begin(self.arrays, n, episode_seed(self.seed, n, int(self.arrays.episode[n])))
+            self._begin(n, None)
         return self.arrays.obs
 
     def advance(self, action: NDArray[Any]) -> Step:
@@ -74,12 +73,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         error = failure(arrays)
         if error is not None:
             raise error
-        done = arrays.terminated | arrays.truncated
-        next_obs = arrays.obs
-        if done.any():
-            next_obs = arrays.obs.copy()
-            next_obs[done] = arrays.final_obs[done]
-        return Step(arrays.obs, next_obs, arrays.reward, arrays.terminated, arrays.truncated)
+        return step_of(arrays.obs, arrays.final_obs, arrays.reward, arrays.terminated, arrays.truncated)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -94,22 +88,12 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             Observations [N, ...] and no infos.
 
         Raises:
-            ValueError: Not as many seeds as environments, a seed outside 0..2**63-1, or a mask of another kind.
+            ValueError: Not as many seeds as environments, a seed outside 0..2**63-1, or a mask of another kind
+                or of nobody.
         """
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        else:
-            seeds = [None if one is None else int(one) for one in seed]
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments; there must be one for each")
-        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_))
-        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
-            raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {self.num_envs} bools")
+        seeds, mask = seeds_for(seed, self.num_envs), reset_mask(options, self.num_envs)
         for n in np.flatnonzero(mask).tolist():
-            self.arrays.episode[n] += 1
-            own = episode_seed(self.seed, n, int(self.arrays.episode[n]))
-            key = seeds[n]
-            self.functions.begin(self.arrays, n, own if key is None else checked_seed(key))
+            self._begin(n, seeds[n])
         return self.arrays.obs.copy(), {}
 
     def step(
@@ -129,8 +113,11 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             infos = {"final_obs": final, "_final_obs": done}
         return step.obs.copy(), step.reward.copy(), step.terminated.copy(), step.truncated.copy(), infos
 
-    def close_extras(self, **_: Any) -> None:
-        """There is nothing to close."""
+    def _begin(self, n: int, seed: int | None) -> None:
+        """Begins the next episode of environment n, from its own seed if none is given."""
+        self.arrays.episode[n] += 1
+        own = episode_seed(self.seed, n, int(self.arrays.episode[n]))
+        self.functions.begin(self.arrays, n, own if seed is None else checked_seed(int(seed)))
 
 
 @compiled
