@@ -1,6 +1,7 @@
 """a2c: Advantage Actor-Critic for any Gymnasium environment.
 
 a2c.train("CartPole-v1") -> Run        train
+a2c.resume(run)                        goes on with one that was interrupted, or trains it further
 run.evaluate() -> Evaluation           whole episodes on fresh environments
 a2c.load(run).act(obs)                 the policy, ready to use
 a2c.make_envs("CartPole-v1", 8)        environments in worker processes, a gymnasium.vector.VectorEnv
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from a2c.policy import Policy as Policy
     from a2c.run import Run as Run
     from a2c.run import load as load
+    from a2c.training import resume as resume
     from a2c.training import train as train
 
 __version__ = "0.2.0"
@@ -39,6 +41,7 @@ _HOMES = {
     "Policy": "a2c.policy",
     "Run": "a2c.run",
     "load": "a2c.run",
+    "resume": "a2c.training",
     "train": "a2c.training",
 }
 

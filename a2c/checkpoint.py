@@ -1,9 +1,11 @@
 """Checkpoints: folders that appear whole, are verified when read, and hold arrays and numbers only.
 
     checkpoints/step_000160000/state.safetensors
-    checkpoints/step_000160000/manifest.json      format, size and sha256 of each file, counters
+    checkpoints/step_000160000/policy.safetensors, policy.json      the best policy so far, where there is one
+    checkpoints/step_000160000/manifest.json      format, size and sha256 of each file, counters, notes
 
-The folder is written under a name that is never read, every file synced, the manifest last, and then renamed.
+The folder is written under a name that is never read, every file synced, the manifest last, and then renamed. One that
+is there is never changed: another state of the same step gets a name of its own (step_000160000-1).
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ import os
 import re
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from a2c import files
 from a2c.errors import UserError
 
-FORMAT = 1
-"""Version of the format; a reader refuses any other."""
+FORMAT = 2
+"""Version of the format. Of 1, which had no notes, a policy can be read."""
 
-_PATTERN = re.compile(r"step_\d{9,}")
+_PATTERN = re.compile(r"step_(\d{9,18})(?:-(\d{1,9}))?")
+_UNFINISHED = ".unfinished-"
 _STATE, _MANIFEST = "state.safetensors", "manifest.json"
 
 
@@ -34,9 +38,20 @@ class Checkpoint(NamedTuple):
     arrays: files.Arrays
     counters: dict[str, int]
     """"steps" and "updates"."""
+    notes: dict[str, Any]
+    """Whatever else was to be remembered."""
+    files: dict[str, bytes]
+    """Whole files that were saved beside the arrays."""
 
 
-def save(folder: Path, arrays: files.Arrays, counters: dict[str, int], keep: int) -> Path:
+def save(
+    folder: Path,
+    arrays: files.Arrays,
+    counters: dict[str, int],
+    keep: int,
+    notes: Mapping[str, Any] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+) -> Path:
     """Writes a checkpoint, then deletes all but the newest.
 
     Args:
@@ -44,6 +59,8 @@ def save(folder: Path, arrays: files.Arrays, counters: dict[str, int], keep: int
         arrays: The state.
         counters: "steps", which names the checkpoint, and "updates".
         keep: How many to keep, at least 1.
+        notes: JSON values, to be remembered.
+        extra: Files, by name, to be kept beside the arrays.
 
     Returns:
         Its folder.
@@ -51,16 +68,23 @@ def save(folder: Path, arrays: files.Arrays, counters: dict[str, int], keep: int
     Raises:
         UserError: The folder cannot be written; earlier checkpoints stay as they are.
     """
-    target = folder / f"step_{counters['steps']:09d}"
-    if _is_whole(target):
-        return target  # The same step of the same run is the same state.
-    unfinished = folder / f".unfinished-{target.name}-{os.getpid()}"
+    contents = {_STATE: files.arrays_to_bytes(arrays), **(extra or {})}
+    entries = {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
+    }
+    target, number = folder / f"step_{counters['steps']:09d}", 0
+    while (there := _manifest_if_whole(target)) is not None:
+        if there["files"] == entries:
+            return target  # The same step of the same run, in the same state.
+        number += 1
+        target = folder / f"step_{counters['steps']:09d}-{number}"
+    unfinished = folder / f"{_UNFINISHED}{target.name}-{os.getpid()}"
     try:
         unfinished.mkdir(parents=True)
-        data = files.arrays_to_bytes(arrays)
-        files.write_bytes(unfinished / _STATE, data)
-        entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        files.write_json(unfinished / _MANIFEST, {"format": FORMAT, "files": {_STATE: entry}, "counters": counters})
+        for name, data in contents.items():
+            files.write_bytes(unfinished / name, data)
+        manifest = {"format": FORMAT, "files": entries, "counters": counters, "notes": dict(notes or {})}
+        files.write_json(unfinished / _MANIFEST, manifest)
         if target.exists():  # A damaged one: a whole one would have been left as it is.
             shutil.rmtree(target)
         unfinished.rename(target)
@@ -73,6 +97,19 @@ def save(folder: Path, arrays: files.Arrays, counters: dict[str, int], keep: int
         with contextlib.suppress(OSError):
             shutil.rmtree(old)
     return target
+
+
+def sweep(folder: Path) -> None:
+    """Removes what a process that was killed left unfinished; nobody else may be writing."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.name.startswith(_UNFINISHED) and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether no checkpoint was ever finished there."""
+    return not _folders(folder)
 
 
 def newest(folder: Path) -> Checkpoint:
@@ -98,35 +135,51 @@ def _folders(folder: Path) -> list[Path]:
     """Finished checkpoints, the newest first."""
     if not folder.is_dir():
         return []
-    finished = [path for path in folder.iterdir() if _PATTERN.fullmatch(path.name)]
-    return sorted(finished, key=lambda path: int(path.name.removeprefix("step_")), reverse=True)
+    finished = [(match, path) for path in folder.iterdir() if (match := _PATTERN.fullmatch(path.name))]
+    finished.sort(key=lambda found: (int(found[0][1]), int(found[0][2] or 0)), reverse=True)
+    return [path for _, path in finished]
 
 
-def _is_whole(path: Path) -> bool:
+def _manifest_if_whole(path: Path) -> dict[str, Any] | None:
     try:
         _read(path)
+        return files.read_json(path / _MANIFEST)
     except UserError:
-        return False
-    return True
+        return None
 
 
 def _read(path: Path) -> Checkpoint:
+    if path.is_symlink():
+        raise UserError(f"{path} is a symbolic link; a checkpoint must be a folder")
     manifest = files.read_json(path / _MANIFEST)
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in (1, FORMAT):
         raise UserError(f"{path / _MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}")
-    data = files.read_bytes(path / _STATE)
     match manifest:
-        case {"files": {"state.safetensors": {"bytes": int(size), "sha256": str(digest)}}, "counters": dict(counters)}:
+        case {"files": {"state.safetensors": _, **others}, "counters": dict(counters)} if all(
+            re.fullmatch(r"[A-Za-z0-9_]+\.[a-z]+", str(name)) for name in others
+        ):
             pass
         case _:
             raise UserError(f"{path / _MANIFEST} lacks the size or sha256 of {_STATE}, or the counters")
-    if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
-        raise UserError(f"{path / _STATE} is not the file that was written (size or sha256 differ)")
-    return Checkpoint(path, files.arrays_from_bytes(data, path / _STATE), _checked_counters(counters, path))
+    contents = {}
+    for name, entry in manifest["files"].items():
+        match entry:
+            case {"bytes": int(size), "sha256": str(digest)}:
+                contents[name] = data = files.read_bytes(path / name)
+            case _:
+                raise UserError(f"{path / _MANIFEST} lacks the size or sha256 of {name}")
+        if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+            raise UserError(f"{path / name} is not the file that was written (size or sha256 differ)")
+    notes = manifest.get("notes", {})
+    if not isinstance(notes, dict):
+        raise UserError(f"{path / _MANIFEST} has notes {type(notes).__name__}; they must be a JSON object")
+    arrays = files.arrays_from_bytes(contents.pop(_STATE), path / _STATE)
+    return Checkpoint(path, arrays, _checked_counters(counters, path), notes, contents)
 
 
 def _checked_counters(counters: dict[Any, Any], path: Path) -> dict[str, int]:
     for name in ("steps", "updates"):
-        if not isinstance(counters.get(name), int):
-            raise UserError(f"{path / _MANIFEST} has {name} {counters.get(name)!r}; it must be a whole number")
+        value = counters.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
+            raise UserError(f"{path / _MANIFEST} has {name} {str(value)[:40]}; it must be a whole number from 0")
     return {"steps": counters["steps"], "updates": counters["updates"]}

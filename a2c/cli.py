@@ -18,6 +18,8 @@ from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
 from a2c.commands.plot import Plot
 from a2c.commands.record import Record
+from a2c.commands.replay import Replay
+from a2c.commands.resume import Resume
 from a2c.commands.train import Train
 from a2c.commands.watch import Watch
 from a2c.errors import EnvError, UserError, WorkerError
@@ -26,11 +28,13 @@ T = TypeVar("T")
 
 _Verb = (
     Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Resume, tyro.conf.subcommand("resume")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Watch, tyro.conf.subcommand("watch")]
     | Annotated[Record, tyro.conf.subcommand("record")]
     | Annotated[Plot, tyro.conf.subcommand("plot")]
     | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import json
 import math
 import types
@@ -51,7 +52,7 @@ class Config:
     isolate_envs: bool = False
     """Put every environment in a worker; by default this process steps a share itself."""
     env_timeout_seconds: float = 60.0
-    """A worker that gives no answer for this long ends the run."""
+    """An environment that does nothing for so long hangs: its worker is replaced; in this process, it ends the run."""
 
     # -- algorithm --
     total_steps: int = 500_000
@@ -171,6 +172,11 @@ class Config:
         """Updates that cover total_steps."""
         return -(-self.total_steps // self.steps_per_update)
 
+    def identity(self) -> str:
+        """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
+        values = {name: value for name, value in self.to_json().items() if name not in FREE}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
@@ -192,6 +198,23 @@ class Config:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**lists_as_tuples)
+
+
+FREE = [
+    "vectorization",
+    "num_workers",
+    "isolate_envs",
+    "env_timeout_seconds",
+    "total_steps",
+    "engine",
+    "num_threads",
+    "device",
+    "run_dir",
+    "log",
+    "save_every_seconds",
+    "keep_checkpoints",
+]
+"""Settings that a run may be continued with others of: where and how long it runs, not what it is."""
 
 
 def check_field_names(names: typing.Iterable[str]) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 class UserError(Exception):
     """Something the user asked for cannot be done.
@@ -9,6 +14,19 @@ class UserError(Exception):
     The message says what was wrong, with the value, and what would be right. The command line prints it
     without a traceback and exits with code 2.
     """
+
+
+class NumbersError(UserError):
+    """An observation, a reward or a gradient is NaN or infinite.
+
+    Attributes:
+        rollout: Arrays of the rollout in which it is.
+        env_index: The environment it came from, from 0; None: it came from the networks.
+    """
+
+    def __init__(self, message: str, rollout: dict[str, NDArray[Any]], env_index: int | None = None) -> None:
+        super().__init__(message)
+        self.rollout, self.env_index = rollout, env_index
 
 
 class EnvError(RuntimeError):
@@ -43,4 +61,15 @@ class EnvError(RuntimeError):
 
 
 class WorkerError(RuntimeError):
-    """A worker process died or stopped answering."""
+    """A worker process died or stopped answering.
+
+    Attributes:
+        env_index: The environment it was at, from 0, where that is to blame; else None.
+    """
+
+    def __init__(self, message: str, env_index: int | None = None) -> None:
+        self.env_index = env_index
+        super().__init__(message, env_index)
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -18,6 +18,7 @@ from a2c.errors import UserError
 Arrays = dict[str, NDArray[Any]]
 
 _MOST_BYTES = 1 << 32
+_TEMPORARY = ".unfinished-"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -26,7 +27,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}{os.getpid()}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -38,6 +39,31 @@ def write_bytes(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def no_link(path: Path) -> Path:
+    """The path, which may be anything but a link to somewhere else.
+
+    Raises:
+        UserError: It is one.
+    """
+    if path.is_symlink():
+        raise UserError(f"{path} is a symbolic link; it must be the folder itself")
+    return path
+
+
+def folder(path: Path) -> Path:
+    """The folder, made if missing.
+
+    Raises:
+        UserError: It cannot be made, or is a link to somewhere else.
+    """
+    no_link(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror or error}") from error
+    return path
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -118,6 +144,27 @@ def arrays_from_bytes(data: bytes, path: Path) -> Arrays:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from error
     return arrays
+
+
+def sync(path: Path) -> None:
+    """Puts a file's bytes on disk.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    try:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files of a process that was killed while writing; nobody else may be writing."""
+    for path in folder.glob(f".*{_TEMPORARY}*"):
+        if path.is_symlink() or path.is_file():
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def sync_folder(path: Path) -> None:

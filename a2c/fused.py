@@ -13,7 +13,8 @@ from a2c.distributions import DiagGaussian, Distribution
 from a2c.engines.compiled import CompiledEngine
 from a2c.envs.compiled.stepping import failure
 from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.errors import EnvError
+from a2c.errors import EnvError, NumbersError
+from a2c.finite import report
 from a2c.kernels.compiler import Compiled, prepare
 from a2c.kernels.loop import Algorithm, Experience, Scaling, Statistics, run_updates
 from a2c.kernels.update import Batch, gradient_step
@@ -60,6 +61,7 @@ class FusedUpdates:
             np.zeros(shape, np.float32),
             np.zeros(shape, np.float32),
             np.zeros((*shape, distribution.head_size if gaussian else 1), np.float32),
+            np.zeros(shape, np.bool_),
             collector.returns,
             collector.lengths,
         )
@@ -69,6 +71,7 @@ class FusedUpdates:
             np.zeros(shape, np.float32),
             np.zeros(shape, np.float32),
         )
+        self._actions = batch.action if gaussian else batch.choice
         algorithm = Algorithm(
             config.seed,
             NOISE_STREAM,
@@ -97,9 +100,26 @@ class FusedUpdates:
         )  # fmt: skip
         prepare(run_updates, 0, 0, np.zeros(0), *self._fixed, np.zeros((0, 9)))
 
-    def failure(self) -> EnvError | None:
-        """What is to be raised where an environment failed in the last `run`."""
+    def failure(self, steps: int) -> EnvError | NumbersError | None:
+        """What is to be raised where an environment failed in the last `run`, after so many steps of the run."""
+        bad = self.experience.bad
+        if bad.any():
+            return report(bad, self._envs, self._envs.seed, steps, self.rollout())
         return failure(self._envs.arrays)
+
+    def rollout(self) -> dict[str, NDArray[Any]]:
+        """The rollout last begun, copied."""
+        experience, arrays = self.experience, self._envs.arrays
+        rollout = {
+            "obs": experience.raw_obs.reshape(*experience.reward.shape, *arrays.obs.shape[1:]),
+            "action": self._actions,
+            "reward": experience.reward,
+            "terminated": experience.terminated,
+            "truncated": experience.truncated,
+            "value": experience.value,
+            "last_obs": arrays.obs,
+        }
+        return {name: array.copy() for name, array in rollout.items()}
 
     def run(self, first_update: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Makes updates with the given learning rates.

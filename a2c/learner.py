@@ -13,7 +13,9 @@ from a2c.engines import choose_engine
 from a2c.engines.compiled import CompiledEngine
 from a2c.envs import Envs
 from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.errors import EnvError, UserError
+from a2c.envs.episode import Failure
+from a2c.envs.pool import Event
+from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.mlp import initial_parameters
 from a2c.normalize import ReturnNormalizer, observation_normalizer
@@ -71,8 +73,11 @@ class Learner:
         self._engine, self.engine_name = choose_engine(config, self._architecture, self._distribution, parameters)
         self._normalizer = observation_normalizer(config.normalize_observations, shape)
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
-        self._collector = Collector(envs, self._engine, self._distribution, self._normalizer, config.rollout_length)
-        self._failure: UserError | EnvError | None = None  # why no further update can be made
+        self._collector = Collector(
+            envs, self._engine, self._distribution, self._normalizer, config.rollout_length, config.seed
+        )
+        self._failure: NumbersError | EnvError | None = None  # why no further update can be made
+        self._is_whole = True
         self._fused: FusedUpdates | None = None
         if isinstance(self._engine, CompiledEngine) and isinstance(envs, CompiledEnvs):
             self._fused = FusedUpdates(
@@ -99,7 +104,7 @@ class Learner:
             then the next call raises.
 
         Raises:
-            UserError: The gradient is not finite; parameters are those of the last update.
+            NumbersError: An observation, a reward or the gradient is not finite; parameters are as they were.
             EnvError: An environment raised.
             WorkerError: A worker died or gave no answer in time.
         """
@@ -112,21 +117,27 @@ class Learner:
                 count, -1 if count else len(Update._fields) - 1
             )
             return np.column_stack([rows, rates])
+        before = self.state()
         rows = self._fused.run(self.updates, rates)
-        self._advance(len(rows))
         if len(rows) < count:
-            experience, rate = self._fused.experience, rates[len(rows)]
-            divergence = UserError(self._divergence(experience.raw_obs, experience.reward, rate))
-            self._failure = self._fused.failure() or divergence
+            rate = rates[len(rows)]
+            self._failure = self._fused.failure(self.steps + len(rows) * size) or self._divergence(
+                self._fused.rollout(), self.steps + len(rows) * size, rate
+            )
+            # Parts of the update that failed were made. Back, and all again up to it.
+            self.restore(before, self.updates)
+            rows = self._fused.run(self.updates, rates[: len(rows)])
             if not len(rows):
                 raise self._failure
+        self._advance(len(rows))
         return np.column_stack([rows, rates[: len(rows)]])
 
     def _update(self, rate: float) -> tuple[float, ...]:
         """One update, step by step."""
         config = self._config
         noise = draw_noise(self._distribution, config.seed, self.updates, (config.rollout_length, config.num_envs))
-        rollout, episodes = self._collector.collect(noise)
+        rollout, episodes = self._collector.collect(noise, self.steps)
+        self._is_whole = False
         reward = self._return_normalizer(rollout.reward, rollout.terminated, rollout.truncated)
         advantage, returns = gae(
             reward,
@@ -142,27 +153,39 @@ class Learner:
         try:
             metrics = self._engine.update(rollout, advantage, returns, rate)
         except FloatingPointError as error:
-            raise UserError(self._divergence(rollout.obs, rollout.reward, rate)) from error
+            arrays = rollout._asdict() | {"advantage": advantage, "returns": returns}
+            raise self._divergence(arrays, self.steps, rate) from error
         self._advance(1)
+        self._is_whole = True
         return (*metrics, *episodes)
 
     def _advance(self, updates: int) -> None:
         self.updates += updates
         self.steps += updates * self._config.steps_per_update
 
-    def _divergence(self, obs: NDArray[Any], reward: NDArray[Any], rate: float) -> str:
-        for name, array in (("observation", obs), ("reward", reward)):
-            bad = np.argwhere(~np.isfinite(array))
-            if len(bad):
-                t, env = bad[0][:2]
-                return (
-                    f"after {self.steps} steps environment {env} gave a {name} of {array[tuple(bad[0])]} (step {t} of "
-                    "the rollout); it must be finite"
-                )
-        return (
-            f"training diverged after {self.steps} steps: the norm of the gradient is not finite; lower learning_rate "
-            f"({rate:g}), or try normalize_observations and normalize_returns"
+    def _divergence(self, rollout: dict[str, NDArray[Any]], steps: int, rate: float) -> NumbersError:
+        return NumbersError(
+            f"training diverged after {steps} steps: the norm of the gradient is not finite; lower learning_rate "
+            f"({rate:g}), or try normalize_observations and normalize_returns",
+            rollout,
         )
+
+    def take_events(self) -> list[Event]:
+        """What happened to the environments since the last call, and did not end the run."""
+        return self._envs.take_events()
+
+    def course_to(self, error: Exception) -> Failure | None:
+        """How an environment came to where it raised or hung, where that is known and can be gone again."""
+        if not isinstance(error, EnvError | WorkerError) or error.env_index is None or not isinstance(self._envs, Envs):
+            return None
+        course = self._envs.course_to(error.env_index)
+        if isinstance(error, WorkerError):
+            return Failure(error.env_index, course.episode, course.seed, course.actions)
+        if error.phase not in ("reset", "step") or error.episode_seed is None:
+            return None
+        # A reset that raised began an episode without actions.
+        actions = course.actions if error.phase == "step" else course.actions[:0]
+        return Failure(error.env_index, error.episode, error.episode_seed, actions)
 
     def policy(self) -> Policy:
         """The policy as it stands. Its normaliser goes on with the run's: use or save it before the next update."""
@@ -175,14 +198,54 @@ class Learner:
             self._normalizer,
         )
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all parts are as of the last update: not where one failed after its rollout was taken in."""
+        return self._is_whole
+
     def state(self) -> dict[str, NDArray[Any]]:
-        """The arrays of the learner: parameters, optimizer, statistics, episodes under way."""
+        """The arrays of the learner: parameters, optimizer, statistics, episodes under way.
+
+        As of the last update, where `is_whole`.
+        """
         return {
             **self._engine.state(),
             **_prefixed("normalizer.", self._normalizer.state()),
             **_prefixed("return_normalizer.", self._return_normalizer.state()),
             **_prefixed("collector.", self._collector.state()),
         }
+
+    def restore(self, state: dict[str, NDArray[Any]], updates: int) -> None:
+        """Continues from a `state()`, after so many updates.
+
+        An environment that does not come to where it had been begins its next episode; `take_events` of the
+        environments names it.
+
+        Raises:
+            KeyError: The state lacks an array.
+            ValueError: An array has another shape or type, or holds what cannot be.
+            EnvError: A reset raised.
+            WorkerError: Workers died or gave no answer in time, again and again.
+        """
+        for name, shape in self._architecture.shapes().items():
+            for key in (name, *(key for key in state if key.startswith("optimizer.") and key.endswith(f".{name}"))):
+                if key.endswith(f"_pow_acc.{name}"):
+                    continue  # Paddle's own count of updates, a number each.
+                if state[key].shape != shape or state[key].dtype != np.float32 or not np.isfinite(state[key]).all():
+                    raise ValueError(
+                        f"{key} is {state[key].dtype} {state[key].shape}; it must be finite float32 {shape}"
+                    )
+        # Every update is one of the optimizer, whichever engine made it.
+        self._engine.restore({**state, "optimizer.updates": np.array([updates])})
+        self._normalizer.restore(_having("normalizer.", state))
+        self._return_normalizer.restore(_having("return_normalizer.", state))
+        lost = self._collector.restore(_having("collector.", state))
+        self._return_normalizer.running[lost] = 0.0
+        self.updates, self.steps = updates, updates * self._config.steps_per_update
+
+
+def _having(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

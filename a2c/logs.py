@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError
 
 Row = Mapping[str, float]
+
+_RECORD = "metrics.jsonl"
 
 TAGS = {
     "evaluation_return": "evaluation/return",
@@ -41,8 +46,12 @@ class Log(Protocol):
         """Lets readers see what was written."""
         ...
 
+    def sync(self) -> None:
+        """Hands everything to the system."""
+        ...
+
     def close(self) -> None:
-        """Puts everything on disk."""
+        """Ends it."""
         ...
 
 
@@ -54,14 +63,14 @@ class JsonLines:
     """One JSON object a line: `steps`, then the metrics. A NaN or infinity is written as null."""
 
     def __init__(self, path: Path) -> None:
-        """Begins the file.
+        """Begins the file, or goes on at its end.
 
         Raises:
             UserError: It cannot be written.
         """
         self._path = path
         try:
-            self._file: IO[str] = path.open("w", encoding="utf-8")
+            self._file: IO[str] = path.open("a", encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
 
@@ -80,16 +89,21 @@ class JsonLines:
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from error
 
+    sync = flush
+
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file. What could not be written was reported when it was tried."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class Curves:
     """Hands every metric that has a tag to a `write_scalar(tag, value, steps)`."""
 
-    def __init__(self, write_scalar: Callable[[str, float, int], None], close: Callable[[], None]) -> None:
-        self._write_scalar, self.close = write_scalar, close
+    def __init__(
+        self, write_scalar: Callable[[str, float, int], None], sync: Callable[[], None], close: Callable[[], None]
+    ) -> None:
+        self._write_scalar, self.sync, self.close = write_scalar, sync, close
 
     def write(self, steps: int, row: Row) -> None:
         """Writes one point per metric."""
@@ -104,8 +118,8 @@ class Curves:
 class Logs:
     """All the writers of a run, as one."""
 
-    def __init__(self, logs: list[Log]) -> None:
-        self._logs = logs
+    def __init__(self, logs: list[Log], folder: Path) -> None:
+        self._logs, self._folder = logs, folder
 
     def write(self, steps: int, row: Row) -> None:
         """Hands the row to every writer."""
@@ -117,10 +131,67 @@ class Logs:
         for log in self._logs:
             log.flush()
 
+    def sizes(self) -> dict[str, int]:
+        """Puts everything on disk, and says how many bytes each file of the logs has: to there `cut_back` cuts.
+
+        Raises:
+            UserError: A file cannot be written.
+        """
+        for log in self._logs:
+            log.sync()
+        sizes = {}
+        for path in _log_files(self._folder):
+            files.sync(path)
+            sizes[path.relative_to(self._folder).as_posix()] = path.stat().st_size
+        return sizes
+
     def close(self) -> None:
         """Closes every writer."""
         for log in self._logs:
             log.close()
+
+
+def cut_back(folder: Path, sizes: Mapping[str, Any]) -> None:
+    """Takes off what was logged after `Logs.sizes` said how much there was.
+
+    Args:
+        folder: The run's.
+        sizes: By file, in bytes. Files are looked for in the folder, never by these names.
+
+    Raises:
+        UserError: metrics.jsonl lacks what was there, or a file cannot be written or is none.
+    """
+    for path in _log_files(folder):
+        size, has = sizes.get(path.relative_to(folder).as_posix()), path.stat().st_size
+        try:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                path.unlink()
+            elif size < has:
+                os.truncate(path, size)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
+    record, size = folder / _RECORD, sizes.get(_RECORD)
+    has = record.stat().st_size if record.is_file() else 0
+    if not isinstance(size, int) or size > has:
+        raise UserError(f"{record} has {has} bytes; when the checkpoint was written it had {size}")
+
+
+def _log_files(folder: Path) -> list[Path]:
+    """The files of the logs, none of them reached through a link.
+
+    Raises:
+        UserError: There is a link, or something else that is no file.
+    """
+    found = [path for path in [folder / _RECORD] if path.exists() or path.is_symlink()]
+    for name in ("visualdl", "tensorboard"):
+        if (folder / name).is_symlink():
+            raise UserError(f"{folder / name} is a symbolic link; it must be a folder")
+        if (folder / name).is_dir():
+            found += sorted((folder / name).iterdir())
+    for path in found:
+        if path.is_symlink() or not path.is_file():
+            raise UserError(f"{path} is not a regular file")
+    return found
 
 
 def log_openers(config: Config) -> list[LogOpener]:
@@ -129,7 +200,7 @@ def log_openers(config: Config) -> list[LogOpener]:
     Raises:
         UserError: A writer's package is not installed.
     """
-    openers: list[LogOpener] = [lambda folder: JsonLines(folder / "metrics.jsonl")]
+    openers: list[LogOpener] = [lambda folder: JsonLines(folder / _RECORD)]
     for name in config.log:
         try:
             openers.append({"visualdl": _visualdl, "tensorboard": _tensorboard}[name]())
@@ -139,20 +210,24 @@ def log_openers(config: Config) -> list[LogOpener]:
 
 
 def open_logs(openers: Sequence[LogOpener], folder: Path) -> Logs:
-    """Begins every log of a run.
+    """Begins every log of a run, or goes on with those that are there.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    return Logs([opener(folder) for opener in openers])
+    return Logs([opener(folder) for opener in openers], folder)
 
 
 def _visualdl() -> LogOpener:
     from visualdl import LogWriter
 
     def opener(folder: Path) -> Log:
-        writer: Any = LogWriter(logdir=str(folder / "visualdl"))
-        return Curves(lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.close)
+        # Its readers look at one file of a folder: go on with that.
+        there = sorted(path.name for path in (folder / "visualdl").glob("vdlrecords.*.log"))
+        writer: Any = LogWriter(logdir=str(folder / "visualdl"), file_name=there[-1] if there else "")
+        return Curves(
+            lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.flush, writer.close
+        )
 
     return opener
 
@@ -162,6 +237,6 @@ def _tensorboard() -> LogOpener:
 
     def opener(folder: Path) -> Log:
         writer: Any = Writer(str(folder / "tensorboard"))
-        return Curves(lambda tag, value, steps: writer.add_scalar(tag, value, steps), writer.close)
+        return Curves(lambda tag, value, steps: writer.add_scalar(tag, value, steps), writer.flush, writer.close)
 
     return opener

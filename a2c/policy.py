@@ -19,7 +19,8 @@ from a2c.randomness import generator
 FORMAT = 1
 """Version of the format; a reader refuses any other."""
 
-_ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
+POLICY_FILES = _ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
+"""What `Policy.save` writes."""
 _NORMALIZER = "normalizer."
 
 
@@ -124,10 +125,7 @@ class Policy:
         Raises:
             UserError: The folder cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write {folder}: {error.strerror}") from error
+        files.folder(folder)
         arrays: files.Arrays = dict(self.parameters)
         arrays |= {f"{_NORMALIZER}{name}": array for name, array in self._normalizer.state().items()}
         arrays |= _space_arrays("observation", self.observation_space) | _space_arrays("action", self.action_space)

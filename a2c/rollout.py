@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from a2c.distributions import Categorical, Distribution
 from a2c.envs import Envs
+from a2c.finite import report, where_bad
 from a2c.kernels import random
 from a2c.kernels.statistics import count_episodes
 from a2c.normalize import ObservationNormalizer
@@ -68,6 +69,7 @@ class Collector:
         distribution: Distribution,
         normalizer: ObservationNormalizer,
         rollout_length: int,
+        seed: int,
     ) -> None:
         """Begins an episode in every environment.
 
@@ -77,17 +79,19 @@ class Collector:
         """
         self._envs, self._engine = envs, engine
         self._distribution, self._normalizer = distribution, normalizer
-        self._length = rollout_length
+        self._length, self._seed = rollout_length, seed
         self.obs = envs.begin().copy()  # [N, ...] what to act on next
+        envs.mark()
         self.returns = np.zeros(envs.num_envs)  # [N] of the episodes under way
         self.lengths = np.zeros(envs.num_envs, np.int64)  # [N]
 
-    def collect(self, noise: NDArray[np.float32]) -> tuple[Rollout, Episodes]:
-        """Acts for T steps: noise [T, N, ...].
+    def collect(self, noise: NDArray[np.float32], steps: int) -> tuple[Rollout, Episodes]:
+        """Acts for T steps: noise [T, N, ...]; `steps` of the run came before.
 
         The normaliser's statistics hold still meanwhile, and take in the rollout's observations at its end.
 
         Raises:
+            NumbersError: An observation or reward is not finite.
             EnvError: An environment raised.
             WorkerError: A worker died or gave no answer in time.
         """
@@ -98,7 +102,7 @@ class Collector:
         reward = np.empty(shape)
         terminated, truncated = np.empty(shape, bool), np.empty(shape, bool)
         value, next_value = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        actions, final_obs = [], []
+        actions, final_obs, bad_final = [], [], np.zeros(shape, np.bool_)
         current = self.obs.copy()  # ours only at the end: an error on the way must not leave half a rollout
 
         for t in range(self._length):
@@ -110,7 +114,17 @@ class Collector:
             reward[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
             if step.next_obs is not step.obs:  # Some episode ended.
                 final_obs.append(step.next_obs[step.truncated & ~step.terminated])
+                bad_final[t] = ~np.isfinite(step.next_obs.reshape(num_envs, -1)).all(-1) & (
+                    step.truncated | step.terminated
+                )
             current[...] = step.obs
+
+        action_taken = np.stack(actions)
+        bad = where_bad(raw_obs, current, reward, bad_final)
+        if bad.any():
+            experience = {"obs": raw_obs, "action": action_taken, "reward": reward, "last_obs": current}
+            experience |= {"terminated": terminated, "truncated": truncated, "value": value}
+            raise report(bad, self._envs, self._seed, steps, experience)
 
         # The successor of a step is what was acted on next, except where an episode ended: nothing follows a
         # termination, and a truncated episode would have gone on from its final observation.
@@ -121,10 +135,40 @@ class Collector:
         next_value[truncated & ~terminated] = following[num_envs:]
 
         self.obs = current
+        self._envs.mark()
         self._normalizer.update(raw_obs.reshape(-1, *raw_obs.shape[2:]))
-        rollout = Rollout(obs, np.stack(actions), reward, terminated, truncated, value, next_value)
+        rollout = Rollout(obs, action_taken, reward, terminated, truncated, value, next_value)
         return rollout, Episodes(*count_episodes(reward, terminated, truncated, self.returns, self.lengths))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Arrays of the episodes under way: observation, sum of rewards and steps so far."""
-        return {"obs": self.obs.copy(), "returns": self.returns.copy(), "lengths": self.lengths.copy()}
+        """The episodes under way: observation, sum of rewards and steps so far, and where each environment stands.
+
+        As of the end of the last rollout, even where one began since and did not end.
+        """
+        envs = {f"envs.{name}": array for name, array in self._envs.state().items()}
+        return {"obs": self.obs.copy(), "returns": self.returns.copy(), "lengths": self.lengths.copy(), **envs}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Continues from a `state()`.
+
+        Returns:
+            [N] where an environment did not come to where it had been: its next episode was begun.
+
+        Raises:
+            KeyError: It lacks an array.
+            ValueError: An array has another shape or type, or holds what cannot be.
+            EnvError: A reset raised.
+            WorkerError: Workers died or gave no answer in time, again and again.
+        """
+        for name in ("obs", "returns", "lengths"):
+            ours: NDArray[Any] = getattr(self, name)
+            if state[name].shape != ours.shape or state[name].dtype != ours.dtype:
+                raise ValueError(
+                    f"{name} is {state[name].dtype} {state[name].shape}; it must be {ours.dtype} {ours.shape}"
+                )
+        obs = state["obs"]
+        lost = self._envs.restore({n.removeprefix("envs."): a for n, a in state.items() if n.startswith("envs.")}, obs)
+        self.obs[...] = self._envs.obs
+        self.returns[...] = np.where(lost, 0.0, state["returns"])
+        self.lengths[...] = np.where(lost, 0, state["lengths"])
+        return lost

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import dataclasses
 import datetime
 import json
 import os
 import platform
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +19,7 @@ from typing import Any, Literal
 import a2c
 from a2c import checkpoint, files
 from a2c.config import Config
+from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
 from a2c.errors import UserError
 from a2c.evaluation import Evaluation, evaluate
@@ -71,7 +75,6 @@ class Run:
             UserError: The folder cannot be made.
         """
         # Only what every file system takes: ids may hold slashes and colons.
-        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "versions": versions()}
         environment = re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         name, path = f"{stamp}-seed{config.seed}", Path()
@@ -87,8 +90,152 @@ class Run:
                 raise UserError(f"cannot make the run folder {path}: {error.strerror or error}") from error
         else:
             raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
+        return cls._write_config(path, config, origins)
+
+    @classmethod
+    def newest(cls, config: Config) -> Run | None:
+        """The newest run under `run_dir` with the settings of this Config, as far as they decide results."""
+        folder = Path(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
+        for path in sorted(folder.glob(f"*-seed{config.seed}*"), reverse=True):
+            try:
+                run = cls(path)
+            except UserError:
+                continue
+            if run.config.identity() == config.identity():
+                return run
+        return None
+
+    @classmethod
+    def _write_config(cls, path: Path, config: Config, origins: Mapping[str, str]) -> Run:
+        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "versions": versions()}
         files.write_json(path / "config.json", values)
         return cls(path)
+
+    def reconfigured(self, config: Config) -> Run:
+        """This run with other settings in its config.json, where they differ.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        if config == self.config:
+            return self
+        origins = files.read_json(self.config_path).get("origins")
+        origins = dict(origins) if isinstance(origins, dict) else {}
+        for field in dataclasses.fields(config):
+            if getattr(config, field.name) != getattr(self.config, field.name):
+                origins[field.name] = "chosen when resumed"
+        return self._write_config(self.path, config, origins)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training this run at the same time; ends with this process, however it ends.
+
+        Raises:
+            UserError: Another one is training it.
+        """
+        if os.name != "posix":  # No lock on a folder there.
+            yield
+            return
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{self.path} is being trained by another process; one at a time") from error
+            except OSError:
+                pass  # A file system without locks.
+            yield
+        finally:
+            os.close(descriptor)
+
+    def sweep(self) -> None:
+        """Removes what a process that was killed left unfinished.
+
+        Raises:
+            UserError: A folder that will be written to is a link to somewhere else.
+        """
+        files.sweep(files.no_link(self.path / "policy"))
+        files.sweep(self.path)
+        checkpoint.sweep(self.checkpoints)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints.
+
+        Raises:
+            UserError: It is a link to somewhere else.
+        """
+        return files.no_link(self.path / "checkpoints")
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end, as far as its summary tells."""
+        try:
+            summary = self.summary
+        except UserError:
+            return False
+        steps = summary.get("steps")
+        return isinstance(steps, int) and steps >= self.config.total_steps and summary.get("stopped_by") is None
+
+    def add_event(self, kind: str, steps: int, details: str) -> None:
+        """Writes a line of events.jsonl: something happened after so many steps.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        path = self.path / "events.jsonl"
+        if path.is_symlink():
+            raise UserError(f"{path} is a symbolic link; it must be a file")
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": now, "steps": steps, "event": kind, "details": details})
+        with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def count_events(self) -> dict[str, int]:
+        """How often each kind of event happened."""
+        try:
+            lines = files.read_bytes(self.path / "events.jsonl").splitlines()
+        except UserError:
+            return {}
+        kinds: collections.Counter[str] = collections.Counter()
+        for line in lines:
+            with contextlib.suppress(ValueError, RecursionError):  # The last line may have been cut by a crash.
+                match json.loads(line):
+                    case {"event": str(kind)}:
+                        kinds[kind] += 1
+        return dict(kinds)
+
+    def save_failure(self, failure: Failure, message: str) -> None:
+        """Keeps how an environment came to where it failed.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        files.write_arrays(self.path / "failure.safetensors", {"actions": failure.actions})
+        description = {**failure._asdict(), "message": message}
+        del description["actions"]
+        files.write_json(self.path / "failure.json", description)
+
+    def failure(self) -> Failure:
+        """How an environment came to where it failed.
+
+        Raises:
+            UserError: None did, or the files are damaged.
+        """
+        path = self.path / "failure.json"
+        if not path.exists():
+            raise UserError(f"{self.path} has no failure.json: no environment of this run failed in training")
+        description = files.read_json(path)
+        arrays = files.read_arrays(self.path / "failure.safetensors")
+        match description, arrays:
+            case (
+                {"env_index": int(index), "episode": int(episode), "episode_seed": int(seed)},
+                {"actions": actions},
+            ) if 0 <= seed < 2**63 and actions.ndim >= 1:
+                return Failure(index, episode, seed, actions)
+        raise UserError(f"{path} or failure.safetensors lacks the environment, its episode or its actions")
 
     @property
     def config_path(self) -> Path:
@@ -145,7 +292,7 @@ class Run:
             raise UserError(f"which is {which!r}; it must be 'best' or 'final'")
         if not (self.path / "policy").is_dir():
             raise UserError(f"{self.path} has no policy yet: the run has not come to its first evaluation")
-        newer = checkpoint.newest(self.path / "checkpoints").arrays if which == "final" else None
+        newer = checkpoint.newest(self.checkpoints).arrays if which == "final" else None
         return Policy.load(self.path / "policy", newer)
 
     def evaluate(

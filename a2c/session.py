@@ -1,10 +1,12 @@
-"""Session: what happens around the updates of a run. Metrics, evaluations, checkpoints, the summary."""
+"""Session: what happens around the updates of a run. Metrics, evaluations, checkpoints, events, the summary."""
 
 from __future__ import annotations
 
 import math
 import signal
 import time
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +16,24 @@ from a2c import checkpoint, files
 from a2c.config import Config
 from a2c.engines import Metrics
 from a2c.envs.make import EnvSource
+from a2c.errors import NumbersError, UserError
 from a2c.evaluation import Evaluation, evaluate
+from a2c.kernels.compiler import processor
 from a2c.learner import Learner, Update
 from a2c.logs import Logs
-from a2c.policy import Policy
+from a2c.policy import POLICY_FILES, Policy
 from a2c.run import Run, Which, versions
 from a2c.schedule import is_due
-from a2c.signals import StopSignals
+from a2c.signals import Stopped, StopSignals
 
 
 class Session:
-    """Keeps the books of one run. Nothing here feeds back into the learner."""
+    """Keeps the books of one run. Nothing here feeds back into the learner.
+
+    Attributes:
+        episode_return: Mean over the episodes of the last row of metrics that knows of some.
+        inexact: Why the run is not, to the bit, the one that was never disturbed; empty where it is.
+    """
 
     def __init__(
         self, run: Run, config: Config, env: EnvSource, learner: Learner, logs: Logs, stop: StopSignals
@@ -34,11 +43,53 @@ class Session:
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
-        self.episode_return: float | None = None  # mean over the episodes of the last row that knows of some
+        self.episode_return: float | None = None
+        self.inexact: list[str] = []
         self._kept_at: int | None = None  # steps of the policy that is kept
+        self._evaluated_at = 0  # steps
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
         self._saved_at = time.monotonic()
+
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        """Continues the books from a checkpoint, and puts back the policy that was best then.
+
+        Raises:
+            KeyError, TypeError, ValueError: The checkpoint lacks something, or it is of another kind.
+            UserError: The policy's folder cannot be written.
+        """
+        notes, pending = saved.notes["session"], saved.arrays["session.pending"]
+        if pending.shape[1:] != (len(Update._fields),) or pending.dtype != np.float64:
+            raise ValueError(f"session.pending is {pending.dtype} {pending.shape}")
+        self._pending = [pending] if len(pending) else []
+        self._pending_seconds = float(notes["pending_seconds"])
+        self._train_seconds = float(notes["train_seconds"])
+        self.episode_return = None if notes["episode_return"] is None else float(notes["episode_return"])
+        self.inexact = [str(reason) for reason in notes["inexact"]]
+        self._kept_at = None if notes["kept_at"] is None else int(notes["kept_at"])
+        self._evaluated_at = int(notes["evaluated_at"])
+        self._best = -math.inf if notes["best"] is None else float(notes["best"])
+        for name in POLICY_FILES:
+            if self._kept_at is not None:
+                files.write_bytes(files.folder(self._run.path / "policy") / name, saved.files[name])
+
+    def note_environments(self) -> None:
+        """Takes note of what happened to the environments since the last time."""
+        for event in self._learner.take_events():
+            self._event(event.kind, event.details)
+            if event.kind == "episodes_lost":
+                self.inexact.append(f"{self._config.env_id}: {event.details}")
+
+    def _event(self, kind: str, details: str) -> None:
+        """Writes a line of events.jsonl, and says it."""
+        self._run.add_event(kind, self._learner.steps, details)
+        warnings.warn(details, stacklevel=2)
+
+    def note_resumed(self, reasons: Sequence[str]) -> None:
+        """Takes note that the run was continued, and why that may not be exact."""
+        self._run.add_event("resumes", self._learner.steps, "; ".join(reasons))
+        self.inexact += reasons
+        self.note_environments()
 
     def update(self, count: int) -> float:
         """Makes updates, and writes the rows of metrics that came due with one of them.
@@ -49,6 +100,7 @@ class Session:
         start = time.perf_counter()
         updates = self._learner.update(count)
         seconds = time.perf_counter() - start
+        self.note_environments()
         size, each = self._config.steps_per_update, seconds / len(updates)
         before = self._learner.updates - len(updates)
         steps = size * np.arange(before + 1, self._learner.updates + 1)  # after each update
@@ -100,33 +152,76 @@ class Session:
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
         self._logs.write(self._learner.steps, row)
+        self._evaluated_at = self._learner.steps
         if self._kept_at is None or evaluation.mean >= self._best:
             self._best = evaluation.mean if math.isfinite(evaluation.mean) else -math.inf
             self._keep(policy, evaluation=evaluation.summary())
         return evaluation
+
+    def evaluate_if_due(self) -> None:
+        """Evaluates where that is due and has not been done."""
+        config, steps = self._config, self._learner.steps
+        if is_due(config.eval_every_steps, steps, config.steps_per_update) and self._evaluated_at != steps:
+            self.evaluate()
 
     def _keep(self, policy: Policy, **notes: Any) -> None:
         policy.save(self._run.path / "policy", steps=self._learner.steps, **notes)
         self._kept_at = self._learner.steps
 
     def save_if_due(self) -> None:
-        """Writes a checkpoint if the last one is old enough."""
-        if time.monotonic() - self._saved_at >= self._config.save_every_seconds:
+        """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
+        if time.monotonic() - self._saved_at < self._config.save_every_seconds:
+            return
+        try:
             self.save()
+        except UserError as error:
+            self._saved_at = time.monotonic()
+            self._event("failed_saves", f"{error}; training goes on, and the checkpoints before are as they were")
 
     def save(self) -> None:
-        """Writes a checkpoint."""
-        counters = {"steps": self._learner.steps, "updates": self._learner.updates}
-        folder = self._run.path / "checkpoints"
-        checkpoint.save(folder, self._learner.state(), counters, self._config.keep_checkpoints)
+        """Writes a checkpoint, of the moment after the last update; when it is written changes no result.
+
+        Nothing where an update failed half-way: then what is there is from before.
+
+        Raises:
+            UserError: It cannot be written; those that are there stay as they are.
+        """
+        learner, config = self._learner, self._config
+        if not learner.is_whole:
+            return
+        notes = {
+            "session": {
+                "pending_seconds": self._pending_seconds,
+                "train_seconds": self._train_seconds,
+                "episode_return": _finite(self.episode_return),
+                "inexact": self.inexact,
+                "kept_at": self._kept_at,
+                "evaluated_at": self._evaluated_at,
+                "best": _finite(self._best),
+            },
+            "logs": self._logs.sizes(),
+            "config": config.identity(),
+            "made_with": made_with(learner.engine_name),
+            "total_steps": config.total_steps,
+        }
+        pending = np.concatenate([np.empty((0, len(Update._fields))), *self._pending])
+        kept = self._kept_at is not None
+        checkpoint.save(
+            self._run.path / "checkpoints",
+            {**learner.state(), "session.pending": pending},
+            {"steps": learner.steps, "updates": learner.updates},
+            config.keep_checkpoints,
+            notes,
+            {name: files.read_bytes(self._run.path / "policy" / name) for name in POLICY_FILES if kept},
+        )
         self._saved_at = time.monotonic()
 
     def evaluate_at_the_end(self) -> None:
         """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
+        self.save()  # Before anything that only the end of a run does: from here it can be trained further.
         self.log_rest()
         if self._kept_at is None:
             self.evaluate()
-        self.save()
         episodes = self._config.final_eval_episodes
         whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
         for name, which in whiches.items():
@@ -148,11 +243,35 @@ class Session:
             self._log(self._learner.updates)
 
     def save_all(self) -> None:
-        """Saves what there is: metrics, a checkpoint, and a policy even if none was evaluated."""
-        self.log_rest()
+        """Saves what there is: a checkpoint, metrics, and a policy even if none was evaluated."""
+        self.note_environments()
         self.save()
+        self.log_rest()  # A resumed run cuts this row off again.
+        self._logs.flush()
         if self._kept_at is None:
             self._keep(self._learner.policy())
+
+    def keep_failure(self, error: Exception) -> str:
+        """Saves what led to an error, for study.
+
+        Returns:
+            A sentence that says where.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        if isinstance(error, Stopped):
+            return ""
+        self._run.add_event("failures", self._learner.steps, str(error))
+        if isinstance(error, NumbersError):
+            path = self._run.path / "failed_rollout.safetensors"
+            files.write_arrays(path, error.rollout)
+            return f"the rollout is in {path}"
+        course = self._learner.course_to(error)
+        if course is None:
+            return ""
+        self._run.save_failure(course, str(error))
+        return f"a2c replay {self._run.path} takes the same steps again, in one process"
 
     def summarize(self, vectorization: str) -> None:
         """Writes summary.json.
@@ -171,7 +290,23 @@ class Session:
             "train_seconds": seconds,
             "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
             **self._evaluations,
+            "exact": not self.inexact,
+            "inexact_because": list(dict.fromkeys(self.inexact)),
+            "events": self._run.count_events(),
             "stopped_by": signal.Signals(self._stop.received).name if self._stop.received else None,
             "versions": versions(),
         }
         files.write_json(self._run.path / "summary.json", summary)
+
+
+def made_with(engine_name: str) -> dict[str, str | None]:
+    """What decides the bits beside settings and seed."""
+    return {
+        **{name: version for name, version in versions().items() if "paddle" in engine_name or "paddle" not in name},
+        "engine": engine_name.split(",")[0],
+        "processor": processor(),
+    }
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None

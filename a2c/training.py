@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tqdm import tqdm
 
-from a2c.config import Config
+from a2c import checkpoint
+from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.make import EnvSource, compiled_form, env_name
+from a2c.envs.watchdog import watched
 from a2c.errors import UserError, WorkerError
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
-from a2c.logs import log_openers, open_logs
+from a2c.logs import cut_back, log_openers, open_logs
 from a2c.presets import configure, origins
 from a2c.run import Run
-from a2c.schedule import is_due
-from a2c.session import Session
+from a2c.session import Session, made_with
 from a2c.signals import Stopped, StopSignals, interrupts_remembered
 
 _CALL_SECONDS = 0.1
@@ -57,6 +60,38 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
     return fit(config, env, origins(config, preset), progress)
 
 
+def resume(
+    run: Run | str | os.PathLike[str], *, env: EnvSource | None = None, progress: bool = False, **changes: Any
+) -> Run:
+    """Continues a run from its newest checkpoint, to the same bits as if it had never ended.
+
+    Args:
+        run: The run, or its folder.
+        env: What to train on; needed where the run was given a callable, or an id with a module to import.
+        progress: As in `train`.
+        **changes: Fields of `Config` that do not decide results: `total_steps` (to train further), `engine`,
+            `num_workers` and the like.
+
+    Returns:
+        The run. One that is finished is left as it is.
+
+    Raises:
+        UserError: The folder is damaged, another process trains this run, or a change is not possible.
+        EnvError: An environment raised; a checkpoint was saved.
+        WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
+    """
+    run = run if isinstance(run, Run) else Run(run)
+    source = run.environment(env)
+    check_field_names(changes)
+    fixed = [name for name in changes if name not in FREE]
+    if fixed:
+        raise UserError(f"{fixed[0]} decides results and cannot change within a run; train a new one with it")
+    config = dataclasses.replace(run.config, **changes)
+    if run.is_finished and config.num_updates <= run.config.num_updates:
+        return run
+    return _train(config, source, {}, progress, run)
+
+
 def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool) -> Run:
     """Trains with a given Config; `train` makes one.
 
@@ -69,53 +104,163 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
     Raises:
         UserError: The environment or the run folder is not usable.
         EnvError: An environment raised; a checkpoint was saved.
-        WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
+        WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
+    return _train(config, env, settings_from, progress, None)
+
+
+def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool, run: Run | None) -> Run:
+    """Trains a new run, or goes on with one."""
     with contextlib.ExitStack() as cleanup:
         if progress:
             cleanup.enter_context(compilation_shown())
+        saved = None
+        if run is not None:
+            cleanup.enter_context(run.locked())
+            run.sweep()
+            saved = _checkpoint_of(run, config)
         with interrupts_remembered():
             envs = envs_for(config, env)
             cleanup.callback(envs.close)
             learner = Learner(config, envs)
+            if saved is not None:
+                with _fitting(saved):
+                    learner.restore(saved.arrays, saved.counters["updates"])
         openers = log_openers(config)
-        run = Run.create(config, settings_from)
+        if run is None:  # Only now, when everything else stands.
+            run = Run.create(config, settings_from)
+            cleanup.enter_context(run.locked())
+        else:
+            run = run.reconfigured(config)
+            with contextlib.suppress(FileNotFoundError):
+                (run.path / "summary.json").unlink()
+            cut_back(run.path, saved.notes["logs"] if saved else {"metrics.jsonl": 0})
         logs = open_logs(openers, run.path)
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
         stop = cleanup.enter_context(StopSignals())
         session = Session(run, config, env, learner, logs, stop)
+        reasons = []
+        if saved is not None:
+            with _fitting(saved):
+                session.restore(saved)
+            reasons = _why_inexact(saved, config, learner)
+            session.note_resumed(reasons)
         if progress:
             several = "s" if config.num_envs > 1 else ""
             place = f"engine {learner.engine_name}, {config.num_envs} environment{several} {envs.placement}"
             print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
-        total = config.num_updates * config.steps_per_update
-        # disable=None: quiet where standard error is no terminal.
-        bar = tqdm(total=total, unit=" steps", unit_scale=True, disable=None if progress else True)
-        cleanup.callback(bar.close)
-        at_most = 1
+            if saved is not None:
+                how = f", not exactly: {'; '.join(reasons)}" if reasons else ""
+                print(f"resumed after {learner.steps} steps{how}", file=sys.stderr)
+        session.save()  # So that there is one, whatever comes.
+        if isinstance(envs, Envs):
+            cleanup.enter_context(watched(envs, config.env_timeout_seconds, lambda n: _end(session, envs, n)))
         try:
-            while learner.updates < config.num_updates:
-                stop.check()
-                count = _updates_until_due(config, learner.steps, at_most)
-                seconds = session.update(count)
-                if learner.is_fused:
-                    at_most = max(1, int(_CALL_SECONDS * count / seconds))
-                bar.update(count * config.steps_per_update)
-                if session.episode_return is not None:
-                    bar.set_postfix_str(f"return {session.episode_return:.1f}", refresh=False)
-                if is_due(config.eval_every_steps, learner.steps, config.steps_per_update):
-                    session.evaluate()
-                session.save_if_due()
+            _loop(config, learner, session, stop, progress)
             session.evaluate_at_the_end()
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
             # reached it before us is no error.
-            _save_all(session)
+            hint = _save_all(session, error)
             if not isinstance(error, Stopped | WorkerError) or not stop.received:
+                if progress and hint:
+                    print(hint, file=sys.stderr)
                 raise
         session.summarize(envs.placement)
     return run
+
+
+def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, progress: bool) -> None:
+    total = config.num_updates * config.steps_per_update
+    at_most = 1
+    # disable=None: quiet where standard error is no terminal.
+    with tqdm(
+        total=total, initial=learner.steps, unit=" steps", unit_scale=True, disable=None if progress else True
+    ) as bar:
+        session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
+        while learner.updates < config.num_updates:
+            stop.check()
+            count = _updates_until_due(config, learner.steps, at_most)
+            seconds = session.update(count)
+            if learner.is_fused:
+                at_most = max(1, int(_CALL_SECONDS * count / seconds))
+            bar.update(count * config.steps_per_update)
+            if session.episode_return is not None:
+                bar.set_postfix_str(f"return {session.episode_return:.1f}", refresh=False)
+            session.evaluate_if_due()
+            session.save_if_due()
+
+
+def _checkpoint_of(run: Run, config: Config) -> checkpoint.Checkpoint | None:
+    """The newest checkpoint of a run that is to go on; None where it never came to its first.
+
+    Raises:
+        UserError: There is none that is whole, or it is not of this run.
+    """
+    if checkpoint.is_empty(run.checkpoints):
+        print(f"{run.path} has no checkpoint yet: it begins at the start", file=sys.stderr)
+        return None
+    saved = checkpoint.newest(run.checkpoints)
+    if saved.notes.get("config") != run.config.identity():
+        raise UserError(f"{run.config_path} is not what {saved.path} was made with; a run keeps its settings")
+    if saved.counters["updates"] > config.num_updates:
+        raise UserError(
+            f"total_steps is {config.total_steps}, and the run has made {saved.counters['steps']} steps; it must be more"
+        )
+    with _fitting(saved):
+        if saved.counters["steps"] != saved.counters["updates"] * config.steps_per_update:
+            raise ValueError(f"{saved.counters} are not steps and updates of {config.steps_per_update} steps each")
+        # What is about to be made is as large as the settings say: look whether the arrays are, too.
+        sizes = [saved.arrays[f"actor.{i}.weight"].shape[1] for i in range(len(config.hidden_sizes))]
+        if sizes != list(config.hidden_sizes):
+            raise ValueError(f"its hidden layers have {sizes} units; the settings say {list(config.hidden_sizes)}")
+        if saved.arrays["collector.lengths"].shape != (config.num_envs,):
+            raise ValueError(f"it is not of {config.num_envs} environments")
+        if not all(isinstance(saved.notes[name], dict) for name in ("session", "logs", "made_with")):
+            raise ValueError("its notes are no JSON objects")
+    return saved
+
+
+@contextlib.contextmanager
+def _fitting(saved: checkpoint.Checkpoint) -> Iterator[None]:
+    """Where a checkpoint is whole and yet not what this run could have written.
+
+    Raises:
+        UserError: Naming it and the fault.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(f"{saved.path} does not fit this run: it lacks {error}") from error
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise UserError(f"{saved.path} does not fit this run: {error}") from error
+
+
+def _why_inexact(saved: checkpoint.Checkpoint, config: Config, learner: Learner) -> list[str]:
+    """Why a run that goes on from a checkpoint may end in other bits than one that was never interrupted."""
+    then, now = saved.notes["made_with"], made_with(learner.engine_name)
+    reasons = [
+        f"{name} is {now.get(name)}, it was {str(then.get(name))[:80]}" for name in now if now[name] != then.get(name)
+    ]
+    before = saved.notes.get("total_steps")
+    if before != config.total_steps and config.schedule == "linear":
+        reasons.append(f"total_steps is {config.total_steps}, it was {before}, and the linear schedule depends on it")
+    return reasons
+
+
+def _end(session: Session, envs: Envs, n: int) -> None:
+    """Ends the process: an environment in it hangs, and the thread that steps it does not come back."""
+    course = envs.course_to(n)
+    error = WorkerError(
+        f"environment {n}, which this process steps itself, did not come back for env_timeout_seconds (episode "
+        f"{course.episode}, episode seed {course.seed}, step {len(course.actions)}); with isolate_envs, environments "
+        "are in workers, which are replaced",
+        n,
+    )
+    hint = _save_all(session, error)
+    print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
@@ -150,9 +295,14 @@ def envs_for(config: Config, env: EnvSource) -> Envs | CompiledEnvs:
     )
 
 
-def _save_all(session: Session) -> None:
-    """Saves, and where that fails too, says so: the first error is the one to report."""
+def _save_all(session: Session, error: Exception) -> str:
+    """Saves what there is, and what led to the error; returns where that is.
+
+    Where saving fails too, says so: the first error is the one to report.
+    """
     try:
         session.save_all()
-    except UserError as error:
-        warnings.warn(f"what was learnt is not saved: {error}", stacklevel=2)
+        return session.keep_failure(error)
+    except UserError as another:
+        warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
+        return ""

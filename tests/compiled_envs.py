@@ -126,3 +126,20 @@ def souring(after, what):
         action_space=gymnasium.spaces.Discrete(2),
         max_episode_steps=None,
     )
+
+
+def _observe_poisoned(state, obs):
+    obs[0], obs[1] = state[0], np.inf if state[1] == 2 and state[0] > 90 else 0.0
+
+
+POISONED = CompiledEnv(
+    "Poisoned",
+    _reset_countdown,
+    _step_countdown,
+    _observe_poisoned,
+    state_size=2,
+    observation_space=gymnasium.spaces.Box(0, 100, (2,), np.float32),
+    action_space=gymnasium.spaces.Discrete(2),
+    max_episode_steps=3,
+)
+"""Some of its episodes show an infinity after 2 steps."""

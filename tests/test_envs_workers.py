@@ -301,7 +301,7 @@ def test_training_on_an_environment_that_raises_ends_with_a_report(training, tmp
     if phase == "step":
         assert f"episode seed {episode_seed(0, 0, 0)}, step 30" in said
         assert a2c.Run(runs_in(tmp_path)[0]).policy("final").parameters["actor.0.weight"].shape == (2, 64)
-        assert [path.name for path in (runs_in(tmp_path)[0] / "checkpoints").iterdir()] == ["step_000000112"]
+        assert sorted(path.name for path in (runs_in(tmp_path)[0] / "checkpoints").iterdir())[-1:] == ["step_000000112"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -319,10 +319,12 @@ def test_a_signal_ends_training_with_everything_saved(training, tmp_path, number
     assert run.policy("final").parameters.keys() == run.policy("best").parameters.keys()
 
 
-@pytest.mark.parametrize("seconds", [0.5, 0.7, 0.9, 1.2])
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.4, 0.7])
 def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(training, seconds):
     # Somewhere among the imports, the start of the fork server and the workers, and the loading of machine code.
     process = training("CartPole-v1", "--total-steps", "100000000", "--eval-every-steps", "0")
+    # Before our first line runs, Python's own start-up may print or swallow an interrupt.
+    wait_until(lambda: "_multiarray_umath" in Path(f"/proc/{process.pid}/maps").read_text())
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -332,15 +334,16 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(training, seconds):
     assert "Traceback" not in said
 
 
-def test_killing_a_worker_ends_training_with_a_checkpoint(training, tmp_path):
-    process = training("CartPole-v1", "--total-steps", "100000000", "--eval-every-steps", "0")
+def test_killing_a_worker_is_said_and_counted_and_training_goes_on(training, tmp_path):
+    process = training("CartPole-v1", "--total-steps", "60000", "--eval-every-steps", "0", "--final-eval-episodes", "1")
     wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))
-    time.sleep(0.5)
+    time.sleep(0.3)
     os.kill(_worker_of(process.pid), signal.SIGKILL)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "was killed by SIGKILL" in said
-    assert list((runs_in(tmp_path)[0] / "checkpoints").glob("step_*"))
+    assert process.returncode == 0
+    assert "was killed by SIGKILL without a word; another one takes its place" in said
+    summary = a2c.Run(runs_in(tmp_path)[0]).summary
+    assert (summary["exact"], summary["events"]) == (True, {"worker_restarts": 1})
 
 
 def test_killing_the_parent_ends_the_workers(training, tmp_path):

@@ -15,6 +15,7 @@ import pytest
 from compiled_envs import COUNTDOWN, DICE, DRIFT, drift, souring
 
 import a2c
+from a2c import checkpoint
 from a2c.envs.make import compiled_form
 from a2c.learner import Learner, Update
 
@@ -44,7 +45,9 @@ def trained(env, vectorization, updates=30, at_once=None, **settings):
     rows = [learner.update(count) for count in at_once]
     assert learner.updates == sum(at_once)
     assert learner.steps == sum(at_once) * settings.get("num_envs", 6) * settings.get("rollout_length", 5)
-    return {name: array.tobytes() for name, array in learner.state().items()}, np.concatenate(rows)
+    # Where environments stand is told differently: by their state, and by what led there.
+    state = {name: array.tobytes() for name, array in learner.state().items() if ".envs." not in name}
+    return state, np.concatenate(rows)
 
 
 def check(env, **settings):
@@ -199,9 +202,9 @@ def test_two_learners_in_one_process_do_not_share_anything():
     first, second = (learner_for(DICE, "compiled") for _ in range(2))
     for _ in range(10):
         first.update(3), second.update(2)
-    assert {name: array.tobytes() for name, array in first.state().items()} == alone
+    assert {name: array.tobytes() for name, array in first.state().items() if ".envs." not in name} == alone
     second.update(10)
-    assert {name: array.tobytes() for name, array in second.state().items()} == alone
+    assert {name: array.tobytes() for name, array in second.state().items() if ".envs." not in name} == alone
 
 
 # -- what an update says --
@@ -260,10 +263,12 @@ def test_what_is_not_finite_ends_training_with_the_last_good_update(what, settin
         sentences.add(sentence)
         assert (learner.updates, learner.steps) == (3, 3 * 256)
         state = learner.state()
-        for name in [*learner.policy().parameters, *(name for name in state if name.startswith("optimizer."))]:
-            assert state[name].tobytes() == good[name], name
+        assert all(state[name].tobytes() == array for name, array in good.items())
+        assert all(array.dtype.kind != "f" or np.isfinite(array).all() for array in state.values())
     (sentence,) = sentences
-    assert sentence.startswith(f"after 768 steps environment 0 gave a {what} of nan (step ")
+    assert sentence.startswith(
+        f"after 768 steps environment 0 gave {'an observation of [' if what != 'reward' else 'a reward of nan'}"
+    )
 
 
 def test_a_first_update_that_is_not_finite_changes_nothing_and_there_is_no_other():
@@ -292,7 +297,7 @@ def test_a_run_that_goes_wrong_keeps_what_was_good(quick, log_every_steps, rows)
     with pytest.raises(a2c.UserError, match="after 768 steps environment 0 gave a reward of nan"):
         a2c.train(souring(30, "reward"), **quick | settings)
     run = a2c.Run(next((Path(quick["run_dir"]) / "Souring").iterdir()))
-    assert [path.name for path in (run.path / "checkpoints").iterdir()] == ["step_000000768"]
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["step_000000000", "step_000000768"]
     assert [row["steps"] for row in run.metrics()] == rows
 
 
@@ -331,6 +336,6 @@ def test_a_signal_ends_a_fused_run_with_everything_saved(tmp_path, number, code)
     summary = run.summary
     assert (summary["stopped_by"], summary["vectorization"]) == (number.name, "compiled")
     assert summary["engine"] == "compiled, 2 threads"
-    assert [path.name for path in (run.path / "checkpoints").iterdir()] == [f"step_{summary['steps']:09d}"]
+    assert checkpoint.newest(run.path / "checkpoints").counters["steps"] == summary["steps"]
     assert run.metrics()[-1]["steps"] == summary["steps"] == summary["updates"] * 512
     assert run.policy("final").parameters.keys() == run.policy("best").parameters.keys()

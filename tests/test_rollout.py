@@ -28,8 +28,8 @@ class Spy(NamedTuple):
 
 def collected(action, length, rollouts=1, normalizer=None):
     envs = a2c.make_envs(Countdown, 2, vectorization="local")
-    collector = Collector(envs, Spy(action), Categorical(2, 0), normalizer or PlainObservations(), length)
-    results = [collector.collect(np.zeros((length, 2), np.float32)) for _ in range(rollouts)]
+    collector = Collector(envs, Spy(action), Categorical(2, 0), normalizer or PlainObservations(), length, 0)
+    results = [collector.collect(np.zeros((length, 2), np.float32), 0) for _ in range(rollouts)]
     envs.close()
     return results
 
@@ -85,11 +85,11 @@ def test_noise_of_an_update_is_a_function_of_seed_and_update():
 
 def test_an_error_on_the_way_leaves_no_half_rollout():
     envs = a2c.make_envs(lambda: Faulty(after=7), 1, vectorization="local")
-    collector = Collector(envs, Spy(0), Categorical(2, 0), PlainObservations(), 4)
-    collector.collect(np.zeros((4, 1), np.float32))
+    collector = Collector(envs, Spy(0), Categorical(2, 0), PlainObservations(), 4, 0)
+    collector.collect(np.zeros((4, 1), np.float32), 0)
     before = {name: array.copy() for name, array in collector.state().items()}
     with pytest.raises(a2c.EnvError):
-        collector.collect(np.zeros((4, 1), np.float32))
+        collector.collect(np.zeros((4, 1), np.float32), 0)
     for name, array in collector.state().items():
         np.testing.assert_array_equal(array, before[name])
     envs.close()

@@ -14,7 +14,7 @@ import tyro
 
 from a2c.commands.plot import draw
 from a2c.commands.record import record
-from a2c.config import Config
+from a2c.config import FREE, Config
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words
 from a2c.presets import configure, origins
@@ -33,6 +33,8 @@ class Train:
     """Train this many times, with the seeds that follow --seed."""
     pictures: bool = True
     """Draw curve.png and record video.gif at the end."""
+    resume: bool = False
+    """Go on with the newest run of these settings in --run-dir, where there is one; leave a finished one as it is."""
     json: bool = False
     """Print the summaries as one JSON object, {"runs": [...]}."""
 
@@ -43,23 +45,28 @@ class Train:
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
         with interrupts_held():
-            from a2c.training import fit  # Here: importing Numba takes a while, and few verbs need it.
+            from a2c.training import fit, resume  # Here: importing Numba takes a while, and few verbs need it.
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         seeds = range(self.config.seed, self.config.seed + self.seeds)
         configs = [dataclasses.replace(self.config, seed=seed) for seed in seeds]
         summaries: list[dict[str, Any]] = []
         for config in configs:
-            run = fit(config, config.env_id, origins(config, self.preset), progress=True)
+            there = Run.newest(config) if self.resume else None
+            if there is None:
+                run = fit(config, config.env_id, origins(config, self.preset), progress=True)
+            else:
+                free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
+                run = resume(there, env=config.env_id, progress=True, **free)
             summaries.append({"run": str(run.path), **run.summary})
             if not self.json:
-                print(_report(run))
+                print(report(run))
             if run.stopped_by:
-                print(f"stopped by {run.stopped_by.name}; everything is saved in {run.path}", file=sys.stderr)
+                print(f"stopped by {run.stopped_by.name}; `a2c resume {run.path}` goes on", file=sys.stderr)
                 break
             if self.pictures:
                 # Standard output belongs to the JSON object alone.
-                _draw_pictures(run, sys.stderr if self.json else sys.stdout)
+                draw_pictures(run, run.config.env_id, sys.stderr if self.json else sys.stdout)
         if self.json:
             print(jsonlib.dumps({"runs": summaries}))
         elif self.seeds > 1:
@@ -68,20 +75,27 @@ class Train:
             if means:
                 spread = f"lowest {min(means):.1f}, highest {max(means):.1f}"
                 print(f"{len(means)} seeds: mean {np.mean(means):.1f}, {spread}")
-        stopped_by = run.stopped_by
-        return 128 + stopped_by if stopped_by else 0
+        return exit_code(run)
 
 
-def _report(run: Run) -> str:
+def exit_code(run: Run) -> int:
+    """128 + the number of the signal that ended the run early; else 0."""
+    return 128 + run.stopped_by if run.stopped_by else 0
+
+
+def report(run: Run) -> str:
+    """What a run came to, in lines."""
     summary = run.summary
     lines = [f"{summary['steps']} steps, {summary['steps_per_second']:.0f} a second"]
     for name, label in (("evaluation", "best policy "), ("final_evaluation", "final policy")):
         if name in summary:
             lines.append(f"{label}  {in_words(summary[name])}")
+    if not summary["exact"]:
+        lines.append(f"not exact: {'; '.join(summary['inexact_because'])}")
     return "\n".join(lines)
 
 
-def _draw_pictures(run: Run, file: TextIO) -> None:
+def draw_pictures(run: Run, env_id: str, file: TextIO) -> None:
     """Draws and records; the run is finished, and a picture that fails is no reason to fail."""
 
     def attempt(name: str, make: Callable[[], Path]) -> None:
@@ -91,4 +105,4 @@ def _draw_pictures(run: Run, file: TextIO) -> None:
             print(f"no {name}: {error}", file=sys.stderr)
 
     attempt("curve", lambda: draw([run], run.path / "curve.png"))
-    attempt("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=run.config.env_id).path)
+    attempt("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=env_id).path)

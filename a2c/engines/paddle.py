@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,14 @@ from a2c.returns import explained_variance
 from a2c.rollout import Rollout
 
 _OPTIMIZER_PREFIX = "optimizer."
+
+_OWN_ARRAYS: dict[str, Callable[[Config, int], float]] = {
+    "beta1_pow_acc": lambda config, updates: config.adam_beta1 ** (updates + 1),
+    "beta2_pow_acc": lambda config, updates: config.adam_beta2 ** (updates + 1),
+    "momentum": lambda config, updates: 0.0,
+    "mean_grad": lambda config, updates: 0.0,
+}
+"""What Paddle's optimizers keep beside the moments, after so many updates; other engines have no such arrays."""
 
 
 class PaddleEngine:
@@ -118,12 +127,13 @@ class PaddleEngine:
         return arrays
 
     def restore(self, state: Arrays) -> None:
-        """Continues from a `state()`.
+        """Continues from a `state()`, of this engine or (not to the bit) of another.
 
         Raises:
             KeyError: The state lacks an array, or holds one of another optimizer.
         """
         moments = {key: array for key, array in state.items() if key.startswith(_OPTIMIZER_PREFIX)}
+        updates = int(moments.pop("optimizer.updates", np.zeros(1))[0])
         if moments:
             # Paddle makes an optimizer's arrays in its first step; one without gradient moves nothing else.
             for parameter in self._named_parameters.values():
@@ -131,10 +141,18 @@ class PaddleEngine:
             self._optimizer.step()
             self._optimizer.clear_grad(set_to_zero=False)
             arrays = self._optimizer_arrays()
-            if arrays.keys() != moments.keys():
-                raise KeyError(f"the state holds {sorted(moments)}; this optimizer has {sorted(arrays)}")
+            known = {key.split(".")[1] for key in arrays}
+            foreign = [key for key in moments if key.split(".")[1] not in known]
+            if foreign:
+                raise KeyError(f"the state holds {foreign[0]}; this optimizer has {sorted(known)}")
             for key, array in arrays.items():
-                array.set_value(moments[key])
+                kind = key.split(".")[1]
+                if key in moments:
+                    array.set_value(moments[key].reshape(array.shape))
+                elif kind in _OWN_ARRAYS:
+                    array.set_value(np.full(array.shape, _OWN_ARRAYS[kind](self._config, updates), np.float32))
+                else:
+                    raise KeyError(key)
         self._set_parameters(state)
 
     def _optimizer_arrays(self) -> dict[str, Any]:

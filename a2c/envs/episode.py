@@ -5,11 +5,13 @@ from __future__ import annotations
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
+from a2c.envs.history import Course
 from a2c.errors import EnvError
 from a2c.randomness import episode_seed
 
@@ -63,6 +65,34 @@ class SeededEnv:
             raise self.error("reset") from error
         return obs, info
 
+    def restore(self, course: Course, beat: Callable[[], None]) -> Any:
+        """Goes the same course again: the reset with its seed, then its actions.
+
+        Args:
+            course: To where the environment shall stand; its episode has begun.
+            beat: Called after each step.
+
+        Returns:
+            The observation there.
+
+        Raises:
+            EnvError: The environment raised.
+            ReplayError: An episode ended which did not.
+        """
+        self.episode = course.episode - 1
+        obs, _ = self.reset(course.seed, course.options)
+        # One that nobody writes again: an environment may keep its action.
+        for action in course.actions.copy():
+            self.steps += 1
+            try:
+                obs, _, terminated, truncated, _ = self.env.step(action)
+            except (Exception, SystemExit) as error:
+                raise self.error("step") from error
+            beat()
+            if terminated or truncated:
+                raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
+        return obs
+
     def check_shape(self, obs: Any) -> None:
         """Refuses an observation of another shape: a smaller one would be broadcast into its row without a word.
 
@@ -76,6 +106,20 @@ class SeededEnv:
     def error(self, phase: str) -> EnvError:
         """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
         return EnvError(self.index, phase, self.episode, self.episode_seed, self.steps, traceback.format_exc())
+
+
+class Failure(NamedTuple):
+    """The course of an environment to where it raised, hung or took its process with it."""
+
+    env_index: int
+    episode: int
+    episode_seed: int
+    actions: NDArray[Any]
+    """[L, ...]; the last one did not come to an end."""
+
+
+class ReplayError(Exception):
+    """An environment did not come to where it had been."""
 
 
 def close(env: gymnasium.Env[Any, Any]) -> None:

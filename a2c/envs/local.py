@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gymnasium
+import numpy as np
+from numpy.typing import NDArray
 
-from a2c.envs.episode import SeededEnv, close
-from a2c.envs.memory import Block
+from a2c.envs.episode import ReplayError, SeededEnv, close
+from a2c.envs.history import Course
+from a2c.envs.memory import BEATS, ROW, Block
 from a2c.errors import EnvError
 
 Info = dict[str, Any]
@@ -18,7 +21,12 @@ class Share:
     """Environments stepped one after another, each in its row of a Block."""
 
     def __init__(
-        self, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, indices: Sequence[int], block: Block
+        self,
+        make: Callable[[], gymnasium.Env[Any, Any]],
+        seed: int,
+        indices: Sequence[int],
+        block: Block,
+        line: memoryview,
     ) -> None:
         """Constructs the environments.
 
@@ -27,12 +35,17 @@ class Share:
             seed: The run's seed.
             indices: Which of the run's environments these are.
             block: Their rows.
+            line: Flags, where whoever waits can see which environment is at work, and that it gets on.
 
         Raises:
             EnvError: One of them could not be constructed.
         """
-        self.envs = [SeededEnv(make, seed, index) for index in indices]
-        self._block = block
+        self._block, self._line = block, line
+        self.envs: list[SeededEnv] = []
+        for row, index in enumerate(indices):
+            line[ROW] = row
+            self.envs.append(SeededEnv(make, seed, index))
+            self._beat()
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         """Begins the next episode of the masked environments, writes `obs`, and returns everybody's infos.
@@ -42,15 +55,51 @@ class Share:
         """
         infos: list[Info] = [{} for _ in self.envs]
         for row, env in enumerate(self.envs):
+            self._line[ROW] = row
             if mask[row]:
                 self._block.obs[row], infos[row] = env.reset(seeds[row], options)
+            self._beat()
         return infos
 
-    def step(self) -> list[Info]:
+    def restore(self, courses: Sequence[Course], obs: NDArray[Any]) -> list[str | None]:
+        """Brings every environment to where it stood, and writes `obs`; one that cannot begins its next episode.
+
+        Args:
+            courses: One each.
+            obs: What each gave when it stood there.
+
+        Returns:
+            For each, why it could not; None: it stands there, to the bit as far as its observation tells.
+
+        Raises:
+            EnvError: A reset raised.
+        """
+        faults: list[str | None] = []
+        for row, (env, course) in enumerate(zip(self.envs, courses, strict=True)):
+            self._line[ROW] = row
+            fault = None
+            if course.episode >= 0:
+                try:
+                    self._block.obs[row] = env.restore(course, self._beat)
+                    if not _same_bits(self._block.obs[row], obs[row]):
+                        fault = f"its observation differs after the same {env.steps} steps"
+                except (ReplayError, EnvError) as error:
+                    fault = str(error).strip().splitlines()[-1]
+            if fault is not None:
+                env.episode = course.episode
+                self._block.obs[row], _ = env.reset()
+            self._beat()
+            faults.append(fault)
+        return faults
+
+    def step(self, skip: Collection[int] = ()) -> list[Info]:
         """Steps every environment and begins the next episode where one ended.
 
         Reads `action` and writes the rest of the block. Copies what the environment returns, so an environment may
         reuse its arrays.
+
+        Args:
+            skip: Rows to leave as they are.
 
         Returns:
             The infos; where an episode ended, those of the reset, with the last step's under "final_info".
@@ -58,11 +107,16 @@ class Share:
         Raises:
             EnvError: A step or reset raised.
         """
-        infos = []
+        infos: list[Info] = []
         _, next_obs, final_obs, reward, terminated, truncated = self._block
         # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
         actions = self._block.action.copy()
+        line = self._line
         for row, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
+            line[ROW] = row
+            if row in skip:
+                infos.append({})
+                continue
             try:
                 env.steps += 1
                 obs, reward[row], ended, cut, info = env.env.step(action)
@@ -79,6 +133,7 @@ class Share:
                 raise
             except (Exception, SystemExit) as error:
                 raise env.error("step") from error
+            line[BEATS] += 1
             infos.append(info)
         return infos
 
@@ -103,3 +158,11 @@ class Share:
         """Closes every environment; one that raises is warned of."""
         for env in self.envs:
             close(env.env)
+
+    def _beat(self) -> None:
+        self._line[BEATS] += 1
+
+
+def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether two arrays of one type are equal, NaN to NaN and -0 apart from 0."""
+    return a.tobytes() == np.ascontiguousarray(b).tobytes()

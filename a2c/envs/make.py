@@ -127,7 +127,7 @@ def make_envs(
             other numbers than Gymnasium's.
         num_workers: Worker processes beside this one; "auto": one per spare core.
         isolate_envs: Put every environment in a worker. By default this process steps a share itself.
-        env_timeout_seconds: A worker that gives no answer for this long ends the run.
+        env_timeout_seconds: A worker in which an environment does nothing for this long is replaced.
         seed: Decides every episode of every environment.
 
     Raises:

@@ -36,6 +36,10 @@ NAP_SECONDS = 0.02
 yield_core = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 """Called while spinning: where cores are short after all, the process that is waited for may need this very one."""
 
+ROW, BEATS = 4, 5
+"""In every line: which of its environments a process is at, and a number that grows with everything one of them does.
+Whoever waits knows by it that there is life, and whom to name where there is none."""
+
 WAKE = b""
 """The message that only wakes."""
 

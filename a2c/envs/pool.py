@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import cloudpickle
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
-from a2c.envs.memory import POSTED, WANT_INFOS, Field, Layout
+from a2c.envs.memory import BEATS, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.workers import Worker, may_spin, packed, start_context
 from a2c.errors import WorkerError
+
+MOST_DEATHS = 3
+"""Workers lost at one and the same step before nobody else is sent there."""
+
+_STEP = b"step"
+"""Stands for the step that is posted, among requests."""
+
+
+class Event(NamedTuple):
+    """Something that happened to the environments and did not end the run."""
+
+    kind: Literal["worker_restarts", "episodes_lost"]
+    details: str
 
 
 class Pool:
     """N environments in consecutive shares, the first of them stepped here, the others by a worker each.
 
+    A worker that dies or hangs is replaced by one whose environments take the same course again.
+
     Attributes:
         num_envs: N.
         block: The arrays of the last vector step.
         rows: The environments of each share, ours first.
-        broken: Whether a worker was lost or interrupted; nothing can be asked of it any more.
+        history: How each environment came to where it stands.
+        is_stepping: Whether an environment of our own share is at work.
+        broken: Whether a worker was lost for good or interrupted; nothing can be asked of it any more.
+        events: What happened, for whoever takes it from here.
     """
 
     def __init__(
@@ -49,30 +69,35 @@ class Pool:
             num_workers: Worker processes beside this one.
             isolate: Whether this process steps none itself.
             seed: The run's seed.
-            timeout_seconds: How long a worker may leave us without an answer.
+            timeout_seconds: How long an environment in a worker may do nothing.
 
         Raises:
             EnvError: An environment could not be constructed.
-            WorkerError: A worker died or gave no answer in time.
+            WorkerError: Workers died or gave no answer in time, again and again.
         """
-        self.broken = False
+        self.broken = self.is_stepping = self._held = False
+        self.events: list[Event] = []
         self._workers: list[Worker] = []
         self.num_envs = num_envs
         layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space))
         # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
         buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
         self._flags, self.block = layout.map(buffer)
+        self.history = History(num_envs, action_space, seed)
+        self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
+        self._attributes: dict[str, list[Any]] = {}  # that were set, [N] each
         here, *elsewhere = shares = _shares(num_envs, num_workers, isolate)
         self.rows = [slice(share.start, share.stop) for share in shares]
+        spins, pickled = may_spin(num_workers), cloudpickle.dumps(make) if num_workers else b""
+        self._starts = [
+            functools.partial(Worker, number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
+            for number, rows in enumerate(elsewhere)
+        ]
         try:
-            for number, indices in enumerate(elsewhere):
-                spins, pickled = may_spin(num_workers), cloudpickle.dumps(make)
-                self._workers.append(
-                    Worker(number, pickled, seed, layout, buffer, self._flags, indices, spins, timeout_seconds)
-                )
-            self._share = Share(make, seed, here, self.block.rows(self.rows[0]))
-            for worker in self._workers:
-                worker.reply()
+            self._workers += [start() for start in self._starts]
+            ours = self._flags[:LINE]
+            self._share = Share(make, seed, here, self.block.rows(self.rows[0]), ours)
+            self._gather([self._asked(number, None) for number in range(num_workers)])
         except BaseException:
             self.abandon()
             raise
@@ -82,23 +107,78 @@ class Pool:
         """Worker processes beside this one."""
         return len(self._workers)
 
+    @property
+    def beats(self) -> int:
+        """Grows with everything that an environment of our own share does."""
+        return int(self._flags[BEATS])
+
+    @property
+    def at(self) -> int:
+        """The environment of our own share that is, or was last, at work."""
+        return int(self._flags[ROW])
+
     def everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls a method of every share, each with its own arguments, and joins the lists they return.
 
         Raises:
             Exception: What a share raised.
-            WorkerError: A worker died or gave no answer in time.
+            WorkerError: Workers died or gave no answer in time, again and again.
         """
         requests = [packed(method, args) for args in arguments[1:]]
-        try:
-            for worker, request in zip(self._workers, requests, strict=True):
-                worker.request(request)
-        except BaseException:
-            self.abandon()
-            raise
-        ours = functools.partial(getattr(self._share, method), *arguments[0])
-        results = self._gather([ours, *(worker.reply for worker in self._workers)])
+        self._send(requests)
+        ours = functools.partial(self._here, getattr(self._share, method), *arguments[0])
+        answers = [self._asked(number, request) for number, request in enumerate(requests)]
+        results = self._gather([ours, *answers])
         return [item for result in results for item in result or []]
+
+    def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
+        """Begins the next episode of the masked environments: all arguments [N], or for all.
+
+        Raises:
+            EnvError: A reset raised.
+            WorkerError: Workers died or gave no answer in time, again and again.
+        """
+        infos = self.everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self.rows])
+        for n in range(self.num_envs):
+            if mask[n]:
+                self.history.begin(n, seeds[n], options)
+        self._obs[...] = self.block.obs
+        return infos
+
+    def set_attr(self, name: str, values: Sequence[Any]) -> None:
+        """Sets an attribute of each environment to its own value, [N]."""
+        self.everywhere("set_attr", [(name, values[rows]) for rows in self.rows])
+        self._attributes[name] = list(values)
+
+    def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
+        """Brings every environment to where it stood; one that cannot begins its next episode.
+
+        Args:
+            state: As `history` gave it.
+            obs: [N, ...] what they observed there.
+
+        Returns:
+            [N] which could not.
+
+        Raises:
+            KeyError, ValueError: The state is not one of these environments.
+            EnvError: A reset raised.
+            WorkerError: Workers died or gave no answer in time, again and again.
+        """
+        self.history.restore(state)
+        if obs.shape != self._obs.shape or obs.dtype != self._obs.dtype:
+            raise ValueError(f"obs is {obs.dtype} {obs.shape}; it must be {self._obs.dtype} {self._obs.shape}")
+        self._obs[...] = obs
+        episodes = state["episode"].copy()
+        self._send([packed("restore", self._courses(rows)) for rows in self.rows[1:]])
+        ours = functools.partial(self._here, self._share.restore, *self._courses(self.rows[0]))
+        answers = self._gather([ours, *(self._asked(number, None) for number in range(self.num_workers))])
+        for rows, faults in zip(self.rows, answers, strict=True):
+            self._lose(rows, faults or [], stepping=False)
+        self.history.mark()
+        self._obs[...] = self.block.obs
+        lost: NDArray[np.bool_] = self.history.numbers() != episodes
+        return lost
 
     def post(self, action: NDArray[Any], want_infos: bool) -> None:
         """Begins a vector step: action [N, ...]."""
@@ -120,9 +200,20 @@ class Pool:
 
         Raises:
             EnvError: An environment raised.
-            WorkerError: A worker died or gave no answer in time.
+            WorkerError: Workers died or gave no answer in time, again and again.
         """
-        return self._gather([self._share.step, *(worker.wait for worker in self._workers)])
+        infos = self._gather(
+            [functools.partial(self._here, self._share.step), *map(self._stepped, range(self.num_workers))]
+        )
+        block = self.block
+        self.history.append(block.action)
+        done = block.terminated | block.truncated
+        if done.any():
+            for n in np.flatnonzero(done).tolist():
+                self.history.begin(n)
+        if self._workers:
+            self._obs[...] = block.obs
+        return infos
 
     def close(self) -> None:
         """Closes every environment and ends the workers."""
@@ -140,11 +231,127 @@ class Pool:
         for worker in self._workers:
             worker.kill()
 
+    def hold(self) -> None:
+        """Lets nobody come back from our own share any more."""
+        self._held = True
+
+    def _here(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Calls a method of our own share."""
+        self.is_stepping = True
+        try:
+            return call(*args)
+        finally:
+            self.is_stepping = False
+            while self._held:  # The run is being ended by another thread.
+                time.sleep(1)
+
+    def _send(self, requests: Sequence[bytes]) -> None:
+        """Sends a request to each worker."""
+        try:
+            for worker, request in zip(self._workers, requests, strict=True):
+                worker.request(request)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _stepped(self, number: int) -> Callable[[], list[Info] | None]:
+        """What waits for a worker's share of the step; a worker that replaces it does the step on request."""
+
+        def wait() -> list[Info] | None:
+            try:
+                return self._workers[number].wait()
+            except WorkerError as error:
+                infos: list[Info] | None = self._replace(number, _STEP, error)
+                return infos if self._flags[WANT_INFOS] else None
+
+        return wait
+
+    def _asked(self, number: int, request: bytes | None) -> Callable[[], Any]:
+        """What waits for a worker's answer; a worker that replaces it is asked again, or (None) only brought there."""
+
+        def wait() -> Any:
+            try:
+                return self._workers[number].reply()
+            except WorkerError as error:
+                return self._replace(number, request, error)
+
+        return wait
+
+    def _replace(self, number: int, request: bytes | None, error: WorkerError) -> Any:
+        """Puts a new worker in the place of one that was lost, brings it to where that one was, and asks again.
+
+        Args:
+            number: Which worker.
+            request: What the lost one was asked; _STEP: the step that is posted; None: no more than to stand there.
+            error: How it was lost.
+
+        Returns:
+            The new worker's answer to the request.
+
+        Raises:
+            EnvError: An environment raised.
+            WorkerError: It was lost in the same place again and again.
+        """
+        for _ in range(MOST_DEATHS - 1):
+            self.events.append(Event("worker_restarts", f"{error}; another one takes its place"))
+            self._workers[number].kill()
+            try:
+                worker = self._workers[number] = self._starts[number]()
+                worker.reply()
+                rows = slice(worker.rows.start, worker.rows.stop)
+                for name, values in self._attributes.items():
+                    worker.ask(packed("set_attr", (name, values[rows])))
+                lost = self._lose(rows, worker.ask(packed("restore", self._courses(rows))), stepping=request is _STEP)
+                if request is None:
+                    return None
+                return worker.ask(packed("step", (lost,)) if request is _STEP else request)
+            except WorkerError as another:
+                error = another
+        raise self._last_words(number, error)
+
+    def _courses(self, rows: slice) -> tuple[list[Course], NDArray[Any]]:
+        """What `Share.restore` takes, to bring environments to before the step under way."""
+        return [self.history.course(n) for n in range(rows.start, rows.stop)], self._obs[rows].copy()
+
+    def _lose(self, rows: slice, faults: Sequence[str | None], stepping: bool) -> list[int]:
+        """Takes note of environments that did not come to where they had been, and began their next episode.
+
+        No step is invented: in the middle of one, the old episode is cut off where it stood.
+
+        Args:
+            rows: Of the share.
+            faults: One each, or None.
+            stepping: Whether a step is under way.
+
+        Returns:
+            Which of the share's.
+        """
+        lost = [row for row, fault in enumerate(faults) if fault is not None]
+        for row in lost:
+            n, block = rows.start + row, self.block
+            self.events.append(
+                Event("episodes_lost", f"environment {n} does not replay: {faults[row]}; it began its next episode")
+            )
+            if stepping:  # `finish` begins the next episode, as wherever one ended.
+                block.final_obs[n], block.reward[n] = self._obs[n], 0.0
+                block.terminated[n], block.truncated[n] = False, True
+            else:
+                self.history.begin(n)
+                self._obs[n] = block.obs[n]
+        return lost
+
+    def _last_words(self, number: int, error: WorkerError) -> WorkerError:
+        worker = self._workers[number]
+        n = worker.at
+        course = self.history.course(n)
+        where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {len(course.actions) + 1}"
+        return WorkerError(f"{error}; {MOST_DEATHS} workers were lost there, at {where}", n)
+
     def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """Calls all, and only then raises what one of them answered with.
 
         An answer left in a pipe would be taken for the next one; so whatever keeps us from hearing all of them (an
-        interrupt, a worker that died) breaks the pool.
+        interrupt, a worker lost for good) breaks the pool.
         """
         results, failures = [], []
         try:

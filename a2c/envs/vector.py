@@ -11,8 +11,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from a2c.envs.history import Course
 from a2c.envs.local import Info
-from a2c.envs.pool import Pool
+from a2c.envs.pool import Event, Pool
 
 
 class Step(NamedTuple):
@@ -115,6 +116,16 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         here = " and this process" if ours.stop > ours.start else ""
         return f"in {self.num_workers} worker process{'es' if self.num_workers > 1 else ''}{here}"
 
+    @property
+    def episodes(self) -> NDArray[np.int64]:
+        """[N] number of the episode under way, from 0."""
+        return self._pool.history.numbers()
+
+    @property
+    def obs(self) -> NDArray[Any]:
+        """[N, ...] what to act on next; a view."""
+        return self._block.obs
+
     def begin(self) -> NDArray[Any]:
         """Begins the next episode of every environment and returns the observations, [N, ...].
 
@@ -138,6 +149,65 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         block = self._block
         return step_of(block.obs, block.final_obs, block.reward, block.terminated, block.truncated)
 
+    @property
+    def num_here(self) -> int:
+        """Environments that this process steps itself."""
+        return self._pool.rows[0].stop - self._pool.rows[0].start
+
+    @property
+    def is_stepping(self) -> bool:
+        """Whether one of those is at a step or reset."""
+        return self._pool.is_stepping
+
+    @property
+    def beats(self) -> int:
+        """Grows with everything that one of those does."""
+        return self._pool.beats
+
+    @property
+    def at(self) -> int:
+        """Which of those is, or was last, at work."""
+        return self._pool.at
+
+    def hold(self) -> None:
+        """Lets whoever steps those go no further than the step it is at."""
+        self._pool.hold()
+
+    def mark(self) -> None:
+        """From here on, `state` is as of now."""
+        self._pool.history.mark()
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Where every environment stood at the last mark: its episode, and the actions since. See `History`."""
+        return self._pool.history.state()
+
+    def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
+        """Brings every environment to where it stood; one that does not come there begins its next episode.
+
+        Args:
+            state: What `state` gave.
+            obs: [N, ...] what was observed there.
+
+        Returns:
+            [N] which did not, as far as their observations tell; `take_events` says why.
+
+        Raises:
+            KeyError, ValueError: The state is not one of these environments.
+            EnvError: A reset raised.
+            WorkerError: Workers died or gave no answer in time, again and again.
+        """
+        return self._pool.restore(state, obs)
+
+    def take_events(self) -> list[Event]:
+        """What happened since the last call."""
+        events, self._pool.events = self._pool.events, []
+        return events
+
+    def course_to(self, n: int) -> Course:
+        """How environment n came to where it stands, with the action under way."""
+        course = self._pool.history.course(n)
+        return course._replace(actions=np.concatenate([course.actions, self._block.action[n : n + 1]]))
+
     # -- Gymnasium's face --
 
     def reset(
@@ -152,7 +222,6 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         Returns:
             Observations [N, ...] and infos.
         """
-        self._require_in_step("reset")
         seeds, mask = seeds_for(seed, self.num_envs), reset_mask(options, self.num_envs)
         if options is not None:
             options = {name: value for name, value in options.items() if name != "reset_mask"}
@@ -205,7 +274,8 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Each environment's method called with the same arguments, or its attribute read; in order."""
-        return tuple(self._everywhere("call", [(name, args, kwargs) for _ in self._pool.rows]))
+        self._require_in_step("call")
+        return tuple(self._pool.everywhere("call", [(name, args, kwargs) for _ in self._pool.rows]))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Each environment's attribute, in order."""
@@ -217,7 +287,8 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             values = [values] * self.num_envs
         if len(values) != self.num_envs:
             raise ValueError(f"{len(values)} values for {self.num_envs} environments; there must be one for each")
-        self._everywhere("set_attr", [(name, values[rows]) for rows in self._pool.rows])
+        self._require_in_step("set_attr")
+        self._pool.set_attr(name, values)
 
     def render(self) -> tuple[Any, ...]:
         """Each environment's frame, in order."""
@@ -239,12 +310,9 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     # -- both --
 
-    def _everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        self._require_in_step(method)
-        return self._pool.everywhere(method, arguments)
-
     def _reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
-        return self._everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self._pool.rows])
+        self._require_in_step("reset")
+        return self._pool.reset(seeds, mask, options)
 
     def _merged(self, infos: Sequence[Info]) -> Info:
         merged: Info = {}

@@ -6,7 +6,12 @@ Must stay light: no Paddle, no trainer.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import multiprocessing
+import os
 import signal
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -32,6 +37,8 @@ from a2c.envs.memory import (
     yield_core,
 )
 
+_PR_SET_PDEATHSIG = 1
+
 
 def run(
     pipe: Connection, make: bytes, seed: int, layout: Layout, buffer: Any, number: int, rows: range, spins: bool
@@ -51,10 +58,12 @@ def run(
     # Ctrl-C, and the SIGTERM of a job system, reach every process of a group; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _leave_with_parent()
     flags, block = layout.map(buffer)
     with contextlib.suppress(EOFError, OSError):  # The parent is gone, and nobody is left to tell.
         try:
-            share = Share(cloudpickle.loads(make), seed, rows, block.rows(slice(rows[0], rows[-1] + 1)))
+            ours = flags[(1 + number) * LINE : (2 + number) * LINE]
+            share = Share(cloudpickle.loads(make), seed, rows, block.rows(slice(rows[0], rows[-1] + 1)), ours)
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
             pipe.send_bytes(_failure(error))
             return
@@ -66,9 +75,29 @@ def run(
                 share.close()
 
 
+def _leave_with_parent() -> None:
+    """Ends this process when the parent is gone, however that ended, and even where an environment hangs.
+
+    A thread sees the parent end. Where an environment hangs without ever letting another thread run, Linux's kernel
+    ends the process with the server that forked it, which leaves with the parent.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="a2c-leave-with-parent").start()
+
+
 def _serve(pipe: Connection, share: Share, flags: memoryview, line: int, spins: bool) -> None:
     """Steps and answers requests, until asked to close."""
-    done = 0
+    done = flags[line + FINISHED]  # Not 0 in a worker that replaces another.
     while True:
         request = _next(pipe, flags, line, done, spins)
         if request is not None:

@@ -18,6 +18,7 @@ import cloudpickle
 
 from a2c.envs.local import Info
 from a2c.envs.memory import (
+    BEATS,
     CLOSE,
     FINISHED,
     HAS_MESSAGE,
@@ -25,6 +26,7 @@ from a2c.envs.memory import (
     NAP_SECONDS,
     PARENT_SLEEPS,
     POSTED,
+    ROW,
     SPIN_SECONDS,
     WAKE,
     WORKER_SLEEPS,
@@ -75,6 +77,11 @@ class Worker:
         self._line = (1 + number) * LINE
         self._spins = spins
         self._timeout_seconds = timeout_seconds
+        self._silent_seconds = 0.0  # since its last sign of life
+        self._beats = 0
+        flags[self._line + ROW] = 0
+        flags[self._line + HAS_MESSAGE] = flags[self._line + WORKER_SLEEPS] = flags[self._line + PARENT_SLEEPS] = 0
+        flags[self._line + FINISHED] = flags[POSTED]  # What was posted so far is none of its business.
         context = start_context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
@@ -87,10 +94,15 @@ class Worker:
             self._process.start()
         theirs.close()
 
+    @property
+    def at(self) -> int:
+        """The environment that it is, or was, at."""
+        return self.rows[self._flags[self._line + ROW]]
+
     def ring(self) -> None:
-        """Tells the worker that a step was posted."""
+        """Tells the worker that a step was posted. One that is dead is found out when its answer is waited for."""
         if not self._spins or self._flags[self._line + WORKER_SLEEPS]:
-            self._send(WAKE)
+            self.request(WAKE)
 
     def wait(self) -> list[Info] | None:
         """Waits until the worker has finished the step last posted.
@@ -104,6 +116,7 @@ class Worker:
         """
         flags, finished = self._flags, self._line + FINISHED
         step = flags[POSTED]
+        self._silent_seconds = 0.0
         if self._spins:
             give_up = time.perf_counter() + SPIN_SECONDS
             while flags[finished] != step and time.perf_counter() < give_up:
@@ -111,12 +124,13 @@ class Worker:
             if flags[finished] != step:
                 self._sleep_until_finished(step)
         else:
-            self._receive(time.monotonic() + self._timeout_seconds)
+            self._receive()
         return self.reply() if flags[self._line + HAS_MESSAGE] else None
 
     def request(self, message: bytes) -> None:
         """Sends a request, as `packed` makes it; `reply` waits for the answer."""
-        self._send(message)
+        with contextlib.suppress(OSError):  # Whoever waits for the answer finds out why.
+            self._pipe.send_bytes(message)
 
     def reply(self) -> Any:
         """Waits for the answer to a request.
@@ -125,19 +139,23 @@ class Worker:
             Exception: What the worker raised, its traceback as the cause.
             WorkerError: The worker died or gave no answer in time.
         """
-        deadline = time.monotonic() + self._timeout_seconds
+        self._silent_seconds = 0.0
         message = WAKE
         while message == WAKE:
-            message = self._receive(deadline)
+            message = self._receive()
         value, error, details = cloudpickle.loads(message)
         if error is not None:
             raise error from RuntimeError(f"in {self._name()}:\n{details}")
         return value
 
+    def ask(self, message: bytes) -> Any:
+        """`request` and `reply`."""
+        self.request(message)
+        return self.reply()
+
     def ask_to_close(self) -> None:
         """Tells the process to close its environments and end; `close` waits for it."""
-        with contextlib.suppress(OSError):
-            self._pipe.send_bytes(packed(CLOSE, ()))
+        self.request(packed(CLOSE, ()))
 
     def close(self) -> None:
         """Waits for the process to end, and if it does not, ends it."""
@@ -152,40 +170,44 @@ class Worker:
         self._pipe.close()
 
     def _sleep_until_finished(self, step: int) -> None:
-        deadline = time.monotonic() + self._timeout_seconds
         self._flags[self._line + PARENT_SLEEPS] = 1
         try:
             while self._flags[self._line + FINISHED] != step:
                 # An answer follows its flag: where the flag is not up yet, what lies in the pipe is an old wake-up.
-                if self._poll(NAP_SECONDS, deadline) and self._flags[self._line + FINISHED] != step:
-                    self._receive(deadline)
+                if self._poll(NAP_SECONDS) and self._flags[self._line + FINISHED] != step:
+                    self._receive()
         finally:
             self._flags[self._line + PARENT_SLEEPS] = 0
 
-    def _receive(self, deadline: float) -> bytes:
-        while not self._poll(1.0, deadline):
+    def _receive(self) -> bytes:
+        while not self._poll(min(1.0, self._timeout_seconds / 4)):
             pass
         try:
             return self._pipe.recv_bytes()
         except (EOFError, OSError) as error:
             raise self._death() from error
 
-    def _send(self, message: bytes) -> None:
-        try:
-            self._pipe.send_bytes(message)
-        except OSError as error:
-            raise self._death() from error
+    def _poll(self, seconds: float) -> bool:
+        """Whether a message came within some seconds.
 
-    def _poll(self, seconds: float, deadline: float) -> bool:
+        Raises:
+            WorkerError: The worker died, or has shown no sign of life for too long.
+        """
+        start = time.monotonic()
         try:
             if self._pipe.poll(seconds):
                 return True
         except OSError as error:
             raise self._death() from error
-        if time.monotonic() > deadline:
+        # If more time went by than we asked for, this process was stopped, and the worker perhaps with it.
+        self._silent_seconds += min(time.monotonic() - start, seconds)
+        beats = self._flags[self._line + BEATS]
+        if beats != self._beats:
+            self._beats, self._silent_seconds = beats, 0.0
+        if self._silent_seconds > self._timeout_seconds:
             raise WorkerError(
-                f"{self._name()} gave no answer for {self._timeout_seconds:g} s (env_timeout_seconds): an environment "
-                "hangs, or needs a longer timeout"
+                f"{self._name()} gave no answer for {self._timeout_seconds:g} s (env_timeout_seconds): environment "
+                f"{self.at} hangs, or needs a longer timeout"
             )
         return False
 

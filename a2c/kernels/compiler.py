@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding
 import numba
 import numpy as np
 from numba.core import event
@@ -84,6 +85,11 @@ class Compiled(numba.types.WrapperAddressProtocol):  # type: ignore[misc]  # Num
 def prepare(kernel: Any, *arguments: Any) -> None:
     """Compiles a kernel for arguments like these, or loads it from disk, without running it."""
     kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+
+
+def processor() -> str:
+    """The processor that machine code is made for: another one may round sums differently."""
+    return f"{llvmlite.binding.get_host_cpu_name()}"
 
 
 def digest(function: Callable[..., Any], with_modules: bool = False) -> str:

@@ -60,6 +60,7 @@ class Experience(NamedTuple):
     value: Floats  # [T, N]
     next_value: Floats  # [T, N]
     noise: Floats  # [T, N, numbers per action]
+    bad: NDArray[np.bool_]  # [T, N] where an observation or reward was not finite
     returns: NDArray[np.float64]  # [N] sums of rewards of the episodes under way
     lengths: NDArray[np.int64]  # [N] their steps
 
@@ -95,6 +96,15 @@ def see(network: Network, algorithm: Algorithm, statistics: Statistics, obs: NDA
             network.activations[x + j] = normalized(obs[j], statistics.obs_mean[j], statistics.obs_variance[j])
         else:
             network.activations[x + j] = obs[j]
+
+
+@inlined
+def not_finite(values: NDArray[np.float32]) -> bool:
+    """Whether one of some numbers [D] is NaN or infinite."""
+    total = np.float32(0)
+    for i in range(len(values)):
+        total += values[i] - values[i]  # 0, or NaN
+    return bool(total != np.float32(0))
 
 
 @compiled
@@ -137,6 +147,8 @@ def collect(
             n = start + i
             for j in range(env_obs.shape[1]):
                 experience.raw_obs[t, n, j] = env_obs[n, j]
+            if t == 0:
+                experience.bad[0, n] = not_finite(env_obs[n])
             see(network, algorithm, statistics, env_obs[n], inputs + i)
         forward(network, zero, heads, inputs, row, count)
         forward(network, heads, 2 * heads, inputs, row, count)
@@ -160,6 +172,10 @@ def collect(
             n = start + i
             experience.reward[t, n] = envs.reward[n]
             experience.terminated[t, n], experience.truncated[t, n] = envs.terminated[n], envs.truncated[n]
+            bad = not_finite(env_obs[n]) or not np.isfinite(envs.reward[n])
+            if envs.terminated[n] or envs.truncated[n]:
+                bad = bad or not_finite(final_obs[n])
+            experience.bad[t, n] = bad or (t == 0 and experience.bad[0, n])
             experience.next_value[t, n] = np.float32(0)
             if envs.truncated[n] and not envs.terminated[n]:
                 see(network, algorithm, statistics, final_obs[n], spare)
@@ -253,6 +269,8 @@ def run_updates(
         for n in range(len(envs.failed)):
             if envs.failed[n]:
                 return update
+        if experience.bad.any():
+            return update
         if thread == 0:
             settle(algorithm, statistics, experience, record[update])
         meet(work.arrivals, work.threads)

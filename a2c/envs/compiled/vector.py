@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.compiled.stepping import arrays_for, checked_seed, failure
+from a2c.envs.pool import Event
 from a2c.envs.vector import Step, reset_mask, seeds_for, step_of
 from a2c.kernels.compiler import compiled
 from a2c.randomness import episode_seed
+
+_STATE = ("state", "episode", "key", "steps")
 
 
 class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
@@ -49,6 +52,16 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.arrays = arrays_for(env, num_envs)
         self._is_box = isinstance(env.action_space, gymnasium.spaces.Box)
 
+    @property
+    def episodes(self) -> NDArray[np.int64]:
+        """[N] number of the episode under way, from 0; a view."""
+        return self.arrays.episode
+
+    @property
+    def obs(self) -> NDArray[np.float32]:
+        """[N, ...] what to act on next; a view."""
+        return self.arrays.obs
+
     def begin(self) -> NDArray[np.float32]:
         """Begins the next episode of every environment and returns the observations, [N, ...]."""
         for n in range(self.num_envs):
@@ -74,6 +87,44 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if error is not None:
             raise error
         return step_of(arrays.obs, arrays.final_obs, arrays.reward, arrays.terminated, arrays.truncated)
+
+    def mark(self) -> None:
+        """Nothing to do: `state` is always as of now."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Where every environment stands; no step need be taken again."""
+        return {name: getattr(self.arrays, name).copy() for name in _STATE}
+
+    def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
+        """Puts every environment where it stood.
+
+        Args:
+            state: What `state` gave.
+            obs: [N, ...] what was observed there.
+
+        Returns:
+            [N] False: none is anywhere else.
+
+        Raises:
+            KeyError: The state lacks an array.
+            ValueError: An array has another shape or type, or is not finite.
+        """
+        for name, array in [*((name, state[name]) for name in _STATE), ("obs", obs)]:
+            ours = getattr(self.arrays, name)
+            if array.shape != ours.shape or array.dtype != ours.dtype or not np.isfinite(array).all():
+                raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be finite {ours.dtype} {ours.shape}")
+        for name in ("episode", "key", "steps"):
+            if (state[name] < 0).any():
+                raise ValueError(f"{name} holds {state[name].min()}; it must be at least 0")
+        for name in _STATE:
+            getattr(self.arrays, name)[...] = state[name]
+        self.arrays.obs[...] = obs
+        self.arrays.failed[...] = False
+        return np.zeros(self.num_envs, np.bool_)
+
+    def take_events(self) -> list[Event]:
+        """Nothing ever happens to them."""
+        return []
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

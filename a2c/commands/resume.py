@@ -1,0 +1,67 @@
+"""`a2c resume RUN`: goes on with a run, to the same bits as if it had never ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+import sys
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from a2c.commands.train import draw_pictures, exit_code, report
+from a2c.run import Run
+from a2c.signals import interrupts_held
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Go on with a run from its newest checkpoint, to the same bits as if it had never ended."""
+
+    folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """The run's folder."""
+    total_steps: int | None = None
+    """Train to here instead. Exact where the schedule does not depend on it."""
+    engine: Literal["auto", "compiled", "paddle"] | None = None
+    """Compute with another engine. Not exact."""
+    num_threads: int | Literal["auto"] | None = None
+    """Threads of the compiled engine."""
+    num_workers: int | Literal["auto"] | None = None
+    """Worker processes beside this one."""
+    isolate_envs: bool | None = None
+    """Put every environment in a worker."""
+    env_timeout_seconds: float | None = None
+    """How long an environment may do nothing."""
+    save_every_seconds: float | None = None
+    """Time between checkpoints."""
+    keep_checkpoints: int | None = None
+    """Checkpoints kept, the newest."""
+    env: str | None = None
+    """Make this environment instead of the one the run names; needed where that would import a module."""
+    pictures: bool = True
+    """Draw curve.png and record video.gif at the end."""
+    json: bool = False
+    """Print the summary as one JSON object."""
+
+    def run(self) -> int:
+        """Returns the exit code: 128 + the signal's number if one ended the run early."""
+        with interrupts_held():
+            from a2c.training import resume  # Here: importing Numba takes a while, and few verbs need it.
+        opened = Run(self.folder)
+        apart = ("folder", "env", "pictures", "json")
+        names = [field.name for field in dataclasses.fields(self) if field.name not in apart]
+        changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        was_finished = opened.is_finished
+        run = resume(opened, env=self.env, progress=True, **changes)
+        summary = run.summary
+        if self.json:
+            print(jsonlib.dumps({"run": str(run.path), **summary}))
+        else:
+            print(report(run))
+        if was_finished and run is opened:
+            print(f"{run.path} is finished; a larger --total-steps trains it further", file=sys.stderr)
+        elif run.stopped_by:
+            print(f"stopped by {run.stopped_by.name}; `a2c resume {run.path}` goes on", file=sys.stderr)
+        elif self.pictures:
+            draw_pictures(run, self.env or run.config.env_id, sys.stderr if self.json else sys.stdout)
+        return exit_code(run)

@@ -1,0 +1,72 @@
+"""NaN and infinity: found before anything is learnt from them, and reported with where they came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.errors import NumbersError
+from a2c.randomness import episode_seed
+
+if TYPE_CHECKING:
+    from a2c.envs import Envs
+    from a2c.envs.compiled.vector import CompiledEnvs
+
+
+def where_bad(
+    obs: NDArray[Any], last_obs: NDArray[Any], reward: NDArray[np.float64], bad_final: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Steps that gave something not finite: obs [T, N, ...], what follows [N, ...], reward, bad final_obs -> [T, N]."""
+    if np.isfinite(reward).all() and np.isfinite(obs).all() and np.isfinite(last_obs).all():
+        return bad_final
+    gave = np.concatenate([obs[1:], last_obs[None]]).reshape(*reward.shape, -1)
+    bad: NDArray[np.bool_] = bad_final | ~np.isfinite(reward) | ~np.isfinite(gave).all(-1)
+    bad[0] |= ~np.isfinite(obs[0].reshape(reward.shape[1], -1)).all(-1)
+    return bad
+
+
+def report(
+    bad: NDArray[np.bool_], envs: Envs | CompiledEnvs, seed: int, steps: int, rollout: dict[str, NDArray[Any]]
+) -> NumbersError:
+    """What is to be raised for a rollout with numbers that are not finite.
+
+    Args:
+        bad: [T, N] which steps gave one.
+        envs: Where it comes from, as they stand after it.
+        seed: The run's.
+        steps: Of the run, before it.
+        rollout: `obs` [T, N, ...] as the environments gave them, `action` [T, N, ...], `reward`, `terminated` and
+            `truncated` [T, N], `last_obs` [N, ...], what follows.
+    """
+    t, n = np.argwhere(bad)[0].tolist()
+    obs, reward = rollout["obs"], rollout["reward"][t, n]
+    done = rollout["terminated"] | rollout["truncated"]
+    episode = int(envs.episodes[n]) - int(done[t:, n].sum())
+    gave = obs[t + 1, n] if t + 1 < len(obs) else rollout["last_obs"][n]
+    if not np.isfinite(reward):
+        what = f"a reward of {reward}"
+    elif not np.isfinite(obs[t, n]).all():
+        what = f"a first observation of {_brief(obs[t, n])}"
+    elif done[t, n] and np.isfinite(gave).all():
+        what = "a last observation of its episode that is not finite"
+    else:
+        what = f"{'a first' if done[t, n] else 'an'} observation of {_brief(gave)}"
+    return NumbersError(
+        f"after {steps} steps environment {n} gave {what} in step {t} of the rollout (episode {episode}, episode seed "
+        f"{episode_seed(seed, n, episode)}, action {_brief(rollout['action'][t, n])}, observation before "
+        f"{_brief(obs[t, n])}); it must be finite",
+        rollout,
+        n,
+    )
+
+
+def _brief(values: NDArray[Any]) -> str:
+    flat = np.asarray(values).reshape(-1)
+    if flat.size == 1:
+        return f"{flat[0]}"
+    shown = ", ".join(f"{value:.6g}" for value in flat[:8])
+    bad = np.flatnonzero(~np.isfinite(flat))
+    hidden = f", ... ({flat[bad[0]]} at index {bad[0]})" if len(bad) and bad[0] >= 8 else ", ..."
+    return f"[{shown}{hidden if flat.size > 8 else ''}]"

@@ -1,0 +1,92 @@
+"""Environments that do not stand being interrupted, registered as `fragile:<Id>`."""
+
+import itertools
+import os
+
+import gymnasium
+import numpy as np
+
+
+class Walk(gymnasium.Env):
+    """A noisy walk of at most 200 steps, drawn from the episode's seed: it replays to the bit."""
+
+    def __init__(self):
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(2, start=3)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place, self.steps = self.np_random.normal(size=2), 0
+        return self.place.astype(np.float32), {}
+
+    def step(self, action):
+        assert action in (3, 4)
+        self.steps += 1
+        self.place = 0.9 * self.place + self.np_random.normal(size=2) + action
+        obs = self.place.astype(np.float32)
+        return obs, float(self.place[0]), bool(self.place[1] > 45), self.steps >= 200, {}
+
+
+class Unseeded(Walk):
+    """Pays no heed to its seed, as far as the first number goes: it does not replay."""
+
+    _instances = itertools.count()
+
+    def __init__(self):
+        super().__init__()
+        self._drift = np.random.default_rng(os.getpid() * 1000 + next(self._instances))
+
+    def step(self, action):
+        self.place[0] += self._drift.normal()
+        return super().step(action)
+
+
+class Mortal(Walk):
+    """Kills its process at a step of an episode, unless a file says that this was done often enough.
+
+    Args:
+        tombs: Folder that gets a file for each death.
+        deaths: So many.
+        at: The step.
+        how: A signal's number; 0: hangs in Python.
+        spares: A process's number, in which nothing goes wrong.
+    """
+
+    def __init__(self, tombs, deaths=1, at=5, how=9, spares=0, env=None):
+        super().__init__()
+        self._tombs, self._deaths, self._at, self._how, self._spares = tombs, deaths, at, how, spares
+
+    def step(self, action):
+        if self.steps + 1 == self._at and os.getpid() != self._spares:
+            for death in range(self._deaths):
+                try:
+                    open(os.path.join(self._tombs, str(death)), "x").close()
+                except FileExistsError:
+                    continue
+                if self._how:
+                    os.kill(os.getpid(), self._how)
+                while True:
+                    pass
+        return super().step(action)
+
+
+class Poisoned(Walk):
+    """Gives something not finite at step 7 of its episodes: `where` is obs, final or reward."""
+
+    def __init__(self, where="obs", value=float("nan")):
+        super().__init__()
+        self._where, self._value = where, value
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        if self.steps == 7:
+            if self._where == "reward":
+                reward = self._value
+            else:
+                obs[1] = self._value
+                terminated = terminated or self._where == "final"
+        return obs, reward, terminated, truncated, info
+
+
+for kind in (Walk, Unseeded, Mortal, Poisoned):
+    gymnasium.register(f"{kind.__name__}-v0", entry_point=f"fragile:{kind.__name__}")

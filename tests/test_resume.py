@@ -1,0 +1,449 @@
+"""A run that goes on from a checkpoint ends in the bits of one that never stopped."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import a2c
+from a2c import checkpoint, session
+from a2c.cli import main
+from a2c.errors import EnvError, NumbersError, UserError, WorkerError
+from a2c.run import Run
+from a2c.signals import StopSignals
+
+EXACT = [
+    {},
+    {"vectorization": "local", "normalize_observations": True, "normalize_returns": True},
+    {"normalize_observations": True, "normalize_returns": True, "schedule": "linear"},
+    {"vectorization": "local", "engine": "paddle", "optimizer": "rmsprop"},
+    {"engine": "paddle"},
+]
+
+
+def settings(quick, **others):
+    return quick | {"total_steps": 800, "log_every_steps": 48, "eval_every_steps": 200, "eval_episodes": 2} | others
+
+
+def content(run):
+    """Everything that must be the same: arrays, best policy, metrics and summary without times."""
+    arrays = checkpoint.newest(run.path / "checkpoints").arrays
+    rows = [{name: value for name, value in row.items() if name != "steps_per_second"} for row in run.metrics()]
+    apart = ("train_seconds", "steps_per_second", "events")
+    summary = {name: value for name, value in run.summary.items() if name not in apart}
+    policy = [(run.path / "policy" / name).read_bytes() for name in ("policy.safetensors", "policy.json")]
+    return {name: array.tobytes() for name, array in arrays.items()}, rows, summary, policy
+
+
+def stop_after(monkeypatch, calls, number=signal.SIGTERM):
+    """Lets a run be stopped, as by a signal, the so-manieth time it asks."""
+    asked = []
+
+    def check(self, original=StopSignals.check):
+        asked.append(1)
+        if len(asked) == calls:
+            self.received = number
+        original(self)
+
+    monkeypatch.setattr(StopSignals, "check", check)
+
+
+def interrupted(monkeypatch, config, calls, env="CartPole-v1"):
+    with monkeypatch.context() as patch:
+        stop_after(patch, calls)
+        run = a2c.train(env, **config)
+    assert run.stopped_by == signal.SIGTERM
+    return run
+
+
+@pytest.mark.parametrize("others", EXACT)
+@pytest.mark.parametrize("calls", [1, 4, 30, 90])
+def test_a_stopped_run_goes_on_to_the_same_bits(quick, monkeypatch, others, calls):
+    # Where a call makes many updates the run asks less often; some of these are in the middle of an evaluation.
+    config = settings(quick, **others)
+    whole = a2c.train("CartPole-v1", **config)
+    run = interrupted(monkeypatch, config, calls)
+    assert run.summary["steps"] < 800 or calls == 90
+    resumed = a2c.resume(run.path)
+    assert content(resumed) == content(whole)
+    assert resumed.summary["exact"] is True
+    assert resumed.summary["events"] == {"resumes": 1}
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "fragile:Walk-v0"])
+def test_a_run_may_change_where_it_runs(quick, monkeypatch, env):
+    config = settings(quick, vectorization="local", env_timeout_seconds=20.0)
+    whole = a2c.train(env, **config)
+    run = interrupted(monkeypatch, config, 40, env)
+    resumed = a2c.resume(run, env=env, num_threads=2, keep_checkpoints=1, save_every_seconds=0.0)
+    assert content(resumed) == content(whole)
+    assert Run(run.path).config.keep_checkpoints == 1
+
+
+def test_it_may_go_on_in_workers(quick, monkeypatch):
+    config = settings(quick, vectorization="workers", num_workers=1)
+    whole = a2c.train("CartPole-v1", **config)
+    run = interrupted(monkeypatch, config, 40)
+    resumed = a2c.resume(run, num_workers=2, isolate_envs=True)
+    first, second = content(resumed), content(whole)
+    for summary in (first[2], second[2]):
+        del summary["vectorization"]
+    assert first == second
+
+
+def test_when_checkpoints_are_written_changes_nothing(quick):
+    config = settings(quick, vectorization="local")
+    runs = [a2c.train("CartPole-v1", **config | {"save_every_seconds": seconds}) for seconds in (0.0, 1000.0)]
+    assert content(runs[0]) == content(runs[1])
+
+
+def test_every_checkpoint_goes_on_to_the_same_bits(quick, tmp_path):
+    config = settings(
+        quick, vectorization="local", save_every_seconds=0.0, keep_checkpoints=1000, normalize_returns=True
+    )
+    whole = a2c.train("CartPole-v1", **config)
+    names = sorted(path.name for path in (whole.path / "checkpoints").iterdir())
+    assert len(names) == 101
+    for name in names[::17]:
+        copy = tmp_path / name
+        shutil.copytree(whole.path, copy)
+        (copy / "summary.json").unlink()
+        for other in names[names.index(name) + 1 :]:
+            shutil.rmtree(copy / "checkpoints" / other)
+        assert content(a2c.resume(copy)) == content(whole)
+
+
+def test_a_finished_run_is_left_as_it_is(quick):
+    run = a2c.train("CartPole-v1", **settings(quick))
+    before = (run.path / "summary.json").stat().st_mtime_ns
+    assert a2c.resume(run.path).summary["steps"] == 800
+    assert (run.path / "summary.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("schedule", "exact"), [("constant", True), ("exponential", True), ("linear", False)])
+def test_a_finished_run_can_be_trained_further(quick, schedule, exact):
+    config = settings(quick, schedule=schedule, eval_every_steps=0)
+    longer = a2c.train("CartPole-v1", **config | {"total_steps": 1200})
+    run = a2c.train("CartPole-v1", **config)
+    further = a2c.resume(run.path, total_steps=1200)
+    assert further.summary["steps"] == 1200
+    assert further.summary["exact"] is exact
+    assert (content(further)[0] == content(longer)[0]) is exact
+    if exact:
+        assert content(further) == content(longer)
+    else:
+        assert "linear schedule depends on it" in further.summary["inexact_because"][0]
+    assert further.config.total_steps == 1200
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 0.1}, "learning_rate decides results"),
+        ({"total_steps": 100}, "total_steps is 100, and the run has made"),
+        ({"nonsense": 1}, "unknown setting 'nonsense'"),
+        ({"num_workers": 1}, "does not fit this run"),
+    ],
+)
+def test_what_cannot_change_is_refused(quick, monkeypatch, changes, message):
+    run = interrupted(monkeypatch, settings(quick, save_every_seconds=0.0), 5)
+    with pytest.raises(UserError, match=message):
+        a2c.resume(run, **changes)
+    assert a2c.resume(run).summary["exact"] is True  # nothing was lost
+
+
+@pytest.mark.parametrize(("first", "then"), [("compiled", "paddle"), ("paddle", "compiled")])
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_another_engine_goes_on_and_says_that_this_is_not_exact(quick, monkeypatch, first, then, optimizer):
+    config = settings(quick, vectorization="local", engine=first, optimizer=optimizer, total_steps=200)
+    whole = a2c.train("CartPole-v1", **config)
+    run = interrupted(monkeypatch, config, 8)
+    resumed = a2c.resume(run, engine=then)
+    assert resumed.summary["exact"] is False
+    assert any(f"engine is {then}" in reason for reason in resumed.summary["inexact_because"])
+    final = [checkpoint.newest(r.path / "checkpoints").arrays["actor.0.weight"] for r in (whole, resumed)]
+    np.testing.assert_allclose(*final, atol=1e-4)
+
+
+def test_a_checkpoint_of_another_version_goes_on_and_says_so(quick, monkeypatch):
+    run = interrupted(monkeypatch, settings(quick), 3)
+    monkeypatch.setattr(session, "processor", lambda: "abacus")
+    resumed = a2c.resume(run)
+    assert resumed.summary["exact"] is False
+    assert "processor is abacus, it was" in resumed.summary["inexact_because"][0]
+
+
+def test_an_environment_that_does_not_replay_is_named_and_the_run_goes_on(quick, monkeypatch):
+    run = interrupted(monkeypatch, settings(quick), 40, env="fragile:Unseeded-v0")
+    with pytest.warns(UserWarning, match="does not replay: its observation differs"):
+        resumed = a2c.resume(run, env="fragile:Unseeded-v0")
+    assert resumed.summary["steps"] == 800
+    assert resumed.summary["exact"] is False
+    assert "fragile:Unseeded-v0: environment 0 does not replay" in resumed.summary["inexact_because"][0]
+    assert resumed.summary["events"] == {"resumes": 1, "episodes_lost": 2}
+
+
+def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys):
+    run = interrupted(monkeypatch, settings(quick), 40, env="fragile:Walk-v0")
+    assert main(["resume", str(run.path)]) == 2
+    assert "say so with --env fragile:Walk-v0" in capsys.readouterr().err
+    assert main(["resume", str(run.path), "--env", "fragile:Walk-v0", "--no-pictures"]) == 0
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(quick, monkeypatch):
+    config = settings(quick, vectorization="local", save_every_seconds=0.0)
+    whole = a2c.train("CartPole-v1", **config)
+    run = interrupted(monkeypatch, config, 40)
+    newest = checkpoint.newest(run.path / "checkpoints").path
+    (newest / "state.safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="skipped a newer checkpoint"):
+        resumed = a2c.resume(run)
+    assert content(resumed) == content(whole)
+
+
+def test_a_run_without_a_checkpoint_begins_at_the_start_and_says_so(quick, monkeypatch, capsys):
+    config = settings(quick)
+    whole = a2c.train("CartPole-v1", **config)
+    run = interrupted(monkeypatch, config, 3)
+    shutil.rmtree(run.path / "checkpoints")
+    assert content(a2c.resume(run)) == content(whole)
+    assert "has no checkpoint yet: it begins at the start" in capsys.readouterr().err
+
+
+def test_settings_that_were_edited_are_refused(quick, monkeypatch):
+    run = interrupted(monkeypatch, settings(quick), 3)
+    values = json.loads(run.config_path.read_text())
+    values["config"]["gamma"] = 0.5
+    run.config_path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"is not what .* was made with"):
+        a2c.resume(run.path)
+
+
+def test_two_processes_do_not_train_the_same_run(quick, monkeypatch):
+    run = interrupted(monkeypatch, settings(quick), 3)
+    with run.locked(), pytest.raises(UserError, match="is being trained by another process"):
+        a2c.resume(run.path)
+
+
+def test_what_a_killed_process_left_unfinished_is_removed(quick, monkeypatch):
+    run = interrupted(monkeypatch, settings(quick), 3)
+    (run.path / "checkpoints" / ".unfinished-step_000000800-1").mkdir()
+    (run.path / ".summary.json.unfinished-1").write_text("{")
+    (run.path / "policy" / ".policy.json.unfinished-1").write_text("{")
+    a2c.resume(run)
+    left = [path for path in run.path.rglob("*") if path.name.startswith(".")]
+    assert left == []
+
+
+@pytest.mark.parametrize("writer", ["visualdl", "tensorboard"])
+def test_curves_go_on_without_doubled_points(quick, monkeypatch, writer):
+    def points(run):
+        if writer == "visualdl":
+            from visualdl import LogReader
+
+            (file,) = (run.path / "visualdl").iterdir()
+            return [(item.id, item.value) for item in LogReader(file_path=str(file)).get_data("scalar", "loss/loss")]
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(run.path / "tensorboard"))
+        events.Reload()
+        return [(item.step, item.tensor_proto.float_val[0]) for item in events.Tensors("loss/loss")]
+
+    config = settings(quick, log=(writer,), vectorization="local", save_every_seconds=0.0)
+    whole = a2c.train("CartPole-v1", **config)
+    run = a2c.train("CartPole-v1", **config)
+    (run.path / "summary.json").unlink()  # as if killed after the last rows, before they came into a checkpoint
+    for folder in sorted((run.path / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(folder)
+    resumed = a2c.resume(run)
+    steps = [step for step, _ in points(resumed)]
+    assert len(steps) == len(set(steps)) > 5
+    assert points(resumed) == points(whole)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "policy", "metrics.jsonl", "events.jsonl"])
+def test_nothing_is_written_through_a_link(quick, monkeypatch, tmp_path, name):
+    run = interrupted(monkeypatch, settings(quick), 3)
+    outside = tmp_path / "outside"
+    if (run.path / name).exists():
+        shutil.move(run.path / name, outside)
+    else:
+        outside.write_text("")
+    (run.path / name).symlink_to(outside)
+    before = {path: path.stat().st_mtime_ns for path in [outside, *outside.rglob("*")]}
+    with pytest.raises(UserError, match=r"symbolic link|not a regular file"):
+        a2c.resume(run)
+    assert {path: path.stat().st_mtime_ns for path in [outside, *outside.rglob("*")]} == before
+
+
+def test_train_resume_goes_on_with_the_newest_run_of_these_settings(quick, monkeypatch, capsys):
+    config = settings(quick)
+    whole = a2c.train("CartPole-v1", **config)
+    shutil.move(whole.path, whole.path.with_name("elsewhere"))
+    words = ["train", "CartPole-v1", "--preset", "none", "--no-pictures", "--resume", "--json"]
+    flags = {name: value for name, value in config.items() if name != "preset"}
+    for name, value in flags.items():
+        words += [f"--{name.replace('_', '-')}", *([str(value)] if not isinstance(value, tuple) else map(str, value))]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        assert main(words) == 143
+    first = json.loads(capsys.readouterr().out)["runs"][0]
+    assert main(words) == 0
+    second = json.loads(capsys.readouterr().out)["runs"][0]
+    assert second["run"] == first["run"]
+    assert content(Run(second["run"])) == content(Run(whole.path.with_name("elsewhere")))
+    assert main(words) == 0  # finished: left as it is
+    assert json.loads(capsys.readouterr().out)["runs"][0]["events"] == {"resumes": 1}
+    assert main([*words, "--seed", "5"]) == 0  # another run
+    assert json.loads(capsys.readouterr().out)["runs"][0]["run"] != first["run"]
+
+
+# -- what ends a run --
+
+
+def test_a_full_disk_is_reported_and_training_goes_on(quick, monkeypatch):
+    config = settings(quick, vectorization="local", save_every_seconds=0.0)
+    whole = a2c.train("CartPole-v1", **config)
+    original, calls = checkpoint.save, []
+
+    def save(*args, **kwargs):
+        calls.append(1)
+        if 3 < len(calls) < 90:
+            raise UserError("cannot write checkpoint: No space left on device")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with pytest.warns(UserWarning, match="No space left on device; training goes on"):
+        run = a2c.train("CartPole-v1", **config)
+    assert run.summary["events"] == {"failed_saves": 86}
+    assert content(run) == content(whole)
+
+
+@pytest.mark.parametrize("vectorization", ["local", "workers"])
+def test_an_error_leaves_a_checkpoint_and_its_course_can_be_replayed(quick, vectorization, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    layout = {"vectorization": vectorization} | ({"num_workers": 1} if vectorization == "workers" else {})
+    with pytest.raises(EnvError):
+        a2c.train("faulty:Faulty-v0", **settings(quick, **layout, env_kwargs={"after": 70}))
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert checkpoint.newest(path / "checkpoints").counters["steps"] == 136
+    assert main(["replay", str(path), "--env", "faulty:Faulty-v0"]) == 0  # its count is of all episodes: no failure
+    assert "no failure in 20 steps" in capsys.readouterr().out
+    failure = Run(path).failure()
+    assert (failure.env_index, failure.episode, len(failure.actions)) == (0, 1, 20)
+
+
+def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, tmp_path, monkeypatch):
+    tombs = tmp_path / "tombs"
+    tombs.mkdir()
+    kwargs = {"tombs": str(tombs), "deaths": 3, "at": 50}
+    config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, num_envs=2)
+    with pytest.warns(UserWarning, match="another one takes its place"), pytest.raises(WorkerError) as raised:
+        a2c.train("fragile:Mortal-v0", **config)
+    assert "3 workers were lost there, at environment" in str(raised.value)
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
+    failure = Run(path).failure()
+    assert (failure.episode, len(failure.actions)) == (0, 50)
+    # With its three deaths died, it lives.
+    resumed = a2c.resume(path, env="fragile:Mortal-v0")
+    whole = a2c.train("fragile:Mortal-v0", **config)
+    assert content(resumed)[0] == content(whole)[0]
+    assert content(resumed)[1] == content(whole)[1]
+
+
+def replay(path, env, **variables):
+    command = [sys.executable, "-m", "a2c", "replay", str(path), "--env", env]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
+def test_replay_reproduces_what_kills_a_process(quick, tmp_path, monkeypatch):
+    kwargs = {"tombs": str(tmp_path), "deaths": 100, "at": 50, "how": int(signal.SIGSEGV)}
+    with pytest.warns(UserWarning, match="SIGSEGV"), pytest.raises(WorkerError):
+        a2c.train("fragile:Mortal-v0", **settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs))
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    died = replay(path, "fragile:Mortal-v0")
+    assert died.returncode == -signal.SIGSEGV
+    assert "step 50" in died.stderr
+    assert 'fragile.py", line' in died.stderr  # faulthandler's stack
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
+def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_path):
+    tombs = tmp_path / "tombs"
+    tombs.mkdir()
+    kwargs = {"tombs": str(tombs), "at": 50, "how": 0}
+    config = settings(quick, vectorization="local", env_kwargs=kwargs, env_timeout_seconds=1.0)
+    script = f"import a2c; a2c.train('fragile:Mortal-v0', **{config!r})"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "environment 0, which this process steps itself, did not come back" in ended.stderr
+    assert "episode 0, episode seed" in ended.stderr
+    assert "step 50" in ended.stderr
+    assert "a2c replay" in ended.stderr
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
+    resumed = a2c.resume(path, env="fragile:Mortal-v0")  # The one death is died.
+    assert content(resumed)[:2] == content(a2c.train("fragile:Mortal-v0", **config))[:2]
+
+
+@pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"isolate_envs": True, "num_workers": 1}])
+@pytest.mark.parametrize(
+    ("where", "value", "said"),
+    [
+        ("obs", float("nan"), "gave an observation of ["),
+        ("obs", float("inf"), "inf]"),
+        ("final", float("nan"), "a last observation of its episode that is not finite"),
+        ("reward", -float("inf"), "gave a reward of -inf"),
+    ],
+)
+def test_numbers_that_are_not_finite_stop_the_run_before_anything_is_learnt(
+    quick, monkeypatch, layout, where, value, said
+):
+    monkeypatch.setitem(quick, "normalize_observations", True)
+    from fragile import Poisoned
+
+    with pytest.raises(NumbersError) as raised:
+        a2c.train(lambda: Poisoned(where, value), **settings(quick, **layout, total_steps=100))
+    message = str(raised.value)
+    assert said in message
+    assert "after 8 steps environment 0 gave" in message
+    assert "episode 0, episode seed" in message
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    saved = checkpoint.newest(path / "checkpoints")
+    assert saved.counters["steps"] == 8
+    assert all(np.isfinite(array).all() for array in saved.arrays.values())
+    from a2c import files
+
+    assert files.read_arrays(path / "failed_rollout.safetensors")["obs"].shape == (4, 2, 2)
+    events = [json.loads(line) for line in (path / "events.jsonl").read_text().splitlines()]
+    assert events[0]["event"] == "failures"
+
+
+def test_in_compiled_environments_too(quick):
+    from compiled_envs import POISONED
+
+    with pytest.raises(NumbersError, match=r"environment \d gave an observation of \["):
+        a2c.train(POISONED, **settings(quick))
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    saved = checkpoint.newest(path / "checkpoints")
+    assert all(np.isfinite(array).all() for array in saved.arrays.values())
+    assert (path / "failed_rollout.safetensors").is_file()
+
+
+def test_a_gradient_that_is_not_finite_keeps_the_checkpoint_from_before(quick):
+    config = settings(quick, learning_rate=1e30, vectorization="local", max_grad_norm=None)
+    with pytest.raises(NumbersError, match="training diverged"):
+        a2c.train("CartPole-v1", **config)
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert checkpoint.newest(path / "checkpoints").counters["steps"] == 0
+    assert (path / "failed_rollout.safetensors").is_file()
