@@ -206,7 +206,8 @@ def _checkpoint_of(run: Run, config: Config) -> checkpoint.Checkpoint | None:
         raise UserError(f"{run.config_path} is not what {saved.path} was made with; a run keeps its settings")
     if saved.counters["updates"] > config.num_updates:
         raise UserError(
-            f"total_steps is {config.total_steps}, and the run has made {saved.counters['steps']} steps; it must be more"
+            f"total_steps is {config.total_steps}, and the run has made {saved.counters['steps']} steps; "
+            "it must be at least those"
         )
     with _fitting(saved):
         if saved.counters["steps"] != saved.counters["updates"] * config.steps_per_update:

@@ -1,0 +1,68 @@
+"""What is trained while faults are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+COMMON: dict[str, Any] = {
+    "save_every_seconds": 0.3,
+    "normalize_observations": True,
+    "normalize_returns": True,
+    "eval_episodes": 2,
+    "final_eval_episodes": 5,
+}
+
+_WORKERS: dict[str, Any] = {"num_workers": 2, "num_envs": 6, "rollout_length": 16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """An environment and the settings of its runs."""
+
+    env_id: str
+    settings: Mapping[str, Any]
+    short_steps: int
+    """total_steps of a run with a handful of updates."""
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether there is a process beside the trainer."""
+        return bool(self.settings.get("num_workers"))
+
+    @property
+    def hanging(self) -> Case:
+        """The same with every environment in a worker, where it hangs when it is told to."""
+        settings = {**self.settings, "isolate_envs": True, "env_timeout_seconds": 1.0}
+        return dataclasses.replace(self, env_id=f"faults.envs:Hanging{self.env_id}", settings=settings)
+
+    def but(self, **settings: Any) -> Case:
+        """The same with other settings."""
+        return dataclasses.replace(self, settings={**self.settings, **settings})
+
+    def words(self, seed: int) -> list[str]:
+        """What follows `a2c train`."""
+        words = [self.env_id, "--preset", "none", "--no-pictures", "--seed", str(seed)]
+        for name, value in self.settings.items():
+            flag = "--" + name.replace("_", "-")
+            words += [flag] if value is True else [flag, str(value)]
+        return words
+
+
+def _case(env_id: str, steps: int, short_steps: int, **settings: Any) -> Case:
+    """An undisturbed run evaluates about ten times and writes about fifty rows."""
+    paces = {"total_steps": steps, "eval_every_steps": steps // 10, "log_every_steps": steps // 50}
+    return Case(env_id, {**COMMON, **paces, **settings}, short_steps)
+
+
+# Training takes 3 to 6 seconds of a run.
+CASES = {
+    "compiled-cartpole": _case("CartPole-v1", 8_000_000, 6_000, num_envs=8, rollout_length=8),
+    "cartpole-2-workers": _case("CartPole-v1", 80_000, 800, vectorization="workers", **_WORKERS),
+    "lunarlander": _case("LunarLander-v3", 40_000, 800, **_WORKERS),
+    "halfcheetah": _case("HalfCheetah-v5", 40_000, 800, **_WORKERS),
+}
+
+INEXACT = {"bipedalwalker": _case("BipedalWalker-v3", 20_000, 800, **_WORKERS)}
+"""Environments whose episodes cannot be gone through again: they go on all the same, and say so."""

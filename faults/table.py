@@ -1,0 +1,78 @@
+"""Writes the table of docs/reliability.md from the committed results, between its markers.
+
+python -m faults.table
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from faults.cases import CASES, INEXACT
+from faults.places import ROOT
+from faults.results import RESULTS
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+KINDS = {
+    "kills": "trainer killed (SIGKILL), resumed",
+    "worker_kills": "worker killed (SIGKILL)",
+    "hangs": "environment hangs",
+    "stops": "process stopped (SIGSTOP) for a while",
+    "disk": "no space left, at each call that writes a checkpoint",
+    "inexact": "worker killed; episodes cannot be replayed",
+    "day": "worker killed every 2 to 5 s, trainer every minute",
+}
+
+
+def table() -> str:
+    """A row for each kind of fault and environment of which there are results."""
+    lines = ["| environment | fault | faults | runs | same bits | left behind |", "|---|---|---|---|---|---|"]
+    for name in [*CASES, *INEXACT, "day"]:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            result = json.loads(path.read_text())
+            label = f"{result['env_id']}, {result['steps']:,} steps" if name == "day" else name
+            lines += [_row(label, kind, outcome) for kind, outcome in result["kinds"].items()]
+    return "\n".join(lines)
+
+
+def _row(label: str, kind: str, outcome: dict[str, Any]) -> str:
+    fault = KINDS[kind]
+    inside = outcome["during"].get("a checkpoint", 0)
+    if inside:
+        fault += f", {inside} of them while it wrote a checkpoint"
+    equal = f"{outcome['equal']} of {outcome['runs']}"
+    if kind == "inexact":
+        equal = (
+            "no, and the run says so" if outcome["equal"] == outcome["runs"] else "**no, and the run does not say so**"
+        )
+    elif outcome["equal"] != outcome["runs"]:
+        equal = f"**{equal}**"
+    left = "; ".join(outcome["leftovers"]) or "nothing"
+    return f"| {label} | {fault} | {outcome['faults']} | {outcome['runs']} | {equal} | {left} |"
+
+
+def with_table(text: str) -> str:
+    """The page with the table as the results have it."""
+    text, count = re.subn(
+        r"(<!-- faults -->\n).*?(<!-- /faults -->)",
+        lambda match: f"{match[1]}{table()}\n{match[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise SystemExit(f"{PAGE} has {count} places for the table; it must have one")
+    return text
+
+
+def main() -> None:
+    if not PAGE.exists():
+        print(table())
+        return
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
