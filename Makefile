@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: train test learning lint types bench setup clean
+.PHONY: train test learning faults lint types bench setup clean
 
 train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 	$(BIN)/a2c train CartPole-v1
@@ -14,6 +14,13 @@ test: setup  ## every test but those under tests/learning
 
 learning: setup  ## slow: presets reach what the README says
 	$(BIN)/python -m pytest -m learning
+
+faults: setup  ## hours: kills, hangs, full disks, damaged folders; rewrites faults/results and docs/reliability.md's table
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
+	$(BIN)/python -m faults
+	$(BIN)/python -m faults.day
+	$(BIN)/python -m faults.folders --count 20000
+	$(BIN)/python -m faults.table
 
 lint: setup
 	$(BIN)/ruff check .

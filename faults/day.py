@@ -27,6 +27,8 @@ BETWEEN_TRAINERS = 60.0
 _SLOWER = 0.7
 """Share of the time that is left for training, beside all that starting and going through episodes again."""
 
+_MEASURED_STEPS = 100_000
+
 
 def day(case: Case, minutes: float, seed: int) -> tuple[Outcome, dict[str, Any]]:
     """Returns what came of it, and how long it took."""
@@ -67,14 +69,12 @@ def day(case: Case, minutes: float, seed: int) -> tuple[Outcome, dict[str, Any]]
 
 
 def _steps_per_second(case: Case, seed: int) -> float:
-    """Of a run that is not disturbed, its evaluations included."""
+    """Of the updates of a run that is not disturbed, once it is under way."""
     warm_up(case)
     place = Place()
-    seconds = undisturbed(case, seed, place).seconds
-    run = place.run()
-    steps = summary(run)["steps"] if run else 0
+    result = summary(undisturbed(case.but(total_steps=_MEASURED_STEPS), seed, place).run)["steps_per_second"]
     place.remove()
-    return float(steps / seconds)
+    return float(result)
 
 
 def main() -> int:

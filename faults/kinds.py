@@ -197,10 +197,10 @@ def _is_finished(place: Place) -> bool:
 
 
 def worker_kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
-    """SIGKILL to a worker, every 0.7 to 2 seconds."""
+    """SIGKILL to a worker, every 0.6 to 1.2 seconds."""
 
     def kill(trainer: subprocess.Popen[bytes], place: Place, rng: random.Random) -> bool:
-        return runs_on(trainer, rng.uniform(0.7, 2)) and send(signal.SIGKILL, workers(trainer.pid), rng) is not None
+        return runs_on(trainer, rng.uniform(0.6, 1.2)) and send(signal.SIGKILL, workers(trainer.pid), rng) is not None
 
     return _disturbed("worker_kills", kill, case, expected, count, seed)
 

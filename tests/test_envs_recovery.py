@@ -1,8 +1,12 @@
 """Environments are brought back to where they stood: by a new worker, and from a saved state."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import fragile
 import gymnasium
@@ -281,3 +285,80 @@ def test_what_raises_in_a_replay_that_did_not_before_does_not_replay():
     with pytest.raises(EnvError, match="not today"):
         play(envs, 10, np.random.default_rng(0))
     envs.close()
+
+
+SCRIPT = """
+import ctypes, os, sys, time
+import gymnasium, numpy as np
+import a2c
+
+class Stuck(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (1,)), gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {{}}
+
+    def step(self, action):
+        {hang}
+        return np.zeros(1, np.float32), 0.0, False, False, {{}}
+
+envs = a2c.make_envs(Stuck, 2, vectorization="workers", num_workers=2, isolate_envs=True)
+envs.begin()
+print("ready", flush=True)
+envs.advance(np.zeros(2, np.int64))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    "hang", ["pass", "time.sleep(1000)", "ctypes.PyDLL(None).sleep(1000)"], ids=["idle", "in Python", "holding the GIL"]
+)
+def test_workers_of_a_killed_parent_leave_and_leave_nothing(tmp_path, hang):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(hang=hang) + "\ntime.sleep(1000)"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.3)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    give_up = time.monotonic() + 10
+    while time.monotonic() < give_up and (group(process.pid) or os.listdir(tmp_path)):
+        time.sleep(0.05)
+    assert group(process.pid) == []
+    if hang.startswith("ctypes"):  # None of its workers could; the next start does.
+        make_there = "import a2c; a2c.make_envs('CartPole-v1', 2, num_workers=1).close()"
+        subprocess.run([sys.executable, "-c", make_there], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
+    assert os.listdir(tmp_path) == []
+
+
+def group(leader):
+    """Processes of a session, but for those that are dead and not yet fetched."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == leader and fields[0] != "Z":
+                found.append(status.parent.name)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+def test_folders_of_the_living_are_left_alone(tmp_path, monkeypatch):
+    script = "import a2c, sys; e = a2c.make_envs('CartPole-v1', 2, num_workers=1); print('ready', flush=True); input()"
+    living = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    living.stdout.readline()
+    (tmp_path / "pymp-strange").mkdir()  # of another program
+    make_there = "import a2c; a2c.make_envs('CartPole-v1', 2, num_workers=1).close()"
+    subprocess.run([sys.executable, "-c", make_there], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
+    assert len(os.listdir(tmp_path)) == 2
+    living.communicate(b"\n")
+    assert os.listdir(tmp_path) == ["pymp-strange"]

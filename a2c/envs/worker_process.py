@@ -9,12 +9,14 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
+from multiprocessing import util
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -88,8 +90,12 @@ def _leave_with_parent() -> None:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
+    meeting_place = util.get_temp_dir() if os.name == "posix" else None  # the parent's; a SIGKILL leaves it behind
+
     def watch() -> None:
         parent.join()
+        if meeting_place is not None:
+            shutil.rmtree(meeting_place, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="a2c-leave-with-parent").start()

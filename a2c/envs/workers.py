@@ -16,6 +16,7 @@ from typing import Any
 
 import cloudpickle
 
+from a2c.envs.leftovers import claim_temporary_folder
 from a2c.envs.local import Info
 from a2c.envs.memory import (
     BEATS,
@@ -241,6 +242,7 @@ def start_context() -> ForkServerContext | SpawnContext:
     """How workers start: from a clean server process where there is one, so never as a copy of a threaded parent."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
+    claim_temporary_folder()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["a2c.envs.worker_process"])
     return context
