@@ -360,5 +360,6 @@ def test_folders_of_the_living_are_left_alone(tmp_path, monkeypatch):
     make_there = "import a2c; a2c.make_envs('CartPole-v1', 2, num_workers=1).close()"
     subprocess.run([sys.executable, "-c", make_there], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
     assert len(os.listdir(tmp_path)) == 2
-    living.communicate(b"\n")
+    living.communicate(b"\n", timeout=20)  # It ends, though nobody closed its environments.
+    assert living.returncode == 0
     assert os.listdir(tmp_path) == ["pymp-strange"]

@@ -6,6 +6,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing import util
 from typing import Any, Literal, NamedTuple
 
 import cloudpickle
@@ -78,6 +79,8 @@ class Pool:
         self.broken = self.is_stepping = self._held = False
         self.events: list[Event] = []
         self._workers: list[Worker] = []
+        # Of a pool that nobody closed: when it is forgotten, or before Python waits for its workers at its exit.
+        util.Finalize(self, _kill, (self._workers,), exitpriority=10)
         self.num_envs = num_envs
         layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space))
         # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
@@ -228,8 +231,7 @@ class Pool:
     def abandon(self) -> None:
         """Ends the workers at once: they are no longer in step with us, or nobody wants them any more."""
         self.broken = True
-        for worker in self._workers:
-            worker.kill()
+        _kill(self._workers)
 
     def hold(self) -> None:
         """Lets nobody come back from our own share any more."""
@@ -369,9 +371,10 @@ class Pool:
             raise failures[0]
         return results
 
-    def __del__(self) -> None:
-        """Ends the workers of a pool that nobody closed."""
-        self.abandon()
+
+def _kill(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.kill()
 
 
 def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing import util
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -87,8 +87,10 @@ def _leave_with_parent() -> None:
     if parent is None:
         return
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            # Its children keep that server, which has no public name for what keeps it.
+            os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # not in the stubs
 
     meeting_place = util.get_temp_dir() if os.name == "posix" else None  # the parent's; a SIGKILL leaves it behind
 
