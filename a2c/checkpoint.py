@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from a2c import files
-from a2c.errors import UserError
+from a2c.errors import UserError, shown
 
 FORMAT = 2
 """Version of the format. Of 1, which had no notes, a policy can be read."""
@@ -153,7 +153,7 @@ def _read(path: Path) -> Checkpoint:
         raise UserError(f"{path} is a symbolic link; a checkpoint must be a folder")
     manifest = files.read_json(path / _MANIFEST)
     if manifest.get("format") not in (1, FORMAT):
-        raise UserError(f"{path / _MANIFEST} has format {manifest.get('format')!r}; this version reads {FORMAT}")
+        raise UserError(f"{path / _MANIFEST} has format {shown(manifest.get('format'))}; this version reads {FORMAT}")
     match manifest:
         case {"files": {"state.safetensors": _, **others}, "counters": dict(counters)} if all(
             re.fullmatch(r"[A-Za-z0-9_]+\.[a-z]+", str(name)) for name in others
@@ -181,5 +181,5 @@ def _checked_counters(counters: dict[Any, Any], path: Path) -> dict[str, int]:
     for name in ("steps", "updates"):
         value = counters.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-            raise UserError(f"{path / _MANIFEST} has {name} {str(value)[:40]}; it must be a whole number from 0")
+            raise UserError(f"{path / _MANIFEST} has {name} {shown(value)}; it must be a whole number from 0")
     return {"steps": counters["steps"], "updates": counters["updates"]}

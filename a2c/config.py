@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from a2c.errors import UserError
+from a2c.errors import UserError, shown
 from a2c.mlp import Activation, Initialization
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
@@ -141,20 +142,28 @@ class Config:
     """Checkpoints kept, the newest."""
 
     def __post_init__(self) -> None:
-        for name, annotation in typing.get_type_hints(Config).items():
-            if not _fits(getattr(self, name), annotation):
-                raise UserError(f"{name} is {getattr(self, name)!r}; it must be {_describe(annotation)}")
+        for name, annotation in _annotations().items():
+            value = getattr(self, name)
+            if not _fits(value, annotation):
+                raise UserError(f"{name} is {shown(value)}; it must be {_describe(annotation)}")
+            if isinstance(value, int) and not isinstance(value, bool) and _fits(0.5, annotation):
+                try:
+                    object.__setattr__(self, name, float(value))  # 1 is 1.0, to whoever compiles or hashes it.
+                except OverflowError as error:
+                    raise UserError(f"{name} is {shown(value)}; it must be finite") from error
         for names, holds, right in _RULES:
             for name in names.split():
                 value = getattr(self, name)
                 if isinstance(value, float) and not math.isfinite(value):
                     raise UserError(f"{name} is {value}; it must be finite")
                 if value not in ("auto", None) and not holds(value):
-                    raise UserError(f"{name} is {value!r}; it must be {right}")
+                    raise UserError(f"{name} is {shown(value)}; it must be {right}")
         try:
             json.dumps(self.env_kwargs, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise UserError(f"env_kwargs is {self.env_kwargs!r}; it must be what JSON can hold ({error})") from error
+            raise UserError(
+                f"env_kwargs is {shown(self.env_kwargs)}; JSON must be able to hold it ({error})"
+            ) from error
         if self.vectorization == "compiled" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
         if self.vectorization == "local" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
@@ -228,7 +237,7 @@ def check_field_names(names: typing.Iterable[str]) -> None:
         if name not in fields:
             close = difflib.get_close_matches(str(name), fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "the fields are those of a2c.Config"
-            raise UserError(f"unknown setting {name!r}; {hint}")
+            raise UserError(f"unknown setting {shown(name)}; {hint}")
 
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
@@ -257,6 +266,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("env_id run_dir", lambda x: x.strip() != "", "a name that is not empty"),
     ("initial_log_std", lambda x: -20 <= x <= 2, "between -20 and 2"),
 ]
+
+
+@functools.cache
+def _annotations() -> dict[str, Any]:
+    return typing.get_type_hints(Config)
 
 
 def _fits(value: object, annotation: Any) -> bool:

@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, and not longer than a person reads."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no whole number of more than 4,300 digits.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 class UserError(Exception):
     """Something the user asked for cannot be done.
 

@@ -18,6 +18,7 @@ from a2c.errors import UserError
 Arrays = dict[str, NDArray[Any]]
 
 _MOST_BYTES = 1 << 32
+_MOST_JSON_BYTES = 1 << 26
 _TEMPORARY = ".unfinished-"
 
 
@@ -29,7 +30,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}{_TEMPORARY}{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # Whatever lies there, a link even.
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -115,8 +117,11 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, not JSON, or not an object.
     """
+    data = read_bytes(path)
+    if len(data) > _MOST_JSON_BYTES:
+        raise UserError(f"{path} has {len(data)} bytes; JSON of a run has less than {_MOST_JSON_BYTES}")
     try:
-        value = json.loads(read_bytes(path))
+        value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -125,8 +125,13 @@ class Learner:
                 self._fused.rollout(), self.steps + len(rows) * size, rate
             )
             # Parts of the update that failed were made. Back, and all again up to it.
-            self.restore(before, self.updates)
+            self._is_whole = False
+            try:
+                self.restore(before, self.updates)
+            except ValueError as error:  # It had diverged before, only not so that a gradient showed it.
+                raise self._failure from error
             rows = self._fused.run(self.updates, rates[: len(rows)])
+            self._is_whole = True
             if not len(rows):
                 raise self._failure
         self._advance(len(rows))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from a2c import files
 from a2c.distributions import Distribution, distribution_for
-from a2c.errors import UserError
+from a2c.errors import UserError, shown
 from a2c.mlp import Activation, Architecture, Parameters, forward
 from a2c.normalize import ObservationNormalizer, observation_normalizer
 from a2c.randomness import generator
@@ -91,6 +91,10 @@ class Policy:
 
     def act_batch(self, obs: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
         """Actions for a batch [B, *shape]: a pure function of the observation and the noise; None is greedy."""
+        with np.errstate(over="ignore", invalid="ignore"):  # Of parameters that are finite, but hardly.
+            return self._act_batch(obs, noise)
+
+    def _act_batch(self, obs: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
         inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
         head = forward(self.parameters, "actor", self.architecture.activation, inputs)
         params = (head, self.parameters["log_std"]) if self.architecture.log_std_size else (head,)
@@ -100,8 +104,9 @@ class Policy:
 
     def value(self, obs: NDArray[Any]) -> NDArray[np.float32]:
         """The critic's V(s) of a batch [B, *shape] -> [B]."""
-        inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
-        return forward(self.parameters, "critic", self.architecture.activation, inputs)[:, 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
+            return forward(self.parameters, "critic", self.architecture.activation, inputs)[:, 0]
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
         """Noise for `act_batch` of a batch of this size."""
@@ -154,7 +159,7 @@ class Policy:
         arrays = files.read_arrays(folder / _ARRAYS) | (newer or {})
         if description.get("format") != FORMAT:
             raise UserError(
-                f"{folder / _DESCRIPTION} has format {description.get('format')!r}; this version reads {FORMAT}"
+                f"{folder / _DESCRIPTION} has format {shown(description.get('format'))}; this version reads {FORMAT}"
             )
         match description:
             case {"env_id": str(env_id), "hidden_sizes": list(sizes), "activation": "relu" | "tanh" as activation} if (
@@ -210,7 +215,14 @@ def _space_arrays(name: str, space: gymnasium.Space[Any]) -> files.Arrays:
 
 def _space(arrays: files.Arrays, name: str) -> Any:
     if f"{name}.n_and_start" in arrays:
-        n, start = arrays[f"{name}.n_and_start"].tolist()
+        numbers = arrays[f"{name}.n_and_start"]
+        if numbers.dtype != np.int64 or numbers.shape != (2,):
+            raise ValueError(f"{name}.n_and_start is {numbers.dtype} {numbers.shape}; it must be two of int64")
+        n, start = numbers.tolist()
+        if n < 1 or start + n > 2**63:
+            raise ValueError(f"{name}.n_and_start is {n}, {start}; there must be actions, and numbers for them")
         return gymnasium.spaces.Discrete(n, start=start)
     low, high = arrays[f"{name}.low"], arrays[f"{name}.high"]
+    if low.dtype != high.dtype or low.shape != high.shape or not (low <= high).all():
+        raise ValueError(f"{name}.low and {name}.high are not the limits of a space")
     return gymnasium.spaces.Box(low, high, low.shape, low.dtype.type)

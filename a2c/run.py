@@ -6,6 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import platform
@@ -21,7 +22,7 @@ from a2c import checkpoint, files
 from a2c.config import Config
 from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
-from a2c.errors import UserError
+from a2c.errors import UserError, shown
 from a2c.evaluation import Evaluation, evaluate
 from a2c.policy import Policy
 
@@ -57,7 +58,9 @@ class Run:
             raise UserError(f"{self.path} is not a run folder: it has no config.json")
         values = files.read_json(self.config_path)
         if values.get("format") != _FORMAT:
-            raise UserError(f"{self.config_path} has format {values.get('format')!r}; this version reads {_FORMAT}")
+            raise UserError(
+                f"{self.config_path} has format {shown(values.get('format'))}; this version reads {_FORMAT}"
+            )
         try:
             self.config = Config.from_json(values.get("config"))
         except UserError as error:
@@ -179,6 +182,18 @@ class Run:
         steps = summary.get("steps")
         return isinstance(steps, int) and steps >= self.config.total_steps and summary.get("stopped_by") is None
 
+    def forget_summary(self) -> None:
+        """Removes summary.json: the run goes on.
+
+        Raises:
+            UserError: It cannot be removed.
+        """
+        path = self.path / "summary.json"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
+
     def add_event(self, kind: str, steps: int, details: str) -> None:
         """Writes a line of events.jsonl: something happened after so many steps.
 
@@ -273,7 +288,8 @@ class Run:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
-                if not isinstance(row, dict) or not isinstance(row.get("steps"), int):
+                steps = row.get("steps") if isinstance(row, dict) else None
+                if not isinstance(steps, int) or isinstance(steps, bool) or not 0 <= steps < 2**63:
                     raise ValueError("it has no steps")
             except (ValueError, RecursionError) as error:
                 if number == len(lines):
@@ -330,9 +346,10 @@ class Run:
             UserError: config.json names a module to import. A folder from somebody else must not choose what code runs.
         """
         if env is None and ":" in self.config.env_id:
+            name = shown(self.config.env_id)[1:-1]
             raise UserError(
-                f"{self.path} names an environment in a module of its own, {self.config.env_id}; to import it, "
-                f"say so with --env {self.config.env_id} (from Python: env=...)"
+                f"{self.path} names an environment in a module of its own, {name}; to import it, say so with "
+                f"--env {name} (from Python: env=...)"
             )
         return env or self.config.env_id
 
@@ -350,6 +367,7 @@ def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
     return (run if isinstance(run, Run) else Run(run)).policy(which)
 
 
+@functools.cache
 def versions() -> dict[str, str | None]:
     """What the run was made with: exactness is promised for the same versions on the same kind of machine."""
     known: dict[str, str | None] = {"a2c": a2c.__version__, "python": platform.python_version()}

@@ -18,7 +18,7 @@ from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.make import EnvSource, compiled_form, env_name
 from a2c.envs.watchdog import watched
-from a2c.errors import UserError, WorkerError
+from a2c.errors import UserError, WorkerError, shown
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.logs import cut_back, log_openers, open_logs
@@ -132,8 +132,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             cleanup.enter_context(run.locked())
         else:
             run = run.reconfigured(config)
-            with contextlib.suppress(FileNotFoundError):
-                (run.path / "summary.json").unlink()
+            run.forget_summary()
             cut_back(run.path, saved.notes["logs"] if saved else {"metrics.jsonl": 0})
         logs = open_logs(openers, run.path)
         cleanup.callback(logs.close)
@@ -199,7 +198,7 @@ def _checkpoint_of(run: Run, config: Config) -> checkpoint.Checkpoint | None:
         UserError: There is none that is whole, or it is not of this run.
     """
     if checkpoint.is_empty(run.checkpoints):
-        print(f"{run.path} has no checkpoint yet: it begins at the start", file=sys.stderr)
+        warnings.warn(f"{run.path} has no checkpoint yet: it begins at the start", stacklevel=2)
         return None
     saved = checkpoint.newest(run.checkpoints)
     if saved.notes.get("config") != run.config.identity():
@@ -242,7 +241,7 @@ def _why_inexact(saved: checkpoint.Checkpoint, config: Config, learner: Learner)
     """Why a run that goes on from a checkpoint may end in other bits than one that was never interrupted."""
     then, now = saved.notes["made_with"], made_with(learner.engine_name)
     reasons = [
-        f"{name} is {now.get(name)}, it was {str(then.get(name))[:80]}" for name in now if now[name] != then.get(name)
+        f"{name} is {now.get(name)}, it was {shown(then.get(name))}" for name in now if now[name] != then.get(name)
     ]
     before = saved.notes.get("total_steps")
     if before != config.total_steps and config.schedule == "linear":

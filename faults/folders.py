@@ -33,7 +33,6 @@ import traceback
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -48,10 +47,8 @@ from a2c.cli import main as command_line
 from a2c.commands.plot import draw
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
-from a2c.run import Run
-
-HAS_RESUME = find_spec("a2c.commands.resume") is not None
-HAS_REPLAY = find_spec("a2c.commands.replay") is not None
+from a2c.run import Run, versions
+from faults.results import RESULTS
 
 SECONDS = 10.0
 """What takes longer hangs."""
@@ -702,19 +699,17 @@ class Fuzzer:
             if often(0.2 if "metrics" in said or "/env_id" in said else 0.005):
                 attempt("plot", lambda: draw([run], path / "curve.png"))
         verbs = {
+            "replay": (0.5 if "failure." in said else 0.02, []),
+            "resume": (0.03, ["--total-steps", "1000"]),
             "evaluate": (0.03, ["--episodes", "1"]),
             "export": (0.02, ["--to", "pdparams"]),
             "plot": (0.003, []),
             "record": (0.003, ["--max-steps", "3"]),
         }
-        if HAS_REPLAY:
-            verbs["replay"] = (0.5 if "failure." in said else 0.02, [])
-        if HAS_RESUME:
-            verbs["resume"] = (0.03, ["--total-steps", "1000"])
         for verb, (odds, flags) in verbs.items():
             if often(1.0 if f"output {OUTPUTS.get(verb)}" in said else odds):
                 attempt(f"a2c {verb}", lambda words=[verb, str(path), *flags]: _call(words))
-        if HAS_RESUME and run is not None and often(0.4):
+        if run is not None and often(0.4):
             attempt("resume", lambda: _resume(path))  # Last: it cuts files back to the checkpoint.
         return faults
 
@@ -906,6 +901,11 @@ def main() -> int:
     for group in sorted(groups.values(), key=len, reverse=True):
         print(f"{len(group)} x {group[0]}; also {[finding.number for finding in group[1:6]]}")
     print(f"{len(findings)} findings")
+    if chosen.only is None:
+        kinds = [f"{len(group)} x {group[0]}" for group in groups.values()]
+        result = {"command": f"python -m faults.folders --count {chosen.count} --seed {chosen.seed}"}
+        result |= {"versions": versions(), "mutations": chosen.count, "seed": chosen.seed, "findings": kinds}
+        (RESULTS / "folders.json").write_text(json.dumps(result, indent=2) + "\n")
     return bool(findings)
 
 

@@ -207,13 +207,13 @@ def test_a_damaged_newest_checkpoint_is_passed_over(quick, monkeypatch):
     assert content(resumed) == content(whole)
 
 
-def test_a_run_without_a_checkpoint_begins_at_the_start_and_says_so(quick, monkeypatch, capsys):
+def test_a_run_without_a_checkpoint_begins_at_the_start_and_says_so(quick, monkeypatch):
     config = settings(quick)
     whole = a2c.train("CartPole-v1", **config)
     run = interrupted(monkeypatch, config, 3)
     shutil.rmtree(run.path / "checkpoints")
-    assert content(a2c.resume(run)) == content(whole)
-    assert "has no checkpoint yet: it begins at the start" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="has no checkpoint yet: it begins at the start"):
+        assert content(a2c.resume(run)) == content(whole)
 
 
 def test_settings_that_were_edited_are_refused(quick, monkeypatch):

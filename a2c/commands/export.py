@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from a2c import files
 from a2c.errors import UserError
 from a2c.policy import Policy
 from a2c.run import Run, Which
@@ -50,8 +52,10 @@ def write_pdparams(policy: Policy, path: Path) -> None:
 
     network = ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)
+    data = io.BytesIO()
+    paddle.save(network.state_dict(), data)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        paddle.save(network.state_dict(), str(path))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    files.write_bytes(path, data.getvalue())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from a2c import files
 from a2c.errors import UserError
 from a2c.run import Run
 
@@ -56,7 +58,7 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
         color = f"C{number}"
         training = _points(rows, "episode_return")
         evaluation = _points(rows, "evaluation_return")
-        label = f"{run.config.env_id}, seed {run.config.seed}"
+        label = f"{_printable(run.config.env_id)}, seed {run.config.seed}"
         axes.plot(*training, color=color, alpha=0.3, linewidth=1, label=f"{label}: episodes of training")
         how = "greedy" if run.config.eval_greedy else "sampled"
         markers = "." if len(evaluation[0]) <= 100 else ""
@@ -64,12 +66,21 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
     axes.set_xlabel("steps")
     axes.set_ylabel("return")
     axes.grid(alpha=0.3)
-    axes.legend(loc="best", fontsize="small")
+    for text in axes.legend(loc="best", fontsize="small").get_texts():
+        text.set_parse_math(False)
+    picture = io.BytesIO()
     try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+        figure.savefig(picture, format=path.suffix[1:], dpi=150)
+    except ValueError as error:
         raise UserError(f"cannot write the picture {path}: {error}") from error
+    files.write_bytes(path, picture.getvalue())
     return path
+
+
+def _printable(name: str) -> str:
+    """A name from a stranger's folder, as a legend can show it."""
+    text = "".join(character if character.isascii() and character.isprintable() else "?" for character in name)
+    return text[:60].lstrip("_")
 
 
 def _points(rows: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:

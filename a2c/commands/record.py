@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import tyro
 
+from a2c import files
 from a2c.envs.make import EnvSource
 from a2c.errors import UserError
 from a2c.run import Run, Which
@@ -98,7 +99,7 @@ def record(
         else {"fps": fps, "codec": "h264", "macro_block_size": 2}
     )
     try:
-        imageio.imwrite(path, frames, **options)
+        video = imageio.imwrite("<bytes>", frames, extension=path.suffix, **options)
     except ImportError as error:
         raise UserError(
             f"recording {path.suffix} needs a package that is not installed; pip install 'a2c[video]'"
@@ -106,4 +107,5 @@ def record(
     except OSError as error:
         # ffmpeg answers with all it has to say.
         raise UserError(f"cannot write the video {path}: {str(error).strip().splitlines()[0]}") from error
+    files.write_bytes(path, bytes(video))
     return Recording(path, float(sum(rewards)), len(rewards))

@@ -12,7 +12,7 @@ import tyro
 
 from a2c.envs.episode import close
 from a2c.envs.make import make_env
-from a2c.errors import UserError
+from a2c.errors import UserError, shown
 from a2c.run import Run
 
 
@@ -36,8 +36,11 @@ class Replay:
                 f"{run.path / 'failure.safetensors'} has actions {actions.dtype} {actions.shape[1:]}, "
                 f"{run.config.env_id} takes {space.dtype} {space.shape}; they must be the same"
             )
-        if not faulthandler.is_enabled():
-            faulthandler.enable()  # Where the process dies, Python's stack is printed.
+        for action in actions:
+            if not space.contains(action):
+                raise UserError(f"failure.safetensors has an action {shown(action)}; {run.config.env_id} takes {space}")
+        if not faulthandler.is_enabled() and sys.__stderr__ is not None:
+            faulthandler.enable(sys.__stderr__)  # Where the process dies, Python's stack is printed.
         print(
             f"environment {failure.env_index}, episode {failure.episode}: reset with seed {failure.episode_seed}, "
             f"then {len(actions)} steps",
