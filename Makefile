@@ -38,8 +38,10 @@ bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/r
 	$(BIN)/python -m benchmarks.environments
 	$(BIN)/python -m benchmarks.ordinary
 	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.reliability
 	$(BIN)/python -m benchmarks.training --peers .venv-peers/bin/python
 	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m faults.table
 
 setup: $(STAMP)
 

@@ -16,6 +16,7 @@ from a2c import checkpoint
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
+from a2c.envs.leftovers import sweep_temporary_folders
 from a2c.envs.make import EnvSource, compiled_form, env_name
 from a2c.envs.watchdog import watched
 from a2c.errors import UserError, WorkerError, shown
@@ -80,6 +81,7 @@ def resume(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
+    sweep_temporary_folders()
     run = run if isinstance(run, Run) else Run(run)
     source = run.environment(env)
     check_field_names(changes)

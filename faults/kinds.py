@@ -118,6 +118,7 @@ def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
         place = Place()
         problems: list[str] = []
         words = case.but(run_dir=str(place.runs)).words(seed)
+        process = None
         while not problems and not _is_finished(place):
             run = place.run()
             if run is None:
@@ -134,6 +135,10 @@ def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
                 problems.append(f"a2c {again[0]} ended with exit code {process.returncode}: {place.said}")
             elif not _is_finished(place):
                 problems.append(f"a2c {' '.join(again)} ended, and the run has not")
+        if (
+            process is not None and process.returncode == -signal.SIGKILL
+        ):  # It had finished. The next start cleans what it left.
+            place.start("resume", str(place.run()), "--no-pictures").wait()
         if len(_begun(place)) > 1:
             problems.append(f"{len(_begun(place))} runs were begun, where one was to be resumed")
         run = place.run()

@@ -1,4 +1,4 @@
-"""Writes the table of docs/reliability.md from the committed results, between its markers.
+"""Writes the tables of docs/reliability.md from the committed results, between their markers.
 
 python -m faults.table
 """
@@ -54,24 +54,47 @@ def _row(label: str, kind: str, outcome: dict[str, Any]) -> str:
     return f"| {label} | {fault} | {outcome['faults']} | {outcome['runs']} | {equal} | {left} |"
 
 
-def with_table(text: str) -> str:
-    """The page with the table as the results have it."""
-    text, count = re.subn(
-        r"(<!-- faults -->\n).*?(<!-- /faults -->)",
-        lambda match: f"{match[1]}{table()}\n{match[2]}",
-        text,
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        raise SystemExit(f"{PAGE} has {count} places for the table; it must have one")
+def folders() -> str:
+    """What the fuzzer of run folders found."""
+    path = RESULTS / "folders.json"
+    if not path.exists():
+        return "Not yet run."
+    result = json.loads(path.read_text())
+    found = "; ".join(result["findings"]) or "nothing"
+    return f"`{result['command']}`: {result['mutations']:,} damaged folders; found: {found}."
+
+
+def cost() -> str:
+    """What checkpoints and the record of actions cost."""
+    path = ROOT / "benchmarks" / "results" / "reliability.json"
+    if not path.exists():
+        return "Not yet measured."
+    lines = ["| 8 x 8 | steps per second, safe | without | share (lowest to highest) |", "|---|---|---|---|"]
+    for env, result in json.loads(path.read_text())["environments"].items():
+        safe, bare = (f"{rates['median']:,.0f}" for rates in result["steps_per_second"].values())
+        share = result["share"]
+        lines.append(
+            f"| {env} | {safe} | {bare} | **{share['median']:.3f}** ({share['lowest']:.3f} to {share['highest']:.3f}) |"
+        )
+    return "\n".join(lines)
+
+
+def with_tables(text: str) -> str:
+    """The page with every table as the results have it."""
+    for name, make in {"faults": table, "folders": folders, "cost": cost}.items():
+        text, count = re.subn(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+            lambda match, make=make: f"{match[1]}{make()}\n{match[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+        if count != 1:
+            raise SystemExit(f"{PAGE} has {count} places for the table {name}; it must have one")
     return text
 
 
 def main() -> None:
-    if not PAGE.exists():
-        print(table())
-        return
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

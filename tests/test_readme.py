@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.tables import with_tables
+from faults.table import with_tables as reliability_tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,10 +24,19 @@ def test_its_tables_are_those_of_the_committed_results():
     assert with_tables(README) == README
 
 
+def test_the_tables_of_the_page_on_reliability_are_those_of_the_committed_results():
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert reliability_tables(page) == page
+
+
 def test_its_file_map_names_every_file_of_the_package_and_no_other():
     files = README.split("## The files")[1]
     named = set(re.findall(r"^ +([\w/]+\.(?:py|md|txt))", files, re.MULTILINE))
-    python = {path for path in tracked() if path.suffix == ".py" and path.parts[0] in ("a2c", "benchmarks", "examples")}
+    python = {
+        path
+        for path in tracked()
+        if path.suffix == ".py" and path.parts[0] in ("a2c", "benchmarks", "examples", "faults")
+    }
     for path in python:
         assert path.name in named or f"{path.parent.name}/{path.name}" in named, path
     existing = {path.name for path in tracked()} | {f"{path.parent.name}/{path.name}" for path in tracked()}

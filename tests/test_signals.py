@@ -91,3 +91,20 @@ def test_the_first_signal_asks_and_the_second_ends(number):
         with pytest.raises(SystemExit) as caught:
             os.kill(os.getpid(), number)
         assert caught.value.code == 128 + number
+
+
+def test_threads_do_not_wait_for_one_that_was_interrupted_before_its_part():
+    import concurrent.futures
+
+    import numpy as np
+
+    from a2c.kernels.threads import dismiss, meet
+
+    arrivals = np.zeros(1, np.int64)
+    meet(arrivals, 1)  # compiled
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: [meet(arrivals, 2) for _ in range(3)])
+        with pytest.raises(concurrent.futures.TimeoutError):
+            waiting.result(0.2)
+        dismiss(arrivals)
+        waiting.result(10)

@@ -17,6 +17,7 @@ from a2c.kernels.heads import sample_categorical, sample_gaussian
 from a2c.kernels.mlp import OUT, X_ROW, Y_ROW, Network, Y, forward, network_for, pack, transpose, unpack
 from a2c.kernels.optimizer import Optimizer
 from a2c.kernels.simd import Floats
+from a2c.kernels.threads import dismiss
 from a2c.kernels.update import GRAD_NORM, Batch, Loss, Work, divide, gradient_step, work_for
 from a2c.mlp import Architecture, Parameters
 from a2c.rollout import Rollout
@@ -115,8 +116,12 @@ class CompiledEngine:
 
     def run(self, kernel: Any, arguments: tuple[Any, ...]) -> Any:
         """Runs a kernel whose first argument is the thread's number on every thread; returns what it returned here."""
-        others = [self._pool.submit(kernel, thread, *arguments) for thread in range(1, self.work.threads)]
-        result = kernel(0, *arguments)
+        try:
+            others = [self._pool.submit(kernel, thread, *arguments) for thread in range(1, self.work.threads)]
+            result = kernel(0, *arguments)
+        except BaseException:  # A second Ctrl-C, say, before this thread came to its part.
+            dismiss(self.work.arrivals)
+            raise
         for other in others:
             other.result()
         return result

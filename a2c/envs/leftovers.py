@@ -15,7 +15,7 @@ _held: dict[int, int] = {}  # process -> descriptor of its lock, until the proce
 
 
 def claim_temporary_folder() -> None:
-    """Makes this process's temporary folder known as ours, and removes those of processes of ours that were killed.
+    """Makes this process's temporary folder known as ours.
 
     Python removes the folder when a process ends, but for a SIGKILL; then a worker does, if there is one that can. A
     lock on a file in it tells whether its owner lives, whatever namespace that lives in.
@@ -30,6 +30,15 @@ def claim_temporary_folder() -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     new.rename(lock)  # Nobody sees it who could lock it first.
     _held[os.getpid()] = descriptor
+    sweep_temporary_folders()
+
+
+def sweep_temporary_folders() -> None:
+    """Removes those of our processes that were killed."""
+    if os.name != "posix":
+        return
+    import fcntl
+
     for lock in _locks():
         with contextlib.suppress(OSError):
             other = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
@@ -41,9 +50,8 @@ def claim_temporary_folder() -> None:
 
 
 def _locks() -> Iterator[Path]:
-    """Those of other processes of this user."""
-    ours = Path(util.get_temp_dir())
+    """Those of this user. Our own is not free to be locked again, as a lock belongs to the descriptor."""
     for folder in Path(tempfile.gettempdir()).glob("pymp-*"):
         with contextlib.suppress(OSError):
-            if folder != ours and not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+            if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
                 yield folder / _LOCK

@@ -41,6 +41,11 @@ def _make_read(typing_context: Any, array: Any) -> Any:
 _add, _read = intrinsic(_make_add), intrinsic(_make_read)
 
 
+def dismiss(arrivals: NDArray[np.int64]) -> None:
+    """Lets nobody wait any more, for a thread that will not come: what is computed then is of no use."""
+    arrivals[0] = -(2**62)
+
+
 @compiled
 def meet(arrivals: NDArray[np.int64], threads: int) -> None:
     """Waits until all threads have come here: `arrivals` [1] counts them, and starts at 0.
@@ -50,7 +55,7 @@ def meet(arrivals: NDArray[np.int64], threads: int) -> None:
     if threads > 1:
         goal = (_add(arrivals, 1) // threads + 1) * threads
         turns = 0
-        while _read(arrivals) < goal:
+        while 0 <= _read(arrivals) < goal:
             turns += 1
             if turns > _SPINS:
                 _yield_core()
