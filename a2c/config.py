@@ -146,11 +146,6 @@ class Config:
             value = getattr(self, name)
             if not _fits(value, annotation):
                 raise UserError(f"{name} is {shown(value)}; it must be {_describe(annotation)}")
-            if isinstance(value, int) and not isinstance(value, bool) and _fits(0.5, annotation):
-                try:
-                    object.__setattr__(self, name, float(value))  # 1 is 1.0, to whoever compiles or hashes it.
-                except OverflowError as error:
-                    raise UserError(f"{name} is {shown(value)}; it must be finite") from error
         for names, holds, right in _RULES:
             for name in names.split():
                 value = getattr(self, name)
@@ -158,11 +153,18 @@ class Config:
                     raise UserError(f"{name} is {value}; it must be finite")
                 if value not in ("auto", None) and not holds(value):
                     raise UserError(f"{name} is {shown(value)}; it must be {right}")
+        for name, annotation in _annotations().items():
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool) and _fits(0.5, annotation):
+                try:
+                    object.__setattr__(self, name, float(value))  # 1 is 1.0, to whoever compiles or hashes it.
+                except OverflowError as error:
+                    raise UserError(f"{name} is {shown(value)}; it must be finite") from error
         try:
             json.dumps(self.env_kwargs, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise UserError(
-                f"env_kwargs is {shown(self.env_kwargs)}; JSON must be able to hold it ({error})"
+                f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
         if self.vectorization == "compiled" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")

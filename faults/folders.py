@@ -53,6 +53,9 @@ from faults.results import RESULTS
 SECONDS = 10.0
 """What takes longer hangs."""
 
+WARNINGS = ("skipped a newer checkpoint: ", "has no checkpoint yet: it begins at the start", " does not replay: ")
+"""Those that are meant."""
+
 MEMORY = 8 << 30
 """Bytes beyond what the process has: who asks for more gets a MemoryError instead of this machine."""
 
@@ -742,7 +745,7 @@ class Fuzzer:
             if out.getvalue() and not fault:
                 fault = f"printed {out.getvalue()[:200]!r}"
         for warning in warned:
-            if not str(warning.message).startswith("skipped a newer checkpoint: "):
+            if not any(words in str(warning.message) for words in WARNINGS):
                 fault = fault or f"{warning.category.__name__}: {warning.message} ({_ours(warning)})"
         if seen:
             fault = f"OUTSIDE: {seen[0]}"

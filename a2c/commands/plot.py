@@ -71,9 +71,9 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
     picture = io.BytesIO()
     try:
         figure.savefig(picture, format=path.suffix[1:], dpi=150)
-    except ValueError as error:
+        files.write_bytes(path, picture.getvalue())
+    except (UserError, ValueError) as error:
         raise UserError(f"cannot write the picture {path}: {error}") from error
-    files.write_bytes(path, picture.getvalue())
     return path
 
 
