@@ -162,7 +162,7 @@ class Config:
                     raise UserError(f"{name} is {shown(value)}; it must be finite") from error
         try:
             json.dumps(self.env_kwargs, allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UserError(
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
@@ -190,7 +190,9 @@ class Config:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        values: dict[str, Any] = json.loads(
+            json.dumps({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        )
         return values
 
     @classmethod

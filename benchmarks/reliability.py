@@ -17,6 +17,7 @@ from typing import Any
 
 import a2c
 from a2c.envs.history import History
+from a2c.session import Session
 from benchmarks.measure import alternate, keep, ratio
 
 ROUNDS = 3
@@ -37,7 +38,7 @@ def rate(env: str, settings: dict[str, Any], safe: bool) -> float:
     """Steps per second of a whole run's loop, everything in it, from its first update to when time is up."""
     done: dict[str, float] = {}
 
-    def update(self: Any, count: int, original: Any = a2c.session.Session.update) -> float:
+    def update(self: Any, count: int, original: Any = Session.update) -> float:
         start = done.setdefault("start", time.perf_counter())
         if time.perf_counter() - start > SECONDS:
             done.update(seconds=time.perf_counter() - start, steps=self._learner.steps)

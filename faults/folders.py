@@ -908,6 +908,7 @@ def main() -> int:
         kinds = [f"{len(group)} x {group[0]}" for group in groups.values()]
         result = {"command": f"python -m faults.folders --count {chosen.count} --seed {chosen.seed}"}
         result |= {"versions": versions(), "mutations": chosen.count, "seed": chosen.seed, "findings": kinds}
+        RESULTS.mkdir(exist_ok=True)
         (RESULTS / "folders.json").write_text(json.dumps(result, indent=2) + "\n")
     return bool(findings)
 

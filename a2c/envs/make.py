@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import textwrap
 import time
 import traceback
 import types
@@ -20,7 +21,7 @@ from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.episode import close
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
-from a2c.errors import EnvError, UserError
+from a2c.errors import EnvError, UserError, shown
 from a2c.machine import cores
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], see
             f"{', '.join(CLASSIC_CONTROL)} and any a2c.CompiledEnv"
         )
     if kwargs:
-        raise UserError(f"env_kwargs is {dict(kwargs)}; the compiled form of {form.name} takes none")
+        raise UserError(f"env_kwargs is {shown(dict(kwargs))}; the compiled form of {form.name} takes none")
     from a2c.envs.compiled.vector import CompiledEnvs  # Here: importing Numba takes a while.
 
     return CompiledEnvs(form, num_envs, seed)
@@ -299,7 +300,8 @@ def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.E
         raise UserError(f"{name} needs a package that is not installed: {error}") from error
     except TypeError as error:
         if kwargs:
-            raise UserError(f"{name} does not take env_kwargs {kwargs}: {error}") from error
+            why = textwrap.shorten(str(error), 200)
+            raise UserError(f"{name} does not take env_kwargs {shown(kwargs)}: {why}") from error
         raise _construction_error() from error
     except gymnasium.error.Error as error:
         raise UserError(f"cannot make {name}: {error}") from error
