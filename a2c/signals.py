@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
@@ -33,7 +34,8 @@ def interrupts_held() -> Iterator[None]:
 def interrupts_remembered() -> Iterator[None]:
     """Raises a Ctrl-C where it comes, and again at the end of the block if it was lost on the way.
 
-    What is raised in a callback from machine code, as compilers and loaders make them, is printed and forgotten.
+    What is raised in a callback from machine code, as compilers and loaders make them, is forgotten there; without
+    this, after it was printed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -44,7 +46,12 @@ def interrupts_remembered() -> Iterator[None]:
         received.append(number)
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGINT, handle)
+    def forgotten(raised: sys.UnraisableHookArgs) -> None:
+        if raised.exc_type is not KeyboardInterrupt:
+            hook(raised)
+
+    previous, hook = signal.signal(signal.SIGINT, handle), sys.unraisablehook
+    sys.unraisablehook = forgotten
     try:
         yield
     except Exception:
@@ -53,6 +60,7 @@ def interrupts_remembered() -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGINT, previous)
+        sys.unraisablehook = hook
     if received:
         raise KeyboardInterrupt
 

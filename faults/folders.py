@@ -614,14 +614,14 @@ class Watch:
 class Fuzzer:
     """Mutates runs in a sandbox, and uses them.
 
-    There, run is the copy that is used, good is what is copied; bait and cwd, the working folder, must stay as they
-    are; modules is on sys.path.
+    There, run is the copy that is used, good is what is copied; bait, cwd, the working folder, and tmp, that of
+    temporary files, must stay as they are; modules is on sys.path.
     """
 
     def __init__(self, sandbox: Path, seed: int) -> None:
         self.sandbox, self.seed = sandbox.resolve(), seed
         self.run, self.bait = self.sandbox / "run", self.sandbox / "bait"
-        for name in ("cwd", "modules", "good"):
+        for name in ("cwd", "modules", "good", "tmp"):
             (self.sandbox / name).mkdir()
         marker = repr(str(self.bait / "executed"))
         (self.sandbox / "modules" / f"{MODULE}.py").write_text(f"import os\nos.mkdir({marker})\n")
@@ -666,7 +666,7 @@ class Fuzzer:
 
     def _listing(self) -> dict[str, bytes | None]:
         """Everything outside the run's folder that could be harmed."""
-        paths = [path for name in ("bait", "cwd") for path in sorted((self.sandbox / name).rglob("*"))]
+        paths = [path for name in ("bait", "cwd", "tmp") for path in sorted((self.sandbox / name).rglob("*"))]
         return {str(path): None if path.is_dir() else path.read_bytes() for path in paths}
 
     def _use(self, path: Path, often: Callable[[float], bool], said: str) -> list[tuple[str, str]]:
@@ -859,7 +859,8 @@ def fuzzer(seed: int) -> Iterator[Fuzzer]:
         one = Fuzzer(Path(folder), seed)
         sys.path.insert(0, str(one.sandbox / "modules"))
         try:
-            with _inside(one.sandbox / "cwd"):
+            # Its own: where temporary files are, others' leftovers may be, which are swept.
+            with _inside(one.sandbox / "cwd"), mock.patch("tempfile.tempdir", str(one.sandbox / "tmp")):
                 one.warm_up()
                 used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
                 resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))

@@ -1,6 +1,7 @@
 """Ctrl-C while something is imported or compiled: never lost, and never a report of what it broke."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import threading
@@ -51,6 +52,24 @@ def test_an_interrupt_that_was_lost_comes_at_the_end_of_the_block():
         forget_an_interrupt()
         reached.append("the end")
     assert reached == ["the end"]
+
+
+def test_an_interrupt_that_a_callback_forgets_is_not_printed(capfd):
+    # Python prints what is raised in a callback from C; where this comes from a Ctrl-C it says nothing to anybody.
+    reached = []
+    with pytest.raises(KeyboardInterrupt), interrupts_remembered():
+        ctypes.CFUNCTYPE(None)(interrupt)()
+        reached.append("the end")
+    assert reached == ["the end"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_a_callback_raises_besides_is_printed(monkeypatch):
+    heard = []
+    monkeypatch.setattr("sys.unraisablehook", lambda raised: heard.append(raised.exc_type))
+    with interrupts_remembered():
+        ctypes.CFUNCTYPE(None)(lambda: [][0])()
+    assert heard == [IndexError]
 
 
 def test_what_a_lost_interrupt_broke_is_not_reported():

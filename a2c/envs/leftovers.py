@@ -41,7 +41,7 @@ def sweep_temporary_folders() -> None:
 
     for lock in _locks():
         with contextlib.suppress(OSError):
-            other = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+            other = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(lock.parent, ignore_errors=True)
