@@ -52,13 +52,13 @@ def save(
     notes: Mapping[str, Any] | None = None,
     extra: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Writes a checkpoint, then deletes all but the newest.
+    """Writes a checkpoint, then deletes the oldest.
 
     Args:
         folder: The run's `checkpoints` folder; made if missing.
         arrays: The state.
         counters: "steps", which names the checkpoint, and "updates".
-        keep: How many to keep, at least 1.
+        keep: How many to keep, this one included, at least 1.
         notes: JSON values, to be remembered.
         extra: Files, by name, to be kept beside the arrays.
 
@@ -93,7 +93,9 @@ def save(
         raise UserError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    for old in _folders(folder)[keep:]:
+    # Newer ones are damaged, or the run would have gone on from them. They take nobody's place.
+    folders = _folders(folder)
+    for old in folders[folders.index(target) + keep :]:
         with contextlib.suppress(OSError):
             shutil.rmtree(old)
     return target

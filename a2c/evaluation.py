@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -69,6 +70,7 @@ def evaluate(
     seed: int,
     index: int = 0,
     check: Callable[[], None] = lambda: None,
+    watch: Callable[[Envs], contextlib.AbstractContextManager[None]] = lambda envs: contextlib.nullcontext(),
 ) -> Evaluation:
     """Runs whole episodes of a policy.
 
@@ -81,6 +83,7 @@ def evaluate(
         seed: Decides the episodes and the sampled actions.
         index: Which set of episodes of that seed; each set is another.
         check: Called at every step; may raise to end the evaluation.
+        watch: Makes what is entered while the environments, which are all in this process, play.
 
     Raises:
         UserError: The environment is unknown, its spaces are not the policy's, or an episode does not end.
@@ -94,7 +97,8 @@ def evaluate(
     envs = make_envs(env, side_by_side, env_kwargs=env_kwargs, vectorization="local", seed=first_seed)
     try:
         policy.check_spaces(envs.single_observation_space, envs.single_action_space)
-        returns, lengths = _play(policy, envs, episodes, None if greedy else rng, check)
+        with watch(envs):
+            returns, lengths = _play(policy, envs, episodes, None if greedy else rng, check)
     except EnvError as error:
         phase = f"{error.phase} during evaluation"
         raise EnvError(error.env_index, phase, error.episode, error.episode_seed, error.step, error.details) from error

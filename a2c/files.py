@@ -74,7 +74,12 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         UserError: The folder cannot be written.
     """
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_bytes(path, json_to_bytes(value))
+
+
+def json_to_bytes(value: Any) -> bytes:
+    """JSON as it lies in files: no NaN, no infinity."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

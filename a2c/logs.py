@@ -6,9 +6,10 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from a2c import files
 from a2c.config import Config
@@ -43,7 +44,11 @@ class Log(Protocol):
         ...
 
     def flush(self) -> None:
-        """Lets readers see what was written."""
+        """Lets readers see what was written.
+
+        Raises:
+            UserError: It cannot be written; nothing is lost, and the next time it is tried again.
+        """
         ...
 
     def sync(self) -> None:
@@ -68,24 +73,22 @@ class JsonLines:
         Raises:
             UserError: It cannot be written.
         """
-        self._path = path
+        self._path, self._waiting = path, bytearray()
         try:
-            self._file: IO[str] = path.open("a", encoding="utf-8")
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, steps: int, row: Row) -> None:
-        """Writes a line."""
+        """Adds a line to those that wait to be written."""
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-        try:
-            self._file.write(json.dumps({"steps": steps, **finite}, allow_nan=False) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {self._path}: {error.strerror}") from error
+        self._waiting += (json.dumps({"steps": steps, **finite}, allow_nan=False) + "\n").encode()
 
     def flush(self) -> None:
-        """Writes lines through to the system."""
+        """Writes the lines that wait; what the system does not take waits on."""
         try:
-            self._file.flush()
+            while self._waiting:
+                del self._waiting[: self._file.write(self._waiting) or 0]
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from error
 
@@ -93,6 +96,8 @@ class JsonLines:
 
     def close(self) -> None:
         """Closes the file. What could not be written was reported when it was tried."""
+        with contextlib.suppress(UserError):
+            self.flush()
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -103,16 +108,38 @@ class Curves:
     def __init__(
         self, write_scalar: Callable[[str, float, int], None], sync: Callable[[], None], close: Callable[[], None]
     ) -> None:
-        self._write_scalar, self.sync, self.close = write_scalar, sync, close
+        self._write_scalar, self._sync, self._close = write_scalar, sync, close
+        self._is_whole = True
 
     def write(self, steps: int, row: Row) -> None:
         """Writes one point per metric."""
-        for name, value in row.items():
-            if name in TAGS:
-                self._write_scalar(TAGS[name], value, steps)
+        with self._going_on_without():
+            for name, value in row.items():
+                if name in TAGS:
+                    self._write_scalar(TAGS[name], value, steps)
 
     def flush(self) -> None:
         """Their writers do so when they think fit."""
+
+    def sync(self) -> None:
+        """Hands every point to the system."""
+        with self._going_on_without():
+            self._sync()
+
+    def close(self) -> None:
+        """Ends the curves."""
+        with self._going_on_without():
+            self._close()
+
+    @contextlib.contextmanager
+    def _going_on_without(self) -> Iterator[None]:
+        """Training goes on where a writer fails, which then has lost points; said once."""
+        try:
+            yield
+        except OSError as error:
+            if self._is_whole:
+                warnings.warn(f"curves cannot be written and have gaps from here on: {error}", stacklevel=3)
+            self._is_whole = False
 
 
 class Logs:
@@ -127,7 +154,11 @@ class Logs:
             log.write(steps, row)
 
     def flush(self) -> None:
-        """Lets readers see what was written."""
+        """Lets readers see what was written.
+
+        Raises:
+            UserError: The record cannot be written; its rows wait for the next time.
+        """
         for log in self._logs:
             log.flush()
 

@@ -20,7 +20,7 @@ FORMAT = 1
 """Version of the format; a reader refuses any other."""
 
 POLICY_FILES = _ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
-"""What `Policy.save` writes."""
+"""What `Policy.to_files` gives, in the order in which it is written."""
 _NORMALIZER = "normalizer."
 
 
@@ -124,17 +124,11 @@ class Policy:
                     f"the policy was trained on {ours}, this environment has {theirs}; they must be the same"
                 )
 
-    def save(self, folder: Path, **notes: Any) -> None:
-        """Writes the policy: arrays first, then the description that makes them one. Notes go into the description.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        files.folder(folder)
+    def to_files(self, **notes: Any) -> dict[str, bytes]:
+        """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
         arrays: files.Arrays = dict(self.parameters)
         arrays |= {f"{_NORMALIZER}{name}": array for name, array in self._normalizer.state().items()}
         arrays |= _space_arrays("observation", self.observation_space) | _space_arrays("action", self.action_space)
-        files.write_arrays(folder / _ARRAYS, arrays)
         description = {
             "format": FORMAT,
             "env_id": self.env_id,
@@ -142,11 +136,11 @@ class Policy:
             "activation": self.architecture.activation,
             **notes,
         }
-        files.write_json(folder / _DESCRIPTION, description)
+        return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
 
     @classmethod
     def load(cls, folder: Path, newer: files.Arrays | None = None) -> Policy:
-        """Reads a policy from the folder `save` wrote. Arrays and JSON only: nothing in it can run.
+        """Reads a policy from a folder with the files of `to_files`. Arrays and JSON only: nothing in it can run.
 
         Args:
             folder: Where it lies.

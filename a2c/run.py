@@ -52,6 +52,7 @@ class Run:
             UserError: The folder is missing, is not a run's, or its config.json is damaged.
         """
         self.path = Path(path)
+        self._unwritten_events: list[str] = []
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {self.path}")
         if not self.config_path.is_file():
@@ -197,23 +198,39 @@ class Run:
     def add_event(self, kind: str, steps: int, details: str) -> None:
         """Writes a line of events.jsonl: something happened after so many steps.
 
+        One that cannot be written, on a full disk, say, waits for `write_events`.
+
         Raises:
-            UserError: It cannot be written.
+            UserError: The file is a link.
+        """
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+        self._unwritten_events.append(json.dumps({"time": now, "steps": steps, "event": kind, "details": details}))
+        self.write_events()
+
+    def write_events(self) -> None:
+        """Writes the events that wait, where that is possible now.
+
+        Raises:
+            UserError: The file is a link.
         """
         path = self.path / "events.jsonl"
         if path.is_symlink():
             raise UserError(f"{path} is a symbolic link; it must be a file")
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": now, "steps": steps, "event": kind, "details": details})
-        with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        if not self._unwritten_events:
+            return
+        data = "".join(f"{line}\n" for line in self._unwritten_events).encode()
+        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+            before = file.tell()
+            if file.write(data) == len(data):
+                self._unwritten_events.clear()
+            else:
+                file.truncate(before)
 
     def count_events(self) -> dict[str, int]:
         """How often each kind of event happened."""
-        try:
-            lines = files.read_bytes(self.path / "events.jsonl").splitlines()
-        except UserError:
-            return {}
+        lines = [line.encode() for line in self._unwritten_events]
+        with contextlib.suppress(UserError):
+            lines += files.read_bytes(self.path / "events.jsonl").splitlines()
         kinds: collections.Counter[str] = collections.Counter()
         for line in lines:
             with contextlib.suppress(ValueError, RecursionError):  # The last line may have been cut by a crash.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from a2c import checkpoint, files
 from a2c.config import Config
 from a2c.engines import Metrics
+from a2c.envs import Envs
+from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
 from a2c.errors import NumbersError, UserError
 from a2c.evaluation import Evaluation, evaluate
@@ -36,16 +39,36 @@ class Session:
     """
 
     def __init__(
-        self, run: Run, config: Config, env: EnvSource, learner: Learner, logs: Logs, stop: StopSignals
+        self,
+        run: Run,
+        config: Config,
+        env: EnvSource,
+        learner: Learner,
+        logs: Logs,
+        stop: StopSignals,
+        watch: Callable[[Envs], contextlib.AbstractContextManager[None]],
     ) -> None:
+        """The books of a run that is about to begin; `restore` puts those of one that goes on in their place.
+
+        Args:
+            run: Its folder.
+            config: Its settings.
+            env: What it is evaluated on.
+            learner: What it trains.
+            logs: What its metrics go to.
+            stop: Ends an evaluation.
+            watch: Looks on while environments of an evaluation play, as `a2c.envs.watchdog.watched` does.
+        """
         self._run, self._config, self._env = run, config, env
-        self._learner, self._logs, self._stop = learner, logs, stop
+        self._learner, self._logs, self._stop, self._watch = learner, logs, stop, watch
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._train_seconds = 0.0
         self.episode_return: float | None = None
         self.inexact: list[str] = []
         self._kept_at: int | None = None  # steps of the policy that is kept
+        self._kept: dict[str, bytes] = {}  # its files
+        self._kept_is_written = self._logs_are_written = True
         self._evaluated_at = 0  # steps
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
@@ -69,9 +92,9 @@ class Session:
         self._kept_at = None if notes["kept_at"] is None else int(notes["kept_at"])
         self._evaluated_at = int(notes["evaluated_at"])
         self._best = -math.inf if notes["best"] is None else float(notes["best"])
-        for name in POLICY_FILES:
-            if self._kept_at is not None:
-                files.write_bytes(files.folder(self._run.path / "policy") / name, saved.files[name])
+        if self._kept_at is not None:
+            self._kept = {name: saved.files[name] for name in POLICY_FILES}
+            self._write_kept()
 
     def note_environments(self) -> None:
         """Takes note of what happened to the environments since the last time."""
@@ -110,7 +133,13 @@ class Session:
             self._log(before + due + 1)
             begin = due + 1
         self._remember(updates[begin:], each)
-        self._logs.flush()
+        try:
+            self._logs.flush()
+            self._logs_are_written = True
+        except UserError as error:  # No reason to stop: the rows wait.
+            if self._logs_are_written:
+                self._event("failed_saves", f"{error}; training goes on, and the rows wait until it can be written")
+            self._logs_are_written = False
         return seconds
 
     def _remember(self, updates: NDArray[np.float64], seconds_each: float) -> None:
@@ -165,8 +194,19 @@ class Session:
             self.evaluate()
 
     def _keep(self, policy: Policy, **notes: Any) -> None:
-        policy.save(self._run.path / "policy", steps=self._learner.steps, **notes)
-        self._kept_at = self._learner.steps
+        """Keeps a policy; one that cannot be written now is written with the next checkpoint."""
+        self._kept_at, self._kept = self._learner.steps, policy.to_files(steps=self._learner.steps, **notes)
+        self._kept_is_written = False
+        try:
+            self._write_kept()
+        except UserError as error:
+            self._event("failed_saves", f"{error}; training goes on, and the policy is written with a checkpoint")
+
+    def _write_kept(self) -> None:
+        folder = files.folder(self._run.path / "policy")
+        for name, data in self._kept.items():
+            files.write_bytes(folder / name, data)
+        self._kept_is_written = True
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
@@ -205,14 +245,16 @@ class Session:
             "total_steps": config.total_steps,
         }
         pending = np.concatenate([np.empty((0, len(Update._fields))), *self._pending])
-        kept = self._kept_at is not None
+        self._run.write_events()
+        if not self._kept_is_written:
+            self._write_kept()
         checkpoint.save(
             self._run.path / "checkpoints",
             {**learner.state(), "session.pending": pending},
             {"steps": learner.steps, "updates": learner.updates},
             config.keep_checkpoints,
             notes,
-            {name: files.read_bytes(self._run.path / "policy" / name) for name in POLICY_FILES if kept},
+            self._kept,
         )
         self._saved_at = time.monotonic()
 
@@ -234,7 +276,15 @@ class Session:
     def _evaluate(self, policy: Policy, episodes: int, greedy: bool, index: int) -> Evaluation:
         config = self._config
         return evaluate(
-            policy, self._env, config.env_kwargs, episodes, greedy, config.seed, index=index, check=self._stop.check
+            policy,
+            self._env,
+            config.env_kwargs,
+            episodes,
+            greedy,
+            config.seed,
+            index=index,
+            check=self._stop.check,
+            watch=self._watch,
         )
 
     def log_rest(self) -> None:
@@ -251,8 +301,12 @@ class Session:
         if self._kept_at is None:
             self._keep(self._learner.policy())
 
-    def keep_failure(self, error: Exception) -> str:
+    def keep_failure(self, error: Exception, failure: Failure | None) -> str:
         """Saves what led to an error, for study.
+
+        Args:
+            error: What was raised.
+            failure: The way of an environment there, where it can be gone again.
 
         Returns:
             A sentence that says where.
@@ -267,10 +321,9 @@ class Session:
             path = self._run.path / "failed_rollout.safetensors"
             files.write_arrays(path, error.rollout)
             return f"the rollout is in {path}"
-        course = self._learner.course_to(error)
-        if course is None:
+        if failure is None:
             return ""
-        self._run.save_failure(course, str(error))
+        self._run.save_failure(failure, str(error))
         return f"a2c replay {self._run.path} takes the same steps again, in one process"
 
     def summarize(self, vectorization: str) -> None:
@@ -278,7 +331,11 @@ class Session:
 
         Args:
             vectorization: Where the environments ran.
+
+        Raises:
+            UserError: It, or a row of metrics before it, cannot be written.
         """
+        self._logs.flush()
         seconds = self._train_seconds
         summary = {
             "env_id": self._config.env_id,

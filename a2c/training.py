@@ -16,6 +16,7 @@ from a2c import checkpoint
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
+from a2c.envs.episode import Failure
 from a2c.envs.leftovers import sweep_temporary_folders
 from a2c.envs.make import EnvSource, compiled_form, env_name
 from a2c.envs.watchdog import watched
@@ -140,7 +141,12 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
         stop = cleanup.enter_context(StopSignals())
-        session = Session(run, config, env, learner, logs, stop)
+
+        def watch(here: Envs) -> contextlib.AbstractContextManager[None]:
+            where = "" if here is envs else " in an evaluation"
+            return watched(here, config.env_timeout_seconds, lambda n: _end(session, here, n, where))
+
+        session = Session(run, config, env, learner, logs, stop, watch)
         reasons = []
         if saved is not None:
             with _fitting(saved):
@@ -156,14 +162,14 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
                 print(f"resumed after {learner.steps} steps{how}", file=sys.stderr)
         session.save()  # So that there is one, whatever comes.
         if isinstance(envs, Envs):
-            cleanup.enter_context(watched(envs, config.env_timeout_seconds, lambda n: _end(session, envs, n)))
+            cleanup.enter_context(watch(envs))
         try:
             _loop(config, learner, session, stop, progress)
             session.evaluate_at_the_end()
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
             # reached it before us is no error.
-            hint = _save_all(session, error)
+            hint = _save_all(session, error, learner.course_to(error))
             if not isinstance(error, Stopped | WorkerError) or not stop.received:
                 if progress and hint:
                     print(hint, file=sys.stderr)
@@ -251,16 +257,17 @@ def _why_inexact(saved: checkpoint.Checkpoint, config: Config, learner: Learner)
     return reasons
 
 
-def _end(session: Session, envs: Envs, n: int) -> None:
+def _end(session: Session, envs: Envs, n: int, where: str) -> None:
     """Ends the process: an environment in it hangs, and the thread that steps it does not come back."""
     course = envs.course_to(n)
+    failure = Failure(n, course.episode, course.seed, course.actions)
     error = WorkerError(
-        f"environment {n}, which this process steps itself, did not come back for env_timeout_seconds (episode "
-        f"{course.episode}, episode seed {course.seed}, step {len(course.actions)}); with isolate_envs, environments "
-        "are in workers, which are replaced",
+        f"environment {n}, which this process steps itself, did not come back{where} for env_timeout_seconds "
+        f"(episode {course.episode}, episode seed {course.seed}, step {len(course.actions)}); with isolate_envs, "
+        "environments that are trained on are in workers, which are replaced",
         n,
     )
-    hint = _save_all(session, error)
+    hint = _save_all(session, error, failure)
     print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
     os._exit(1)
 
@@ -297,14 +304,14 @@ def envs_for(config: Config, env: EnvSource) -> Envs | CompiledEnvs:
     )
 
 
-def _save_all(session: Session, error: Exception) -> str:
+def _save_all(session: Session, error: Exception, failure: Failure | None) -> str:
     """Saves what there is, and what led to the error; returns where that is.
 
     Where saving fails too, says so: the first error is the one to report.
     """
     try:
         session.save_all()
-        return session.keep_failure(error)
+        return session.keep_failure(error, failure)
     except UserError as another:
         warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
         return ""

@@ -70,6 +70,21 @@ class Mortal(Walk):
         return super().step(action)
 
 
+class Late(Walk):
+    """Hangs at step 5 for ever, but in the first environments that its process makes."""
+
+    _instances = itertools.count()
+
+    def __init__(self, spared=0):
+        super().__init__()
+        self._is_spared = next(self._instances) < spared
+
+    def step(self, action):
+        while self.steps == 4 and not self._is_spared:
+            pass
+        return super().step(action)
+
+
 class Poisoned(Walk):
     """Gives something not finite at step 7 of its episodes: `where` is obs, final or reward."""
 
@@ -88,5 +103,5 @@ class Poisoned(Walk):
         return obs, reward, terminated, truncated, info
 
 
-for kind in (Walk, Unseeded, Mortal, Poisoned):
+for kind in (Walk, Unseeded, Mortal, Late, Poisoned):
     gymnasium.register(f"{kind.__name__}-v0", entry_point=f"fragile:{kind.__name__}")

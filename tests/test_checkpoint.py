@@ -31,6 +31,17 @@ def test_only_the_newest_are_kept(tmp_path):
     assert checkpoint.newest(tmp_path).counters["steps"] == 2_000_000_000
 
 
+def test_a_damaged_newer_one_takes_nobodys_place(tmp_path):
+    save(tmp_path, 10)
+    damaged = save(tmp_path, 40)
+    (damaged / "state.safetensors").write_bytes(b"")
+    for steps in (20, 30):  # The run went on from the older one.
+        save(tmp_path, steps, keep=1)
+    assert sorted(os.listdir(tmp_path)) == ["step_000000030", "step_000000040"]
+    with pytest.warns(UserWarning, match="skipped a newer checkpoint"):
+        assert checkpoint.newest(tmp_path).counters["steps"] == 30
+
+
 def test_saving_the_same_step_again_leaves_the_whole_one_and_replaces_a_damaged_one(tmp_path):
     path = save(tmp_path, 10)
     written = (path / "manifest.json").stat().st_mtime_ns

@@ -325,6 +325,37 @@ def test_a_full_disk_is_reported_and_training_goes_on(quick, monkeypatch):
     assert content(run) == content(whole)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+@pytest.mark.parametrize("log", [[], ["tensorboard", "visualdl"]])
+def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
+    config = settings(quick, vectorization="local", save_every_seconds=0.0)
+    whole = a2c.train("CartPole-v1", **config)
+    script = f"""if True:
+        import resource, a2c, a2c.session
+        calls, update = [], a2c.session.Session.update
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        def counted(self, count):
+            calls.append(1)
+            if len(calls) in (20, 60):  # Evaluations, rows and checkpoints are due meanwhile.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1, unlimited[1]) if len(calls) == 20 else unlimited)
+            return update(self, count)
+        a2c.session.Session.update = counted
+        print(a2c.train("CartPole-v1", **{config | {"log": log}!r}).path)
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    run = Run(ended.stdout.splitlines()[-1])  # VisualDL says there what it could not write.
+    for what in ("metrics.jsonl/the rows", "metrics.jsonl/the checkpoints", "policy.safetensors/the policy"):
+        name, then = what.split("/")
+        assert f"{name}: File too large; training goes on, and {then}" in ended.stderr
+    # TensorBoard's own thread prints one.
+    assert log or "Traceback" not in ended.stderr
+    # The events themselves waited, too.
+    assert run.summary["events"]["failed_saves"] >= 3
+    assert len((run.path / "events.jsonl").read_text().splitlines()) == sum(run.summary["events"].values())
+    assert content(run)[:-1] == content(whole)[:-1]
+
+
 @pytest.mark.parametrize("vectorization", ["local", "workers"])
 def test_an_error_leaves_a_checkpoint_and_its_course_can_be_replayed(quick, vectorization, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
@@ -394,6 +425,21 @@ def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
     resumed = a2c.resume(path, env="fragile:Mortal-v0")  # The one death is died.
     assert content(resumed)[:2] == content(a2c.train("fragile:Mortal-v0", **config))[:2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
+def test_a_hang_in_an_evaluation_is_reported_too(quick, tmp_path):
+    config = settings(quick, vectorization="local", env_kwargs={"spared": 4}, env_timeout_seconds=1.0)
+    script = f"import a2c; a2c.train('fragile:Late-v0', **{config!r})"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "environment 0, which this process steps itself, did not come back in an evaluation" in ended.stderr
+    assert "step 5" in ended.stderr
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    saved = checkpoint.newest(path / "checkpoints")
+    assert saved.counters["steps"] == config["eval_every_steps"]
+    assert len(Run(path).failure().actions) == 5
 
 
 @pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"isolate_envs": True, "num_workers": 1}])
