@@ -41,6 +41,23 @@ class Unseeded(Walk):
         return super().step(action)
 
 
+class Remembers(Walk):
+    """Goes another way where there were episodes before: one under way replays, and later ones do not."""
+
+    def __init__(self):
+        super().__init__()
+        self._sum = 0.0
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        self._drift, self._sum = self._sum, self._sum + self.place[0]
+        return obs, info
+
+    def step(self, action):
+        self.place[1] += self._drift
+        return super().step(action)
+
+
 class Mortal(Walk):
     """Kills its process at a step of an episode, unless a file says that this was done often enough.
 
@@ -103,5 +120,5 @@ class Poisoned(Walk):
         return obs, reward, terminated, truncated, info
 
 
-for kind in (Walk, Unseeded, Mortal, Late, Poisoned):
+for kind in (Walk, Unseeded, Remembers, Mortal, Late, Poisoned):
     gymnasium.register(f"{kind.__name__}-v0", entry_point=f"fragile:{kind.__name__}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from a2c.envs.history import Course
 from a2c.errors import EnvError
 from a2c.randomness import episode_seed
+
+_STEPS_TO_CHECK_MEMORY = 100
+"""BipedalWalker-v3 shows within 5 what it remembers (40 of 40 times tried)."""
 
 
 class SeededEnv:
@@ -79,8 +83,39 @@ class SeededEnv:
             EnvError: The environment raised.
             ReplayError: An episode ended which did not.
         """
+        *_, obs = self._observations(course, beat)
+        return obs
+
+    def check_memory(self, course: Course, beat: Callable[[], None]) -> None:
+        """Goes the beginning of a course twice, with another episode between.
+
+        What an environment keeps of earlier episodes (BipedalWalker-v3 its physics engine's memory of contacts) its
+        observation after a replay need not tell; and then later episodes go another way than they would have gone.
+
+        Args:
+            course: Of any environment of this kind.
+            beat: Called after each step.
+
+        Raises:
+            EnvError: The environment raised.
+            ReplayError: The second time, something was observed that was not the first time.
+        """
+        course = course._replace(actions=course.actions[:_STEPS_TO_CHECK_MEMORY])
+        first = [np.array(obs) for obs in self._observations(course, beat)]
+        with contextlib.suppress(EnvError, ReplayError):  # These actions were not meant for that one.
+            for _ in self._observations(course._replace(seed=course.seed ^ 1), beat):
+                pass
+        for before, after in zip(first, self._observations(course, beat), strict=True):
+            if not same_bits(before, np.asarray(after)):
+                raise ReplayError(
+                    f"its observation differs after the same {self.steps} steps with another episode between"
+                )
+
+    def _observations(self, course: Course, beat: Callable[[], None]) -> Iterator[Any]:
+        """What is observed on the course, from its reset to its last step."""
         self.episode = course.episode - 1
         obs, _ = self.reset(course.seed, course.options)
+        yield obs
         # One that nobody writes again: an environment may keep its action.
         for action in course.actions.copy():
             self.steps += 1
@@ -89,9 +124,9 @@ class SeededEnv:
             except (Exception, SystemExit) as error:
                 raise self.error("step") from error
             beat()
+            yield obs
             if terminated or truncated:
                 raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
-        return obs
 
     def check_shape(self, obs: Any) -> None:
         """Refuses an observation of another shape: a smaller one would be broadcast into its row without a word.
@@ -106,6 +141,11 @@ class SeededEnv:
     def error(self, phase: str) -> EnvError:
         """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
         return EnvError(self.index, phase, self.episode, self.episode_seed, self.steps, traceback.format_exc())
+
+
+def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    """Whether two arrays of one type are equal, NaN to NaN and -0 apart from 0."""
+    return a.tobytes() == b.tobytes()
 
 
 class Failure(NamedTuple):

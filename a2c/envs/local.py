@@ -6,10 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.episode import ReplayError, SeededEnv, close
+from a2c.envs.episode import ReplayError, SeededEnv, close, same_bits
 from a2c.envs.history import Course
 from a2c.envs.memory import BEATS, ROW, Block
 from a2c.errors import EnvError
@@ -75,13 +74,17 @@ class Share:
             EnvError: A reset raised.
         """
         faults: list[str | None] = []
+        is_checked = False  # One for all, as they are of one kind.
         for row, (env, course) in enumerate(zip(self.envs, courses, strict=True)):
             self._line[ROW] = row
             fault = None
             if course.episode >= 0:
                 try:
+                    if not is_checked and len(course.actions):
+                        is_checked = True
+                        env.check_memory(course, self._beat)
                     self._block.obs[row] = env.restore(course, self._beat)
-                    if not _same_bits(self._block.obs[row], obs[row]):
+                    if not same_bits(self._block.obs[row], obs[row]):
                         fault = f"its observation differs after the same {env.steps} steps"
                 except (ReplayError, EnvError) as error:
                     fault = str(error).strip().splitlines()[-1]
@@ -161,8 +164,3 @@ class Share:
 
     def _beat(self) -> None:
         self._line[BEATS] += 1
-
-
-def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays of one type are equal, NaN to NaN and -0 apart from 0."""
-    return a.tobytes() == np.ascontiguousarray(b).tobytes()
