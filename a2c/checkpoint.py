@@ -73,8 +73,8 @@ def save(
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
     }
     target, number = folder / f"step_{counters['steps']:09d}", 0
-    while (there := _manifest_if_whole(target)) is not None:
-        if there["files"] == entries:
+    while target.exists() or target.is_symlink():
+        if (_manifest_if_whole(target) or {}).get("files") == entries:
             return target  # The same step of the same run, in the same state.
         number += 1
         target = folder / f"step_{counters['steps']:09d}-{number}"
@@ -85,8 +85,6 @@ def save(
             files.write_bytes(unfinished / name, data)
         manifest = {"format": FORMAT, "files": entries, "counters": counters, "notes": dict(notes or {})}
         files.write_json(unfinished / _MANIFEST, manifest)
-        if target.exists():  # A damaged one: a whole one would have been left as it is.
-            shutil.rmtree(target)
         unfinished.rename(target)
         files.sync_folder(folder)
     except OSError as error:

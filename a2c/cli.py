@@ -111,4 +111,5 @@ def _sentence(box: str) -> str:
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:
-    print(f"a2c: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # That nobody can read it is no reason to end.
+        print(f"a2c: {message}", file=sys.stderr)

@@ -166,12 +166,17 @@ class Config:
             raise UserError(
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
-        if self.vectorization == "compiled" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
+        if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
-        if self.vectorization == "local" and (self.isolate_envs or self.num_workers not in ("auto", 0)):
+        if self.vectorization == "local" and self.wants_workers:
             raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
             raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
+
+    @property
+    def wants_workers(self) -> bool:
+        """Whether worker processes are asked for by number or by isolation."""
+        return self.isolate_envs or self.num_workers not in ("auto", 0)
 
     @property
     def steps_per_update(self) -> int:

@@ -178,10 +178,17 @@ def sweep(folder: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Puts a folder's entries on disk, where the system can."""
+    """Puts a folder's entries on disk, where the system can.
+
+    Raises:
+        UserError: It cannot be written.
+    """
     if os.name == "posix":
-        descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error

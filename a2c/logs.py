@@ -136,7 +136,7 @@ class Curves:
         """Training goes on where a writer fails, which then has lost points; said once."""
         try:
             yield
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - foreign writers raise what they like
             if self._is_whole:
                 warnings.warn(f"curves cannot be written and have gaps from here on: {error}", stacklevel=3)
             self._is_whole = False
@@ -174,6 +174,7 @@ class Logs:
         for path in _log_files(self._folder):
             files.sync(path)
             sizes[path.relative_to(self._folder).as_posix()] = path.stat().st_size
+        files.sync_folder(self._folder)
         return sizes
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import signal
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +38,7 @@ class Run:
     Attributes:
         path: The folder.
         config: The run's settings.
+        is_compiled: Whether it trains on environments in compiled form: its numbers are others.
 
     Example:
         >>> import a2c
@@ -52,7 +54,7 @@ class Run:
             UserError: The folder is missing, is not a run's, or its config.json is damaged.
         """
         self.path = Path(path)
-        self._unwritten_events: list[str] = []
+        self._unwritten_events: list[str] = []  # lines
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {self.path}")
         if not self.config_path.is_file():
@@ -66,14 +68,16 @@ class Run:
             self.config = Config.from_json(values.get("config"))
         except UserError as error:
             raise UserError(f"{self.config_path}: {error}") from error
+        self.is_compiled = values.get("compiled") is True
 
     @classmethod
-    def create(cls, config: Config, origins: Mapping[str, str]) -> Run:
+    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool) -> Run:
         """Makes the folder `<run_dir>/<environment>/<time>-seed<seed>` of a new run and writes config.json.
 
         Args:
             config: The settings.
             origins: Where each came from, by field name.
+            is_compiled: Whether it trains on environments in compiled form.
 
         Raises:
             UserError: The folder cannot be made.
@@ -94,25 +98,32 @@ class Run:
                 raise UserError(f"cannot make the run folder {path}: {error.strerror or error}") from error
         else:
             raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
-        return cls._write_config(path, config, origins)
+        for folder in (path.parent, path.parent.parent):
+            files.sync_folder(folder)
+        return cls._write_config(path, config, origins, is_compiled)
 
     @classmethod
-    def newest(cls, config: Config) -> Run | None:
-        """The newest run under `run_dir` with the settings of this Config, as far as they decide results."""
+    def newest(cls, config: Config, is_compiled: bool) -> Run | None:
+        """The newest run under `run_dir` with the settings of this Config, as far as they decide results.
+
+        Args:
+            config: The settings.
+            is_compiled: Whether it trains on environments in compiled form.
+        """
         folder = Path(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
         for path in sorted(folder.glob(f"*-seed{config.seed}*"), reverse=True):
             try:
                 run = cls(path)
             except UserError:
                 continue
-            if run.config.identity() == config.identity():
+            if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
                 return run
         return None
 
     @classmethod
-    def _write_config(cls, path: Path, config: Config, origins: Mapping[str, str]) -> Run:
-        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "versions": versions()}
-        files.write_json(path / "config.json", values)
+    def _write_config(cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool) -> Run:
+        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
+        files.write_json(path / "config.json", values | {"versions": versions()})
         return cls(path)
 
     def reconfigured(self, config: Config) -> Run:
@@ -128,7 +139,7 @@ class Run:
         for field in dataclasses.fields(config):
             if getattr(config, field.name) != getattr(self.config, field.name):
                 origins[field.name] = "chosen when resumed"
-        return self._write_config(self.path, config, origins)
+        return self._write_config(self.path, config, origins, self.is_compiled)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -219,12 +230,15 @@ class Run:
         if not self._unwritten_events:
             return
         data = "".join(f"{line}\n" for line in self._unwritten_events).encode()
-        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
-            before = file.tell()
+        with contextlib.suppress(OSError), path.open("ab+", buffering=0) as file:
+            size = file.tell()
+            file.seek(max(0, size - 1))
+            if file.read(1) not in (b"", b"\n"):  # A crash cut the last line.
+                data = b"\n" + data
             if file.write(data) == len(data):
                 self._unwritten_events.clear()
             else:
-                file.truncate(before)
+                file.truncate(size)
 
     def count_events(self) -> dict[str, int]:
         """How often each kind of event happened."""
@@ -268,6 +282,12 @@ class Run:
             ) if 0 <= seed < 2**63 and actions.ndim >= 1:
                 return Failure(index, episode, seed, actions)
         raise UserError(f"{path} or failure.safetensors lacks the environment, its episode or its actions")
+
+    def command(self, verb: str) -> str:
+        """The command line that does something with this run, as a person may paste it."""
+        env_id = self.config.env_id
+        words = ["a2c", verb, str(self.path), *(["--env", env_id] if ":" in env_id else [])]
+        return shlex.join(words)
 
     @property
     def config_path(self) -> Path:

@@ -69,6 +69,7 @@ class Session:
         self._kept_at: int | None = None  # steps of the policy that is kept
         self._kept: dict[str, bytes] = {}  # its files
         self._kept_is_written = self._logs_are_written = True
+        self._is_ending = False
         self._evaluated_at = 0  # steps
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
@@ -99,9 +100,9 @@ class Session:
     def note_environments(self) -> None:
         """Takes note of what happened to the environments since the last time."""
         for event in self._learner.take_events():
-            self._event(event.kind, event.details)
             if event.kind == "episodes_lost":
                 self.inexact.append(f"{self._config.env_id}: {event.details}")
+            self._event(event.kind, event.details)
 
     def _event(self, kind: str, details: str) -> None:
         """Writes a line of events.jsonl, and says it."""
@@ -123,7 +124,6 @@ class Session:
         start = time.perf_counter()
         updates = self._learner.update(count)
         seconds = time.perf_counter() - start
-        self.note_environments()
         size, each = self._config.steps_per_update, seconds / len(updates)
         before = self._learner.updates - len(updates)
         steps = size * np.arange(before + 1, self._learner.updates + 1)  # after each update
@@ -133,6 +133,7 @@ class Session:
             self._log(before + due + 1)
             begin = due + 1
         self._remember(updates[begin:], each)
+        self.note_environments()  # Only now: the books are as of the last update, whatever a warning leads to.
         try:
             self._logs.flush()
             self._logs_are_written = True
@@ -214,20 +215,22 @@ class Session:
             return
         try:
             self.save()
-        except UserError as error:
+        except (UserError, OSError) as error:
             self._saved_at = time.monotonic()
             self._event("failed_saves", f"{error}; training goes on, and the checkpoints before are as they were")
 
     def save(self) -> None:
         """Writes a checkpoint, of the moment after the last update; when it is written changes no result.
 
-        Nothing where an update failed half-way: then what is there is from before.
+        Nothing where an update failed half-way: then what is there is from before. Nothing where the run is ending:
+        what that adds, a run that is trained further does not have.
 
         Raises:
             UserError: It cannot be written; those that are there stay as they are.
         """
         learner, config = self._learner, self._config
-        if not learner.is_whole:
+        self._run.write_events()
+        if not learner.is_whole or self._is_ending:
             return
         notes = {
             "session": {
@@ -245,7 +248,6 @@ class Session:
             "total_steps": config.total_steps,
         }
         pending = np.concatenate([np.empty((0, len(Update._fields))), *self._pending])
-        self._run.write_events()
         if not self._kept_is_written:
             self._write_kept()
         checkpoint.save(
@@ -261,6 +263,7 @@ class Session:
     def evaluate_at_the_end(self) -> None:
         """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
         self.save()  # Before anything that only the end of a run does: from here it can be trained further.
+        self._is_ending = True
         self.log_rest()
         if self._kept_at is None:
             self.evaluate()
@@ -324,7 +327,7 @@ class Session:
         if failure is None:
             return ""
         self._run.save_failure(failure, str(error))
-        return f"a2c replay {self._run.path} takes the same steps again, in one process"
+        return f"{self._run.command('replay')} takes the same steps again, in one process"
 
     def summarize(self, vectorization: str) -> None:
         """Writes summary.json.

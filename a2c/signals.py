@@ -69,8 +69,14 @@ class Stopped(Exception):  # noqa: N818 - a request, not an error
     """A signal asked the run to end."""
 
 
+class _Exit(BaseException):
+    """A second signal ends the process; not a SystemExit, which an environment may raise, and which is its error."""
+
+
 class StopSignals:
     """While entered, remembers the first SIGINT or SIGTERM; a second one exits at once.
+
+    It leaves the block as a SystemExit.
 
     Handlers can be set in the main thread only; elsewhere this never asks to stop.
 
@@ -102,8 +108,10 @@ class StopSignals:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if isinstance(error, _Exit):
+            raise SystemExit(*error.args) from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise SystemExit(128 + number)
+            raise _Exit(128 + number)
         self.received = number

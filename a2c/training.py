@@ -123,7 +123,8 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             run.sweep()
             saved = _checkpoint_of(run, config)
         with interrupts_remembered():
-            envs = envs_for(config, env)
+            compiled = is_compiled(config, env) if run is None else _as_before(run, config)
+            envs = envs_for(config, env, compiled)
             cleanup.callback(envs.close)
             learner = Learner(config, envs)
             if saved is not None:
@@ -131,7 +132,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
                     learner.restore(saved.arrays, saved.counters["updates"])
         openers = log_openers(config)
         if run is None:  # Only now, when everything else stands.
-            run = Run.create(config, settings_from)
+            run = Run.create(config, settings_from, compiled)
             cleanup.enter_context(run.locked())
         else:
             run = run.reconfigured(config)
@@ -267,9 +268,11 @@ def _end(session: Session, envs: Envs, n: int, where: str) -> None:
         "environments that are trained on are in workers, which are replaced",
         n,
     )
-    hint = _save_all(session, error, failure)
-    print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
-    os._exit(1)
+    try:
+        hint = _save_all(session, error, failure)
+        print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(1)
 
 
 def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
@@ -280,18 +283,44 @@ def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
     return min(-(-until // config.steps_per_update), at_most)
 
 
-def envs_for(config: Config, env: EnvSource) -> Envs | CompiledEnvs:
-    """The environments that a run trains on: in compiled form where there is one and nothing else is asked for.
+def is_compiled(config: Config, env: EnvSource) -> bool:
+    """Whether a new run trains on environments in compiled form: where there is one and nothing else is asked for.
+
+    Raises:
+        UserError: The environment's module cannot be imported.
+    """
+    if config.vectorization != "auto":
+        return config.vectorization == "compiled"
+    return not config.wants_workers and not config.env_kwargs and compiled_form(env) is not None
+
+
+def _as_before(run: Run, config: Config) -> bool:
+    """The same of a run that goes on, which it cannot change: resets draw other numbers.
+
+    Raises:
+        UserError: Another kind is asked for.
+    """
+    if run.is_compiled and (config.wants_workers or config.vectorization not in ("auto", "compiled")):
+        raise UserError(
+            f"{run.path} trains on the compiled form of {config.env_id}, which is in no worker and no other "
+            "vectorization; without isolate_envs, num_workers and vectorization it goes on"
+        )
+    if not run.is_compiled and config.vectorization == "compiled":
+        raise UserError(f"{run.path} does not train on the compiled form of {config.env_id}; vectorization must stay")
+    return run.is_compiled
+
+
+def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledEnvs:
+    """The environments that a run trains on.
 
     Raises:
         UserError: The environment is unknown or not supported.
         EnvError: An environment could not be constructed.
         WorkerError: A worker died while starting.
     """
-    vectorization = config.vectorization
-    workers_wanted = config.isolate_envs or config.num_workers not in ("auto", 0)
-    if vectorization == "auto" and not workers_wanted and not config.env_kwargs and compiled_form(env) is not None:
-        vectorization = "compiled"
+    vectorization = "compiled" if compiled else config.vectorization
+    if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
+        vectorization = "local"  # It could be compiled, and is to stay as it was.
     return make_envs(
         env,
         config.num_envs,
@@ -312,6 +341,6 @@ def _save_all(session: Session, error: Exception, failure: Failure | None) -> st
     try:
         session.save_all()
         return session.keep_failure(error, failure)
-    except UserError as another:
+    except (UserError, OSError) as another:
         warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
         return ""

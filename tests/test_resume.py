@@ -148,7 +148,7 @@ def test_a_finished_run_can_be_trained_further(quick, schedule, exact):
         ({"learning_rate": 0.1}, "learning_rate decides results"),
         ({"total_steps": 100}, "total_steps is 100, and the run has made"),
         ({"nonsense": 1}, "unknown setting 'nonsense'"),
-        ({"num_workers": 1}, "does not fit this run"),
+        ({"num_workers": 1}, "trains on the compiled form of CartPole-v1, which is in no worker"),
     ],
 )
 def test_what_cannot_change_is_refused(quick, monkeypatch, changes, message):

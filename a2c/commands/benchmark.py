@@ -121,9 +121,10 @@ def alternate(
 
 
 def _envs(config: Config, **placement: Any) -> Envs | CompiledEnvs:
-    from a2c.training import envs_for
+    from a2c.training import envs_for, is_compiled
 
-    return envs_for(dataclasses.replace(config, isolate_envs=False, **placement), config.env_id)
+    placed = dataclasses.replace(config, isolate_envs=False, **placement)
+    return envs_for(placed, config.env_id, is_compiled(placed, config.env_id))
 
 
 def _stepping(config: Config) -> Contestant:

@@ -61,7 +61,7 @@ class Resume:
         if was_finished and run is opened:
             print(f"{run.path} is finished; a larger --total-steps trains it further", file=sys.stderr)
         elif run.stopped_by:
-            print(f"stopped by {run.stopped_by.name}; `a2c resume {run.path}` goes on", file=sys.stderr)
+            print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` goes on", file=sys.stderr)
         elif self.pictures:
             draw_pictures(run, self.env or run.config.env_id, sys.stderr if self.json else sys.stdout)
         return exit_code(run)

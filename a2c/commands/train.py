@@ -45,14 +45,18 @@ class Train:
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
         with interrupts_held():
-            from a2c.training import fit, resume  # Here: importing Numba takes a while, and few verbs need it.
+            from a2c.training import (
+                fit,
+                is_compiled,
+                resume,
+            )  # Here: importing Numba takes a while, and few verbs need it.
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         seeds = range(self.config.seed, self.config.seed + self.seeds)
         configs = [dataclasses.replace(self.config, seed=seed) for seed in seeds]
         summaries: list[dict[str, Any]] = []
         for config in configs:
-            there = Run.newest(config) if self.resume else None
+            there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
                 run = fit(config, config.env_id, origins(config, self.preset), progress=True)
             else:
@@ -62,7 +66,7 @@ class Train:
             if not self.json:
                 print(report(run))
             if run.stopped_by:
-                print(f"stopped by {run.stopped_by.name}; `a2c resume {run.path}` goes on", file=sys.stderr)
+                print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` goes on", file=sys.stderr)
                 break
             if self.pictures:
                 # Standard output belongs to the JSON object alone.

@@ -6,11 +6,10 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from multiprocessing import util
 from pathlib import Path
 
-_LOCK = "a2c.lock"
+_PREFIX, _SUFFIX = "a2c-", ".lock"
 _held: dict[int, int] = {}  # process -> descriptor of its lock, until the process ends
 
 
@@ -18,40 +17,38 @@ def claim_temporary_folder() -> None:
     """Makes this process's temporary folder known as ours.
 
     Python removes the folder when a process ends, but for a SIGKILL; then a worker does, if there is one that can. A
-    lock on a file in it tells whether its owner lives, whatever namespace that lives in.
+    lock on a file in it tells whether its owner lives, whatever namespace that lives in. Processes that multiprocessing
+    started share the folder of their parent: there is a lock for each.
     """
     if os.name != "posix" or os.getpid() in _held:
         return
     import fcntl
 
-    lock = Path(util.get_temp_dir()) / _LOCK
-    new = lock.with_suffix(".new")
-    descriptor = os.open(new, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor, new = tempfile.mkstemp(prefix=_PREFIX, dir=util.get_temp_dir())
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    new.rename(lock)  # Nobody sees it who could lock it first.
+    os.rename(new, new + _SUFFIX)  # Nobody sees it who could lock it first.
     _held[os.getpid()] = descriptor
     sweep_temporary_folders()
 
 
 def sweep_temporary_folders() -> None:
     """Removes those of our processes that were killed."""
-    if os.name != "posix":
-        return
+    if os.name == "posix":
+        for folder in Path(tempfile.gettempdir()).glob("pymp-*"):
+            with contextlib.suppress(OSError):
+                if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+                    remove_if_abandoned(folder)
+
+
+def remove_if_abandoned(folder: Path) -> None:
+    """Removes a folder that processes of ours met in, if none of them lives."""
     import fcntl
 
-    for lock in _locks():
-        with contextlib.suppress(OSError):
-            other = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock.parent, ignore_errors=True)
-            finally:
-                os.close(other)
-
-
-def _locks() -> Iterator[Path]:
-    """Those of this user. Our own is not free to be locked again, as a lock belongs to the descriptor."""
-    for folder in Path(tempfile.gettempdir()).glob("pymp-*"):
-        with contextlib.suppress(OSError):
-            if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
-                yield folder / _LOCK
+    locks = list(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+    with contextlib.ExitStack() as opened, contextlib.suppress(OSError):  # One is held, or somebody was quicker.
+        for lock in locks:
+            descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+            opened.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if locks:
+            shutil.rmtree(folder, ignore_errors=True)

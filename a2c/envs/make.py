@@ -146,7 +146,7 @@ def make_envs(
     """
     from a2c.config import Config  # Here, because worker processes import this package and need no command line.
 
-    Config(
+    config = Config(
         env_name(env),
         num_envs=num_envs,
         vectorization=vectorization,
@@ -157,8 +157,7 @@ def make_envs(
     )
     kwargs = dict(env_kwargs or {})
     own = env if isinstance(env, CompiledEnv) else _in_module(env) if isinstance(env, str) else None
-    workers_wanted = isolate_envs or num_workers not in ("auto", 0)
-    if vectorization == "compiled" or (vectorization == "auto" and own is not None and not workers_wanted):
+    if vectorization == "compiled" or (vectorization == "auto" and own is not None and not config.wants_workers):
         return _make_compiled(env, num_envs, kwargs, seed)
     make = _maker(env, kwargs)
     probe = _construct(make, env_name(env), kwargs)

@@ -234,8 +234,12 @@ class Pool:
         _kill(self._workers)
 
     def hold(self) -> None:
-        """Lets nobody come back from our own share any more."""
+        """Lets nobody come back from our own share, until `release`."""
         self._held = True
+
+    def release(self) -> None:
+        """Lets whoever was held go on."""
+        self._held = False
 
     def _here(self, call: Callable[..., Any], *args: Any) -> Any:
         """Calls a method of our own share."""
@@ -245,7 +249,7 @@ class Pool:
         finally:
             self.is_stepping = False
             while self._held:  # The run is being ended by another thread.
-                time.sleep(1)
+                time.sleep(0.1)
 
     def _send(self, requests: Sequence[bytes]) -> None:
         """Sends a request to each worker."""

@@ -170,8 +170,12 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return self._pool.at
 
     def hold(self) -> None:
-        """Lets whoever steps those go no further than the step it is at."""
+        """Lets whoever steps those go no further than the step it is at, until `release`."""
         self._pool.hold()
+
+    def release(self) -> None:
+        """Lets whoever was held go on."""
+        self._pool.release()
 
     def mark(self) -> None:
         """From here on, `state` is as of now."""

@@ -40,8 +40,10 @@ def watched(envs: Envs, timeout_seconds: float, on_hang: Callable[[int], None]) 
                 silent, beats = 0.0, envs.beats
             elif silent > timeout_seconds:
                 envs.hold()
-                on_hang(envs.at)
-                return
+                if envs.is_stepping:
+                    on_hang(envs.at)
+                    return
+                envs.release()  # It came back in this very moment.
 
     thread = threading.Thread(target=watch, daemon=True, name="a2c-watchdog")
     thread.start()

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -18,10 +17,12 @@ import traceback
 from collections.abc import Callable
 from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
+from a2c.envs.leftovers import remove_if_abandoned
 from a2c.envs.local import Share
 from a2c.envs.memory import (
     CLOSE,
@@ -57,9 +58,10 @@ def run(
         rows: Indices of its environments.
         spins: Whether both sides wait by spinning first.
     """
-    # Ctrl-C, and the SIGTERM of a job system, reach every process of a group; the parent decides what ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Ctrl-C, and the SIGTERM of a job system, reach every process of a group; the parent decides what ends. A handler,
+    # as what is ignored would be ignored by programs that an environment starts, too.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: None)
     _leave_with_parent()
     flags, block = layout.map(buffer)
     with contextlib.suppress(EOFError, OSError):  # The parent is gone, and nobody is left to tell.
@@ -92,12 +94,15 @@ def _leave_with_parent() -> None:
             # Its children keep that server, which has no public name for what keeps it.
             os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]  # not in the stubs
 
-    meeting_place = util.get_temp_dir() if os.name == "posix" else None  # the parent's; a SIGKILL leaves it behind
+    # The parent's; a SIGKILL leaves it behind.
+    meeting_place = Path(util.get_temp_dir()) if os.name == "posix" else None
 
     def watch() -> None:
         parent.join()
         if meeting_place is not None:
-            shutil.rmtree(meeting_place, ignore_errors=True)
+            for _ in range(10):  # Its locks end a moment after it.
+                remove_if_abandoned(meeting_place)
+                time.sleep(0.01)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="a2c-leave-with-parent").start()

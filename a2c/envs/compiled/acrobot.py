@@ -60,7 +60,9 @@ def accelerations(angle_1: float, angle_2: float, speed_1: float, speed_2: float
 
 @compiled
 def wrapped(angle: float) -> float:
-    """The same angle in [-pi, pi]."""
+    """The same angle in [-pi, pi]; NaN for one so large that no dynamics leads there, and that would take for ever."""
+    if not abs(angle) < 1e6:
+        return math.nan
     while angle > math.pi:
         angle -= 2 * math.pi
     while angle < -math.pi:

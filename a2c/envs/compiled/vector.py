@@ -107,12 +107,14 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
         Raises:
             KeyError: The state lacks an array.
-            ValueError: An array has another shape or type, or is not finite.
+            ValueError: An array has another shape or type, or an observation is not finite.
         """
         for name, array in [*((name, state[name]) for name in _STATE), ("obs", obs)]:
             ours = getattr(self.arrays, name)
-            if array.shape != ours.shape or array.dtype != ours.dtype or not np.isfinite(array).all():
-                raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be finite {ours.dtype} {ours.shape}")
+            if array.shape != ours.shape or array.dtype != ours.dtype:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {ours.dtype} {ours.shape}")
+        if not np.isfinite(obs).all():
+            raise ValueError("obs holds what is not finite")
         for name in ("episode", "key", "steps"):
             if (state[name] < 0).any():
                 raise ValueError(f"{name} holds {state[name].min()}; it must be at least 0")
