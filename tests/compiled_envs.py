@@ -101,6 +101,33 @@ DICE = CompiledEnv(
 """Discrete actions from 5 on, random steps and ends, and a time limit."""
 
 
+def _reset_nearest(state, random):
+    state[0], state[1] = random[0], np.inf
+
+
+def _step_nearest(state, action, random):
+    state[0] = random[0] + 0.01 * action
+    state[1] = min(state[1], state[0])
+    return -state[1], random[1] < 0.1
+
+
+def _observe_nearest(state, obs):
+    obs[0], obs[1] = state[0], min(state[1], 10.0)
+
+
+NEAREST = CompiledEnv(
+    "Nearest",
+    _reset_nearest,
+    _step_nearest,
+    _observe_nearest,
+    state_size=2,
+    observation_space=gymnasium.spaces.Box(0, 10, (2,), np.float32),
+    action_space=gymnasium.spaces.Discrete(2),
+    max_episode_steps=50,
+)
+"""Its state is infinite until its first step: the smallest number so far."""
+
+
 def souring(after, what):
     """An environment that goes wrong after so many steps in an episode without end: "reward" or "observation"."""
     in_reward = what == "reward"

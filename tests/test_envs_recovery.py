@@ -363,6 +363,43 @@ def group(leader):
     return found
 
 
+NESTED = """
+import multiprocessing, os, signal
+import numpy as np
+import a2c
+from a2c.envs.leftovers import sweep_temporary_folders
+
+def make_there():
+    a2c.make_envs("CartPole-v1", 2, num_workers=1).close()
+
+if __name__ == "__main__":
+    envs = a2c.make_envs("CartPole-v1", 2, num_workers=1)
+    envs.begin()
+    child = multiprocessing.get_context("spawn").Process(target=make_there)
+    child.start()
+    child.join()
+    sweep_temporary_folders()
+    os.kill(envs._pool._workers[0]._process.pid, signal.SIGKILL)
+    envs.advance(np.array([0, 1]))  # The worker's replacement meets there.
+    print([event.kind for event in envs.take_events()], child.exitcode)
+    envs.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
+def test_a_process_of_multiprocessings_leaves_the_folder_of_its_parent(tmp_path):
+    (tmp_path / "nested.py").write_text(NESTED)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "nested.py"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.stdout, ended.stderr) == ("['worker_restarts'] 0\n", "")
+    assert os.listdir(tmp_path) == ["nested.py"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such lock there")
 def test_folders_of_the_living_are_left_alone(tmp_path, monkeypatch):
     script = "import a2c, sys; e = a2c.make_envs('CartPole-v1', 2, num_workers=1); print('ready', flush=True); input()"

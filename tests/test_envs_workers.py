@@ -222,6 +222,31 @@ def test_an_observation_of_another_shape_than_its_space_is_an_error():
     envs.close()
 
 
+class Assisted(gymnasium.Wrapper):
+    """Starts a program, and ends it when it is closed."""
+
+    def __init__(self):
+        super().__init__(gymnasium.make("CartPole-v1"))
+        self._program = subprocess.Popen(["sleep", "1000"])
+
+    def pid(self):
+        return self._program.pid
+
+    def close(self):
+        self._program.terminate()
+        self._program.wait()
+        super().close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_programs_that_an_environment_starts_hear_signals():
+    envs = a2c.make_envs(Assisted, 1, vectorization="workers", isolate_envs=True, seed=3)
+    (pid,) = envs.call("pid")
+    envs.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 def test_environments_that_nobody_closed_end_with_their_owner():
     envs = a2c.make_envs("CartPole-v1", 2, num_workers=1)
     process = envs._pool._workers[0]._process

@@ -119,6 +119,19 @@ def test_every_checkpoint_goes_on_to_the_same_bits(quick, tmp_path):
         assert content(a2c.resume(copy)) == content(whole)
 
 
+def test_a_state_that_is_infinite_goes_on_too(quick, tmp_path):
+    config = settings(quick, save_every_seconds=0.0, keep_checkpoints=1000)
+    whole = a2c.train("compiled_envs:NEAREST", **config)
+    cut = tmp_path / "cut"
+    shutil.copytree(whole.path, cut)
+    for path in sorted((cut / "checkpoints").iterdir())[1:]:
+        shutil.rmtree(path)
+    (cut / "summary.json").unlink()
+    saved = checkpoint.newest(cut / "checkpoints")
+    assert np.isinf(saved.arrays["collector.envs.state"]).any()
+    assert content(a2c.resume(cut, env="compiled_envs:NEAREST")) == content(whole)
+
+
 def test_a_finished_run_is_left_as_it_is(quick):
     run = a2c.train("CartPole-v1", **settings(quick))
     before = (run.path / "summary.json").stat().st_mtime_ns
@@ -140,6 +153,26 @@ def test_a_finished_run_can_be_trained_further(quick, schedule, exact):
     else:
         assert "linear schedule depends on it" in further.summary["inexact_because"][0]
     assert further.config.total_steps == 1200
+
+
+def test_one_that_was_stopped_in_its_last_evaluation_is_trained_further_to_the_same_bits(quick, monkeypatch):
+    # Neither the row of the last steps nor the policy kept for want of a better one is of the longer run.
+    config = settings(quick, eval_every_steps=0, log_every_steps=56, final_eval_episodes=1, keep_checkpoints=1)
+    longer = a2c.train("CartPole-v1", **config | {"total_steps": 1200})
+
+    def evaluate(*args, original=session.evaluate, **kwargs):
+        if kwargs["index"] == 0:  # The last ones'.
+            kwargs["check"].__self__.received = signal.SIGTERM
+        return original(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "evaluate", evaluate)
+        run = a2c.train("CartPole-v1", **config)
+    assert (run.summary["steps"], run.metrics()[-1]["steps"]) == (800, 800)
+    assert not run.is_finished
+    again = a2c.resume(run.path)
+    assert again.is_finished
+    assert content(a2c.resume(again, total_steps=1200)) == content(longer)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +220,21 @@ def test_an_environment_that_does_not_replay_is_named_and_the_run_goes_on(quick,
     assert resumed.summary["exact"] is False
     assert "fragile:Unseeded-v0: environment 0 does not replay" in resumed.summary["inexact_because"][0]
     assert resumed.summary["events"] == {"resumes": 1, "episodes_lost": 2}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_raises_loses_nothing(quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    tombs = tmp_path / "tombs"
+    tombs.mkdir()
+    kwargs = {"tombs": str(tombs), "at": 50}
+    config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, log_every_steps=8)
+    with pytest.raises(UserWarning, match="another one takes its place"):
+        a2c.train("fragile:Mortal-v0", **config)
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    run = a2c.resume(path, env="fragile:Mortal-v0")
+    assert content(run) == content(a2c.train("fragile:Mortal-v0", **config))  # The one death is died.
+    assert run.summary["events"] == {"worker_restarts": 1, "failures": 1, "resumes": 1}
 
 
 def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys):
@@ -302,6 +350,58 @@ def test_train_resume_goes_on_with_the_newest_run_of_these_settings(quick, monke
     assert json.loads(capsys.readouterr().out)["runs"][0]["events"] == {"resumes": 1}
     assert main([*words, "--seed", "5"]) == 0  # another run
     assert json.loads(capsys.readouterr().out)["runs"][0]["run"] != first["run"]
+
+
+def test_a_run_keeps_its_kind_of_environments(quick, monkeypatch):
+    """In compiled form or Gymnasium's own: resets draw other numbers."""
+    config = settings(quick, num_envs=2)
+    compiled = a2c.train("CartPole-v1", **config)
+    own = a2c.train("CartPole-v1", num_workers=1, **config)
+    words = ["train", "CartPole-v1", "--preset", "none", "--no-pictures", "--resume"]
+    for name, value in config.items():
+        if name != "preset":
+            words += [f"--{name.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    for others, run in [([], compiled), (["--vectorization", "local"], own), (["--isolate-envs"], own)]:
+        before = sorted(run.path.parent.iterdir())
+        assert main([*words, *others]) == 0
+        assert sorted(run.path.parent.iterdir()) == before
+    more = {"total_steps": 1200, "num_workers": "auto"}
+    assert content(a2c.resume(own.path, **more)) == content(
+        a2c.train("CartPole-v1", vectorization="local", **config | {"total_steps": 1200})
+    )
+    with pytest.raises(UserError, match="does not train on the compiled form"):
+        a2c.resume(own.path, total_steps=1600, vectorization="compiled")
+
+
+@pytest.mark.parametrize(("env_id", "flag"), [("fragile:Walk-v0", " --env fragile:Walk-v0"), ("CartPole-v1", "")])
+def test_the_command_that_goes_on_can_be_pasted(quick, monkeypatch, capsys, env_id, flag):
+    words = [
+        "train",
+        env_id,
+        "--preset",
+        "none",
+        "--no-pictures",
+        "--total-steps",
+        "400",
+        "--run-dir",
+        quick["run_dir"],
+    ]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        assert main(words) == 143
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert f"stopped by SIGTERM; `a2c resume {path}{flag}` goes on" in capsys.readouterr().err
+    assert main(["resume", str(path), "--no-pictures", *flag.split()]) == 0
+
+
+def test_events_follow_one_that_was_cut_by_a_crash(quick):
+    run = a2c.train("CartPole-v1", **settings(quick))
+    run.add_event("resumes", 8, "")
+    path = run.path / "events.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    run.add_event("worker_restarts", 16, "")
+    run.add_event("worker_restarts", 24, "")
+    assert run.count_events() == {"worker_restarts": 2}
 
 
 # -- what ends a run --
@@ -425,6 +525,21 @@ def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
     resumed = a2c.resume(path, env="fragile:Mortal-v0")  # The one death is died.
     assert content(resumed)[:2] == content(a2c.train("fragile:Mortal-v0", **config))[:2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
+def test_a_hang_ends_the_process_though_nobody_can_be_told(quick, tmp_path):
+    tombs = tmp_path / "tombs"
+    tombs.mkdir()
+    kwargs = {"tombs": str(tombs), "at": 50, "how": 0}
+    config = settings(quick, vectorization="local", env_kwargs=kwargs, env_timeout_seconds=1.0)
+    script = f"import a2c; a2c.train('fragile:Mortal-v0', **{config!r})"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE)
+    process.stderr.close()
+    assert process.wait(60) == 1
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
