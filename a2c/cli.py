@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -22,6 +23,7 @@ from a2c.commands.replay import Replay
 from a2c.commands.resume import Resume
 from a2c.commands.train import Train
 from a2c.commands.watch import Watch
+from a2c.config import Config
 from a2c.errors import EnvError, UserError, WorkerError
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(a2c.__version__)
         return 0
     try:
+        _refuse_fixed_settings(words)
         verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
         if isinstance(verb, Train | Benchmark):
             kind, defaults = type(verb), verb.with_preset()
@@ -71,6 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone, as in `a2c ... | head -1`. Python would complain again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _refuse_fixed_settings(words: Sequence[str]) -> None:
+    """Refuses settings that `a2c resume` does not take; for the parser they would be flags of another verb.
+
+    Raises:
+        UserError: There is one.
+    """
+    if words[:1] == ["resume"]:
+        allowed = {field.name for field in dataclasses.fields(Resume)}
+        fixed = {field.name for field in dataclasses.fields(Config)} - allowed
+        for word in words:
+            name = word.removeprefix("--").partition("=")[0].replace("-", "_").removeprefix("no_")
+            if word.startswith("--") and name in fixed:
+                raise UserError(f"{name} cannot change within a run; train a new one with it")
 
 
 _DESCRIPTION = "Advantage Actor-Critic for any Gymnasium environment."

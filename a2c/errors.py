@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from a2c.envs.episode import Failure
+
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, and not longer than a person reads."""
@@ -31,7 +33,10 @@ class NumbersError(UserError):
     Attributes:
         rollout: Arrays of the rollout in which it is.
         env_index: The environment it came from, from 0; None: it came from the networks.
+        failure: The way of that environment there, where it can be gone again.
     """
+
+    failure: Failure | None = None
 
     def __init__(self, message: str, rollout: dict[str, NDArray[Any]], env_index: int | None = None) -> None:
         super().__init__(message)
@@ -48,7 +53,10 @@ class EnvError(RuntimeError):
         episode_seed: Seed the episode was reset with; None before its first reset.
         step: Steps taken in the episode, the failing one included.
         details: The environment's own traceback, as text.
+        failure: The way of the environment there, where it was asked for and can be gone again.
     """
+
+    failure: Failure | None = None
 
     def __init__(
         self, env_index: int, phase: str, episode: int, episode_seed: int | None, step: int, details: str
@@ -74,7 +82,10 @@ class WorkerError(RuntimeError):
 
     Attributes:
         env_index: The environment it was at, from 0, where that is to blame; else None.
+        failure: The way of that environment there, where it was asked for and can be gone again.
     """
+
+    failure: Failure | None = None
 
     def __init__(self, message: str, env_index: int | None = None) -> None:
         self.env_index = env_index

@@ -28,7 +28,12 @@ def where_bad(
 
 
 def report(
-    bad: NDArray[np.bool_], envs: Envs | CompiledEnvs, seed: int, steps: int, rollout: dict[str, NDArray[Any]]
+    bad: NDArray[np.bool_],
+    envs: Envs | CompiledEnvs,
+    seed: int,
+    steps: int,
+    lengths: NDArray[np.int64],
+    rollout: dict[str, NDArray[Any]],
 ) -> NumbersError:
     """What is to be raised for a rollout with numbers that are not finite.
 
@@ -37,6 +42,7 @@ def report(
         envs: Where it comes from, as they stand after it.
         seed: The run's.
         steps: Of the run, before it.
+        lengths: [N] steps of the episodes under way, before it.
         rollout: `obs` [T, N, ...] as the environments gave them, `action` [T, N, ...], `reward`, `terminated` and
             `truncated` [T, N], `last_obs` [N, ...], what follows.
     """
@@ -45,24 +51,35 @@ def report(
     done = rollout["terminated"] | rollout["truncated"]
     episode = int(envs.episodes[n]) - int(done[t:, n].sum())
     gave = obs[t + 1, n] if t + 1 < len(obs) else rollout["last_obs"][n]
+    ended = np.flatnonzero(done[:t, n])
+    length = t - int(ended[-1]) if len(ended) else int(lengths[n]) + t + 1  # of the episode, this step included
     if not np.isfinite(reward):
         what = f"a reward of {reward}"
     elif not np.isfinite(obs[t, n]).all():
-        what = f"a first observation of {_brief(obs[t, n])}"
+        what = f"a first observation of {brief(obs[t, n])}"
     elif done[t, n] and np.isfinite(gave).all():
         what = "a last observation of its episode that is not finite"
+    elif done[t, n]:
+        what = f"a first observation of {brief(gave)} for its next episode"
     else:
-        what = f"{'a first' if done[t, n] else 'an'} observation of {_brief(gave)}"
-    return NumbersError(
+        what = f"an observation of {brief(gave)}"
+    error = NumbersError(
         f"after {steps} steps environment {n} gave {what} in step {t} of the rollout (episode {episode}, episode seed "
-        f"{episode_seed(seed, n, episode)}, action {_brief(rollout['action'][t, n])}, observation before "
-        f"{_brief(obs[t, n])}); it must be finite",
+        f"{episode_seed(seed, n, episode)}, action {brief(rollout['action'][t, n])}, observation before "
+        f"{brief(obs[t, n])}); it must be finite",
         rollout,
         n,
     )
+    steps_ago = len(obs) - 1 - t
+    begins_next = done[t, n] and np.isfinite(reward) and not np.isfinite(gave).all()
+    if begins_next:
+        episode, length = episode + 1, 0
+    error.failure = envs.failure_at(n, episode, length, steps_ago)
+    return error
 
 
-def _brief(values: NDArray[Any]) -> str:
+def brief(values: NDArray[Any]) -> str:
+    """Numbers as a message shows them: the first few, and the first that is not finite."""
     flat = np.asarray(values).reshape(-1)
     if flat.size == 1:
         return f"{flat[0]}"

@@ -104,7 +104,7 @@ class FusedUpdates:
         """What is to be raised where an environment failed in the last `run`, after so many steps of the run."""
         bad = self.experience.bad
         if bad.any():
-            return report(bad, self._envs, self._envs.seed, steps, self.rollout())
+            return report(bad, self._envs, self._envs.seed, steps, self._collector.lengths, self.rollout())
         return failure(self._envs.arrays)
 
     def rollout(self) -> dict[str, NDArray[Any]]:

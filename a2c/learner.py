@@ -179,18 +179,11 @@ class Learner:
         """What happened to the environments since the last call, and did not end the run."""
         return self._envs.take_events()
 
-    def course_to(self, error: Exception) -> Failure | None:
-        """How an environment came to where it raised or hung, where that is known and can be gone again."""
-        if not isinstance(error, EnvError | WorkerError) or error.env_index is None or not isinstance(self._envs, Envs):
-            return None
-        course = self._envs.course_to(error.env_index)
-        if isinstance(error, WorkerError):
-            return Failure(error.env_index, course.episode, course.seed, course.actions)
-        if error.phase not in ("reset", "step") or error.episode_seed is None:
-            return None
-        # A reset that raised began an episode without actions.
-        actions = course.actions if error.phase == "step" else course.actions[:0]
-        return Failure(error.env_index, error.episode, error.episode_seed, actions)
+    def failure(self, error: Exception) -> Failure | None:
+        """How an environment came to where it raised, hung or gave bad numbers, where that can be gone again."""
+        if isinstance(error, EnvError | WorkerError | NumbersError) and error.failure is not None:
+            return error.failure
+        return self._envs.failure(error) if isinstance(self._envs, Envs) else None
 
     def policy(self) -> Policy:
         """The policy as it stands. Its normaliser goes on with the run's: use or save it before the next update."""

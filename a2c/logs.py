@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -205,7 +206,9 @@ def cut_back(folder: Path, sizes: Mapping[str, Any]) -> None:
     record, size = folder / _RECORD, sizes.get(_RECORD)
     has = record.stat().st_size if record.is_file() else 0
     if not isinstance(size, int) or size > has:
-        raise UserError(f"{record} has {has} bytes; when the checkpoint was written it had {size}")
+        raise UserError(
+            f"{record} has {has} bytes; when the checkpoint was written it had {size}: put back what it was, to go on"
+        )
 
 
 def _log_files(folder: Path) -> list[Path]:
@@ -256,7 +259,8 @@ def _visualdl() -> LogOpener:
     def opener(folder: Path) -> Log:
         # Its readers look at one file of a folder: go on with that.
         there = sorted(path.name for path in (folder / "visualdl").glob("vdlrecords.*.log"))
-        writer: Any = LogWriter(logdir=str(folder / "visualdl"), file_name=there[-1] if there else "")
+        with contextlib.redirect_stdout(sys.stderr):  # It says that it goes on, where one JSON object may be expected.
+            writer: Any = LogWriter(logdir=str(folder / "visualdl"), file_name=there[-1] if there else "")
         return Curves(
             lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.flush, writer.close
         )

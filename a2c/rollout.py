@@ -124,7 +124,7 @@ class Collector:
         if bad.any():
             experience = {"obs": raw_obs, "action": action_taken, "reward": reward, "last_obs": current}
             experience |= {"terminated": terminated, "truncated": truncated, "value": value}
-            raise report(bad, self._envs, self._seed, steps, experience)
+            raise report(bad, self._envs, self._seed, steps, self.lengths, experience)
 
         # The successor of a step is what was acted on next, except where an episode ended: nothing follows a
         # termination, and a truncated episode would have gone on from its final observation.

@@ -19,6 +19,7 @@ from a2c.engines import Metrics
 from a2c.envs import Envs
 from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
+from a2c.envs.pool import Event
 from a2c.errors import NumbersError, UserError
 from a2c.evaluation import Evaluation, evaluate
 from a2c.kernels.compiler import processor
@@ -99,7 +100,10 @@ class Session:
 
     def note_environments(self) -> None:
         """Takes note of what happened to the environments since the last time."""
-        for event in self._learner.take_events():
+        self._note(self._learner.take_events())
+
+    def _note(self, events: Sequence[Event]) -> None:
+        for event in events:
             if event.kind == "episodes_lost":
                 self.inexact.append(f"{self._config.env_id}: {event.details}")
             self._event(event.kind, event.details)
@@ -288,6 +292,9 @@ class Session:
             index=index,
             check=self._stop.check,
             watch=self._watch,
+            in_worker=config.isolate_envs,
+            env_timeout_seconds=config.env_timeout_seconds,
+            note=self._note,
         )
 
     def log_rest(self) -> None:
@@ -298,11 +305,13 @@ class Session:
     def save_all(self) -> None:
         """Saves what there is: a checkpoint, metrics, and a policy even if none was evaluated."""
         self.note_environments()
-        self.save()
-        self.log_rest()  # A resumed run cuts this row off again.
-        self._logs.flush()
-        if self._kept_at is None:
-            self._keep(self._learner.policy())
+        try:
+            self.save()
+        finally:  # What can be saved where that could not.
+            self.log_rest()  # A resumed run cuts this row off again.
+            if self._kept_at is None:
+                self._keep(self._learner.policy())
+            self._logs.flush()
 
     def keep_failure(self, error: Exception, failure: Failure | None) -> str:
         """Saves what led to an error, for study.
@@ -312,7 +321,7 @@ class Session:
             failure: The way of an environment there, where it can be gone again.
 
         Returns:
-            A sentence that says where.
+            A sentence that says where; empty where there was nothing to save.
 
         Raises:
             UserError: The folder cannot be written.
@@ -320,14 +329,15 @@ class Session:
         if isinstance(error, Stopped):
             return ""
         self._run.add_event("failures", self._learner.steps, str(error))
-        if isinstance(error, NumbersError):
+        hints = []
+        if isinstance(error, NumbersError) and error.rollout:
             path = self._run.path / "failed_rollout.safetensors"
             files.write_arrays(path, error.rollout)
-            return f"the rollout is in {path}"
-        if failure is None:
-            return ""
-        self._run.save_failure(failure, str(error))
-        return f"{self._run.command('replay')} takes the same steps again, in one process"
+            hints.append(f"the rollout is in {path}")
+        if failure is not None:
+            self._run.save_failure(failure, str(error))
+            hints.append(f"{self._run.command('replay')} takes the same steps again, in one process")
+        return "; ".join(hints)
 
     def summarize(self, vectorization: str) -> None:
         """Writes summary.json.

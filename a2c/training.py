@@ -170,7 +170,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
             # reached it before us is no error.
-            hint = _save_all(session, error, learner.course_to(error))
+            hint = _save_all(session, error, learner.failure(error))
             if not isinstance(error, Stopped | WorkerError) or not stop.received:
                 if progress and hint:
                     print(hint, file=sys.stderr)

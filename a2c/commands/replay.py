@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import faulthandler
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, Any
 
+import gymnasium
 import numpy as np
 import tyro
 
@@ -39,8 +40,6 @@ class Replay:
         for action in actions:
             if not space.contains(action):
                 raise UserError(f"failure.safetensors has an action {shown(action)}; {run.config.env_id} takes {space}")
-        if not faulthandler.is_enabled() and sys.__stderr__ is not None:
-            faulthandler.enable(sys.__stderr__)  # Where the process dies, Python's stack is printed.
         print(
             f"environment {failure.env_index}, episode {failure.episode}: reset with seed {failure.episode_seed}, "
             f"then {len(actions)} steps",
@@ -48,17 +47,28 @@ class Replay:
         )
         try:
             obs, _ = env.reset(seed=failure.episode_seed)
+            if _is_wrong(obs, 0.0, env.observation_space):
+                print(f"the reset gave observation {obs}")
+                return 1
             for number, action in enumerate(actions.copy(), 1):
                 print(f"\rstep {number}", end="", file=sys.stderr, flush=True)
                 obs, reward, terminated, truncated, _ = env.step(action)
-                if not (np.isfinite(obs).all() and np.isfinite(float(reward))):
+                if _is_wrong(obs, reward, env.observation_space):
                     print(f"\nstep {number} gave reward {reward}, observation {obs}")
                     return 1
                 if terminated or truncated:
                     print(f"\nthe episode ended at step {number}")
                     return 0
+        except KeyboardInterrupt:
+            traceback.print_exc()  # Where an environment hung is what one wants to know.
+            return 130
         finally:
             print(file=sys.stderr)
             close(env)
         print(f"no failure in {len(actions)} steps; the last observation is {obs}")
         return 0
+
+
+def _is_wrong(obs: Any, reward: Any, space: gymnasium.Space[Any]) -> bool:
+    """Whether an observation or a reward is what training refuses."""
+    return np.shape(obs) != space.shape or not (np.isfinite(obs).all() and np.isfinite(float(reward)))

@@ -43,7 +43,7 @@ class _Episodes(NamedTuple):
 class History:
     """What N environments did since their resets.
 
-    A moment can be marked: `state` gives that one, however many steps came after it.
+    A moment can be marked: `state` gives that one, however many steps came after it. Unmarked, it gives the present.
     """
 
     def __init__(self, num_envs: int, action_space: gymnasium.Space[Any], seed: int) -> None:
@@ -67,7 +67,7 @@ class History:
         nothing = np.full(num_envs, -1, np.int64)
         self._number, self._seeds, self._start = nothing, np.zeros_like(nothing), np.zeros_like(nothing)
         self._options: dict[int, dict[str, Any]] = {}  # of those environments whose reset was given some
-        self.mark()
+        self._marked: _Episodes | None = None
 
     def begin(self, n: int, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Environment n was reset: with this seed, or that of its next episode."""
@@ -87,9 +87,10 @@ class History:
 
     def mark(self) -> None:
         """From here on, `state` is as of now."""
-        self._marked = _Episodes(
-            self._number.copy(), self._seeds.copy(), self._start.copy(), self._dropped + self._rows
-        )
+        self._marked = self._now()
+
+    def _now(self) -> _Episodes:
+        return _Episodes(self._number.copy(), self._seeds.copy(), self._start.copy(), self._dropped + self._rows)
 
     def numbers(self) -> NDArray[np.int64]:
         """[N] which episode is under way."""
@@ -100,9 +101,15 @@ class History:
         actions = self._actions[int(self._start[n]) - self._dropped : self._rows, n].astype(self._dtype)
         return Course(int(self._number[n]), int(self._seeds[n]), self._options.get(n), actions)
 
+    def actions(self, n: int, length: int, steps_ago: int) -> NDArray[Any]:
+        """The last actions [length, ...] of environment n up to some steps ago, since the mark's episodes or later."""
+        stop = self._rows - steps_ago
+        return self._actions[stop - length : stop, n].astype(self._dtype)
+
     def state(self) -> Arrays:
         """The episodes under way at the last mark, their actions one after another."""
-        marked, stop = self._marked, self._marked.steps - self._dropped
+        marked = self._marked or self._now()
+        stop = marked.steps - self._dropped
         parts = [self._actions[start:stop, n] for n, start in enumerate(marked.start - self._dropped)]
         return {
             "episode": marked.number,
@@ -140,7 +147,7 @@ class History:
 
     def _make_room(self) -> None:
         """Drops the steps that no episode needs, now or at the mark; where that is less than half, doubles the room."""
-        needed = int(min(self._start.min(), self._marked.start.min())) - self._dropped
+        needed = int(min(self._start.min(), (self._marked or self._now()).start.min())) - self._dropped
         kept = self._actions[needed : self._rows]
         size = len(self._actions) * (2 if len(kept) > len(self._actions) // 2 else 1)
         actions = np.empty((size, *self._actions.shape[1:]), self._actions.dtype)

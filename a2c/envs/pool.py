@@ -41,6 +41,7 @@ class Pool:
 
     Attributes:
         num_envs: N.
+        seed: The run's.
         block: The arrays of the last vector step.
         rows: The environments of each share, ours first.
         history: How each environment came to where it stands.
@@ -81,7 +82,7 @@ class Pool:
         self._workers: list[Worker] = []
         # Of a pool that nobody closed: when it is forgotten, or before Python waits for its workers at its exit.
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
-        self.num_envs = num_envs
+        self.num_envs, self.seed = num_envs, seed
         layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space))
         # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
         buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())

@@ -11,9 +11,12 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from a2c.envs.episode import Failure
 from a2c.envs.history import Course
 from a2c.envs.local import Info
 from a2c.envs.pool import Event, Pool
+from a2c.errors import EnvError, WorkerError
+from a2c.randomness import episode_seed
 
 
 class Step(NamedTuple):
@@ -211,6 +214,31 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """How environment n came to where it stands, with the action under way."""
         course = self._pool.history.course(n)
         return course._replace(actions=np.concatenate([course.actions, self._block.action[n : n + 1]]))
+
+    def failure(self, error: Exception) -> Failure | None:
+        """How an environment came to where it raised or hung, where that is known and can be gone again."""
+        if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
+            return None
+        course = self.course_to(error.env_index)
+        if isinstance(error, WorkerError):
+            return Failure(error.env_index, course.episode, course.seed, course.actions)
+        if error.phase not in ("reset", "step") or error.episode_seed is None:
+            return None
+        # A reset that raised began an episode without actions.
+        actions = course.actions if error.phase == "step" else course.actions[:0]
+        return Failure(error.env_index, error.episode, error.episode_seed, actions)
+
+    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
+        """How environment n came to where it stood.
+
+        Args:
+            n: Which.
+            episode: That of its episodes that was under way, begun with its own seed.
+            length: Steps of it that led there.
+            steps_ago: How many vector steps ago that was, since the last mark.
+        """
+        actions = self._pool.history.actions(n, length, steps_ago)
+        return Failure(n, episode, episode_seed(self._pool.seed, n, episode), actions)
 
     # -- Gymnasium's face --
 

@@ -124,6 +124,9 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.arrays.failed[...] = False
         return np.zeros(self.num_envs, np.bool_)
 
+    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> None:
+        """Nothing: their steps are not recorded."""
+
     def take_events(self) -> list[Event]:
         """Nothing ever happens to them."""
         return []
