@@ -51,7 +51,7 @@ class Config:
     num_workers: int | Literal["auto"] = "auto"
     """Worker processes beside this one. auto: as many as there are cores to spare."""
     isolate_envs: bool = False
-    """Put every environment that is trained on in a worker; by default this process steps a share itself."""
+    """Put every environment in a worker; by default this process steps a share itself, and evaluates."""
     env_timeout_seconds: float = 60.0
     """An environment that does nothing for so long hangs: its worker is replaced; in this process, it ends the run."""
 

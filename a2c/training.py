@@ -265,7 +265,7 @@ def _end(session: Session, envs: Envs, n: int, where: str) -> None:
     error = WorkerError(
         f"environment {n}, which this process steps itself, did not come back{where} for env_timeout_seconds "
         f"(episode {course.episode}, episode seed {course.seed}, step {len(course.actions)}); with isolate_envs, "
-        "environments that are trained on are in workers, which are replaced",
+        "environments are in workers, which are replaced",
         n,
     )
     try:

@@ -1,6 +1,7 @@
 """Environments that do not stand being interrupted, registered as `fragile:<Id>`."""
 
 import itertools
+import multiprocessing
 import os
 
 import gymnasium
@@ -88,18 +89,40 @@ class Mortal(Walk):
 
 
 class Late(Walk):
-    """Hangs at step 5 for ever, but in the first environments that its process makes."""
+    """Goes wrong at step 5 for ever, but in the first environments that its process makes.
+
+    Args:
+        spared: So many.
+        how: "hang" or "nan".
+    """
 
     _instances = itertools.count()
 
-    def __init__(self, spared=0):
+    def __init__(self, spared=0, how="hang"):
         super().__init__()
-        self._is_spared = next(self._instances) < spared
+        self._how = how if next(self._instances) >= spared else None
 
     def step(self, action):
-        while self.steps == 4 and not self._is_spared:
+        while self.steps == 4 and self._how == "hang":
             pass
+        obs, *others = super().step(action)
+        return (obs * np.nan if self.steps == 5 and self._how else obs, *others)
+
+
+class Shy(Walk):
+    """Steps in workers only."""
+
+    def step(self, action):
+        assert multiprocessing.parent_process() is not None
         return super().step(action)
+
+
+class Misshapen(Walk):
+    """Gives an observation of another shape at the first step of its episodes."""
+
+    def step(self, action):
+        obs, *others = super().step(action)
+        return (obs[:1] if self.steps == 1 else obs, *others)
 
 
 class Poisoned(Walk):
@@ -120,5 +143,5 @@ class Poisoned(Walk):
         return obs, reward, terminated, truncated, info
 
 
-for kind in (Walk, Unseeded, Remembers, Mortal, Late, Poisoned):
+for kind in (Walk, Unseeded, Remembers, Mortal, Late, Shy, Misshapen, Poisoned):
     gymnasium.register(f"{kind.__name__}-v0", entry_point=f"fragile:{kind.__name__}")

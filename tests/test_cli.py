@@ -158,6 +158,8 @@ MISTAKES = {
     "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
     "train CartPole-v1 --num-envs 2 --num-workers 2": "num_workers is 2; with 2 environments it must be at most 1",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
+    "resume RUN --learning-rate 0.1": "learning_rate cannot change within a run; train a new one with it",
+    "resume RUN --no-normalize-returns": "normalize_returns cannot change within a run",
     "train CartPole-v1 --learning-rate nan": "learning_rate is nan; it must be finite",
     "train CartPole-v1 --learning-rat 1": "--learning-rate",
     "train CartPole-v1 --hidden-sizes -1": "hidden_sizes is (-1,)",

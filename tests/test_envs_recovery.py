@@ -274,6 +274,16 @@ def test_the_history_keeps_what_episodes_under_way_and_the_mark_need_and_no_more
     assert history._actions.itemsize < 8
 
 
+def test_without_a_mark_the_history_keeps_what_episodes_under_way_need():
+    history = History(2, gymnasium.spaces.Discrete(2), seed=0)
+    for t in range(100_000):
+        if t % 90 == 0:
+            history.begin(t // 90 % 2)
+        history.append(np.array([t % 2, 1]))
+    assert len(history._actions) <= 512
+    assert history.state()["length"].tolist() == [len(history.course(n).actions) for n in (0, 1)]
+
+
 def test_a_long_episode_takes_a_byte_an_action():
     history = History(1, gymnasium.spaces.Discrete(4), seed=0)
     history.begin(0)

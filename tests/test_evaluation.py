@@ -1,5 +1,9 @@
 """Evaluation: whole episodes, exactly as many as asked, on seeds of their own."""
 
+import signal
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from analytic import ConstantReward, MatchTheCue
@@ -69,6 +73,25 @@ def test_an_evaluation_can_be_stopped_at_any_step(policy):
 
     with pytest.raises(KeyboardInterrupt):
         evaluate(policy, MatchTheCue, {}, 1, greedy=True, seed=0, check=check)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
+def test_an_environment_that_dies_or_hangs_in_a_worker_changes_nothing(quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    policy = a2c.load(a2c.train("fragile:Walk-v0", **quick))
+    expected = evaluate(policy, "fragile:Walk-v0", {}, 3, greedy=False, seed=0)
+    for how in (signal.SIGSEGV, 0):
+        (tombs := tmp_path / str(int(how))).mkdir()
+        kwargs, events = {"tombs": str(tombs), "at": 20, "how": int(how)}, []
+        worker = {"in_worker": True, "env_timeout_seconds": 1.0, "note": events.extend}
+        assert evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, **worker) == expected
+        assert [event.kind for event in events] == ["worker_restarts"]
+    kwargs |= {"deaths": 100, "how": int(signal.SIGKILL)}
+    with pytest.raises(
+        a2c.WorkerError, match=r"3 workers were lost there, at environment 0, .*, during eval"
+    ) as raised:
+        evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, **worker)
+    assert len(raised.value.failure.actions) == 20
 
 
 def test_returns_that_are_not_finite_are_reported_as_null():

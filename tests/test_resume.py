@@ -1,5 +1,6 @@
 """A run that goes on from a checkpoint ends in the bits of one that never stopped."""
 
+import itertools
 import json
 import os
 import shutil
@@ -425,6 +426,23 @@ def test_a_full_disk_is_reported_and_training_goes_on(quick, monkeypatch):
     assert content(run) == content(whole)
 
 
+def test_where_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypatch):
+    config = settings(quick, eval_every_steps=0)
+
+    def save(folder, arrays, counters, *others, original=checkpoint.save):
+        if counters["steps"] == 800:
+            raise UserError("cannot write checkpoint: No space left on device")
+        return original(folder, arrays, counters, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save)
+        with pytest.raises(UserError, match="No space"), pytest.warns(UserWarning, match="is not saved: cannot write"):
+            a2c.train("CartPole-v1", **config)
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert (path / "policy" / "policy.safetensors").exists()
+    assert content(a2c.resume(path)) == content(a2c.train("CartPole-v1", **config))
+
+
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 @pytest.mark.parametrize("log", [[], ["tensorboard", "visualdl"]])
 def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
@@ -505,6 +523,42 @@ def test_replay_reproduces_what_kills_a_process(quick, tmp_path, monkeypatch):
     assert died.returncode == -signal.SIGSEGV
     assert "step 50" in died.stderr
     assert 'fragile.py", line' in died.stderr  # faulthandler's stack
+
+
+def test_replay_sees_what_training_refuses(quick, capsys):
+    with pytest.raises(EnvError, match="shape"):
+        a2c.train("fragile:Misshapen-v0", **settings(quick, vectorization="local"))
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert main(["replay", str(path), "--env", "fragile:Misshapen-v0"]) == 1
+    assert "step 1 gave reward" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_replay_of_a_hang_shows_where_it_is_interrupted(quick, tmp_path):
+    kwargs = {"tombs": str(tmp_path), "deaths": 100, "at": 50, "how": 0}
+    config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, env_timeout_seconds=0.5)
+    with pytest.warns(UserWarning, match="gave no answer"), pytest.raises(WorkerError):
+        a2c.train("fragile:Mortal-v0", **config)
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "a2c", "replay", str(path), "--env", "fragile:Mortal-v0"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.PIPE,
+    )
+    said = b""
+    while b"step 50" not in said:
+        said += process.stderr.read1()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"fragile.py" in rest
+
+
+def test_everything_is_in_workers_where_environments_are_isolated(quick, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    config = settings(quick, final_eval_episodes=3)
+    run = a2c.train("fragile:Shy-v0", **config | {"isolate_envs": True, "num_workers": 1})
+    assert run.summary["evaluation"] == a2c.train("fragile:Walk-v0", **config).summary["evaluation"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
@@ -588,6 +642,31 @@ def test_numbers_that_are_not_finite_stop_the_run_before_anything_is_learnt(
     assert files.read_arrays(path / "failed_rollout.safetensors")["obs"].shape == (4, 2, 2)
     events = [json.loads(line) for line in (path / "events.jsonl").read_text().splitlines()]
     assert events[0]["event"] == "failures"
+    # The same steps lead there again.
+    failure, env = Run(path).failure(), Poisoned(where, value)
+    env.reset(seed=failure.episode_seed)
+    seen = [env.step(action) for action in failure.actions]
+    assert all(np.isfinite(obs).all() and np.isfinite(reward) for obs, reward, *_ in seen[:-1])
+    assert not (np.isfinite(seen[-1][0]).all() and np.isfinite(seen[-1][1]))
+
+
+def test_in_evaluations_too(quick, capsys):
+    config = settings(quick, vectorization="local", env_kwargs={"spared": fragile_made() + 4, "how": "nan"})
+    with pytest.raises(NumbersError, match=r"environment 0 gave an observation of \[nan, nan\] during evaluation"):
+        a2c.train("fragile:Late-v0", **config)
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    assert checkpoint.newest(path / "checkpoints").counters["steps"] == config["eval_every_steps"]
+    assert len(Run(path).failure().actions) == 5
+    assert main(["replay", str(path), "--env", "fragile:Late-v0"]) == 1
+    assert "step 5 gave reward" in capsys.readouterr().out
+
+
+def fragile_made():
+    """How many of these were made in this process."""
+    from fragile import Late
+
+    Late._instances, copy = itertools.tee(Late._instances)
+    return next(copy)
 
 
 def test_in_compiled_environments_too(quick):
