@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -548,6 +549,7 @@ def test_replay_of_a_hang_shows_where_it_is_interrupted(quick, tmp_path):
     said = b""
     while b"step 50" not in said:
         said += process.stderr.read1()
+    time.sleep(0.5)  # for the step to begin
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=30)
     assert process.returncode == 130
