@@ -10,6 +10,7 @@ from multiprocessing import util
 from pathlib import Path
 
 _PREFIX, _SUFFIX = "a2c-", ".lock"
+_ABANDONED = "a2c-abandoned-"
 _held: dict[int, int] = {}  # process -> descriptor of its lock, until the process ends
 
 
@@ -34,10 +35,16 @@ def claim_temporary_folder() -> None:
 def sweep_temporary_folders() -> None:
     """Removes those of our processes that were killed."""
     if os.name == "posix":
-        for folder in Path(tempfile.gettempdir()).glob("pymp-*"):
-            with contextlib.suppress(OSError):
-                if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
-                    remove_if_abandoned(folder)
+        there = Path(tempfile.gettempdir())
+        for pattern, remove in (("pymp-*", remove_if_abandoned), (f"{_ABANDONED}*", _remove)):
+            for folder in there.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+                        remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_if_abandoned(folder: Path) -> None:
@@ -51,4 +58,7 @@ def remove_if_abandoned(folder: Path) -> None:
             opened.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if locks:
-            shutil.rmtree(folder, ignore_errors=True)
+            # Under a name that says so: who is killed in the middle leaves what needs no lock to be known.
+            abandoned = folder.with_name(_ABANDONED + folder.name)
+            folder.rename(abandoned)
+            _remove(abandoned)
