@@ -273,6 +273,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("value_coef entropy_coef final_learning_rate save_every_seconds", lambda x: x >= 0, "at least 0"),
     ("seed", lambda x: 0 <= x < 2**63, "a whole number from 0 to 2**63 - 1"),
     ("env_id run_dir", lambda x: x.strip() != "", "a name that is not empty"),
+    ("env_id", lambda x: x.isprintable() and len(x) <= 500, "at most 500 characters that can be printed"),
     ("initial_log_std", lambda x: -20 <= x <= 2, "between -20 and 2"),
 ]
 

@@ -227,7 +227,7 @@ def hangs(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
 
 
 def stops(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
-    """SIGSTOP to the trainer or a worker, SIGCONT up to 1.5 seconds later; a worker is given up after one."""
+    """SIGSTOP to the trainer or a worker, SIGCONT up to 3 seconds later; a worker is given up after one to two."""
 
     def stop(trainer: subprocess.Popen[bytes], place: Place, rng: random.Random) -> bool:
         if not runs_on(trainer, rng.uniform(0.1, 1)):
@@ -235,7 +235,7 @@ def stops(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
         pid = send(signal.SIGSTOP, rng.choice([[trainer.pid], workers(trainer.pid)]), rng)
         if pid is None:
             return False
-        time.sleep(rng.uniform(0.05, 1.5))
+        time.sleep(rng.uniform(0.05, 3))
         with contextlib.suppress(ProcessLookupError):  # It was given up and replaced.
             os.kill(pid, signal.SIGCONT)
         return True
