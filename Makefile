@@ -15,7 +15,7 @@ test: setup  ## every test but those under tests/learning
 learning: setup  ## slow: presets reach what the README says
 	$(BIN)/python -m pytest -m learning
 
-faults: setup  ## hours: kills, hangs, full disks, damaged folders; rewrites faults/results and docs/reliability.md's table
+faults: setup  ## an hour or two: kills, hangs, full disks, damaged folders; rewrites faults/results and docs/reliability.md's table
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	$(BIN)/python -m faults
 	$(BIN)/python -m faults.day

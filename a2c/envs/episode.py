@@ -17,7 +17,7 @@ from a2c.errors import EnvError
 from a2c.randomness import episode_seed
 
 _STEPS_TO_CHECK_MEMORY = 100
-"""BipedalWalker-v3 shows within 5 what it remembers (40 of 40 times tried)."""
+"""BipedalWalker-v3 shows within a few what it remembers."""
 
 
 class SeededEnv:
