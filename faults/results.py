@@ -15,19 +15,19 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def keep(name: str, command: str, seed: int, outcomes: dict[str, Outcome], **facts: Any) -> None:
-    """Writes results/<name>.json, with the command that made it."""
+    """Writes results/<name>.json, with the command that made each; other kinds of faults that are in it stay."""
     known = versions()
     for package in ("box2d", "mujoco"):
         try:
             known[package] = version(package)
         except PackageNotFoundError:
             known[package] = None
-    kinds = {kind: vars(outcome) for kind, outcome in outcomes.items()}
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        json.dumps({"command": command, "seed": seed, "versions": known, **facts, "kinds": kinds}, indent=2) + "\n"
-    )
+    kinds = json.loads(path.read_text())["kinds"] if path.exists() else {}
+    for kind, outcome in outcomes.items():
+        kinds[kind] = {"command": command, "seed": seed, "versions": known, **vars(outcome)}
+    path.write_text(json.dumps({**facts, "kinds": kinds}, indent=2) + "\n")
     print(path, file=sys.stderr)
 
 
