@@ -166,8 +166,9 @@ def test_the_digest_is_the_same_in_another_file_and_another_process():
 
 def run(folder, script):
     """Standard output and standard error of a script in a folder of its own."""
+    # -B: Python would take the bytecode of a file that was changed within a second and has the same length.
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script],
+        [sys.executable, "-B", "-W", "error", "-c", script],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(compiler.__file__).parents[2]), str(folder)])},
         capture_output=True,
