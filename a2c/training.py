@@ -261,7 +261,6 @@ def _why_inexact(saved: checkpoint.Checkpoint, config: Config, learner: Learner)
 def _end(session: Session, envs: Envs, n: int, where: str) -> None:
     """Ends the process: an environment in it hangs, and the thread that steps it does not come back."""
     course = envs.course_to(n)
-    failure = Failure(n, course.episode, course.seed, course.actions)
     error = WorkerError(
         f"environment {n}, which this process steps itself, did not come back{where} for env_timeout_seconds "
         f"(episode {course.episode}, episode seed {course.seed}, step {len(course.actions)}); with isolate_envs, "
@@ -269,7 +268,7 @@ def _end(session: Session, envs: Envs, n: int, where: str) -> None:
         n,
     )
     try:
-        hint = _save_all(session, error, failure)
+        hint = _save_all(session, error, envs.failure(error))
         print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
     finally:
         os._exit(1)
