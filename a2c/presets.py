@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from a2c.config import Config, check_field_names
+from a2c.envs.compiled.classic import is_gymnasiums_own
 from a2c.errors import UserError
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -78,7 +79,8 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any]) -> Config:
 
     Args:
         env_id: The environment.
-        preset: A name in PRESETS; "auto" for the preset named like the environment, where there is one; "none".
+        preset: A name in PRESETS; "auto" for the one named like the environment, if there is one and the id is what
+            Gymnasium registers under it; "none".
         chosen: Field names and values.
 
     Raises:
@@ -100,7 +102,7 @@ def preset_values(env_id: str, preset: str) -> dict[str, Any]:
         case "none":
             return {}
         case "auto":
-            return PRESETS.get(env_id, {})
+            return PRESETS[env_id] if env_id in PRESETS and is_gymnasiums_own(env_id) else {}
         case _ if preset in PRESETS:
             return PRESETS[preset]
         case _:

@@ -40,7 +40,8 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
 
     Args:
         env: A Gymnasium id, `module:Id`, or a callable that constructs an environment.
-        preset: "auto": the preset named like the environment, where there is one; "none"; or a name of a preset.
+        preset: "auto": the preset named like the id, where there is one and the id is Gymnasium's own; "none"; or a
+            name of a preset.
         progress: Say what is done, and show a progress bar where standard error is a terminal.
         **settings: Fields of `Config`; they go before the preset's.
 
@@ -58,6 +59,8 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
+    if preset == "auto" and not isinstance(env, str):
+        preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
     config = configure(env_name(env), preset, settings)
     return fit(config, env, origins(config, preset), progress)
 

@@ -181,8 +181,11 @@ def make_envs(
 def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], seed: int) -> CompiledEnvs:
     form = compiled_form(env)
     if form is None:
+        name = env_name(env)
+        if name in CLASSIC_CONTROL:
+            name += ", which here is not what Gymnasium registers under that name,"
         raise UserError(
-            f"vectorization is 'compiled', and {env_name(env)} has no compiled form; there are "
+            f"vectorization is 'compiled', and {name} has no compiled form; there are "
             f"{', '.join(CLASSIC_CONTROL)} and any a2c.CompiledEnv"
         )
     if kwargs:

@@ -1,0 +1,117 @@
+"""A name is not an environment: what is registered under it is."""
+
+import gymnasium
+import pytest
+from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
+
+import a2c
+from a2c.commands.benchmark import ways
+from a2c.envs.compiled.classic import CLASSIC_CONTROL, is_gymnasiums_own
+from a2c.envs.make import compiled_form
+from a2c.presets import configure
+
+PENDULUM = "gymnasium.envs.classic_control:PendulumEnv"
+
+
+class OtherReward(PendulumEnv):
+    def step(self, action):
+        obs, _, *ends = super().step(action)
+        return obs, 1.0, *ends
+
+
+def reward_wrapper(env):
+    return gymnasium.wrappers.TransformReward(env, lambda reward: -reward)
+
+
+REGISTRATIONS = {
+    "another time limit": {"entry_point": PENDULUM, "max_episode_steps": 20},
+    "no time limit": {"entry_point": PENDULUM},
+    "another class": {"entry_point": OtherReward, "max_episode_steps": 200},
+    "another class of the same name": {
+        "entry_point": type("PendulumEnv", (PendulumEnv,), {}),
+        "max_episode_steps": 200,
+    },
+    "other arguments": {"entry_point": PENDULUM, "max_episode_steps": 200, "kwargs": {"g": 1.0}},
+    "a function": {"entry_point": lambda **kwargs: PendulumEnv(**kwargs), "max_episode_steps": 200},
+    "a wrapper": {
+        "entry_point": PENDULUM,
+        "max_episode_steps": 200,
+        "additional_wrappers": (gymnasium.wrappers.RecordEpisodeStatistics.wrapper_spec(),),
+    },
+    "what cannot be imported": {"entry_point": "no_such_module:Env", "max_episode_steps": 200},
+}
+
+
+@pytest.fixture
+def register():
+    """Registers an id anew, until the end of the test."""
+    before = dict(gymnasium.registry)
+
+    def again(env_id, **registration):
+        gymnasium.registry.pop(env_id, None)
+        gymnasium.register(env_id, **registration)
+
+    yield again
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
+
+
+@pytest.mark.parametrize("env_id", CLASSIC_CONTROL)
+def test_gymnasiums_own_registrations_have_a_compiled_form_with_the_same_limit(env_id):
+    assert is_gymnasiums_own(env_id)
+    assert compiled_form(env_id).max_episode_steps == gymnasium.spec(env_id).max_episode_steps
+
+
+@pytest.mark.parametrize("what", REGISTRATIONS)
+def test_an_id_that_was_registered_again_has_neither_compiled_form_nor_preset(register, what):
+    register("Pendulum-v1", **REGISTRATIONS[what])
+    assert compiled_form("Pendulum-v1") is None
+    assert configure("Pendulum-v1", "auto", {}) == a2c.Config("Pendulum-v1")
+    with pytest.raises(a2c.UserError, match="which here is not what Gymnasium registers under that name, has no compi"):
+        a2c.make_envs("Pendulum-v1", 1, vectorization="compiled")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [{"entry_point": PendulumEnv}, {"entry_point": PENDULUM}, {"entry_point": PENDULUM, "reward_threshold": -1.0}],
+    ids=str,
+)
+def test_one_that_was_registered_as_it_was_is_still_the_same(register, same):
+    register("Pendulum-v1", max_episode_steps=200, **same)
+    assert is_gymnasiums_own("Pendulum-v1")
+
+
+def test_training_and_evaluation_run_what_is_registered(quick, register):
+    register("Pendulum-v1", entry_point=PENDULUM, max_episode_steps=20)
+    run = a2c.train("Pendulum-v1", **quick | {"preset": "auto", "final_eval_episodes": 2})
+    assert run.summary["vectorization"] == "in this process"
+    lengths = {row["episode_length"] for row in run.metrics() if "episode_length" in row}
+    assert lengths == {20.0}
+    assert run.summary["evaluation"]["mean_length"] == 20.0
+
+
+def test_the_benchmark_does_not_train_on_the_compiled_form_of_another_environment(register):
+    register("Pendulum-v1", entry_point=PENDULUM, max_episode_steps=20)
+    contestants = ways(a2c.Config("Pendulum-v1", num_envs=1))
+    for contestant in contestants.values():
+        contestant.close()
+    assert list(contestants) == ["random actions, this process", "training, this process"]
+
+
+def test_a_callable_gets_no_preset_whatever_it_is_called(quick):
+    def tutorial():
+        return gymnasium.wrappers.TimeLimit(CartPoleEnv(), 20)
+
+    tutorial.__qualname__ = "tutorial"
+    chosen = {name: value for name, value in quick.items() if name != "preset"}
+    run = a2c.train(tutorial, **chosen)
+    assert run.config.entropy_coef == 0.0
+    assert run.config.log == ()
+
+    tutorial.__qualname__ = "Pendulum-v1"
+    assert a2c.train(tutorial, **chosen).config.gamma == 0.99
+
+
+def test_an_id_called_like_a_preset_gets_no_preset(register):
+    register("tutorial", entry_point=PENDULUM)
+    assert configure("tutorial", "auto", {}) == a2c.Config("tutorial")
