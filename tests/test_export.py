@@ -1,28 +1,13 @@
 """Parameters on their way to Paddle: into the tutorial's own layer, and into ours."""
 
 import numpy as np
+import paddle_tutorial
 import pytest
 
 import a2c
 from a2c.cli import main
 from a2c.engines.networks import ActorCritic, paddle
 from a2c.mlp import numbered
-
-nn = paddle.nn
-
-
-class TutorialActorCritic(nn.Layer):
-    """The Paddle tutorial's network, as it stands there; its forward made a Categorical of the probabilities."""
-
-    def __init__(self, num_inputs, num_outputs, hidden_size):
-        super().__init__()
-        self.critic = nn.Sequential(nn.Linear(num_inputs, hidden_size), nn.ReLU(), nn.Linear(hidden_size, 1))
-        self.actor = nn.Sequential(
-            nn.Linear(num_inputs, hidden_size), nn.ReLU(), nn.Linear(hidden_size, num_outputs), nn.Softmax(axis=1)
-        )
-
-    def forward(self, x):
-        return self.actor(x), self.critic(x)
 
 
 def trained(quick, **settings):
@@ -40,7 +25,7 @@ OBS = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
 
 def test_a_tutorial_run_goes_into_the_tutorials_own_layer(quick, tmp_path):
     run = trained(quick)
-    network = TutorialActorCritic(4, 2, 16)
+    network = paddle_tutorial.ActorCritic(4, 2, 16)
     missing, unexpected = network.set_state_dict(exported(run, tmp_path))
     assert (list(missing), list(unexpected)) == ([], [])
     probabilities, value = network(paddle.to_tensor(OBS))

@@ -15,7 +15,10 @@ from a2c.config import FREE, Config
 from a2c.errors import UserError
 from a2c.run import Run
 
-_NO_SETTING = {*FREE, "env_id", "seed", "log_every_steps", "eval_every_steps", "final_eval_episodes"} - {"total_steps"}
+_NO_SETTING = {
+    *(name for name in FREE if name != "total_steps"),
+    *("env_id", "seed", "log_every_steps", "eval_every_steps", "final_eval_episodes", "start_from_sha256"),
+}
 """Fields of Config that do not change what a curve is of: seeds, how often it has a point, where it was trained."""
 
 _MOST_PARTS = 4
