@@ -108,6 +108,10 @@ class Config:
     """How weights start."""
     initial_log_std: float = -0.7
     """Log standard deviation of continuous actions at the start, in half-ranges of the action space."""
+    start_from: str | None = None
+    """Start with the parameters of a run's best policy, or of a .safetensors file. None: drawn from the seed."""
+    start_from_sha256: str | None = None
+    """What that file must hold; filled in when the run begins."""
     normalize_observations: bool = False
     """Normalise observations by running statistics."""
     normalize_returns: bool = False
@@ -191,6 +195,9 @@ class Config:
     def identity(self) -> str:
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
+        for name in ("start_from", "start_from_sha256"):  # 0.3 had no such fields, and its runs can go on.
+            if values[name] is None:
+                del values[name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:

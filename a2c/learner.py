@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+import a2c.start
 from a2c.config import Config
 from a2c.distributions import distribution_for
 from a2c.engines import choose_engine
@@ -23,6 +24,7 @@ from a2c.policy import Policy, architecture_for
 from a2c.returns import gae, standardize
 from a2c.rollout import Collector, draw_noise
 from a2c.schedule import learning_rate
+from a2c.start import Start
 
 
 class Update(NamedTuple):
@@ -51,15 +53,16 @@ class Learner:
         actors in step; Schulman et al. (2016) for the advantage.
     """
 
-    def __init__(self, config: Config, envs: Envs | CompiledEnvs) -> None:
+    def __init__(self, config: Config, envs: Envs | CompiledEnvs, start: Start | None = None) -> None:
         """Networks at their starting values, every environment at the start of an episode.
 
         Args:
             config: The settings.
             envs: `config.num_envs` environments.
+            start: What the networks start with; None: initial values from the seed.
 
         Raises:
-            UserError: The engine's device is not there.
+            UserError: The engine's device is not there, or `start` is of other networks.
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
@@ -69,9 +72,15 @@ class Learner:
         shape = envs.single_observation_space.shape or ()
         self._distribution = distribution_for(envs.single_action_space)
         self._architecture = architecture_for(shape, config.hidden_sizes, config.activation, self._distribution)
-        parameters = initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
+        parameters = (
+            initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
+            if start is None
+            else a2c.start.parameters(start, self._architecture)
+        )
         self._engine, self.engine_name = choose_engine(config, self._architecture, self._distribution, parameters)
         self._normalizer = observation_normalizer(config.normalize_observations, shape)
+        if start is not None:
+            a2c.start.restore_statistics(start, self._normalizer)
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
         self._collector = Collector(
             envs, self._engine, self._distribution, self._normalizer, config.rollout_length, config.seed

@@ -7,7 +7,9 @@ action distribution has one. Layers count from the input; the last layer of each
 from __future__ import annotations
 
 import itertools
-from typing import Literal, NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,10 @@ from a2c.randomness import generator
 Parameters = dict[str, NDArray[np.float32]]
 Activation = Literal["relu", "tanh"]
 Initialization = Literal["orthogonal", "xavier"]
+
+_LAYER = re.compile(r"(actor|critic)\.([0-9]{1,9})\.(weight|bias)")
+
+T = TypeVar("T")
 
 
 class Architecture(NamedTuple):
@@ -75,6 +81,24 @@ def initial_parameters(
                 weight = _orthogonalize(normal) * (output_gain if is_output else np.sqrt(2.0))
             parameters[name] = weight.astype(np.float32)
     return parameters
+
+
+def numbered(parameters: Mapping[str, T], by: int) -> dict[str, T]:
+    """The same parameters with the layers of each network numbered anew in their order: 0, by, 2 * by, ...
+
+    Here layers count by 1. In a `paddle.nn.Sequential` of linear layers with an activation after each, by 2.
+    """
+    matches = {name: _LAYER.fullmatch(name) for name in parameters}
+    layers = sorted({(match[1], int(match[2])) for match in matches.values() if match})
+    new = {
+        (network, layer): by * index
+        for network in ("actor", "critic")
+        for index, (_, layer) in enumerate(layer for layer in layers if layer[0] == network)
+    }
+    return {
+        f"{match[1]}.{new[match[1], int(match[2])]}.{match[3]}" if match else name: parameters[name]
+        for name, match in matches.items()
+    }
 
 
 def forward(

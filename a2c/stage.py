@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import sys
+import textwrap
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium
@@ -28,7 +32,8 @@ class Episode:
 
     def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, greedy: bool, seed: int, obs: Any) -> None:
         self._env, self._policy, self._greedy, self._seed, self._obs = env, policy, greedy, seed, obs
-        self.fps = float(env.metadata.get("render_fps") or 30)
+        fps = _metadata(env).get("render_fps")
+        self.fps = float(fps) if isinstance(fps, int | float) and math.isfinite(fps) and fps > 0 else 30.0
 
     def steps(self, at_most: int | None = None) -> Iterator[tuple[float, Any]]:
         """Plays; yields the reward of each step and what the environment rendered after it (None in a window)."""
@@ -42,7 +47,7 @@ class Episode:
             try:
                 frame = self._env.render()
             except Exception as error:
-                raise UserError(f"the environment cannot draw itself: {type(error).__name__}: {error}") from error
+                raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
             done = terminated or truncated
             yield float(reward), frame
 
@@ -63,6 +68,7 @@ def play(
 
     Raises:
         UserError: The environment cannot render in this way, or there is no display for a window.
+        EnvError: Its constructor raised.
     """
     if render_mode == "human":
         _require_display()
@@ -72,27 +78,68 @@ def play(
     if not 0 <= seed < 2**31:
         raise UserError(f"seed is {seed}; it must be from 0 to 2**31 - 1")
     policy, source = run.policy(which), run.environment(env)
-    name = env_name(source)
     kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
-    probe = make_env(source, kwargs)
-    modes = probe.metadata.get("render_modes") or []
-    close(probe)
-    if render_mode not in modes:
-        raise UserError(f"{name} cannot render {render_mode!r}; it can render {modes or 'nothing'}")
-    stage = make_env(source, kwargs, render_mode)
+    stage = _stage(source, kwargs, render_mode)
     try:
         policy.check_spaces(stage.observation_space, stage.action_space)
         try:
             obs, _ = stage.reset(seed=seed)  # Gymnasium's environments open their window here.
         except Exception as error:
-            hint = "; `a2c record` makes a video without a display" if render_mode == "human" else ""
-            raise UserError(f"{name} cannot be shown: {error}{hint}") from error
+            hint = f"; {_WITHOUT_DISPLAY}" if render_mode == "human" else ""
+            raise UserError(f"{env_name(source)} cannot be shown: {_said(error)}{hint}") from error
         yield Episode(stage, policy, greedy, seed, obs)
     finally:
         close(stage)
 
 
+_WITHOUT_DISPLAY = "`a2c record` makes a video without one, `xvfb-run a2c watch ...` pretends that there is one"
+
+
+def _stage(source: EnvSource, kwargs: Mapping[str, Any], render_mode: str) -> gymnasium.Env[Any, Any]:
+    """The environment, rendering. One is alive at a time: it may hold a port, or a licence.
+
+    Raises:
+        UserError: It cannot render in this way.
+        EnvError: Its constructor raised, and does so when it need not render, too.
+    """
+    failure: UserError | EnvError | None = None
+    try:
+        with warnings.catch_warnings():
+            # Gymnasium says what we are about to say, or that it opens a window of its own.
+            warnings.filterwarnings("ignore", message=r".*(render_mode|'human' rendering)")
+            stage = make_env(source, kwargs, render_mode)
+    except (UserError, EnvError) as error:
+        failure, stage = error, make_env(source, kwargs)
+    modes = [mode for mode in _metadata(stage).get("render_modes") or [] if isinstance(mode, str)]
+    if failure is None and render_mode in modes:
+        return stage
+    close(stage)
+    if failure is None and f"{render_mode}_list" in modes:
+        return make_env(source, kwargs, f"{render_mode}_list")
+    name = env_name(source)
+    if failure is not None and render_mode in modes:
+        raise UserError(f"{name} cannot render {render_mode!r}: {_said(failure)}") from failure
+    raise UserError(f"{name} cannot render {render_mode!r}; it can render {modes or 'nothing'}")
+
+
+def _metadata(env: gymnasium.Env[Any, Any]) -> Mapping[str, Any]:
+    """What an environment says of itself, which may be None or nonsense."""
+    metadata: Any = env.metadata
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def _said(error: Exception) -> str:
+    """What an environment raised, on a line; and what helps where it found no display to draw on."""
+    lines = str(error).strip().splitlines() if not isinstance(error, EnvError) else error.details.strip().splitlines()
+    name = "" if isinstance(error, UserError | EnvError) else f"{type(error).__name__}: "
+    said = name + textwrap.shorten(lines[-1] if lines else "", 200)
+    is_lost = re.search(r"opengl|gladload|glfw|osmesa|\begl|\bglx|\bx11", str(error), re.IGNORECASE)
+    if is_lost and not os.environ.get("MUJOCO_GL"):
+        said += "; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw"
+    return said
+
+
 def _require_display() -> None:
     """Refuses to open a window nobody would see: without a display, SDL draws into nothing and says so to nobody."""
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
-        raise UserError("there is no display to open a window on; `a2c record` makes a video without one")
+        raise UserError(f"there is no display to open a window on; {_WITHOUT_DISPLAY}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from a2c import checkpoint
+from a2c import checkpoint, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
@@ -43,7 +43,7 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         preset: "auto": the preset named like the id, where there is one and the id is Gymnasium's own; "none"; or a
             name of a preset.
         progress: Say what is done, and show a progress bar where standard error is a terminal.
-        **settings: Fields of `Config`; they go before the preset's.
+        **settings: Fields of `Config`; they go before the preset's. `start_from` may be a `Run`.
 
     Returns:
         The run; `run.summary` says how it ended.
@@ -61,6 +61,8 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
     """
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
+    if isinstance(settings.get("start_from"), Run):
+        settings["start_from"] = str(settings["start_from"].path)
     config = configure(env_name(env), preset, settings)
     return fit(config, env, origins(config, preset), progress)
 
@@ -112,7 +114,7 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    return _train(config, env, settings_from, progress, None)
+    return _train(start.settled(config), env, settings_from, progress, None)
 
 
 def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool, run: Run | None) -> Run:
@@ -125,11 +127,12 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             cleanup.enter_context(run.locked())
             run.sweep()
             saved = _checkpoint_of(run, config)
+        begins_with = start.read(config) if saved is None else None  # A checkpoint has all that came of it.
         with interrupts_remembered():
             compiled = is_compiled(config, env) if run is None else _as_before(run, config)
             envs = envs_for(config, env, compiled)
             cleanup.callback(envs.close)
-            learner = Learner(config, envs)
+            learner = Learner(config, envs, begins_with)
             if saved is not None:
                 with _fitting(saved):
                     learner.restore(saved.arrays, saved.counters["updates"])

@@ -20,6 +20,7 @@ from a2c.evaluation import in_words
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.signals import interrupts_held
+from a2c.start import settled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Train:
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         seeds = range(self.config.seed, self.config.seed + self.seeds)
-        configs = [dataclasses.replace(self.config, seed=seed) for seed in seeds]
+        config = settled(self.config)  # Before a run is looked for: which one it is depends on what that file holds.
+        configs = [dataclasses.replace(config, seed=seed) for seed in seeds]
         summaries: list[dict[str, Any]] = []
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None

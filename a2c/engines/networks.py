@@ -1,13 +1,14 @@
 """The actor-critic as `paddle.nn.Layer`: what the Paddle engine trains, and what a Paddle user loads.
 
-A `.pdparams` file that `a2c export` wrote goes in with `set_state_dict(paddle.load(file))`.
+A `.pdparams` file that `a2c export` wrote goes in with `set_state_dict(paddle.load(file))`. Its names are those of the
+Paddle tutorial's layer, whose actor and critic are `paddle.nn.Sequential`, so that it goes into that one, too.
 """
 
 from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 with warnings.catch_warnings():
@@ -15,20 +16,20 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import paddle
 
-from a2c.mlp import Activation, Architecture
+from a2c.mlp import Activation, Architecture, numbered
 
 __all__ = ["MLP", "ActorCritic", "paddle"]
 
 
 class MLP(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
-    """Fully connected layers with an activation between them; sublayers are named "0", "1", ..."""
+    """Fully connected layers with an activation between them; sublayers are named "0", "2", ..., as in a Sequential."""
 
     def __init__(self, sizes: Sequence[int], activation: Activation) -> None:
         """Layers of widths sizes[0] -> sizes[1] -> ... -> sizes[-1]."""
         super().__init__()
         linears = [paddle.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
         for index, linear in enumerate(linears):
-            self.add_sublayer(str(index), linear)
+            self.add_sublayer(str(2 * index), linear)
         # Looking a parameter up in a Layer takes as long as a tenth of a small matrix product.
         self._parameters_of_layers = [(linear.weight, linear.bias) for linear in linears]
         self._activation = {"relu": paddle.nn.functional.relu, "tanh": paddle.tanh}[activation]
@@ -53,6 +54,10 @@ class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         if architecture.log_std_size:
             self.log_std = self.create_parameter([architecture.log_std_size])
         self._has_log_std = architecture.log_std_size > 0
+
+    def set_state_dict(self, state_dict: Mapping[str, Any], use_structured_name: bool = True) -> Any:
+        """Takes parameters under a Sequential's names, or under the portable ones (`a2c.mlp`)."""
+        return super().set_state_dict(numbered(state_dict, by=2), use_structured_name)
 
     def policy(self, obs: Any) -> tuple[Any, ...]:
         """The distribution's params: (logits,) or (mean, log_std)."""

@@ -14,7 +14,7 @@ from a2c.distributions import Distribution
 from a2c.engines import Arrays, Metrics
 from a2c.engines.networks import ActorCritic, paddle
 from a2c.errors import UserError
-from a2c.mlp import Architecture, Parameters
+from a2c.mlp import Architecture, Parameters, numbered
 from a2c.returns import explained_variance
 from a2c.rollout import Rollout
 
@@ -58,7 +58,7 @@ class PaddleEngine:
         # Optimizer moments are keyed by generated names, which the guard makes the same in every run.
         with paddle.utils.unique_name.guard():
             self._network = ActorCritic(architecture)
-            self._named_parameters = dict(self._network.named_parameters())
+            self._named_parameters = numbered(dict(self._network.named_parameters()), by=1)
             self._optimizer = _optimizer(config, list(self._named_parameters.values()))
         self._set_parameters(parameters)
 

@@ -1,0 +1,254 @@
+"""Learning curves of runs: which are seeds of one setting, what settings differ in, mean and range over seeds."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c import files
+from a2c.config import FREE, Config
+from a2c.errors import UserError
+from a2c.run import Run
+
+_NO_SETTING = {
+    *(name for name in FREE if name != "total_steps"),
+    *("env_id", "seed", "log_every_steps", "eval_every_steps", "final_eval_episodes", "start_from_sha256"),
+}
+"""Fields of Config that do not change what a curve is of: seeds, how often it has a point, where it was trained."""
+
+_MOST_PARTS = 4
+_LONGEST_LABEL, _LONGEST_VALUE = 90, 24
+_LEFT_OUT = "left out"
+"""Of an argument of the environment that another run gives."""
+_LARGEST = 1e150
+"""Returns beyond it are from damaged files; axes cannot show them."""
+
+
+class Line(NamedTuple):
+    """A quantity over steps, of one run or of several together; NaN is a gap."""
+
+    steps: NDArray[np.float64]
+    """[L], increasing."""
+    mean: NDArray[np.float64]
+    """[L]."""
+    low: NDArray[np.float64]
+    """[L], the lowest run; of one run the same as mean."""
+    high: NDArray[np.float64]
+    """[L], the highest run."""
+
+
+class Curve(NamedTuple):
+    """The runs of one setting, which differ in their seeds."""
+
+    label: str
+    """What this setting has that the others of its panel have not; for a legend."""
+    num_runs: int
+    training: Line
+    """Returns of training episodes."""
+    evaluation: Line
+    """Returns of evaluations."""
+
+
+class Panel(NamedTuple):
+    """What belongs on one pair of axes: returns of different environments have nothing in common."""
+
+    title: str
+    curves: list[Curve]
+
+
+def panels(runs: Sequence[Run]) -> list[Panel]:
+    """The curves of runs, by environment and setting, in the order in which they are first met.
+
+    A run that is damaged or has nothing to draw yet is left out, with a warning, where there are others.
+
+    Raises:
+        UserError: None of them has something to draw.
+    """
+    found: list[_Drawable] = []
+    faults: list[UserError] = []
+    for run in runs:
+        try:
+            found.append(_drawable(run))
+        except UserError as error:
+            faults.append(error)
+    if faults and not found:
+        raise faults[0]
+    for fault in faults:
+        warnings.warn(f"left out of the picture: {fault}", stacklevel=2)
+    environments = _grouped((run.config.env_id, run) for run in found)
+    return [_panel(printable(env_id), of_it) for env_id, of_it in environments.items()]
+
+
+def printable(text: str, longest: int = 60) -> str:
+    """Text from a stranger's folder, as a picture can show it: one line of ASCII that does not begin with `_`."""
+    shown = "".join(character if character.isascii() and character.isprintable() else "?" for character in text)
+    return (shown if len(shown) <= longest else f"{shown[: longest - 3]}...").lstrip("_")
+
+
+def joined(lines: Sequence[Line]) -> Line:
+    """Mean, lowest and highest of several runs' lines.
+
+    Runs have points at steps of their own: between two of them a run is on the straight line, before its first and
+    after its last it is not counted.
+    """
+    if len(lines) == 1:
+        return lines[0]
+    steps = np.unique(np.concatenate([line.steps for line in lines]))
+    values = np.full((len(lines), len(steps)), np.nan)  # [R, L]
+    for row, line in zip(values, lines, strict=True):
+        if len(line.steps):
+            row[:] = np.interp(steps, line.steps, line.mean, left=np.nan, right=np.nan)
+            row[np.searchsorted(steps, line.steps)] = line.mean  # Beside a gap, interpolation gives a gap.
+    there = ~np.isnan(values)
+    count = there.sum(0)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(there, values, 0.0).sum(0) / count
+    is_gap = count == 0
+    low = np.where(is_gap, np.nan, np.where(there, values, np.inf).min(0))
+    high = np.where(is_gap, np.nan, np.where(there, values, -np.inf).max(0))
+    return Line(steps, mean, low, high)
+
+
+class _Drawable(NamedTuple):
+    """A run with its lines."""
+
+    run: Run
+    config: Config
+    origins: Mapping[str, str]
+    """Where each setting came from."""
+    training: Line
+    evaluation: Line
+
+
+def _drawable(run: Run) -> _Drawable:
+    rows = run.metrics()
+    training, evaluation = _line(rows, "episode_return"), _line(rows, "evaluation_return")
+    if not len(training.steps) and not len(evaluation.steps):
+        raise UserError(f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made")
+    origins = files.read_json(run.config_path).get("origins")
+    strings = {name: str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}
+    return _Drawable(run, run.config, strings, training, evaluation)
+
+
+def _line(rows: Iterable[Mapping[str, Any]], name: str) -> Line:
+    # A row may hold null, which is a gap, and in a damaged file anything.
+    points = {
+        float(row["steps"]): float("nan") if row[name] is None or abs(row[name]) > _LARGEST else row[name]
+        for row in rows
+        if name in row and isinstance(row[name], float | None)
+    }
+    steps = np.array(sorted(points))
+    values = np.array([points[step] for step in steps])
+    return Line(steps, values, values, values)
+
+
+def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable]]:
+    groups: dict[str, list[_Drawable]] = {}
+    for key, run in pairs:
+        groups.setdefault(key, []).append(run)
+    return groups
+
+
+def _panel(name: str, runs: Sequence[_Drawable]) -> Panel:
+    settings = _grouped((json.dumps(_setting(run.config), sort_keys=True), run) for run in runs)
+    groups = list(settings.values())
+    differences = _differences([group[0] for group in groups])
+    curves = []
+    for group, parts in zip(groups, differences, strict=True):
+        _warn_of_short_runs(group)
+        seeds = _seeds(group, is_needed=len(groups) == 1 or len({run.config.seed for run in runs}) > 1)
+        label = printable(", ".join(parts), _LONGEST_LABEL)
+        label = f"{label} ({seeds})" if label and seeds else label or seeds
+        training, evaluation = joined([run.training for run in group]), joined([run.evaluation for run in group])
+        curves.append(Curve(label, len(group), training, evaluation))
+    return Panel(f"{name}, {curves[0].label}" if len(curves) == 1 else name, curves)
+
+
+def _setting(config: Config) -> dict[str, Any]:
+    """What decides a curve; arguments of the environment one by one."""
+    values = {name: value for name, value in config.to_json().items() if name not in _NO_SETTING}
+    return {**{f"env_kwargs {name}": value for name, value in values.pop("env_kwargs").items()}, **values}
+
+
+def _seeds(group: Sequence[_Drawable], is_needed: bool) -> str:
+    seeds = {run.config.seed for run in group}
+    if len(group) > 1:
+        return f"{len(group)} {'seeds' if len(seeds) == len(group) else 'runs'}"
+    return f"seed {seeds.pop()}" if is_needed else ""
+
+
+def _differences(runs: Sequence[_Drawable]) -> list[list[str]]:
+    """What tells settings apart, in words, for one run of each.
+
+    Where runs were trained with different presets, the preset's name stands for what nobody chose. Of very many
+    differences, those are named that are enough.
+    """
+    settings = [_setting(run.config) for run in runs]
+    names = list(dict.fromkeys(name for values in settings for name in values))
+    differing = [name for name in names if len({json.dumps(values.get(name, _LEFT_OUT)) for values in settings}) > 1]
+    presets = [next((o for o in run.origins.values() if o.startswith("preset ")), "no preset") for run in runs]
+    parts: list[list[str]] = [[] for _ in runs]
+    if len(set(presets)) > 1:
+        by_name = {name: [run.origins.get(name.split()[0], "") for run in runs] for name in differing}
+        chosen = {name for name, found in by_name.items() if any(origin.startswith("chosen") for origin in found)}
+        if len(chosen) < len(differing):  # The rest is what the presets say.
+            parts = [[preset] for preset in presets]
+            differing = [name for name in differing if name in chosen]
+    parts_of = {name: [f"{name} {_in_words(values.get(name, _LEFT_OUT))}" for values in settings] for name in differing}
+    if len(differing) > _MOST_PARTS:
+        differing, left_out = _enough(parts, parts_of)
+        more = [[f"and {left_out} more"] if left_out else [] for _ in runs]
+    else:
+        more = [[] for _ in runs]
+    return [[*parts[i], *(parts_of[name][i] for name in differing), *more[i]] for i in range(len(runs))]
+
+
+def _enough(parts: Sequence[Sequence[str]], parts_of: Mapping[str, Sequence[str]]) -> tuple[list[str], int]:
+    """Few names that tell all runs apart, each time the one that splits them most; and how many are left out."""
+    told = [tuple(part) for part in parts]
+    left = list(parts_of)
+    enough: list[str] = []
+
+    def after(name: str) -> list[tuple[str, ...]]:
+        return [(*before, part) for before, part in zip(told, parts_of[name], strict=True)]
+
+    while left and len(set(told)) < len(told):
+        best = max(left, key=lambda name: len(set(after(name))))
+        told = after(best)
+        left.remove(best)
+        enough.append(best)
+    return [name for name in parts_of if name in enough], len(left)
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case float():
+            return f"{value:g}"
+        case int():
+            return f"{value:,}"
+        case list():
+            return printable("-".join(map(str, value)), _LONGEST_VALUE) or "none"
+        case dict():
+            return printable(json.dumps(value), _LONGEST_VALUE)
+        case None:
+            return "none"
+        case _:
+            return printable(str(value), _LONGEST_VALUE)
+
+
+def _warn_of_short_runs(group: Sequence[_Drawable]) -> None:
+    ends = [max([0.0, *run.training.steps[-1:], *run.evaluation.steps[-1:]]) for run in group]
+    for run, end in zip(group, ends, strict=True):
+        if end < 0.9 * max(ends):
+            warnings.warn(
+                f"{run.run.path} ends after {end:,.0f} of {max(ends):,.0f} steps; from there the line is that of the "
+                "others of its setting",
+                stacklevel=3,
+            )
