@@ -104,8 +104,11 @@ class Session:
 
     def _note(self, events: Sequence[Event]) -> None:
         for event in events:
-            if event.kind == "episodes_lost":
-                self.inexact.append(f"{self._config.env_id}: {event.details}")
+            if event.kind in ("episodes_lost", "foreign_randomness"):
+                reason = f"{self._config.env_id}: {event.details}"
+                if event.kind == "foreign_randomness" and reason in self.inexact:
+                    continue  # Of an evaluation, or before the run was resumed.
+                self.inexact.append(reason)
             self._event(event.kind, event.details)
 
     def _event(self, kind: str, details: str) -> None:

@@ -148,7 +148,7 @@ class ReusesItsArrays(Stranger):
     buffer = np.zeros(2, np.float32)
 
     def reset(self, **kwargs):
-        obs, info = super().reset(**kwargs)
+        _, info = super().reset(**kwargs)
         self.mine = np.zeros(2, np.float32)
         return self.mine, info
 
@@ -292,16 +292,16 @@ ODDITIES: dict[str, Oddity] = {
     "a space that is a subclass of Box": trains(observation_space=SpaceOfItsOwn(-1, 1, (2,), np.float32)),
     "a matrix": trains(observation_space=Box(-1, 1, (2, 3), np.float32), obs=lambda t: np.zeros((2, 3))),
     # -- observations that would be changed by the cast
-    "a fraction among bytes": says("0.7", "environment 0", "step 3", observation_space=BYTES, obs=at(3, [0.7, 0], [0, 1])),
+    "a fraction among bytes": says(
+        "0.7", "environment 0", "step 3", observation_space=BYTES, obs=at(3, [0.7, 0], [0, 1])
+    ),
     "300 among bytes": says("300", "environment 0", observation_space=BYTES, obs=at(3, [300, 0], [0, 1])),
     "-1 among bytes": says("-1", observation_space=BYTES, obs=at(3, np.array([-1, 0]), [0, 1])),
     "NaN among bytes": says("nan", observation_space=BYTES, obs=at(3, [NAN, 0], [0, 1])),
     "NaN among whole numbers": says("nan", observation_space=WHOLE, obs=at(3, np.array([NAN, 0.0]), [0, 1])),
     "infinity among whole numbers": says("inf", observation_space=WHOLE, obs=at(3, np.array([INF, 0.0]), [0, 1])),
     "a fraction among whole numbers": says("0.5", observation_space=WHOLE, obs=at(3, np.array([0.5, 0.0]), [0, 1])),
-    "2 among bools": says(
-        "2", observation_space=Box(0, 1, (2,), np.bool_), obs=at(3, np.array([2, 0]), [True, False])
-    ),
+    "2 among bools": says("2", observation_space=Box(0, 1, (2,), np.bool_), obs=at(3, np.array([2, 0]), [True, False])),
     "a whole number beyond 64 bits": says("observation", observation_space=WHOLE, obs=at(3, [2**70, 0], [0, 1])),
     "a fraction among bytes at a reset": says("0.7", "reset", observation_space=BYTES, obs=at(0, [0.7, 0], [0, 1])),
     "a complex observation": says("complex", obs=at(2, HALF + 1j)),
@@ -344,9 +344,12 @@ ODDITIES: dict[str, Oddity] = {
         obs=at(5, np.array([NAN, 0], np.float32)), truncated=lambda t: t == 5
     ),
     "NaN in the last observation of a truncated episode": says(
-        "environment 0", error="NumbersError",
-        obs=at(5, np.array([NAN, 0], np.float32)), terminated=lambda t: False, truncated=lambda t: t == 5,
-    ),  # fmt: skip
+        "environment 0",
+        error="NumbersError",
+        obs=at(5, np.array([NAN, 0], np.float32)),
+        terminated=lambda t: False,
+        truncated=lambda t: t == 5,
+    ),
     "1e30 observed, normalised": trains(
         settings={"normalize_observations": True}, observation_space=UNBOUNDED, obs=lambda t: [1e30, -1e30]
     ),
@@ -468,4 +471,4 @@ ODDITIES: dict[str, Oddity] = {
         wrapped(gymnasium.wrappers.RecordEpisodeStatistics, gymnasium.wrappers.PassiveEnvChecker)
     ),
     "a wrapper that starts anew by itself": made(wrapped(gymnasium.wrappers.Autoreset)),
-}  # fmt: skip
+}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.history import Course
+from a2c.envs.seeding import give_own_spaces, seed_spaces
 from a2c.errors import EnvError
 from a2c.randomness import episode_seed
 
@@ -27,7 +28,7 @@ class SeededEnv:
     counts `steps`, which `reset` puts back to 0.
     """
 
-    __slots__ = ("env", "episode", "episode_seed", "index", "seed", "steps")
+    __slots__ = ("env", "episode", "episode_seed", "first", "index", "seed", "steps")
 
     def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, index: int) -> None:
         """Constructs the environment.
@@ -40,12 +41,14 @@ class SeededEnv:
         Raises:
             EnvError: The constructor raised.
         """
-        self.seed, self.index = seed, index
+        # What the seeds of episodes follow from, and the number of the episode from which on they do.
+        self.seed, self.first, self.index = seed, 0, index
         self.episode = -1
         self.episode_seed: int | None = None
         self.steps = 0
         try:
             self.env = make()
+            give_own_spaces(self.env)
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
@@ -53,7 +56,7 @@ class SeededEnv:
         """Begins the next episode.
 
         Args:
-            seed: Overrides the episode's own seed.
+            seed: The episode's, and what the seeds of all later ones follow from; None: the next one's own.
             options: Passed to the environment.
 
         Raises:
@@ -61,8 +64,12 @@ class SeededEnv:
         """
         self.episode += 1
         self.steps = 0
-        self.episode_seed = episode_seed(self.seed, self.index, self.episode) if seed is None else seed
+        if seed is None:
+            self.episode_seed = episode_seed(self.seed, self.index, self.episode - self.first)
+        else:
+            self.seed, self.first, self.episode_seed = seed, self.episode, seed
         try:
+            seed_spaces(self.env, self.episode_seed)
             obs, info = self.env.reset(seed=self.episode_seed, options=options)
             self.check_shape(obs)
         except (Exception, SystemExit) as error:
@@ -113,8 +120,9 @@ class SeededEnv:
 
     def _observations(self, course: Course, beat: Callable[[], None]) -> Iterator[Any]:
         """What is observed on the course, from its reset to its last step."""
-        self.episode = course.episode - 1
+        self.stand_before(course)
         obs, _ = self.reset(course.seed, course.options)
+        self.seed, self.first = course.root, course.first
         yield obs
         # One that nobody writes again: an environment may keep its action.
         for action in course.actions.copy():
@@ -127,6 +135,10 @@ class SeededEnv:
             yield obs
             if terminated or truncated:
                 raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
+
+    def stand_before(self, course: Course) -> None:
+        """Counts as before the episode of the course; what is reset then is that episode."""
+        self.episode, self.seed, self.first = course.episode - 1, course.root, course.first
 
     def check_shape(self, obs: Any) -> None:
         """Refuses an observation of another shape: a smaller one would be broadcast into its row without a word.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from a2c.envs.episode import ReplayError, SeededEnv, close, same_bits
 from a2c.envs.history import Course
-from a2c.envs.memory import BEATS, ROW, Block
+from a2c.envs.memory import BEATS, FOREIGN, ROW, Block
+from a2c.envs.seeding import Watch
 from a2c.errors import EnvError
 
 Info = dict[str, Any]
@@ -40,11 +41,14 @@ class Share:
             EnvError: One of them could not be constructed.
         """
         self._block, self._line = block, line
+        self._watch = Watch()
+        self._watch.begin()
         self.envs: list[SeededEnv] = []
         for row, index in enumerate(indices):
             line[ROW] = row
             self.envs.append(SeededEnv(make, seed, index))
             self._beat()
+        self._end_watch()
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         """Begins the next episode of the masked environments, writes `obs`, and returns everybody's infos.
@@ -53,11 +57,13 @@ class Share:
             EnvError: A reset raised.
         """
         infos: list[Info] = [{} for _ in self.envs]
+        self._watch.begin()
         for row, env in enumerate(self.envs):
             self._line[ROW] = row
             if mask[row]:
                 self._block.obs[row], infos[row] = env.reset(seeds[row], options)
             self._beat()
+        self._end_watch()
         return infos
 
     def restore(self, courses: Sequence[Course], obs: NDArray[Any]) -> list[str | None]:
@@ -78,7 +84,9 @@ class Share:
         for row, (env, course) in enumerate(zip(self.envs, courses, strict=True)):
             self._line[ROW] = row
             fault = None
-            if course.episode >= 0:
+            if course.forgotten:
+                fault = f"of the {course.length} steps of its episode, only the last {len(course.actions)} were kept"
+            elif course.episode >= 0:
                 try:
                     if not is_checked and len(course.actions):
                         is_checked = True
@@ -89,7 +97,8 @@ class Share:
                 except (ReplayError, EnvError) as error:
                     fault = str(error).strip().splitlines()[-1]
             if fault is not None:
-                env.episode = course.episode
+                env.stand_before(course)
+                env.episode += 1
                 self._block.obs[row], _ = env.reset()
             self._beat()
             faults.append(fault)
@@ -115,6 +124,9 @@ class Share:
         # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
         actions = self._block.action.copy()
         line = self._line
+        is_watched = self._watch.is_due()
+        if is_watched:
+            self._watch.begin()
         for row, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
             line[ROW] = row
             if row in skip:
@@ -138,6 +150,8 @@ class Share:
                 raise env.error("step") from error
             line[BEATS] += 1
             infos.append(info)
+        if is_watched:
+            self._end_watch()
         return infos
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -161,6 +175,10 @@ class Share:
         """Closes every environment; one that raises is warned of."""
         for env in self.envs:
             close(env.env)
+
+    def _end_watch(self) -> None:
+        self._watch.end()
+        self._line[FOREIGN] = self._watch.found
 
     def _beat(self) -> None:
         self._line[BEATS] += 1

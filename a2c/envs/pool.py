@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
-from a2c.envs.memory import BEATS, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
+from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
+from a2c.envs.seeding import in_words
 from a2c.envs.workers import Worker, may_spin, packed, start_context
 from a2c.errors import WorkerError
 
@@ -30,7 +31,7 @@ _STEP = b"step"
 class Event(NamedTuple):
     """Something that happened to the environments and did not end the run."""
 
-    kind: Literal["worker_restarts", "episodes_lost"]
+    kind: Literal["worker_restarts", "episodes_lost", "foreign_randomness"]
     details: str
 
 
@@ -90,6 +91,7 @@ class Pool:
         self.history = History(num_envs, action_space, seed)
         self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
         self._attributes: dict[str, list[Any]] = {}  # that were set, [N] each
+        self._foreign = 0  # generators of a whole process that were noted, `seeding.Watch.found`
         here, *elsewhere = shares = _shares(num_envs, num_workers, isolate)
         self.rows = [slice(share.start, share.stop) for share in shares]
         spins, pickled = may_spin(num_workers), cloudpickle.dumps(make) if num_workers else b""
@@ -120,6 +122,15 @@ class Pool:
     def at(self) -> int:
         """The environment of our own share that is, or was last, at work."""
         return int(self._flags[ROW])
+
+    def note_foreign_randomness(self) -> None:
+        """Makes an event of it where environments were seen to draw from a generator of a whole process."""
+        found = self._foreign
+        for number in range(1 + self.num_workers):
+            found |= self._flags[number * LINE + FOREIGN]
+        if found != self._foreign:
+            self._foreign = found
+            self.events.append(Event("foreign_randomness", in_words(found)))
 
     def everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls a method of every share, each with its own arguments, and joins the lists they return.
@@ -351,7 +362,7 @@ class Pool:
         worker = self._workers[number]
         n = worker.at
         course = self.history.course(n)
-        where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {len(course.actions) + 1}"
+        where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {course.length + 1}"
         return WorkerError(f"{error}; {MOST_DEATHS} workers were lost there, at {where}", n)
 
     def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -1,0 +1,113 @@
+"""Chance that `reset(seed=...)` does not reach: an environment's spaces are seeded here, the rest is found out."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+PYTHONS, NUMPYS = 1, 2
+"""Bits that name the generators of a whole process: `random`, and `np.random`."""
+
+_NAMES = {PYTHONS: "Python's random", NUMPYS: "NumPy's np.random"}
+
+_LOOKS_EVERY = 1024
+_MASK128 = (1 << 128) - 1
+
+
+def give_own_spaces(env: gymnasium.Env[Any, Any]) -> None:
+    """Copies the spaces that an environment shares with all of its class, so that sampling from them is its own."""
+    own = env.unwrapped
+    for name in ("action_space", "observation_space"):
+        if name in vars(type(own)) and not isinstance(vars(type(own))[name], property):
+            with contextlib.suppress(AttributeError, TypeError):  # Of one without room for attributes.
+                setattr(own, name, copy.deepcopy(getattr(own, name)))
+
+
+def seed_spaces(env: gymnasium.Env[Any, Any], seed: int) -> None:
+    """Makes what the spaces of an environment and of its wrappers sample from here on a function of the seed.
+
+    `space.seed` makes a new generator, which takes as long as two steps of CartPole; most environments never sample.
+    Putting the generator that is there into another state takes a tenth of that.
+    """
+    for number, space in enumerate(_spaces(env)):
+        if isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.Discrete):
+            generator = space.np_random.bit_generator
+            if isinstance(generator, np.random.PCG64):
+                state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
+                inc = 0x5851F42D4C957F2D_14057B7EF767814F
+                generator.state = {
+                    "bit_generator": "PCG64",
+                    "state": {"state": state & _MASK128, "inc": inc},
+                    "has_uint32": 0,
+                    "uinteger": 0,
+                }
+                continue
+        space.seed(seed)
+
+
+def _spaces(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Space[Any]]:
+    """Each space once, from the outermost wrapper to the environment itself."""
+    seen: list[Any] = []
+    layer: Any = env
+    while True:
+        for space in (layer.action_space, layer.observation_space):
+            if isinstance(space, gymnasium.Space) and not any(space is one for one in seen):
+                seen.append(space)
+                yield space
+        if not isinstance(layer, gymnasium.Wrapper):
+            return
+        layer = layer.env
+
+
+class Watch:
+    """Looks, every now and then, whether what is done between `begin` and `end` draws from a generator of the process.
+
+    Those are nobody's in particular: what one environment draws, another in the same process does not. The numbers then
+    depend on which environments share a process, and cannot be brought back.
+    """
+
+    def __init__(self) -> None:
+        self.found = 0  # bits
+        self._steps, self._next = 0, 1
+        self._before: tuple[Any, ...] | None = None
+
+    def is_due(self) -> bool:
+        """Whether to look at this step: at the first, second, fourth, ... and at every 1,024th."""
+        self._steps += 1
+        if self._steps < self._next:
+            return False
+        self._next = min(2 * self._next, self._next + _LOOKS_EVERY)
+        return True
+
+    def begin(self) -> None:
+        """What follows is watched."""
+        self._before = _states()
+
+    def end(self) -> None:
+        """Up to here."""
+        if self._before is not None:
+            for bit, before, after in zip((PYTHONS, NUMPYS), self._before, _states(), strict=True):
+                if before != after:
+                    self.found |= bit
+        self._before = None
+
+
+def _states() -> tuple[Any, Any]:
+    numpys: Any = np.random.get_state()  # noqa: NPY002 - the one that is looked for
+    _, key, *rest = numpys
+    return random.getstate(), (key.tobytes(), *rest)
+
+
+def in_words(found: int) -> str:
+    """What was found, for a person."""
+    names = " and ".join(name for bit, name in _NAMES.items() if found & bit)
+    return (
+        f"environments draw from {names}, which no episode's seed governs: other numbers of workers and a resumed run "
+        "give other results; self.np_random is seeded for every episode"
+    )
