@@ -10,7 +10,7 @@ from gymnasium.spaces import Box, Discrete
 import a2c
 from a2c.envs import history
 from a2c.envs.compiled.cartpole import CARTPOLE_V1 as CARTPOLE
-from a2c.envs.seeding import Watch, seed_spaces
+from a2c.envs.seeding import Spaces, Watch
 from a2c.randomness import episode_seed
 
 ACTIONS = np.random.default_rng(0).integers(0, 2, (60, 3))
@@ -150,7 +150,7 @@ def test_what_spaces_sample_follows_from_the_episodes_seed(workers):
     fresh.action_space, fresh.observation_space = Discrete(1000), Box(0, 1, (2,), np.float32)
     for n in range(3):
         for episode in range(2):
-            seed_spaces(fresh, episode_seed(3, n, episode))
+            Spaces(fresh).seed(episode_seed(3, n, episode))
             assert (fresh.reset()[0] == observed[4 * episode][n]).all()
             assert (fresh.step(0)[0] == observed[4 * episode + 1][n]).all()
     assert len(np.unique(np.array(observed)[:, :, 1])) == 30  # No two environments share what they draw.
@@ -159,9 +159,9 @@ def test_what_spaces_sample_follows_from_the_episodes_seed(workers):
 def test_spaces_of_wrappers_and_in_other_spaces_are_seeded():
     env = gymnasium.wrappers.TransformAction(Sampler(), lambda action: action, Box(-1, 1, (2,), np.float32))
     env.unwrapped.observation_space = gymnasium.spaces.Dict({"a": Discrete(1000), "b": Box(0, 1, (3,))})
-    drawn = []
+    drawn, spaces = [], Spaces(env)
     for seed in (1, 1, 2):
-        seed_spaces(env, seed)
+        spaces.seed(seed)
         inner = env.observation_space.sample()
         drawn.append((env.action_space.sample().tolist(), env.unwrapped.action_space.sample(), inner["b"].tolist()))
     assert drawn[0] == drawn[1]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.history import Course
-from a2c.envs.seeding import give_own_spaces, seed_spaces
+from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.errors import EnvError
 from a2c.randomness import episode_seed
 
@@ -28,7 +28,7 @@ class SeededEnv:
     counts `steps`, which `reset` puts back to 0.
     """
 
-    __slots__ = ("env", "episode", "episode_seed", "first", "index", "seed", "steps")
+    __slots__ = ("_spaces", "env", "episode", "episode_seed", "first", "index", "seed", "steps")
 
     def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, index: int) -> None:
         """Constructs the environment.
@@ -49,6 +49,7 @@ class SeededEnv:
         try:
             self.env = make()
             give_own_spaces(self.env)
+            self._spaces = Spaces(self.env)
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
@@ -69,7 +70,7 @@ class SeededEnv:
         else:
             self.seed, self.first, self.episode_seed = seed, self.episode, seed
         try:
-            seed_spaces(self.env, self.episode_seed)
+            self._spaces.seed(self.episode_seed)
             obs, info = self.env.reset(seed=self.episode_seed, options=options)
             self.check_shape(obs)
         except (Exception, SystemExit) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -29,40 +28,55 @@ def give_own_spaces(env: gymnasium.Env[Any, Any]) -> None:
                 setattr(own, name, copy.deepcopy(getattr(own, name)))
 
 
-def seed_spaces(env: gymnasium.Env[Any, Any], seed: int) -> None:
-    """Makes what the spaces of an environment and of its wrappers sample from here on a function of the seed.
+class Spaces:
+    """The spaces of an environment and of its wrappers, which it may sample from."""
 
-    `space.seed` makes a new generator, which takes as long as two steps of CartPole; most environments never sample.
-    Putting the generator that is there into another state takes a tenth of that.
-    """
-    for number, space in enumerate(_spaces(env)):
-        if isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.Discrete):
-            generator = space.np_random.bit_generator
-            if isinstance(generator, np.random.PCG64):
-                state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
-                inc = 0x5851F42D4C957F2D_14057B7EF767814F
-                generator.state = {
-                    "bit_generator": "PCG64",
-                    "state": {"state": state & _MASK128, "inc": inc},
-                    "has_uint32": 0,
-                    "uinteger": 0,
-                }
-                continue
-        space.seed(seed)
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        """Finds them; those that the environment replaces later are found then."""
+        self._env, self._own = env, env.unwrapped
+        self._found: tuple[Any, Any] = (None, None)
+        self._generators: list[np.random.PCG64] = []
+        self._others: list[gymnasium.Space[Any]] = []
 
+    def seed(self, seed: int) -> None:
+        """Makes what they sample from here on a function of the seed.
 
-def _spaces(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Space[Any]]:
-    """Each space once, from the outermost wrapper to the environment itself."""
-    seen: list[Any] = []
-    layer: Any = env
-    while True:
-        for space in (layer.action_space, layer.observation_space):
-            if isinstance(space, gymnasium.Space) and not any(space is one for one in seen):
-                seen.append(space)
-                yield space
-        if not isinstance(layer, gymnasium.Wrapper):
-            return
-        layer = layer.env
+        `space.seed` makes a new generator, which takes as long as two steps of CartPole; most environments never
+        sample. Putting the generator that is there into another state takes a tenth of that.
+        """
+        if self._own.action_space is not self._found[0] or self._own.observation_space is not self._found[1]:
+            self._find()
+        for number, generator in enumerate(self._generators):
+            state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
+            generator.state = {
+                "bit_generator": "PCG64",
+                "state": {"state": state & _MASK128, "inc": 0x5851F42D4C957F2D_14057B7EF767814F},
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
+        for space in self._others:
+            space.seed(seed)
+
+    def _find(self) -> None:
+        """Each space once, from the outermost wrapper to the environment itself."""
+        self._found = self._own.action_space, self._own.observation_space
+        spaces: list[gymnasium.Space[Any]] = []
+        layer: Any = self._env
+        while True:
+            for space in (layer.action_space, layer.observation_space):
+                if isinstance(space, gymnasium.Space) and not any(space is one for one in spaces):
+                    spaces.append(space)
+            if not isinstance(layer, gymnasium.Wrapper):
+                break
+            layer = layer.env
+        self._generators, self._others = [], []
+        for space in spaces:
+            # Those that are made of others have a generator for each.
+            is_single = isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.Discrete)
+            if is_single and isinstance(space.np_random.bit_generator, np.random.PCG64):
+                self._generators.append(space.np_random.bit_generator)
+            else:
+                self._others.append(space)
 
 
 class Watch:
