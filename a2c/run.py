@@ -24,7 +24,7 @@ from a2c.config import Config
 from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
 from a2c.errors import UserError, shown
-from a2c.evaluation import Evaluation, evaluate
+from a2c.evaluation import Evaluation, Layout, evaluate
 from a2c.policy import Policy
 
 Which = Literal["best", "final"]
@@ -355,6 +355,7 @@ class Run:
         which: Which = "best",
         seed: int | None = None,
         env: EnvSource | None = None,
+        eval_num_envs: int | Literal["auto"] = "auto",
     ) -> Evaluation:
         """Runs whole episodes of the policy on fresh environments.
 
@@ -365,6 +366,7 @@ class Run:
             seed: Decides the episodes; None: the run's seed.
             env: What to make instead of the run's `env_id`; needed where the run was given a callable, or an id with a
                 module to import.
+            eval_num_envs: Environments played side by side; decides which episodes are played.
 
         Raises:
             UserError: The policy or the environment is missing or does not fit, or `episodes` is below 1.
@@ -373,8 +375,19 @@ class Run:
             raise UserError(f"episodes is {episodes}; it must be at least 1")
         if seed is not None and not 0 <= seed < 2**63:
             raise UserError(f"seed is {seed}; it must be from 0 to 2**63 - 1")
-        seed = self.config.seed if seed is None else seed
-        return evaluate(self.policy(which), self.environment(env), self.config.env_kwargs, episodes, greedy, seed)
+        if eval_num_envs != "auto" and not 1 <= eval_num_envs <= 1_000_000:
+            raise UserError(f"eval_num_envs is {eval_num_envs}; it must be a whole number from 1 to 1,000,000")
+        config = self.config
+        return evaluate(
+            self.policy(which),
+            self.environment(env),
+            config.env_kwargs,
+            episodes,
+            greedy,
+            config.seed if seed is None else seed,
+            layout=Layout(eval_num_envs),
+            max_episode_steps=config.max_episode_steps,
+        )
 
     def environment(self, env: EnvSource | None = None) -> EnvSource:
         """What to make for this run's policy: `env` where it is given, else what config.json names.

@@ -79,7 +79,7 @@ def play(
         raise UserError(f"seed is {seed}; it must be from 0 to 2**31 - 1")
     policy, source = run.policy(which), run.environment(env)
     kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
-    stage = _stage(source, kwargs, render_mode)
+    stage = _stage(source, kwargs, render_mode, run.config.max_episode_steps)
     try:
         policy.check_spaces(stage.observation_space, stage.action_space)
         try:
@@ -95,7 +95,9 @@ def play(
 _WITHOUT_DISPLAY = "`a2c record` makes a video without one, `xvfb-run a2c watch ...` pretends that there is one"
 
 
-def _stage(source: EnvSource, kwargs: Mapping[str, Any], render_mode: str) -> gymnasium.Env[Any, Any]:
+def _stage(
+    source: EnvSource, kwargs: Mapping[str, Any], render_mode: str, limit: int | None
+) -> gymnasium.Env[Any, Any]:
     """The environment, rendering. One is alive at a time: it may hold a port, or a licence.
 
     Raises:
@@ -107,15 +109,15 @@ def _stage(source: EnvSource, kwargs: Mapping[str, Any], render_mode: str) -> gy
         with warnings.catch_warnings():
             # Gymnasium says what we are about to say, or that it opens a window of its own.
             warnings.filterwarnings("ignore", message=r".*(render_mode|'human' rendering)")
-            stage = make_env(source, kwargs, render_mode)
+            stage = make_env(source, kwargs, render_mode, limit)
     except (UserError, EnvError) as error:
-        failure, stage = error, make_env(source, kwargs)
+        failure, stage = error, make_env(source, kwargs, None, limit)
     modes = [mode for mode in _metadata(stage).get("render_modes") or [] if isinstance(mode, str)]
     if failure is None and render_mode in modes:
         return stage
     close(stage)
     if failure is None and f"{render_mode}_list" in modes:
-        return make_env(source, kwargs, f"{render_mode}_list")
+        return make_env(source, kwargs, f"{render_mode}_list", limit)
     name = env_name(source)
     if failure is not None and render_mode in modes:
         raise UserError(f"{name} cannot render {render_mode!r}: {_said(failure)}") from failure

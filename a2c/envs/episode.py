@@ -30,13 +30,20 @@ class SeededEnv:
 
     __slots__ = ("_spaces", "env", "episode", "episode_seed", "first", "index", "seed", "steps")
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, index: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env[Any, Any]],
+        seed: int,
+        index: int,
+        env: gymnasium.Env[Any, Any] | None = None,
+    ) -> None:
         """Constructs the environment.
 
         Args:
             make: Constructs it.
             seed: The run's seed.
             index: Which of the run's environments this is, from 0.
+            env: One that was constructed already, and never reset.
 
         Raises:
             EnvError: The constructor raised.
@@ -47,11 +54,15 @@ class SeededEnv:
         self.episode_seed: int | None = None
         self.steps = 0
         try:
-            self.env = make()
+            self.env = make() if env is None else env
             give_own_spaces(self.env)
             self._spaces = Spaces(self.env)
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
+
+    def begin_anew(self, seed: int) -> None:
+        """From the next episode on, goes through those of another seed, from the first of them."""
+        self.seed, self.first = seed, self.episode + 1
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begins the next episode.

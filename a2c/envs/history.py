@@ -104,6 +104,10 @@ class History:
         if options:
             self._options[n] = options
 
+    def begin_anew(self, seed: int) -> None:
+        """From the next resets on, the environments go through the episodes of another seed."""
+        self._root[...], self._first[...], self._given[...] = seed, self._number + 1, False
+
     def append(self, action: NDArray[Any]) -> None:
         """All environments were stepped with an action [N, ...]."""
         if self._rows == len(self._actions):

@@ -27,6 +27,7 @@ class Share:
         indices: Sequence[int],
         block: Block,
         line: memoryview,
+        first: gymnasium.Env[Any, Any] | None = None,
     ) -> None:
         """Constructs the environments.
 
@@ -36,19 +37,29 @@ class Share:
             indices: Which of the run's environments these are.
             block: Their rows.
             line: Flags, where whoever waits can see which environment is at work, and that it gets on.
+            first: The first of them, where that was constructed already.
 
         Raises:
-            EnvError: One of them could not be constructed.
+            EnvError: One of them could not be constructed; those before it are closed.
         """
         self._block, self._line = block, line
         self._watch = Watch()
         self._watch.begin()
         self.envs: list[SeededEnv] = []
-        for row, index in enumerate(indices):
-            line[ROW] = row
-            self.envs.append(SeededEnv(make, seed, index))
-            self._beat()
+        try:
+            for row, index in enumerate(indices):
+                line[ROW] = row
+                self.envs.append(SeededEnv(make, seed, index, None if row else first))
+                self._beat()
+        except BaseException:
+            self.close()  # They may hold what the next attempt needs.
+            raise
         self._end_watch()
+
+    def begin_anew(self, seed: int) -> None:
+        """From the next reset on, goes through the episodes of another seed."""
+        for env in self.envs:
+            env.begin_anew(seed)
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         """Begins the next episode of the masked environments, writes `obs`, and returns everybody's infos.

@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.envs.episode import close
 from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
@@ -61,6 +62,7 @@ class Pool:
         isolate: bool,
         seed: int,
         timeout_seconds: float,
+        first: gymnasium.Env[Any, Any] | None = None,
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
@@ -73,6 +75,7 @@ class Pool:
             isolate: Whether this process steps none itself.
             seed: The run's seed.
             timeout_seconds: How long an environment in a worker may do nothing.
+            first: The first environment, where it was constructed already and this process steps it; closed on errors.
 
         Raises:
             EnvError: An environment could not be constructed.
@@ -101,11 +104,22 @@ class Pool:
         ]
         try:
             self._workers += [start() for start in self._starts]
+        except BaseException:
+            self.abandon()
+            if first is not None:
+                close(first)
+            raise
+        try:
             ours = self._flags[:LINE]
-            self._share = Share(make, seed, here, self.block.rows(self.rows[0]), ours)
+            self._share = Share(make, seed, here, self.block.rows(self.rows[0]), ours, first)
+        except BaseException:
+            self.abandon()
+            raise
+        try:
             self._gather([self._asked(number, None) for number in range(num_workers)])
         except BaseException:
             self.abandon()
+            self._share.close()
             raise
 
     @property
@@ -159,6 +173,11 @@ class Pool:
                 self.history.begin(n, seeds[n], options)
         self._obs[...] = self.block.obs
         return infos
+
+    def begin_anew(self, seed: int) -> None:
+        """From the next reset on, the environments go through the episodes of another seed, as if made with it."""
+        self.everywhere("begin_anew", [(seed,) for _ in self.rows])
+        self.history.begin_anew(seed)
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
         """Sets an attribute of each environment to its own value, [N]."""

@@ -46,6 +46,20 @@ def step_of(
     return Step(obs, next_obs, reward, terminated, truncated)
 
 
+def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    """After how many steps an environment cuts an episode off, as far as its wrappers or its registration tell."""
+    limits = [env.spec.max_episode_steps if env.spec is not None else None]
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, gymnasium.wrappers.TimeLimit):
+            limits.append(layer._max_episode_steps)
+        layer = layer.env
+    own = getattr(layer, "max_episode_steps", None)
+    if isinstance(own, int):
+        limits.append(own)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """N copies of an environment, the first few stepped here, the others by worker processes.
 
@@ -82,6 +96,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.spec = probe.spec
         self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
+        self.max_episode_steps = time_limit(probe)
         self.single_observation_space = probe.observation_space
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -116,13 +131,19 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """[N, ...] what to act on next; a view."""
         return self._block.obs
 
-    def begin(self) -> NDArray[Any]:
+    def begin(self, seed: int | None = None) -> NDArray[Any]:
         """Begins the next episode of every environment and returns the observations, [N, ...].
+
+        Args:
+            seed: From here on, the episodes are those of environments just made with this seed; None: they go on.
 
         Raises:
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
+        if seed is not None:
+            self._require_in_step("begin")
+            self._pool.begin_anew(seed)
         self._reset([None] * self.num_envs, [True] * self.num_envs, None)
         return self._block.obs
 

@@ -29,6 +29,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         """
         self.metadata = {"render_modes": []}
         self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.max_episode_steps = env.max_episode_steps
         self._functions = env.functions
         self._arrays, self._row = arrays_for(env, 1) if arrays is None else arrays, row
         self._is_box = isinstance(env.action_space, gymnasium.spaces.Box)
