@@ -198,7 +198,7 @@ def test_an_error_during_evaluation_says_so(quick):
     with pytest.warns(UserWarning, match="environment 0 raised in reset during evaluation"):
         run = a2c.train(Fragile, **quick | settings)
     assert "evaluation" not in run.summary
-    assert run.summary["events"]["failed_evaluations"] == 3
+    assert run.summary["events"]["failed_evaluations"] == 2
     assert run.policy("best").act([0.0, 1.0, 0.0]) in (0, 1, 2)  # Kept though it was never evaluated.
 
 
@@ -232,7 +232,8 @@ def test_a_limit_of_ones_own_cuts_episodes_off_everywhere(quick):
     settings = {"total_steps": 1024, "max_episode_steps": 7, "eval_every_steps": 512, "final_eval_episodes": 3}
     run = a2c.train("CartPole-v1", **quick | settings)
     assert run.summary["vectorization"] == "in this process"
-    assert {row["episode_length"] for row in run.metrics() if "episode_length" in row} == {7.0}
+    lengths = [row["episode_length"] for row in run.metrics() if "episode_length" in row]
+    assert lengths == [pytest.approx(7.0)] * len(lengths) != []
     assert run.summary["evaluation"]["mean_length"] == run.evaluate(2).summary()["mean_length"] == 7.0
 
 
@@ -241,7 +242,7 @@ def test_no_more_environments_are_alive_than_were_asked_for(quick, layout, tmp_p
     class Counted(MatchTheCue):
         def __init__(self):
             super().__init__()
-            self._mine = tempfile.NamedTemporaryFile(dir=alive)
+            self._mine = tempfile.NamedTemporaryFile(dir=alive)  # noqa: SIM115 - until it is closed
             with open(log, "a") as file:
                 file.write(f"{len(os.listdir(alive))}\n")
 
