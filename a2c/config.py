@@ -175,6 +175,11 @@ class Config:
             raise UserError(
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
+        if self.normalize_advantage and self.steps_per_update == 1:
+            raise UserError(
+                "normalize_advantage is True with num_envs 1 and rollout_length 1; of a single advantage nothing is "
+                "left, there must be at least 2"
+            )
         if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
         if self.vectorization == "compiled" and self.max_episode_steps is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,12 +11,17 @@ if TYPE_CHECKING:
     from a2c.envs.episode import Failure
 
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|\x1b\[[0-9;]*m")
+"""Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
+
+
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, and not longer than a person reads."""
     try:
         text = repr(value)
     except ValueError:  # Python prints no whole number of more than 4,300 digits.
         text = f"a {type(value).__name__}"
+    text = _ADDRESS.sub("", text)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -52,29 +58,38 @@ class EnvError(RuntimeError):
         episode: Episode number of that environment, from 0; -1 before its first reset.
         episode_seed: Seed the episode was reset with; None before its first reset.
         step: Steps taken in the episode, the failing one included.
-        details: The environment's own traceback, as text.
+        details: The environment's own traceback, as text; or what it did, where it raised nothing.
+        raised: Whether it raised; else it returned what it must not, and `details` goes on from "environment 3 ...".
         failure: The way of the environment there, where it was asked for and can be gone again.
     """
 
     failure: Failure | None = None
 
     def __init__(
-        self, env_index: int, phase: str, episode: int, episode_seed: int | None, step: int, details: str
+        self,
+        env_index: int,
+        phase: str,
+        episode: int,
+        episode_seed: int | None,
+        step: int,
+        details: str,
+        raised: bool = True,
     ) -> None:
         self.env_index = env_index
         self.phase = phase
         self.episode = episode
         self.episode_seed = episode_seed
         self.step = step
-        self.details = details
+        self.details, self.raised = details, raised
         # The arguments travel from worker to parent: an exception is rebuilt from its `args`.
-        super().__init__(env_index, phase, episode, episode_seed, step, details)
+        super().__init__(env_index, phase, episode, episode_seed, step, details, raised)
 
     def __str__(self) -> str:
+        place = f" (episode {self.episode}, episode seed {self.episode_seed}, step {self.step})"
+        if not self.raised:
+            return f"environment {self.env_index} {self.details}; in {self.phase}{place}"
         where = f"environment {self.env_index} raised in {self.phase}"
-        if self.phase != "construction":
-            where += f" (episode {self.episode}, episode seed {self.episode_seed}, step {self.step})"
-        return f"{self.details.rstrip()}\n\n{where}"
+        return f"{self.details.rstrip()}\n\n{where}{place if self.phase != 'construction' else ''}"
 
 
 class WorkerError(RuntimeError):

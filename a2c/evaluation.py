@@ -14,7 +14,7 @@ from a2c.envs import Envs, make_envs
 from a2c.envs.make import EnvSource
 from a2c.envs.pool import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
-from a2c.finite import brief
+from a2c.finite import brief, finite
 from a2c.policy import Policy
 from a2c.randomness import episode_seed, generator
 
@@ -170,7 +170,9 @@ class Evaluator:
                 return play.run(obs, episodes, total_steps, check, show)
         except EnvError as error:
             phase = f"{error.phase} during evaluation"
-            again = EnvError(error.env_index, phase, error.episode, error.episode_seed, error.step, error.details)
+            again = EnvError(
+                error.env_index, phase, error.episode, error.episode_seed, error.step, error.details, error.raised
+            )
             again.failure = envs.failure(error)
             self.close()
             raise again from error
@@ -324,11 +326,11 @@ class _Play:
         Raises:
             NumbersError: With the way of the environment there.
         """
-        if np.isfinite(reward).all() and np.isfinite(obs).all():
+        if finite(reward).all() and finite(obs).all():
             return
         for i in np.flatnonzero(counted).tolist():
-            if not (np.isfinite(reward[i]) and (ended[i] or np.isfinite(obs[i]).all())):
-                what = f"an observation of {brief(obs[i])}" if np.isfinite(reward[i]) else f"a reward of {reward[i]}"
+            if not (finite(reward[i]) and (ended[i] or finite(obs[i]).all())):
+                what = f"an observation of {brief(obs[i])}" if finite(reward[i]) else f"a reward of {reward[i]}"
                 episode = int(self._first[i]) + len(self._lengths[i]) - 1
                 way = self._envs.failure_at(i, episode, self._lengths[i][-1] + more, 0)
                 error = NumbersError(

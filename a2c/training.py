@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from a2c import checkpoint, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
@@ -132,6 +134,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             compiled = is_compiled(config, env) if run is None else _as_before(run, config)
             envs = envs_for(config, env, compiled)
             cleanup.callback(envs.close)
+            _warn_of_images(envs)
             learner = Learner(config, envs, begins_with)
             if saved is not None:
                 with _fitting(saved):
@@ -187,6 +190,15 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
                 raise
         session.summarize(envs.placement)
     return run
+
+
+def _warn_of_images(envs: Envs | CompiledEnvs) -> None:
+    space: Any = envs.single_observation_space
+    if space.dtype == np.uint8 and len(space.shape) in (2, 3):
+        warnings.warn(
+            f"observations are images {space.shape}, and the network is fully connected: it has no convolution yet",
+            stacklevel=3,
+        )
 
 
 def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:

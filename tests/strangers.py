@@ -329,12 +329,12 @@ ODDITIES: dict[str, Oddity] = {
     "NaN": says("nan", "environment 0", "step", error="NumbersError", obs=at(3, np.array([NAN, 0], np.float32))),
     "infinity": says("inf", error="NumbersError", obs=at(3, np.array([0, -INF], np.float32))),
     "NaN at the start of an episode": says("nan", error="NumbersError", obs=at(0, np.array([NAN, 0], np.float32))),
-    "1e39 in single precision": says("1e+39", "environment 0", error="NumbersError", obs=at(3, np.array([1e39, 0]))),
+    "1e39 in single precision": says("1e+39", "environment 0", obs=at(3, np.array([1e39, 0]))),
     "1e39 in double precision": says(
         "1e+39", "environment 0", error="NumbersError", observation_space=DOUBLE, obs=at(3, [1e39, 0.0])
     ),
     "70,000 in half precision": says(
-        "observation", error="NumbersError", observation_space=Box(-INF, INF, (2,), np.float16), obs=at(3, [7e4, 0.0])
+        "70000.0", observation_space=Box(-INF, INF, (2,), np.float16), obs=at(3, [7e4, 0.0])
     ),
     "NaN in the last observation of a terminated episode": trains(obs=at(5, np.array([NAN, 0], np.float32))),
     "infinity in the last observation of a terminated episode": trains(
@@ -383,7 +383,7 @@ ODDITIES: dict[str, Oddity] = {
     "terminated is None": says("terminated", "None", terminated=at(3, None, False)),
     "terminated is text": says("terminated", "'no'", terminated=at(3, "no", False)),
     "terminated is two bools": says("terminated", terminated=at(3, np.array([True, False]), False)),
-    "truncated is a dict": says("truncated", "dict", truncated=at(3, {}, False)),
+    "truncated is a dict": says("truncated", "{}", truncated=at(3, {}, False)),
     "terminated is NaN": says("terminated", "nan", terminated=at(3, NAN, False)),
     "every step ends an episode": trains(terminated=lambda t: True),
     "every step ends an episode in both ways": trains(terminated=lambda t: True, truncated=lambda t: True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.history import Course
 from a2c.envs.seeding import Spaces, give_own_spaces
+from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
 from a2c.errors import EnvError
 from a2c.randomness import episode_seed
 
@@ -24,11 +26,10 @@ _STEPS_TO_CHECK_MEMORY = 100
 class SeededEnv:
     """An environment that counts its episodes and steps, and seeds each episode by its number.
 
-    The state of a deterministic environment is therefore (episode, actions since its reset). Whoever steps `env`
-    counts `steps`, which `reset` puts back to 0.
+    The state of a deterministic environment is therefore (episode, actions since its reset).
     """
 
-    __slots__ = ("_spaces", "env", "episode", "episode_seed", "first", "index", "seed", "steps")
+    __slots__ = ("_observations_of", "_spaces", "env", "episode", "episode_seed", "first", "index", "seed", "steps")
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class SeededEnv:
             self.env = make() if env is None else env
             give_own_spaces(self.env)
             self._spaces = Spaces(self.env)
+            self._observations_of = Observations(self.env.observation_space)
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
@@ -72,7 +74,7 @@ class SeededEnv:
             options: Passed to the environment.
 
         Raises:
-            EnvError: The environment raised, or its observation does not have the shape of its space.
+            EnvError: The environment raised, or returned what it must not.
         """
         self.episode += 1
         self.steps = 0
@@ -82,11 +84,33 @@ class SeededEnv:
             self.seed, self.first, self.episode_seed = seed, self.episode, seed
         try:
             self._spaces.seed(self.episode_seed)
-            obs, info = self.env.reset(seed=self.episode_seed, options=options)
-            self.check_shape(obs)
+            return first(self._reset(options), self._observations_of)
         except (Exception, SystemExit) as error:
             raise self.error("reset") from error
-        return obs, info
+
+    def _reset(self, options: dict[str, Any] | None) -> Any:
+        try:
+            return self.env.reset(seed=self.episode_seed, options=options)
+        except TypeError as error:
+            for name in ("seed", "options"):
+                if f"unexpected keyword argument '{name}'" in str(error):
+                    raise WrongValueError(
+                        f"has a reset that takes no {name}, which is Gym's old interface; it must be reset(self, *, "
+                        "seed=None, options=None)"
+                    ) from error
+            raise
+
+    def step(self, action: Any) -> Outcome:
+        """Takes a step, which is counted.
+
+        Raises:
+            EnvError: The environment raised, or returned what it must not.
+        """
+        self.steps += 1
+        try:
+            return outcome(self.env.step(action), self._observations_of)
+        except (Exception, SystemExit) as error:
+            raise self.error("step") from error
 
     def restore(self, course: Course, beat: Callable[[], None]) -> Any:
         """Goes the same course again: the reset with its seed, then its actions.
@@ -138,33 +162,36 @@ class SeededEnv:
         yield obs
         # One that nobody writes again: an environment may keep its action.
         for action in course.actions.copy():
-            self.steps += 1
-            try:
-                obs, _, terminated, truncated, _ = self.env.step(action)
-            except (Exception, SystemExit) as error:
-                raise self.error("step") from error
+            step = self.step(action)
             beat()
-            yield obs
-            if terminated or truncated:
+            yield step.obs
+            if step.terminated or step.truncated:
                 raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
 
     def stand_before(self, course: Course) -> None:
         """Counts as before the episode of the course; what is reset then is that episode."""
         self.episode, self.seed, self.first = course.episode - 1, course.root, course.first
 
-    def check_shape(self, obs: Any) -> None:
-        """Refuses an observation of another shape: a smaller one would be broadcast into its row without a word.
-
-        Raises:
-            ValueError: With both shapes.
-        """
-        expected = self.env.observation_space.shape
-        if np.shape(obs) != expected:
-            raise ValueError(f"the environment gave an observation of shape {np.shape(obs)}, its space says {expected}")
-
     def error(self, phase: str) -> EnvError:
         """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
-        return EnvError(self.index, phase, self.episode, self.episode_seed, self.steps, traceback.format_exc())
+        error = sys.exc_info()[1]
+        at = self.index, phase, self.episode, self.episode_seed, self.steps
+        if isinstance(error, WrongValueError):
+            return EnvError(*at, str(error), raised=False)
+        return EnvError(*at, own_traceback(error))
+
+
+def own_traceback(error: BaseException | None) -> str:
+    """What an environment raised, as Python shows it, without the frames of ours that led there."""
+    if error is None:
+        return ""
+    trace = error.__traceback__
+    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("a2c."):
+        trace = trace.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+    except Exception:  # noqa: BLE001 - its own __str__ may raise
+        return f"{type(error).__name__}, which cannot be shown"
 
 
 def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:

@@ -143,22 +143,13 @@ class Share:
             if row in skip:
                 infos.append({})
                 continue
-            try:
-                env.steps += 1
-                obs, reward[row], ended, cut, info = env.env.step(action)
-                if env.steps == 1:
-                    env.check_shape(obs)
-                terminated[row], truncated[row] = ended, cut
-                if ended or cut:
-                    final_obs[row] = obs
-                    final_info = info
-                    obs, info = env.reset()
-                    info = {**info, "final_info": final_info}
-                next_obs[row] = obs
-            except EnvError:
-                raise
-            except (Exception, SystemExit) as error:
-                raise env.error("step") from error
+            obs, reward[row], terminated[row], truncated[row], info = env.step(action)
+            if terminated[row] or truncated[row]:
+                final_obs[row] = obs
+                final_info = info
+                obs, info = env.reset()
+                info = {**info, "final_info": final_info}
+            next_obs[row] = obs
             line[BEATS] += 1
             infos.append(info)
         if is_watched:

@@ -6,9 +6,9 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import sys
 import textwrap
 import time
-import traceback
 import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -18,7 +18,7 @@ import numpy as np
 
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.episode import close
+from a2c.envs.episode import close, own_traceback
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
 from a2c.errors import EnvError, UserError, shown
@@ -348,7 +348,7 @@ def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.E
 
 
 def _construction_error() -> EnvError:
-    return EnvError(0, "construction", -1, None, 0, traceback.format_exc())
+    return EnvError(0, "construction", -1, None, 0, own_traceback(sys.exc_info()[1]))
 
 
 def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:

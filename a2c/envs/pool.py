@@ -19,6 +19,7 @@ from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.seeding import in_words
+from a2c.envs.values import native
 from a2c.envs.workers import Worker, may_spin, packed, start_context
 from a2c.errors import WorkerError
 
@@ -32,7 +33,7 @@ _STEP = b"step"
 class Event(NamedTuple):
     """Something that happened to the environments and did not end the run."""
 
-    kind: Literal["worker_restarts", "episodes_lost", "foreign_randomness"]
+    kind: Literal["worker_restarts", "episodes_lost", "foreign_randomness", "outside_bounds"]
     details: str
 
 
@@ -421,4 +422,4 @@ def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
 
 
 def _field(space: gymnasium.Space[Any]) -> Field:
-    return Field(tuple(space.shape or ()), np.dtype(space.dtype).str)
+    return Field(tuple(space.shape or ()), native(space.dtype).str)
