@@ -39,6 +39,7 @@ class Run:
         path: The folder.
         config: The run's settings.
         is_compiled: Whether it trains on environments in compiled form: its numbers are others.
+        is_callable: Whether it trains on what a callable makes; `config.env_id` is only its name.
 
     Example:
         >>> import a2c
@@ -69,15 +70,17 @@ class Run:
         except UserError as error:
             raise UserError(f"{self.config_path}: {error}") from error
         self.is_compiled = values.get("compiled") is True
+        self.is_callable = values.get("callable") is True
 
     @classmethod
-    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool) -> Run:
+    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool = False) -> Run:
         """Makes the folder `<run_dir>/<environment>/<time>-seed<seed>` of a new run and writes config.json.
 
         Args:
             config: The settings.
             origins: Where each came from, by field name.
             is_compiled: Whether it trains on environments in compiled form.
+            is_callable: Whether it trains on what a callable makes, of which `config.env_id` is only the name.
 
         Raises:
             UserError: The folder cannot be made.
@@ -100,7 +103,7 @@ class Run:
             raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
         for folder in (path.parent, path.parent.parent):
             files.sync_folder(folder)
-        return cls._write_config(path, config, origins, is_compiled)
+        return cls._write_config(path, config, origins, is_compiled, is_callable)
 
     @classmethod
     def newest(cls, config: Config, is_compiled: bool) -> Run | None:
@@ -121,8 +124,11 @@ class Run:
         return None
 
     @classmethod
-    def _write_config(cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool) -> Run:
+    def _write_config(
+        cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool
+    ) -> Run:
         values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
+        values["callable"] = is_callable
         files.write_json(path / "config.json", values | {"versions": versions()})
         return cls(path)
 
@@ -139,7 +145,7 @@ class Run:
         for field in dataclasses.fields(config):
             if getattr(config, field.name) != getattr(self.config, field.name):
                 origins[field.name] = "chosen when resumed"
-        return self._write_config(self.path, config, origins, self.is_compiled)
+        return self._write_config(self.path, config, origins, self.is_compiled, self.is_callable)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -395,6 +401,11 @@ class Run:
         Raises:
             UserError: config.json names a module to import. A folder from somebody else must not choose what code runs.
         """
+        if env is None and self.is_callable:
+            raise UserError(
+                f"{self.path} was trained on what the callable {shown(self.config.env_id)[1:-1]} makes, which no file "
+                "can tell; from Python, give it as env=..., on the command line name another with --env"
+            )
         if env is None and ":" in self.config.env_id:
             name = shown(self.config.env_id)[1:-1]
             raise UserError(

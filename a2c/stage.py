@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import sys
 import textwrap
 import traceback
@@ -17,7 +16,7 @@ import gymnasium
 
 from a2c.envs import make_env
 from a2c.envs.episode import close
-from a2c.envs.make import EnvSource, env_name
+from a2c.envs.make import EnvSource, display_hint, env_name
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
 from a2c.run import Run, Which
@@ -135,10 +134,8 @@ def _said(error: Exception) -> str:
     lines = str(error).strip().splitlines() if not isinstance(error, EnvError) else error.details.strip().splitlines()
     name = "" if isinstance(error, UserError | EnvError) else f"{type(error).__name__}: "
     said = name + textwrap.shorten(lines[-1] if lines else "", 200)
-    is_lost = re.search(r"opengl|gladload|glfw|osmesa|\begl|\bglx|\bx11", str(error), re.IGNORECASE)
-    if is_lost and not os.environ.get("MUJOCO_GL"):
-        said += "; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw"
-    return said
+    hint = display_hint(error)
+    return f"{said}; {hint}" if hint else said
 
 
 def _require_display() -> None:

@@ -141,7 +141,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
                     learner.restore(saved.arrays, saved.counters["updates"])
         openers = log_openers(config)
         if run is None:  # Only now, when everything else stands.
-            run = Run.create(config, settings_from, compiled)
+            run = Run.create(config, settings_from, compiled, not isinstance(env, str))
             cleanup.enter_context(run.locked())
         else:
             run = run.reconfigured(config)

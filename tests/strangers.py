@@ -62,7 +62,7 @@ class Oddity(NamedTuple):
 
     make: Any
     says: tuple[str, ...] = ()  # parts of the one sentence that refuses it; none: it trains
-    warns: str | None = None  # part of the one warning
+    warns: str | None = None  # part of every warning
     error: str = "EnvError"  # or UserError
     settings: Any = None  # besides those of the test
 
@@ -358,7 +358,7 @@ ODDITIES: dict[str, Oddity] = {
     "500 between -1 and 1": warns("500", obs=at(3, np.array([500, 0], np.float32))),
     "just outside the bounds": warns("bounds", obs=at(3, np.array([1.001, 0], np.float32))),
     "7 of at most 5": warns("7", observation_space=Box(0, 5, (2,), np.int64), obs=at(3, [7, 0], [0, 1])),
-    "bounds that differ from one environment to the next": made(RandomBounds),
+    "bounds that differ from one environment to the next": Oddity(RandomBounds, warns="the bounds of"),
     # -- rewards
     "a reward in float32": trains(reward=lambda t: np.float32(0.5)),
     "a reward in float16": trains(reward=lambda t: np.float16(0.5)),
@@ -435,7 +435,7 @@ ODDITIES: dict[str, Oddity] = {
     ),
     "a constructor that raises": made(lambda: raising(ValueError("no licence"))(None), "no licence"),
     # -- spaces
-    "no observation space": says("observation_space", "None", error="UserError", observation_space=None),
+    "no observation space": says("observation_space", error="UserError", observation_space=None),
     "a class for a space": says("observation_space", "Box", error="UserError", observation_space=Box),
     "a tuple for a space": says("observation_space", error="UserError", observation_space=(2,)),
     "a space that raises": made(RaisesWhenAsked, "not connected"),
@@ -468,7 +468,7 @@ ODDITIES: dict[str, Oddity] = {
     ),
     "a wrapper that normalises rewards": Oddity(wrapped(gymnasium.wrappers.NormalizeReward), warns="normalize_returns"),
     "wrappers that only look": made(
-        wrapped(gymnasium.wrappers.RecordEpisodeStatistics, gymnasium.wrappers.PassiveEnvChecker)
+        wrapped(gymnasium.wrappers.RecordEpisodeStatistics, gymnasium.wrappers.FlattenObservation)
     ),
     "a wrapper that starts anew by itself": made(wrapped(gymnasium.wrappers.Autoreset)),
 }

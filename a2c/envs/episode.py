@@ -6,6 +6,7 @@ import contextlib
 import sys
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from a2c.envs.history import Course
 from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
-from a2c.errors import EnvError
+from a2c.errors import EnvError, UserError
 from a2c.randomness import episode_seed
 
 _STEPS_TO_CHECK_MEMORY = 100
@@ -47,6 +48,7 @@ class SeededEnv:
             env: One that was constructed already, and never reset.
 
         Raises:
+            UserError: It is an environment that is in use already.
             EnvError: The constructor raised.
         """
         # What the seeds of episodes follow from, and the number of the episode from which on they do.
@@ -56,6 +58,11 @@ class SeededEnv:
         self.steps = 0
         try:
             self.env = make() if env is None else env
+        except (Exception, SystemExit) as error:
+            raise self.error("construction") from error
+        if env is None:
+            claim(self.env)
+        try:
             give_own_spaces(self.env)
             self._spaces = Spaces(self.env)
             self._observations_of = Observations(self.env.observation_space)
@@ -213,8 +220,30 @@ class ReplayError(Exception):
     """An environment did not come to where it had been."""
 
 
+_claimed: dict[int, weakref.ref[Any]] = {}
+"""The environments of this process that are in use, by their address."""
+
+
+def claim(env: gymnasium.Env[Any, Any]) -> None:
+    """Takes an environment into use, until it is closed. In two places at once, two courses would be mixed.
+
+    Raises:
+        UserError: It is in use.
+    """
+    own = env.unwrapped
+    known = _claimed.get(id(own))
+    if known is not None and known() is own:
+        raise UserError(
+            "the same environment was made twice: what is called for one must construct a new one every time "
+            "(lambda: MyEnv(), not an object made before)"
+        )
+    with contextlib.suppress(TypeError):  # Of a class without weak references.
+        _claimed[id(own)] = weakref.ref(own)
+
+
 def close(env: gymnasium.Env[Any, Any]) -> None:
     """Closes an environment; what it raises then is a warning, since nothing depends on it any more."""
+    _claimed.pop(id(env.unwrapped), None)
     try:
         env.close()
     except Exception as error:  # noqa: BLE001 - an environment may raise anything

@@ -6,10 +6,13 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import os
+import re
 import sys
 import textwrap
 import time
 import types
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -18,7 +21,7 @@ import numpy as np
 
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.episode import close, own_traceback
+from a2c.envs.episode import claim, close, own_traceback
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
 from a2c.errors import EnvError, UserError, shown
@@ -300,6 +303,14 @@ def _import(module: str, name: str) -> types.ModuleType:
 def _maker(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
     if isinstance(env, str):
         env = _in_module(env) or env
+    if isinstance(env, gymnasium.Env | gymnasium.vector.VectorEnv):
+        raise UserError(
+            f"env is made already, a {type(env).__name__}; it must be what makes one: lambda: {type(env).__name__}(...)"
+        )
+    if isinstance(env, gymnasium.envs.registration.EnvSpec):
+        raise UserError(f"env is a specification; it must be its id, {env.id!r}, or a callable")
+    if not isinstance(env, str) and not callable(env):
+        raise UserError(f"env is {shown(env)}; it must be a Gymnasium id, module:Id, or a callable that makes one")
     if isinstance(env, str):
         return EnvMaker(_find_spec(env), kwargs | {"disable_env_checker": True}, max_episode_steps)
     return EnvMaker(env, kwargs, max_episode_steps)
@@ -329,6 +340,12 @@ def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.E
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise UserError(f"{name} needs a package that is not installed: {error}") from error
     except TypeError as error:
+        missing = re.search(r"missing \d+ required [a-z -]*arguments?: (.*)", str(error))
+        if missing and _is_the_calls_own(error):
+            first = missing[1].split("'")[1]
+            raise UserError(
+                f"{name} needs {missing[1]}: --env-kwargs '{{\"{first}\": ...}}' (from Python: env_kwargs)"
+            ) from error
         if kwargs:
             why = textwrap.shorten(str(error), 200)
             raise UserError(f"{name} does not take env_kwargs {shown(kwargs)}: {why}") from error
@@ -336,15 +353,57 @@ def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.E
     except gymnasium.error.Error as error:
         raise UserError(f"cannot make {name}: {error}") from error
     except (Exception, SystemExit) as error:
+        hint = display_hint(error)
+        if hint:
+            raise UserError(f"cannot make {name}: {textwrap.shorten(str(error), 200)}; {hint}") from error
         raise _construction_error() from error
     if not isinstance(env, gymnasium.Env):
-        raise UserError(f"{name} made a {type(env).__name__}; it must make a gymnasium.Env")
+        is_old = any(cls.__module__.partition(".")[0] == "gym" for cls in type(env).__mro__)
+        old = ", whose package `gym` is no longer kept; the package shimmy makes the one of the other" if is_old else ""
+        raise UserError(f"{name} made a {type(env).__name__}{old}; it must make a gymnasium.Env")
+    claim(env)
     try:
         _check_spaces(env, name)
-    except UserError:
+        _warn_of_wrappers(env)
+    except BaseException:
         close(env)
         raise
     return env
+
+
+def _is_the_calls_own(error: BaseException) -> bool:
+    """Whether calling the constructor raised, not something that it called."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = str(trace.tb_frame.f_globals.get("__name__")) if trace is not None else ""
+    return where in (__name__, "gymnasium.envs.registration")
+
+
+def display_hint(error: BaseException) -> str:
+    """What helps where an environment found no display to draw on; empty where that is not what it raised."""
+    text = str(error)
+    if re.search(r"opengl|gladload|glfw|osmesa|\begl|\bglx", text, re.IGNORECASE) and not os.environ.get("MUJOCO_GL"):
+        return "without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw"
+    if re.search(r"video device|video system|no display|\$DISPLAY|NoSuchDisplay|\bx11\b|xcb", text, re.IGNORECASE):
+        return "without a display, `xvfb-run a2c ...` pretends that there is one"
+    return ""
+
+
+def _warn_of_wrappers(env: gymnasium.Env[Any, Any]) -> None:
+    """Warns of statistics that each environment keeps for itself, and nobody saves."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        name = {"NormalizeObservation": "normalize_observations", "NormalizeReward": "normalize_returns"}.get(
+            type(layer).__name__
+        )
+        if name is not None and type(layer).__module__.startswith("gymnasium."):
+            warnings.warn(
+                f"the environment is wrapped in Gymnasium's {type(layer).__name__}, whose statistics each environment "
+                f"keeps for itself and no run saves; {name} does it for all of them",
+                stacklevel=2,
+            )
+        layer = layer.env
 
 
 def _construction_error() -> EnvError:
@@ -352,9 +411,17 @@ def _construction_error() -> EnvError:
 
 
 def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
-    for space in ("observation_space", "action_space"):
-        if getattr(env, space, None) is None:
-            raise UserError(f"{name} has no {space}; a gymnasium.Env must have one")
+    for attribute in ("observation_space", "action_space"):
+        try:
+            space = getattr(env, attribute, None)
+        except Exception as error:
+            raise _construction_error() from error
+        if space is None:
+            raise UserError(f"{name} has no {attribute}; a gymnasium.Env must have one")
+        if not isinstance(space, gymnasium.Space):
+            raise UserError(
+                f"the {attribute} of {name} is {shown(space)}; it must be a gymnasium.spaces.Box or the like"
+            )
     obs, action = env.observation_space, env.action_space
     if not isinstance(obs, gymnasium.spaces.Box):
         raise UserError(

@@ -44,7 +44,7 @@ class Observations:
             return obs
         array = self._array(obs)
         if array.shape != self._shape:
-            raise WrongValueError(f"gave an observation of shape {array.shape}; its space says {self._shape}")
+            raise WrongValueError(f"gave an observation of shape {array.shape}, its space says {self._shape}")
         if array.dtype == self._dtype:
             return array
         with np.errstate(all="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -94,7 +94,9 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._block = pool.block
         self.num_envs = pool.num_envs
         self.spec = probe.spec
-        self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
+        metadata: Any = probe.metadata
+        metadata = metadata if isinstance(metadata, Mapping) else {}  # Some set it to None.
+        self.metadata = {**metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
         self.max_episode_steps = time_limit(probe)
         self.single_observation_space = probe.observation_space
