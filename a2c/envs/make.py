@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -290,19 +291,28 @@ def _in_module(name: str) -> CompiledEnv | None:
     return found if isinstance(found, CompiledEnv) else None
 
 
+def _callable_in_module(name: str) -> Callable[..., gymnasium.Env[Any, Any]] | None:
+    """What `module:Class` or `module:function` names, where no environment is registered under that."""
+    module, _, attribute = name.rpartition(":")
+    if not module or attribute in gymnasium.registry:
+        return None
+    found = getattr(_import(module, name), attribute, None)
+    return found if callable(found) and attribute not in gymnasium.registry else None
+
+
 def _import(module: str, name: str) -> types.ModuleType:
     try:
         return importlib.import_module(module)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"cannot import the module of {name!r} ({fault}); it must be installed, or its folder in PYTHONPATH"
+            f"cannot import the module of {name!r} ({fault}); it must be installed, or in this folder or PYTHONPATH"
         ) from error
 
 
 def _maker(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
     if isinstance(env, str):
-        env = _in_module(env) or env
+        env = _in_module(env) or _callable_in_module(env) or env
     if isinstance(env, gymnasium.Env | gymnasium.vector.VectorEnv):
         raise UserError(
             f"env is made already, a {type(env).__name__}; it must be what makes one: lambda: {type(env).__name__}(...)"
@@ -316,12 +326,42 @@ def _maker(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None
     return EnvMaker(env, kwargs, max_episode_steps)
 
 
+_PACKAGES = {
+    r"ALE/": ("ale_py", "ale-py"),
+    r"(highway|merge|roundabout|parking|intersection|racetrack|exit|two-way|u-turn)(-fast)?-v": (
+        "highway_env",
+        "highway-env",
+    ),
+    r"(MiniGrid|BabyAI)-": ("minigrid", "minigrid"),
+    r"MiniWorld-": ("miniworld", "miniworld"),
+    r"Panda[A-Z]": ("panda_gym", "panda-gym"),
+    r"(Fetch|HandReach|HandManipulate|PointMaze|AntMaze|FrankaKitchen|AdroitHand)": (
+        "gymnasium_robotics",
+        "gymnasium-robotics",
+    ),
+    r"FlappyBird-": ("flappy_bird_gymnasium", "flappy-bird-gymnasium"),
+    r"(dm_control|atari|openspiel)/": ("shimmy", "shimmy"),
+}
+"""Well-known families of ids, the module that registers each, and what to pip install for it."""
+
+
+def _package_hint(env_id: str) -> str | None:
+    for pattern, (module, package) in _PACKAGES.items():
+        if re.match(pattern, env_id):
+            is_there = importlib.util.find_spec(module) is not None
+            return f"its module goes before it, {module}:{env_id}" + ("" if is_there else f" (pip install {package})")
+    return None
+
+
 def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     """The registered specification, by value: a worker need not know the registration."""
     module, _, name = env_id.rpartition(":")
     if module:
         _import(module, env_id)
     if name not in gymnasium.registry:
+        hint = _package_hint(name) if not module else None
+        if hint is not None:
+            raise UserError(f"unknown environment {env_id!r}; {hint}")
         known = list(gymnasium.registry)
         close = (
             difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
