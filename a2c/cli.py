@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"a2c: there is not enough memory for this: {error or 'make it smaller'}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # Whoever read our output has gone, as in `a2c ... | head -1`. Python would complain again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:  # Of a folder that cannot be read, say.
+        where = f" {error.filename}" if error.filename else ""
+        print(f"a2c: cannot use{where}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def _refuse_fixed_settings(words: Sequence[str]) -> None:
