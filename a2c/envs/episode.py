@@ -12,8 +12,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.envs.alive import released
 from a2c.envs.history import Course
-from a2c.errors import EnvError
+from a2c.errors import EnvError, UserError
 from a2c.randomness import episode_seed
 
 _STEPS_TO_CHECK_MEMORY = 100
@@ -39,6 +40,7 @@ class SeededEnv:
 
         Raises:
             EnvError: The constructor raised.
+            UserError: It returned an environment that is alive already.
         """
         self.seed, self.index = seed, index
         self.episode = -1
@@ -46,6 +48,8 @@ class SeededEnv:
         self.steps = 0
         try:
             self.env = make()
+        except UserError:
+            raise
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
@@ -164,6 +168,7 @@ class ReplayError(Exception):
 
 def close(env: gymnasium.Env[Any, Any]) -> None:
     """Closes an environment; what it raises then is a warning, since nothing depends on it any more."""
+    released(env)
     try:
         env.close()
     except Exception as error:  # noqa: BLE001 - an environment may raise anything

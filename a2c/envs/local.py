@@ -37,14 +37,19 @@ class Share:
             line: Flags, where whoever waits can see which environment is at work, and that it gets on.
 
         Raises:
-            EnvError: One of them could not be constructed.
+            EnvError: One of them could not be constructed; those before it are closed.
+            UserError: It returned an environment that is alive already; those before it are closed.
         """
         self._block, self._line = block, line
         self.envs: list[SeededEnv] = []
-        for row, index in enumerate(indices):
-            line[ROW] = row
-            self.envs.append(SeededEnv(make, seed, index))
-            self._beat()
+        try:
+            for row, index in enumerate(indices):
+                line[ROW] = row
+                self.envs.append(SeededEnv(make, seed, index))
+                self._beat()
+        except BaseException:  # They may hold a port or a licence, which nobody else would give back.
+            self.close()
+            raise
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         """Begins the next episode of the masked environments, writes `obs`, and returns everybody's infos.

@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
-import textwrap
 import time
-import traceback
 import types
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -16,19 +14,20 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import gymnasium
 import numpy as np
 
+from a2c.envs.alive import claimed
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.construction import EnvSource as EnvSource
+from a2c.envs.construction import checked_source, construct, traits
+from a2c.envs.construction import env_name as env_name
 from a2c.envs.episode import close
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
-from a2c.errors import EnvError, UserError, shown
+from a2c.errors import UserError, shown
 from a2c.machine import cores
 
 if TYPE_CHECKING:
     from a2c.envs.compiled.vector import CompiledEnvs
-
-EnvSource = str | Callable[[], gymnasium.Env[Any, Any]]
-"""A Gymnasium id, `module:Id`, or a callable that constructs an environment."""
 
 _WORTH_A_WORKER_SECONDS = 200e-6
 """A vector step shorter than this gains less from a second process than the hand-over costs."""
@@ -42,10 +41,14 @@ class EnvMaker:
     kwargs: dict[str, Any]
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
-        """A new environment."""
+        """A new environment.
+
+        Raises:
+            UserError: It is not new.
+        """
         if isinstance(self.source, gymnasium.envs.registration.EnvSpec):
-            return gymnasium.make(self.source, **self.kwargs)
-        return self.source(**self.kwargs)
+            return claimed(gymnasium.make(self.source, **self.kwargs))
+        return claimed(self.source(**self.kwargs))
 
 
 def make_env(
@@ -62,8 +65,9 @@ def make_env(
         UserError: It is unknown, lacks a package, does not take these arguments, or its spaces are not supported.
         EnvError: Its constructor raised something else.
     """
+    env = checked_source(env)
     kwargs = dict(env_kwargs or {}) | ({"render_mode": render_mode} if render_mode else {})
-    return _construct(_maker(env, kwargs), env_name(env), kwargs)
+    return construct(_maker(env, kwargs), env, kwargs)
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
@@ -146,6 +150,7 @@ def make_envs(
     """
     from a2c.config import Config  # Here, because worker processes import this package and need no command line.
 
+    env = checked_source(env)
     config = Config(
         env_name(env),
         num_envs=num_envs,
@@ -160,22 +165,37 @@ def make_envs(
     if vectorization == "compiled" or (vectorization == "auto" and own is not None and not config.wants_workers):
         return _make_compiled(env, num_envs, kwargs, seed)
     make = _maker(env, kwargs)
-    probe = _construct(make, env_name(env), kwargs)
-    try:
-        workers = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
+    # Environments may hold a port, a licence or a second of start-up: never are there more of them than N.
+    with contextlib.ExitStack() as unused:
+        probe = construct(make, env, kwargs)
+        unused.callback(close, probe)
+        first = None if isolate_envs else probe
+
+        def seconds_per_step() -> float:
+            # What was stepped is closed and never environment 0: one that remembers its past (BipedalWalker-v3 does)
+            # would give other numbers in a layout that was measured than in one that was chosen.
+            nonlocal first
+            first = None
+            with unused.pop_all():
+                return _seconds_per_step(probe)
+
+        told = traits(probe)
+        workers = _choose_workers(seconds_per_step, num_envs, vectorization, num_workers, isolate_envs)
+        if first is None:
+            unused.close()
+        unused.pop_all()
         pool = Pool(
             make,
             num_envs,
-            probe.action_space,
-            probe.observation_space,
+            told.action_space,
+            told.observation_space,
             workers,
             isolate_envs,
             seed,
             env_timeout_seconds,
+            first,
         )
-        return Envs(probe, pool)
-    finally:
-        close(probe)
+        return Envs(told, pool)
 
 
 def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], seed: int) -> CompiledEnvs:
@@ -196,7 +216,7 @@ def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], see
 
 
 def _choose_workers(
-    probe: gymnasium.Env[Any, Any],
+    seconds_per_step: Callable[[], float],
     num_envs: int,
     vectorization: Literal["auto", "compiled", "local", "workers"],
     num_workers: int | Literal["auto"],
@@ -219,7 +239,7 @@ def _choose_workers(
             "worker"
         )
     spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
-    if not wanted and (cores() == 1 or _seconds_per_step(probe) * num_envs < _WORTH_A_WORKER_SECONDS):
+    if not wanted and (not spare or cores() == 1 or seconds_per_step() * num_envs < _WORTH_A_WORKER_SECONDS):
         return 0
     return spare
 
@@ -239,11 +259,6 @@ def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
             if terminated or truncated:
                 env.reset()
     return float(np.median(seconds)) if seconds else 0.0
-
-
-def env_name(env: EnvSource) -> str:
-    """The id, or the name of the callable."""
-    return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
 
 
 def _in_module(name: str) -> CompiledEnv | None:
@@ -269,12 +284,12 @@ def _import(module: str, name: str) -> types.ModuleType:
 
 def _maker(env: EnvSource, kwargs: dict[str, Any]) -> EnvMaker:
     if isinstance(env, str):
-        env = _in_module(env) or env
-    return (
-        EnvMaker(_find_spec(env), kwargs | {"disable_env_checker": True})
-        if isinstance(env, str)
-        else EnvMaker(env, kwargs)
-    )
+        env = _in_module(env) or _find_spec(env)
+    if isinstance(env, gymnasium.envs.registration.EnvSpec):
+        # We never step before a reset, so the wrapper that checks for it would only cost time.
+        spec = dataclasses.replace(env, order_enforce=False)
+        return EnvMaker(spec, kwargs | {"disable_env_checker": True})
+    return EnvMaker(env, kwargs)
 
 
 def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
@@ -289,54 +304,4 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         )
         hint = f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
         raise UserError(f"unknown environment {env_id!r}; {hint}")
-    # We never step before a reset, so the wrapper that checks for it would only cost time.
-    return dataclasses.replace(gymnasium.spec(name), order_enforce=False)
-
-
-def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    try:
-        env = make()
-    except UserError:
-        raise
-    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise UserError(f"{name} needs a package that is not installed: {error}") from error
-    except TypeError as error:
-        if kwargs:
-            why = textwrap.shorten(str(error), 200)
-            raise UserError(f"{name} does not take env_kwargs {shown(kwargs)}: {why}") from error
-        raise _construction_error() from error
-    except gymnasium.error.Error as error:
-        raise UserError(f"cannot make {name}: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise _construction_error() from error
-    if not isinstance(env, gymnasium.Env):
-        raise UserError(f"{name} made a {type(env).__name__}; it must make a gymnasium.Env")
-    try:
-        _check_spaces(env, name)
-    except UserError:
-        close(env)
-        raise
-    return env
-
-
-def _construction_error() -> EnvError:
-    return EnvError(0, "construction", -1, None, 0, traceback.format_exc())
-
-
-def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
-    for space in ("observation_space", "action_space"):
-        if getattr(env, space, None) is None:
-            raise UserError(f"{name} has no {space}; a gymnasium.Env must have one")
-    obs, action = env.observation_space, env.action_space
-    if not isinstance(obs, gymnasium.spaces.Box):
-        raise UserError(
-            f"the observation space of {name} is {obs}, which is not supported; it must be a Box "
-            "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
-        )
-    real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
-    if not real_box and not isinstance(action, gymnasium.spaces.Discrete):
-        raise UserError(
-            f"the action space of {name} is {action}, which is not supported; it must be a Discrete or a real Box"
-        )
-    if 0 in obs.shape or 0 in (action.shape or ()):
-        raise UserError(f"{name} has an empty space: observations {obs}, actions {action}; both must have elements")
+    return gymnasium.spec(name)

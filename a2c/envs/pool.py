@@ -14,6 +14,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.envs.episode import close
 from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
 from a2c.envs.memory import BEATS, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
@@ -60,8 +61,11 @@ class Pool:
         isolate: bool,
         seed: int,
         timeout_seconds: float,
+        first: gymnasium.Env[Any, Any] | None = None,
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
+
+        Where that fails or is interrupted, those that were constructed are closed.
 
         Args:
             make: Constructs one environment.
@@ -72,9 +76,11 @@ class Pool:
             isolate: Whether this process steps none itself.
             seed: The run's seed.
             timeout_seconds: How long an environment in a worker may do nothing.
+            first: Environment 0, where this process steps it and it has been constructed already.
 
         Raises:
             EnvError: An environment could not be constructed.
+            UserError: A constructor returned an environment that is alive already.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         self.broken = self.is_stepping = self._held = False
@@ -97,13 +103,27 @@ class Pool:
             functools.partial(Worker, number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
             for number, rows in enumerate(elsewhere)
         ]
+        ready = [first] if first is not None else []
+        block, ours = self.block.rows(self.rows[0]), self._flags[:LINE]
+        self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
+
+        def construct() -> None:
+            self._share = Share(lambda: ready.pop() if ready else make(), seed, here, block, ours)
+
         try:
             self._workers += [start() for start in self._starts]
-            ours = self._flags[:LINE]
-            self._share = Share(make, seed, here, self.block.rows(self.rows[0]), ours)
-            self._gather([self._asked(number, None) for number in range(num_workers)])
+            _, failures = _heard([construct, *(self._asked(number, None) for number in range(num_workers))])
+            if failures:
+                raise failures[0]
         except BaseException:
-            self.abandon()
+            # Asked to, workers close what they constructed; killed, they would leave it behind.
+            self.broken = True
+            for env in ready:
+                close(env)
+            try:
+                self.close()
+            finally:
+                _kill(self._workers)
             raise
 
     @property
@@ -357,24 +377,33 @@ class Pool:
     def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """Calls all, and only then raises what one of them answered with.
 
-        An answer left in a pipe would be taken for the next one; so whatever keeps us from hearing all of them (an
-        interrupt, a worker lost for good) breaks the pool.
+        Whatever keeps us from hearing all of them breaks the pool.
         """
-        results, failures = [], []
         try:
-            for call in calls:
-                try:
-                    results.append(call())
-                except WorkerError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failures.append(error)
+            results, failures = _heard(calls)
         except BaseException:
             self.abandon()
             raise
         if failures:
             raise failures[0]
         return results
+
+
+def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exception]]:
+    """Calls all: what they returned, and what they raised.
+
+    An answer left in a pipe would be taken for the next one; so what keeps us from hearing all of them (an interrupt, a
+    worker lost for good) is raised.
+    """
+    results, failures = [], []
+    for call in calls:
+        try:
+            results.append(call())
+        except WorkerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed on
+            failures.append(error)
+    return results, failures
 
 
 def _kill(workers: Sequence[Worker]) -> None:

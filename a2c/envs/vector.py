@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from a2c.envs.construction import Traits
 from a2c.envs.episode import Failure
 from a2c.envs.history import Course
 from a2c.envs.local import Info
@@ -86,13 +87,14 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     Reference: Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`, whose contract the second face follows.
     """
 
-    def __init__(self, probe: gymnasium.Env[Any, Any], pool: Pool) -> None:
+    def __init__(self, probe: Traits, pool: Pool) -> None:
         """Puts both faces on a pool of environments.
 
         Args:
-            probe: One that was constructed, which tells spaces and metadata.
+            probe: What one that was constructed tells of all.
             pool: The environments, which this owns from now on.
         """
+        self.normalizers = probe.normalizers
         self._waiting = False
         self._pool = pool
         self._block = pool.block

@@ -1,0 +1,292 @@
+"""One environment from what makes it, and the sentences that say why there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import functools
+import inspect
+import json
+import re
+import textwrap
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+from a2c.envs.episode import close
+from a2c.errors import EnvError, UserError, shown
+
+EnvSource = str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
+"""A Gymnasium id, `module:Id`, a specification, or a callable that constructs an environment."""
+
+_OURS = str(Path(__file__).parent.parent)
+
+_PIP_NAMES = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "Box2D": "gymnasium[box2d]",
+    "mujoco": "gymnasium[mujoco]",
+    "pygame": "gymnasium[classic-control]",
+    "ale_py": "ale-py",
+    "gym": "gymnasium",
+}
+"""What to give pip for a module, where that is another name."""
+
+# What MuJoCo, GLFW and PyOpenGL say, and what pygame, pyglet, Tk, Qt and GLFW say, of a screen that is not there.
+_NO_OPENGL = re.compile(
+    r"opengl platform library|gladload|glfwerror|failed to initialize (opengl|glfw)|opengl context|egl device|osmesa"
+    r"|mujoco_gl",
+    re.IGNORECASE,
+)
+_NO_DISPLAY = re.compile(
+    r"no available video device|video system not initialized|\$?DISPLAY environment variable|no display name"
+    r"|(cannot|could not|couldn't|can't) (connect to|open|find) (the )?(\"none\"|display|x server)|nosuchdisplay"
+    r"|x11: failed|xcb",
+    re.IGNORECASE,
+)
+
+
+class Traits(NamedTuple):
+    """What one environment tells of all; copies, which outlive it."""
+
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+    spec: EnvSpec | None
+    metadata: dict[str, Any]
+    render_mode: str | None
+    normalizers: tuple[str, ...]
+    """Names of Gymnasium's normalising wrappers that are around it."""
+
+
+def construct(make: Callable[[], Any], env: EnvSource, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """An environment that can be trained on.
+
+    Args:
+        make: Constructs it.
+        env: What that was made from.
+        kwargs: Arguments of its constructor, as the user gave them.
+
+    Raises:
+        UserError: It lacks a package, an argument or a display, is none of Gymnasium's, or has spaces that are not
+            supported.
+        EnvError: Its constructor raised something else.
+    """
+    name = env_name(env)
+    try:
+        made = make()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _refusal(error, env, kwargs) from error
+    if not isinstance(made, gymnasium.Env):
+        with contextlib.suppress(Exception):  # A coroutine, a window, N environments: whatever it is, nobody wants it.
+            made.close()
+        raise UserError(f"{name} made {_instead(made)}")
+    try:
+        _check_spaces(made, name)
+    except BaseException:
+        close(made)
+        raise
+    return made
+
+
+def traits(env: gymnasium.Env[Any, Any]) -> Traits:
+    """What an environment tells of all of its kind."""
+    metadata: Any = env.metadata
+    wrappers, inner = [], env
+    while isinstance(inner, gymnasium.Wrapper):
+        wrappers.append(inner)
+        inner = inner.env
+    normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
+    return Traits(
+        # Copies: whoever samples from ours must not turn the generator of an environment that samples from its own.
+        copy.deepcopy(env.observation_space),
+        copy.deepcopy(env.action_space),
+        env.spec,
+        dict(metadata) if isinstance(metadata, Mapping) else {},
+        env.render_mode,
+        tuple(type(wrapper).__name__ for wrapper in wrappers if isinstance(wrapper, normalizing)),
+    )
+
+
+def checked_source(env: Any) -> EnvSource:
+    """What environments are to be made from.
+
+    Raises:
+        UserError: Nothing can be made from it.
+    """
+    if isinstance(env, gymnasium.Env):
+        spec = None
+        with contextlib.suppress(Exception):
+            spec = env.spec
+        how = f'"{spec.id}"' if spec is not None else f"lambda: {type(env).__name__}(...)"
+        raise UserError(
+            f"env is an environment that is made already (a {type(env).__name__}); give what makes one, as {how}: "
+            "training and evaluation need several"
+        )
+    if isinstance(env, gymnasium.vector.VectorEnv) or _is_gyms(env):
+        raise UserError(f"env is {_instead(env)}")
+    if isinstance(env, str | EnvSpec) or callable(env):
+        source: EnvSource = env
+        return source
+    raise UserError(
+        f"env is {shown(env)} (a {type(env).__name__}); it must be a Gymnasium id, module:Id, or one callable that "
+        "constructs an environment"
+    )
+
+
+def env_name(env: Any) -> str:
+    """The id, or the name of the callable."""
+    if isinstance(env, EnvSpec):
+        return env.id
+    if isinstance(env, functools.partial):
+        return env_name(env.func)
+    name = env if isinstance(env, str) else getattr(env, "__qualname__", None)
+    return name if isinstance(name, str) else type(env).__name__
+
+
+def _is_gyms(thing: Any) -> bool:
+    """Whether something is of Gym, which Gymnasium replaced."""
+    return any(base.__module__.partition(".")[0] == "gym" for base in type(thing).__mro__)
+
+
+def _instead(made: Any) -> str:
+    """What came in the place of an environment, and what would be right."""
+    kind = type(made).__name__
+    if _is_gyms(made):
+        return (
+            f"an environment of Gym (a {kind}), which Gymnasium has replaced; import gymnasium instead of gym, let "
+            "reset return (obs, info) and step five values, or wrap it with the package shimmy"
+        )
+    if isinstance(made, gymnasium.vector.VectorEnv):
+        return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
+    if isinstance(made, type):
+        return f"the class {made.__name__} (a {kind}); it must make a gymnasium.Env: give the class itself"
+    return f"a {kind}; it must make a gymnasium.Env"
+
+
+def _refusal(error: BaseException, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:
+    """What to raise for what a constructor raised."""
+    name, text = env_name(env), textwrap.shorten(str(error), 300)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        pip = _PIP_NAMES.get(module, module)
+        return UserError(f"{name} needs a package that is not installed, {module}: pip install {shown(pip)}")
+    if _NO_OPENGL.search(str(error)):
+        return UserError(
+            f"{name} cannot draw: {type(error).__name__}: {text}; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa "
+            "lets MuJoCo draw"
+        )
+    if _NO_DISPLAY.search(f"{type(error).__name__} {error}"):
+        return UserError(
+            f"{name} needs a display, and there is none ({type(error).__name__}: {text}); xvfb-run a2c ... pretends "
+            "that there is one, and so may SDL_VIDEODRIVER=dummy"
+        )
+    if isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
+        return UserError(f"{name} needs a package that is not installed: {text}")
+    if isinstance(error, gymnasium.error.Error):
+        return UserError(f"cannot make {name}: {text}")
+    if isinstance(error, TypeError):
+        if text.startswith("Gym is incompatible with Gymnasium"):
+            return UserError(f"cannot make {name}: it is of Gym, which Gymnasium has replaced; {text}")
+        if text.startswith("The environment must inherit from"):
+            return UserError(f"cannot make {name}: {text}")
+        why = _misfit(env, kwargs)
+        if why:
+            return UserError(f"{name} {why}")
+        if kwargs:
+            return UserError(f"{name} does not take env_kwargs {shown(dict(kwargs))}: {text}")
+    return EnvError(0, "construction", -1, None, 0, theirs(error))
+
+
+def theirs(error: BaseException) -> str:
+    """A traceback as text, from the first line that is not of this package or Gymnasium's `make`."""
+    frames: TracebackType | None = error.__traceback__
+    last = frames
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    while frames is not None and frames is not last and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def _is_ours(path: str) -> bool:
+    return path.startswith(_OURS) or path.endswith("gymnasium/envs/registration.py")
+
+
+def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
+    """How the arguments do not fit the constructor's; empty where they do, or nobody knows."""
+    given = dict(kwargs)
+    try:
+        creator: Any = env
+        if isinstance(env, str):
+            env = gymnasium.spec(env)
+        if isinstance(env, EnvSpec):
+            creator, given = env.entry_point, {**env.kwargs, **given}
+            creator = load_env_creator(creator) if isinstance(creator, str) else creator
+        parameters = inspect.signature(creator).parameters
+    except Exception:  # noqa: BLE001 - a callable written in C, say; then there is nothing to tell
+        return ""
+    kinds = {parameter.kind for parameter in parameters.values()}
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    lacking = [p.name for p in named if p.default is p.empty and p.name not in given]
+    if lacking:
+        example = json.dumps(dict.fromkeys(lacking, "...")).replace('"..."', "...")
+        names = " and ".join(repr(name) for name in lacking)
+        return (
+            f"needs {names}: --env-kwargs '{example}' (from Python env_kwargs=..., or a callable that fills in what "
+            "JSON cannot hold)"
+        )
+    unknown = [name for name in given if name not in {p.name for p in named}]
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        known = [p.name for p in named]
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known) or 'none'}"
+        return f"does not take env_kwargs {shown(dict(kwargs))}: there is no {unknown[0]!r}; {hint}"
+    return ""
+
+
+def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
+    """Refuses spaces that nothing here can be trained on.
+
+    Raises:
+        UserError: Naming the space.
+        EnvError: Asking for it raised.
+    """
+    for which in ("observation_space", "action_space"):
+        try:
+            space = getattr(env, which, None)
+        except Exception as error:
+            raise EnvError(0, "construction", -1, None, 0, theirs(error)) from error
+        if space is None:
+            raise UserError(f"{name} has no {which} (it is None); a gymnasium.Env must have one")
+        if isinstance(space, type):
+            raise UserError(f"the {which} of {name} is the class {space.__name__}; it must be an instance of it")
+        if not isinstance(space, gymnasium.Space):
+            hint = "; import gymnasium instead of gym" if _is_gyms(space) else ""
+            raise UserError(f"the {which} of {name} is {shown(space)}; it must be a gymnasium.Space{hint}")
+    obs, action = env.observation_space, env.action_space
+    if not isinstance(obs, gymnasium.spaces.Box):
+        raise UserError(
+            f"the observation space of {name} is {shown(obs)}, which is not supported; it must be a Box "
+            "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
+        )
+    real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
+    if not real_box and not isinstance(action, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"the action space of {name} is {shown(action)}, which is not supported; it must be a Discrete or a real "
+            "Box"
+        )
+    if 0 in obs.shape or 0 in (action.shape or ()):
+        raise UserError(
+            f"{name} has an empty space: observations {shown(obs)}, actions {shown(action)}; both must have elements"
+        )

@@ -1,0 +1,195 @@
+"""Making environments: each an object of its own, never more of them than asked for, closed where one fails."""
+
+import os
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+import a2c
+from a2c.envs.construction import env_name
+
+
+class Simple(gymnasium.Env):
+    def __init__(self):
+        self.observation_space = Box(-1e6, 1e6, (1,), np.float32)
+        self.action_space = Discrete(2)
+        self.steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.full(1, self.steps, np.float32), 1.0, self.steps % 5 == 0, False, {}
+
+
+class Limited(Simple):
+    """Writes down, over all processes, when it comes and goes: + and -."""
+
+    def __init__(self, log, fails_at=None, error=RuntimeError):
+        super().__init__()
+        self._log = log
+        if fails_at is not None and len(lines_of(log)) >= fails_at:
+            raise error("no more licences")
+        write(log, "+")
+
+    def close(self):
+        write(self._log, "-")
+
+
+def write(log, mark):
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{mark} {os.getpid()}\n".encode())
+    os.close(descriptor)
+
+
+def lines_of(log):
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def most_alive(log):
+    alive = np.cumsum([1 if line.startswith("+") else -1 for line in lines_of(log)])
+    assert alive[-1] == 0  # Everything that was constructed was closed.
+    return int(alive.max()), sum(line.startswith("+") for line in lines_of(log))
+
+
+# -- never more than asked for --
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "layout", "constructed"),
+    [
+        (1, {}, 1),
+        (3, {"vectorization": "local"}, 3),
+        (3, {"num_workers": 1}, 3),
+        (1, {"vectorization": "workers", "isolate_envs": True}, 2),  # one to look at, closed before
+        (3, {"num_workers": 2, "isolate_envs": True}, 4),
+        (3, {}, 4),  # one was stepped to see how long that takes
+    ],
+)
+def test_there_are_never_more_environments_than_asked_for(tmp_path, monkeypatch, num_envs, layout, constructed):
+    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    log = tmp_path / "log"
+    envs = a2c.make_envs(Limited, num_envs, env_kwargs={"log": log}, **layout)
+    envs.begin()
+    envs.advance(np.zeros(num_envs, np.int64))
+    envs.close()
+    assert most_alive(log) == (num_envs, constructed)
+
+
+class Ageing(Simple):
+    """Observes how often it was stepped in all its life, as BipedalWalker-v3 does in a way."""
+
+    def reset(self, *, seed=None, options=None):
+        return np.full(1, self.steps, np.float32), {}
+
+
+def test_measuring_a_step_changes_no_number(monkeypatch):
+    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    seen = set()
+    for layout in ({}, {"vectorization": "local"}, {"num_workers": 1}):
+        envs = a2c.make_envs(Ageing, 2, **layout)
+        obs = [envs.begin().tobytes()]
+        obs += [envs.advance(np.zeros(2, np.int64)).obs.tobytes() for _ in range(12)]
+        envs.close()
+        seen.add(b"".join(obs))
+    assert len(seen) == 1
+
+
+def test_the_spaces_of_the_vector_environment_are_not_those_of_environment_0():
+    envs = a2c.make_envs(Simple, 1)
+    envs.single_action_space.seed(3)
+    assert envs.get_attr("action_space")[0]._np_random is None
+    envs.close()
+
+
+# -- closed where one fails --
+
+
+@pytest.mark.parametrize("layout", [{}, {"num_workers": 1}, {"num_workers": 2, "isolate_envs": True}])
+def test_environments_constructed_before_one_that_fails_are_closed(tmp_path, layout):
+    log = tmp_path / "log"
+    with pytest.raises(a2c.EnvError, match="no more licences"):
+        a2c.make_envs(Limited, 5, env_kwargs={"log": log, "fails_at": 4}, vectorization="auto", **layout)
+    assert most_alive(log)[0] <= 5
+
+
+def test_environments_are_closed_where_an_interrupt_comes_between(tmp_path):
+    log = tmp_path / "log"
+    with pytest.raises(KeyboardInterrupt):
+        a2c.make_envs(
+            Limited, 4, env_kwargs={"log": log, "fails_at": 2, "error": KeyboardInterrupt}, vectorization="local"
+        )
+    assert most_alive(log) == (2, 2)
+
+
+# -- each an object of its own --
+
+
+def test_the_same_object_twice_is_refused_in_this_process():
+    one = Simple()
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: one, 2, vectorization="local")
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: gymnasium.wrappers.TimeLimit(one, 5), 2, vectorization="local")
+
+
+def test_the_same_object_twice_is_refused_in_a_worker():
+    one = Simple()
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: one, 2, num_workers=1, isolate_envs=True)
+
+
+def test_an_object_that_others_step_is_refused_until_they_close_it():
+    one = Simple()
+    envs = a2c.make_envs(lambda: one, 1)
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: one, 1)
+    envs.close()
+    a2c.make_envs(lambda: one, 1).close()
+
+
+def test_a_callable_that_gives_one_object_does_not_train(quick):
+    one = Simple()
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.train(lambda: one, **quick | {"num_envs": 1, "eval_every_steps": 128})
+
+
+# -- what a callable is not --
+
+
+class OfGym:
+    """As Gym's own: what counts is where its class comes from."""
+
+
+OfGym.__module__ = "gym.core"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (Simple(), r"made already \(a Simple\); give what makes one, as lambda: Simple"),
+        (gymnasium.make("CartPole-v1"), r'made already \(a TimeLimit\); give what makes one, as "CartPole-v1"'),
+        (gymnasium.vector.SyncVectorEnv([Simple]), "a vector environment"),
+        (OfGym(), "an environment of Gym"),
+        ([Simple], r"\(a list\); it must be a Gymnasium id, module:Id, or one callable"),
+        (None, r"env is None \(a NoneType\)"),
+        (b"CartPole-v1", r"\(a bytes\)"),
+        (7, r"env is 7 \(a int\)"),
+    ],
+)
+def test_what_is_no_callable_gets_a_sentence(quick, source, says):
+    with pytest.raises(a2c.UserError, match=says):
+        a2c.make_envs(source, 2)
+    with pytest.raises(a2c.UserError, match=says):
+        a2c.train(source, **quick)
+
+
+def test_a_specification_is_a_source():
+    envs = a2c.make_envs(gymnasium.spec("CartPole-v1"), 2, vectorization="local")
+    assert envs.spec.max_episode_steps == 500
+    envs.close()
+    assert env_name(gymnasium.spec("CartPole-v1")) == "CartPole-v1"
