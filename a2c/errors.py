@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,12 +11,22 @@ if TYPE_CHECKING:
     from a2c.envs.episode import Failure
 
 
+# What colours a terminal, and where in memory something lies: neither tells a person anything.
+_NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=\w) at 0x[0-9a-fA-F]+")
+
+
+def plain(text: str) -> str:
+    """Text of other people's without colour codes and addresses (`<function f at 0x7f...>`)."""
+    return _NOISE.sub("", text)
+
+
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, and not longer than a person reads."""
     try:
         text = repr(value)
     except ValueError:  # Python prints no whole number of more than 4,300 digits.
         text = f"a {type(value).__name__}"
+    text = plain(text)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -25,6 +36,9 @@ class UserError(Exception):
     The message says what was wrong, with the value, and what would be right. The command line prints it
     without a traceback and exits with code 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 class NumbersError(UserError):
@@ -61,6 +75,7 @@ class EnvError(RuntimeError):
     def __init__(
         self, env_index: int, phase: str, episode: int, episode_seed: int | None, step: int, details: str
     ) -> None:
+        details = plain(details)
         self.env_index = env_index
         self.phase = phase
         self.episode = episode
@@ -89,7 +104,7 @@ class WorkerError(RuntimeError):
 
     def __init__(self, message: str, env_index: int | None = None) -> None:
         self.env_index = env_index
-        super().__init__(message, env_index)
+        super().__init__(plain(message), env_index)
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -39,6 +39,7 @@ class Run:
         path: The folder.
         config: The run's settings.
         is_compiled: Whether it trains on environments in compiled form: its numbers are others.
+        is_of_callable: Whether it trains on what a Python callable makes, of which only the name is known.
 
     Example:
         >>> import a2c
@@ -69,15 +70,17 @@ class Run:
         except UserError as error:
             raise UserError(f"{self.config_path}: {error}") from error
         self.is_compiled = values.get("compiled") is True
+        self.is_of_callable = values.get("callable") is True
 
     @classmethod
-    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool) -> Run:
+    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_of_callable: bool = False) -> Run:
         """Makes the folder `<run_dir>/<environment>/<time>-seed<seed>` of a new run and writes config.json.
 
         Args:
             config: The settings.
             origins: Where each came from, by field name.
             is_compiled: Whether it trains on environments in compiled form.
+            is_of_callable: Whether those are made by a callable, not by an id.
 
         Raises:
             UserError: The folder cannot be made.
@@ -100,7 +103,7 @@ class Run:
             raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
         for folder in (path.parent, path.parent.parent):
             files.sync_folder(folder)
-        return cls._write_config(path, config, origins, is_compiled)
+        return cls._write_config(path, config, origins, is_compiled, is_of_callable)
 
     @classmethod
     def newest(cls, config: Config, is_compiled: bool) -> Run | None:
@@ -116,13 +119,18 @@ class Run:
                 run = cls(path)
             except UserError:
                 continue
+            if run.is_of_callable:  # What it trains on only has the name.
+                continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
                 return run
         return None
 
     @classmethod
-    def _write_config(cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool) -> Run:
-        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
+    def _write_config(
+        cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool, is_of_callable: bool
+    ) -> Run:
+        kind = {"compiled": is_compiled, "callable": is_of_callable}
+        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), **kind}
         files.write_json(path / "config.json", values | {"versions": versions()})
         return cls(path)
 
@@ -139,7 +147,7 @@ class Run:
         for field in dataclasses.fields(config):
             if getattr(config, field.name) != getattr(self.config, field.name):
                 origins[field.name] = "chosen when resumed"
-        return self._write_config(self.path, config, origins, self.is_compiled)
+        return self._write_config(self.path, config, origins, self.is_compiled, self.is_of_callable)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -381,14 +389,21 @@ class Run:
 
         Raises:
             UserError: config.json names a module to import. A folder from somebody else must not choose what code runs.
+                Or only the name of a callable is known.
         """
+        if env is None and self.is_of_callable:
+            name = shown(self.config.env_id)[1:-1]
+            raise UserError(
+                f"{self.path} was trained on what a Python callable made, {name}, of which only the name is known; say "
+                "what to make with env=... (on the command line --env ID)"
+            )
         if env is None and ":" in self.config.env_id:
             name = shown(self.config.env_id)[1:-1]
             raise UserError(
                 f"{self.path} names an environment in a module of its own, {name}; to import it, say so with "
                 f"--env {name} (from Python: env=...)"
             )
-        return env or self.config.env_id
+        return self.config.env_id if env is None else env
 
 
 def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:

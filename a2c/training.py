@@ -138,7 +138,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
                     learner.restore(saved.arrays, saved.counters["updates"])
         openers = log_openers(config)
         if run is None:  # Only now, when everything else stands.
-            run = Run.create(config, settings_from, compiled)
+            run = Run.create(config, settings_from, compiled, not isinstance(env, str))
             cleanup.enter_context(run.locked())
         else:
             run = run.reconfigured(config)
@@ -326,7 +326,7 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
     vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # It could be compiled, and is to stay as it was.
-    return make_envs(
+    envs = make_envs(
         env,
         config.num_envs,
         env_kwargs=config.env_kwargs,
@@ -336,6 +336,14 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
         env_timeout_seconds=config.env_timeout_seconds,
         seed=config.seed,
     )
+    for wrapper in envs.normalizers if isinstance(envs, Envs) else ():
+        field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
+        warnings.warn(
+            f"{wrapper} is around {env_name(env)}: its statistics are one per environment, in no policy that is saved "
+            f"and others in an evaluation; leave it out and take {field} (--{field.replace('_', '-')})",
+            stacklevel=2,
+        )
+    return envs
 
 
 def _save_all(session: Session, error: Exception, failure: Failure | None) -> str:

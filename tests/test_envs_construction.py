@@ -1,6 +1,11 @@
 """Making environments: each an object of its own, never more of them than asked for, closed where one fails."""
 
+import functools
 import os
+import re
+import subprocess
+import sys
+import warnings
 
 import gymnasium
 import numpy as np
@@ -193,3 +198,176 @@ def test_a_specification_is_a_source():
     assert envs.spec.max_episode_steps == 500
     envs.close()
     assert env_name(gymnasium.spec("CartPole-v1")) == "CartPole-v1"
+
+
+# -- the sentences --
+
+
+class Trading(Simple):
+    def __init__(self, df, window=3, *, fee=0.0):
+        super().__init__()
+        int(window)
+
+
+def raises(error):
+    def make():
+        raise error
+
+    return make
+
+
+class NoSuchDisplayException(Exception):  # noqa: N818 - its name is pyglet's
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "kwargs", "says"),
+    [
+        (Trading, {}, r"Trading needs 'df': --env-kwargs '\{\"df\": ...\}'"),
+        (Trading, {"df": 1, "windw": 2}, r"there is no 'windw'; did you mean 'window'\?"),
+        (Trading, {"df": 1, "colour": 2}, r"there is no 'colour'; it takes df, window, fee"),
+        (Trading, {"df": 1, "window": []}, r"does not take env_kwargs .*int\(\) argument must be"),
+        (functools.partial(Trading, window=4), {}, "Trading needs 'df'"),
+        (lambda: __import__("cv2_"), {}, "needs a package that is not installed, cv2_: pip install 'cv2_'"),
+        (
+            raises(ModuleNotFoundError("No module named 'cv2'", name="cv2.aruco")),
+            {},
+            "cv2: pip install 'opencv-python'",
+        ),
+        (
+            raises(gymnasium.error.DependencyNotInstalled("run `pip install x`")),
+            {},
+            "not installed: run `pip install x`",
+        ),
+        (raises(RuntimeError("No available video device")), {}, "needs a display.*xvfb-run"),
+        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "needs a display.*xvfb-run"),
+        (raises(Exception("no display name and no $DISPLAY environment variable")), {}, "needs a display.*xvfb-run"),
+        (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "needs a display.*xvfb-run"),
+        (raises(RuntimeError("an OpenGL platform library has not been loaded")), {}, "MUJOCO_GL=egl"),
+        (raises(Exception("gladLoadGL error")), {}, "MUJOCO_GL=egl"),
+        (raises(gymnasium.error.Error("\x1b[33mthis is old\x1b[0m")), {}, "cannot make .*: this is old$"),
+        (OfGym, {}, "made an environment of Gym .*import gymnasium instead of gym"),
+        (lambda: Simple, {}, "made the class Simple .*give the class itself"),
+        (lambda: gymnasium.vector.SyncVectorEnv([Simple]), {}, "made a vector environment"),
+    ],
+)
+def test_an_environment_that_cannot_be_made_gets_a_sentence(make, kwargs, says):
+    with pytest.raises(a2c.UserError, match=says) as refused:
+        a2c.make_envs(make, 2, env_kwargs=kwargs)
+    assert "\n" not in str(refused.value)
+    assert not re.search(r"\x1b|0x[0-9a-f]", str(refused.value))
+
+
+def test_registered_environments_get_the_same_sentences(registered):
+    registered("Trading-v0", entry_point=Trading, kwargs={"window": 5})
+    with pytest.raises(a2c.UserError, match="Trading-v0 needs 'df'"):
+        a2c.make_envs("Trading-v0", 2)
+    registered("OfGym-v0", entry_point=OfGym)
+    with pytest.raises(a2c.UserError, match=r"cannot make OfGym-v0: it is of Gym, .*import gymnasium"):
+        a2c.make_envs("OfGym-v0", 2)
+    registered("Many-v0", entry_point=lambda: gymnasium.vector.SyncVectorEnv([Simple]))
+    with pytest.raises(a2c.UserError, match=r"cannot make Many-v0: .*SyncVectorEnv"):
+        a2c.make_envs("Many-v0", 2)
+    registered("Vectorised-v0", vector_entry_point=lambda num_envs: None)
+    with pytest.raises(a2c.UserError, match=r"cannot make Vectorised-v0: .*entry_point is not specified"):
+        a2c.make_envs("Vectorised-v0", 2)
+
+
+@pytest.fixture
+def registered():
+    ids = []
+
+    def register(env_id, **spec):
+        ids.append(env_id)
+        gymnasium.register(env_id, **spec)
+
+    yield register
+    for env_id in ids:
+        del gymnasium.registry[env_id]
+
+
+def test_another_error_of_a_constructor_is_told_with_its_own_lines_only():
+    with pytest.raises(a2c.EnvError, match="no licence") as raised:
+        a2c.make_envs(raises(ValueError("no licence")), 2)
+    assert "a2c/envs" not in str(raised.value)
+    assert "in make" in str(raised.value)
+
+
+class Odd(Simple):
+    def __init__(self, observation_space):
+        super().__init__()
+        self.observation_space = observation_space
+
+
+class SpaceOfGym:
+    pass
+
+
+SpaceOfGym.__module__ = "gym.spaces.box"
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (None, "has no observation_space"),
+        (Box, "is the class Box; it must be an instance"),
+        ((2,), r"is \(2,\); it must be a gymnasium.Space"),
+        (SpaceOfGym(), "import gymnasium instead of gym"),
+        (Discrete(3), "not supported; it must be a Box"),
+    ],
+)
+def test_what_is_no_space_gets_a_sentence(space, says):
+    with pytest.raises(a2c.UserError, match=says) as refused:
+        a2c.make_envs(lambda: Odd(space), 2)
+    assert "0x" not in str(refused.value)
+
+
+def test_metadata_may_be_none():
+    class Bare(Simple):
+        metadata = None
+
+    envs = a2c.make_envs(Bare, 2)
+    assert envs.metadata == {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+    envs.close()
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "says"),
+    [
+        (gymnasium.wrappers.NormalizeObservation, "--normalize-observations"),
+        (gymnasium.wrappers.NormalizeReward, "--normalize-returns"),
+    ],
+)
+def test_a_normalising_wrapper_is_warned_of_once(quick, wrapper, says):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        a2c.train(lambda: gymnasium.wrappers.TimeLimit(wrapper(Simple()), 9), **quick | {"final_eval_episodes": 2})
+    assert [says in str(warning.message) for warning in caught] == [True]
+
+
+def test_a_run_of_a_callable_asks_for_it(quick):
+    def make():
+        return Simple()
+
+    make.__qualname__ = "CartPole-v1"
+    run = a2c.train(make, **quick)
+    for ask in (run.evaluate, lambda: a2c.resume(run, total_steps=512)):
+        with pytest.raises(
+            a2c.UserError, match=r"was trained on what a Python callable made, CartPole-v1, .*env="
+        ) as no:
+            ask()
+        assert "\n" not in str(no.value)
+    assert run.evaluate(episodes=2, env=make).mean == 5.0
+    assert a2c.Run(run.path).is_of_callable
+
+
+def test_colours_of_gymnasiums_warnings_are_not_printed(tmp_path):
+    program = (
+        "import sys, warnings, gymnasium\n"
+        "from a2c import cli\n"
+        "gymnasium.register('Loud-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv')\n"
+        "cli.main(['--version'])\n"
+        "gymnasium.logger.warn('beware')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert said == "a2c: WARN: beware\n"

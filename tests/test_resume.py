@@ -600,7 +600,7 @@ def test_a_hang_ends_the_process_though_nobody_can_be_told(quick, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
 def test_a_hang_in_an_evaluation_is_reported_too(quick, tmp_path):
-    config = settings(quick, vectorization="local", env_kwargs={"spared": 4}, env_timeout_seconds=1.0)
+    config = settings(quick, vectorization="local", env_kwargs={"spared": 2}, env_timeout_seconds=1.0)
     script = f"import a2c; a2c.train('fragile:Late-v0', **{config!r})"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
@@ -653,7 +653,7 @@ def test_numbers_that_are_not_finite_stop_the_run_before_anything_is_learnt(
 
 
 def test_in_evaluations_too(quick, capsys):
-    config = settings(quick, vectorization="local", env_kwargs={"spared": fragile_made() + 4, "how": "nan"})
+    config = settings(quick, vectorization="local", env_kwargs={"spared": fragile_made() + 2, "how": "nan"})
     with pytest.raises(NumbersError, match=r"environment 0 gave an observation of \[nan, nan\] during evaluation"):
         a2c.train("fragile:Late-v0", **config)
     (path,) = Path(quick["run_dir"]).glob("*/*")

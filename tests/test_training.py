@@ -164,7 +164,7 @@ def test_a_callable_is_trained_on_and_evaluated_with(quick):
     run = a2c.train(MatchTheCue, **quick)
     assert run.config.env_id == "MatchTheCue"
     assert run.evaluate(episodes=3, env=MatchTheCue).lengths == [8, 8, 8]
-    with pytest.raises(a2c.UserError, match="unknown environment 'MatchTheCue'"):
+    with pytest.raises(a2c.UserError, match="a Python callable made, MatchTheCue"):
         run.evaluate(episodes=3)
 
 

@@ -133,7 +133,7 @@ def checked_source(env: Any) -> EnvSource:
             f"env is an environment that is made already (a {type(env).__name__}); give what makes one, as {how}: "
             "training and evaluation need several"
         )
-    if isinstance(env, gymnasium.vector.VectorEnv) or _is_gyms(env):
+    if isinstance(env, gymnasium.vector.VectorEnv) or _is_gyms(type(env)):
         raise UserError(f"env is {_instead(env)}")
     if isinstance(env, str | EnvSpec) or callable(env):
         source: EnvSource = env
@@ -154,19 +154,22 @@ def env_name(env: Any) -> str:
     return name if isinstance(name, str) else type(env).__name__
 
 
-def _is_gyms(thing: Any) -> bool:
-    """Whether something is of Gym, which Gymnasium replaced."""
-    return any(base.__module__.partition(".")[0] == "gym" for base in type(thing).__mro__)
+def _is_gyms(kind: Any) -> bool:
+    """Whether a class is of Gym, which Gymnasium replaced."""
+    return isinstance(kind, type) and any(base.__module__.partition(".")[0] == "gym" for base in kind.__mro__)
+
+
+_OF_GYM = (
+    "which Gymnasium has replaced; import gymnasium instead of gym, let reset return (obs, info) and step five values, "
+    "or wrap it with the package shimmy"
+)
 
 
 def _instead(made: Any) -> str:
     """What came in the place of an environment, and what would be right."""
     kind = type(made).__name__
-    if _is_gyms(made):
-        return (
-            f"an environment of Gym (a {kind}), which Gymnasium has replaced; import gymnasium instead of gym, let "
-            "reset return (obs, info) and step five values, or wrap it with the package shimmy"
-        )
+    if _is_gyms(type(made)):
+        return f"an environment of Gym (a {kind}), {_OF_GYM}"
     if isinstance(made, gymnasium.vector.VectorEnv):
         return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
     if isinstance(made, type):
@@ -196,8 +199,8 @@ def _refusal(error: BaseException, env: EnvSource, kwargs: Mapping[str, Any]) ->
     if isinstance(error, gymnasium.error.Error):
         return UserError(f"cannot make {name}: {text}")
     if isinstance(error, TypeError):
-        if text.startswith("Gym is incompatible with Gymnasium"):
-            return UserError(f"cannot make {name}: it is of Gym, which Gymnasium has replaced; {text}")
+        if text.startswith("Gym is incompatible with Gymnasium") or _is_gyms(_creator(env)):
+            return UserError(f"cannot make {name}: it is of Gym, {_OF_GYM}")
         if text.startswith("The environment must inherit from"):
             return UserError(f"cannot make {name}: {text}")
         why = _misfit(env, kwargs)
@@ -227,13 +230,9 @@ def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
     """How the arguments do not fit the constructor's; empty where they do, or nobody knows."""
     given = dict(kwargs)
     try:
-        creator: Any = env
-        if isinstance(env, str):
-            env = gymnasium.spec(env)
-        if isinstance(env, EnvSpec):
-            creator, given = env.entry_point, {**env.kwargs, **given}
-            creator = load_env_creator(creator) if isinstance(creator, str) else creator
-        parameters = inspect.signature(creator).parameters
+        if isinstance(env, str | EnvSpec):
+            given = {**(gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env).kwargs, **given}
+        parameters = inspect.signature(_creator(env)).parameters
     except Exception:  # noqa: BLE001 - a callable written in C, say; then there is nothing to tell
         return ""
     kinds = {parameter.kind for parameter in parameters.values()}
@@ -255,6 +254,16 @@ def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
     return ""
 
 
+def _creator(env: EnvSource) -> Any:
+    """What is called in the end; None where nobody knows."""
+    if not isinstance(env, str | EnvSpec):
+        return env
+    with contextlib.suppress(Exception):
+        entry_point = (gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env).entry_point
+        return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return None
+
+
 def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
     """Refuses spaces that nothing here can be trained on.
 
@@ -272,7 +281,7 @@ def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
         if isinstance(space, type):
             raise UserError(f"the {which} of {name} is the class {space.__name__}; it must be an instance of it")
         if not isinstance(space, gymnasium.Space):
-            hint = "; import gymnasium instead of gym" if _is_gyms(space) else ""
+            hint = "; import gymnasium instead of gym" if _is_gyms(type(space)) else ""
             raise UserError(f"the {which} of {name} is {shown(space)}; it must be a gymnasium.Space{hint}")
     obs, action = env.observation_space, env.action_space
     if not isinstance(obs, gymnasium.spaces.Box):
