@@ -220,6 +220,10 @@ class NoSuchDisplayException(Exception):  # noqa: N818 - its name is pyglet's
     pass
 
 
+class GLFWError(Exception):
+    pass
+
+
 @pytest.mark.parametrize(
     ("make", "kwargs", "says"),
     [
@@ -245,6 +249,7 @@ class NoSuchDisplayException(Exception):  # noqa: N818 - its name is pyglet's
         (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "needs a display.*xvfb-run"),
         (raises(RuntimeError("an OpenGL platform library has not been loaded")), {}, "MUJOCO_GL=egl"),
         (raises(Exception("gladLoadGL error")), {}, "MUJOCO_GL=egl"),
+        (raises(GLFWError("(65550) b'X11: The DISPLAY environment variable is missing'")), {}, "MUJOCO_GL=egl"),
         (raises(gymnasium.error.Error("\x1b[33mthis is old\x1b[0m")), {}, "cannot make .*: this is old$"),
         (OfGym, {}, "made an environment of Gym .*import gymnasium instead of gym"),
         (lambda: Simple, {}, "made the class Simple .*give the class itself"),
@@ -320,6 +325,35 @@ def test_what_is_no_space_gets_a_sentence(space, says):
     with pytest.raises(a2c.UserError, match=says) as refused:
         a2c.make_envs(lambda: Odd(space), 2)
     assert "0x" not in str(refused.value)
+
+
+class Uncopyable(Box):
+    def __deepcopy__(self, memo):
+        raise TypeError("no copies")
+
+
+def _broken(self):
+    raise RuntimeError("not connected")
+
+
+@pytest.mark.parametrize("name", ["metadata", "spec", "render_mode", "unwrapped"])
+def test_what_nothing_depends_on_may_raise(name):
+    kind = type("Broken", (Simple,), {name: property(_broken)})
+    envs = a2c.make_envs(kind, 2, vectorization="local")
+    assert envs.begin().shape == (2, 1)
+    envs.close()
+
+
+def test_a_space_that_cannot_be_copied_is_taken_as_it_is():
+    envs = a2c.make_envs(lambda: Odd(Uncopyable(-1, 1, (1,))), 2, vectorization="local")
+    assert isinstance(envs.single_observation_space, Uncopyable)
+    envs.close()
+
+
+def test_a_space_that_raises_is_an_error_of_the_environment():
+    kind = type("Broken", (gymnasium.Env,), {"observation_space": property(_broken)})
+    with pytest.raises(a2c.EnvError, match="not connected"):
+        a2c.make_envs(kind, 2)
 
 
 def test_metadata_may_be_none():

@@ -101,21 +101,34 @@ def construct(make: Callable[[], Any], env: EnvSource, kwargs: Mapping[str, Any]
 
 def traits(env: gymnasium.Env[Any, Any]) -> Traits:
     """What an environment tells of all of its kind."""
-    metadata: Any = env.metadata
+    metadata = _asked(env, "metadata")
     wrappers, inner = [], env
     while isinstance(inner, gymnasium.Wrapper):
         wrappers.append(inner)
         inner = inner.env
     normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
     return Traits(
-        # Copies: whoever samples from ours must not turn the generator of an environment that samples from its own.
-        copy.deepcopy(env.observation_space),
-        copy.deepcopy(env.action_space),
-        env.spec,
+        _copied(env.observation_space),
+        _copied(env.action_space),
+        _asked(env, "spec"),
         dict(metadata) if isinstance(metadata, Mapping) else {},
-        env.render_mode,
+        _asked(env, "render_mode"),
         tuple(type(wrapper).__name__ for wrapper in wrappers if isinstance(wrapper, normalizing)),
     )
+
+
+def _asked(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """An attribute nothing depends on; None where asking for it raises."""
+    with contextlib.suppress(Exception):
+        return getattr(env, name)
+    return None
+
+
+def _copied(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+    """A space of ours: sampling from it must not turn the generator of an environment that samples from its own."""
+    with contextlib.suppress(Exception):  # A stranger's subclass may not let itself be copied.
+        return copy.deepcopy(space)
+    return space
 
 
 def checked_source(env: Any) -> EnvSource:
@@ -184,12 +197,13 @@ def _refusal(error: BaseException, env: EnvSource, kwargs: Mapping[str, Any]) ->
         module = error.name.partition(".")[0]
         pip = _PIP_NAMES.get(module, module)
         return UserError(f"{name} needs a package that is not installed, {module}: pip install {shown(pip)}")
-    if _NO_OPENGL.search(str(error)):
+    said = f"{type(error).__name__}: {error}"
+    if _NO_OPENGL.search(said):
         return UserError(
-            f"{name} cannot draw: {type(error).__name__}: {text}; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa "
-            "lets MuJoCo draw"
+            f"{name} cannot draw ({type(error).__name__}: {text}); without a display, MUJOCO_GL=egl or "
+            "MUJOCO_GL=osmesa lets MuJoCo draw, and xvfb-run a2c ... anything else"
         )
-    if _NO_DISPLAY.search(f"{type(error).__name__} {error}"):
+    if _NO_DISPLAY.search(said):
         return UserError(
             f"{name} needs a display, and there is none ({type(error).__name__}: {text}); xvfb-run a2c ... pretends "
             "that there is one, and so may SDL_VIDEODRIVER=dummy"
