@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import warnings
 
 import gymnasium
@@ -131,6 +132,29 @@ def test_environments_are_closed_where_an_interrupt_comes_between(tmp_path):
     assert most_alive(log) == (2, 2)
 
 
+class Interrupted(Limited):
+    """In this process Ctrl-C comes while workers, slower, are at their first."""
+
+    def __init__(self, log, here):
+        if os.getpid() == here and lines_of(log):
+            raise KeyboardInterrupt
+        if os.getpid() != here:
+            write(log, "+")  # It holds its port before it stands.
+            time.sleep(0.2)
+            Simple.__init__(self)
+            self._log = log
+        else:
+            super().__init__(log)
+
+
+def test_an_interrupt_closes_what_workers_are_constructing(tmp_path):
+    log = tmp_path / "log"
+    a2c.make_envs(Simple, 2, num_workers=1).close()  # The next one starts at once.
+    with pytest.raises(KeyboardInterrupt):
+        a2c.make_envs(Interrupted, 4, env_kwargs={"log": log, "here": os.getpid()}, num_workers=1)
+    assert most_alive(log)[0] <= 4
+
+
 # -- each an object of its own --
 
 
@@ -191,6 +215,12 @@ def test_what_is_no_callable_gets_a_sentence(quick, source, says):
         a2c.make_envs(source, 2)
     with pytest.raises(a2c.UserError, match=says):
         a2c.train(source, **quick)
+
+
+@pytest.mark.parametrize("kwargs", [[1], "abc", {1: 2}, 7])
+def test_arguments_that_are_no_dictionary_get_a_sentence(kwargs):
+    with pytest.raises(a2c.UserError, match="it must be a dictionary of the constructor's arguments by name"):
+        a2c.make_envs(Simple, 2, env_kwargs=kwargs)
 
 
 def test_a_specification_is_a_source():

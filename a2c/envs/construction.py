@@ -157,6 +157,20 @@ def checked_source(env: Any) -> EnvSource:
     )
 
 
+def checked_kwargs(kwargs: Any) -> dict[str, Any]:
+    """Arguments of a constructor; None stands for none.
+
+    Raises:
+        UserError: They are no names and values.
+    """
+    kwargs = {} if kwargs is None else kwargs
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise UserError(
+            f"env_kwargs is {shown(kwargs)}; it must be a dictionary of the constructor's arguments by name"
+        )
+    return dict(kwargs)
+
+
 def env_name(env: Any) -> str:
     """The id, or the name of the callable."""
     if isinstance(env, EnvSpec):

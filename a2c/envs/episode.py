@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.alive import released
 from a2c.envs.history import Course
-from a2c.errors import EnvError, UserError
+from a2c.errors import EnvError, UserError, plain
 from a2c.randomness import episode_seed
 
 _STEPS_TO_CHECK_MEMORY = 100
@@ -172,4 +172,4 @@ def close(env: gymnasium.Env[Any, Any]) -> None:
     try:
         env.close()
     except Exception as error:  # noqa: BLE001 - an environment may raise anything
-        warnings.warn(f"closing an environment raised {type(error).__name__}: {error}", stacklevel=2)
+        warnings.warn(plain(f"closing an environment raised {type(error).__name__}: {error}"), stacklevel=2)

@@ -18,7 +18,7 @@ from a2c.envs.alive import claimed
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource as EnvSource
-from a2c.envs.construction import checked_source, construct, traits
+from a2c.envs.construction import checked_kwargs, checked_source, construct, traits
 from a2c.envs.construction import env_name as env_name
 from a2c.envs.episode import close
 from a2c.envs.pool import Pool
@@ -66,7 +66,7 @@ def make_env(
         EnvError: Its constructor raised something else.
     """
     env = checked_source(env)
-    kwargs = dict(env_kwargs or {}) | ({"render_mode": render_mode} if render_mode else {})
+    kwargs = checked_kwargs(env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
     return construct(_maker(env, kwargs), env, kwargs)
 
 
@@ -160,7 +160,7 @@ def make_envs(
         env_timeout_seconds=env_timeout_seconds,
         seed=seed,
     )
-    kwargs = dict(env_kwargs or {})
+    kwargs = checked_kwargs(env_kwargs)
     own = env if isinstance(env, CompiledEnv) else _in_module(env) if isinstance(env, str) else None
     if vectorization == "compiled" or (vectorization == "auto" and own is not None and not config.wants_workers):
         return _make_compiled(env, num_envs, kwargs, seed)
