@@ -52,6 +52,8 @@ class Config:
     """Worker processes beside this one. auto: as many as there are cores to spare."""
     isolate_envs: bool = False
     """Put every environment in a worker; by default this process steps a share itself, and evaluates."""
+    max_episode_steps: int | None = None
+    """Cut episodes off after so many steps, in training and evaluation; None: only where the environment does."""
     env_timeout_seconds: float = 60.0
     """An environment that does nothing for so long hangs: its worker is replaced; in this process, it ends the run."""
 
@@ -138,8 +140,11 @@ class Config:
     """Episodes of each of these evaluations."""
     eval_greedy: bool = True
     """Evaluate the most probable action instead of a sampled one."""
-    final_eval_episodes: int = 100
-    """Episodes of the greedy evaluation of the best policy that ends the run; 0: none."""
+    final_eval_episodes: int | Literal["auto"] = "auto"
+    """Episodes of the greedy evaluations of the best and the final policy that end the run; 0: none. auto: 100, or as
+    many rounds as fit in a fifth of total_steps, at least 10."""
+    eval_num_envs: int | Literal["auto"] = "auto"
+    """Environments evaluated side by side, made once. auto: as many as eval_episodes, at most 16."""
     save_every_seconds: float = 30.0
     """Time between checkpoints; there is always one at the end."""
     keep_checkpoints: int = 3
@@ -170,8 +175,17 @@ class Config:
             raise UserError(
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
+        if self.normalize_advantage and self.steps_per_update == 1:
+            raise UserError(
+                "normalize_advantage is True with num_envs 1 and rollout_length 1; of a single advantage nothing is "
+                "left, there must be at least 2"
+            )
         if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
+        if self.vectorization == "compiled" and self.max_episode_steps is not None:
+            raise UserError(
+                "vectorization is 'compiled', whose environments have limits of their own; drop max_episode_steps"
+            )
         if self.vectorization == "local" and self.wants_workers:
             raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
@@ -195,7 +209,7 @@ class Config:
     def identity(self) -> str:
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
-        for name in ("start_from", "start_from_sha256"):  # 0.3 had no such fields, and its runs can go on.
+        for name in ("start_from", "start_from_sha256", "max_episode_steps"):  # 0.3 had no such fields.
             if values[name] is None:
                 del values[name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
@@ -258,12 +272,12 @@ def check_field_names(names: typing.Iterable[str]) -> None:
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     (
-        "num_envs rollout_length eval_episodes keep_checkpoints num_threads",
+        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads",
         lambda x: 1 <= x <= 1_000_000,
         "a whole number from 1 to 1,000,000",
     ),
     (
-        "total_steps decay_every_steps log_every_steps",
+        "total_steps decay_every_steps log_every_steps max_episode_steps",
         lambda x: 1 <= x < 2**53,
         "a whole number of at least 1 (and below 2**53)",
     ),

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from a2c.envs.episode import Failure
 
 
-# What colours a terminal, and where in memory something lies: neither tells a person anything.
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=\w) at 0x[0-9a-fA-F]+")
+"""Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
 
 
 def plain(text: str) -> str:
-    """Text of other people's without colour codes and addresses (`<function f at 0x7f...>`)."""
+    """Text of other people's without colours and addresses (`<function f at 0x7f...>`)."""
     return _NOISE.sub("", text)
 
 
@@ -66,30 +66,39 @@ class EnvError(RuntimeError):
         episode: Episode number of that environment, from 0; -1 before its first reset.
         episode_seed: Seed the episode was reset with; None before its first reset.
         step: Steps taken in the episode, the failing one included.
-        details: The environment's own traceback, as text.
+        details: The environment's own traceback, as text; or what it did, where it raised nothing.
+        raised: Whether it raised; else it returned what it must not, and `details` goes on from "environment 3 ...".
         failure: The way of the environment there, where it was asked for and can be gone again.
     """
 
     failure: Failure | None = None
 
     def __init__(
-        self, env_index: int, phase: str, episode: int, episode_seed: int | None, step: int, details: str
+        self,
+        env_index: int,
+        phase: str,
+        episode: int,
+        episode_seed: int | None,
+        step: int,
+        details: str,
+        raised: bool = True,
     ) -> None:
-        details = plain(details)
         self.env_index = env_index
         self.phase = phase
         self.episode = episode
         self.episode_seed = episode_seed
         self.step = step
-        self.details = details
+        details = plain(details)
+        self.details, self.raised = details, raised
         # The arguments travel from worker to parent: an exception is rebuilt from its `args`.
-        super().__init__(env_index, phase, episode, episode_seed, step, details)
+        super().__init__(env_index, phase, episode, episode_seed, step, details, raised)
 
     def __str__(self) -> str:
+        place = f" (episode {self.episode}, episode seed {self.episode_seed}, step {self.step})"
+        if not self.raised:
+            return f"environment {self.env_index} {self.details}; in {self.phase}{place}"
         where = f"environment {self.env_index} raised in {self.phase}"
-        if self.phase != "construction":
-            where += f" (episode {self.episode}, episode seed {self.episode_seed}, step {self.step})"
-        return f"{self.details.rstrip()}\n\n{where}"
+        return f"{self.details.rstrip()}\n\n{where}{place if self.phase != 'construction' else ''}"
 
 
 class WorkerError(RuntimeError):

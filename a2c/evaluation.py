@@ -5,24 +5,44 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs import Envs, make_envs
-from a2c.envs.make import EnvSource, env_name
+from a2c.envs.make import EnvSource
 from a2c.envs.pool import Event
-from a2c.errors import EnvError, NumbersError, UserError, WorkerError
-from a2c.finite import brief
+from a2c.errors import EnvError, NumbersError, WorkerError
+from a2c.finite import brief, finite
 from a2c.policy import Policy
 from a2c.randomness import episode_seed, generator
 
 _SIDE_BY_SIDE = 16
-"""Environments evaluated at the same time, at most."""
+"""Environments evaluated at the same time, at most, unless told."""
 
-_MOST_STEPS = 200_000
+MOST_STEPS = 200_000
 """An episode longer than this is taken for one that never ends."""
+
+_AUTO_MOST, _AUTO_LEAST, _AUTO_SHARE = 100, 10, 5
+"""Of `final_eval_episodes` auto: so many episodes, as far as they fit in a fifth of the run's steps; at least ten."""
+
+
+class Layout(NamedTuple):
+    """Where the environments of an evaluation are, and what looks after them. Only `num_envs` changes results."""
+
+    num_envs: int | Literal["auto"] = "auto"
+    """Side by side; decides which episodes are played. auto: up to 16, so that all end with the last round."""
+    num_workers: int = 0
+    """Worker processes, at most."""
+    isolate: bool = False
+    """Whether every environment is in a worker."""
+    env_timeout_seconds: float = 60.0
+    """How long an environment in a worker may do nothing."""
+    watch: Callable[[Envs], contextlib.AbstractContextManager[None]] = lambda envs: contextlib.nullcontext()
+    """Makes what is entered while the environments play."""
+    note: Callable[[list[Event]], None] = lambda events: None
+    """Called with what happened to the environments."""
 
 
 class Evaluation(NamedTuple):
@@ -31,6 +51,7 @@ class Evaluation(NamedTuple):
     returns: list[float]  # sum of rewards of each episode
     lengths: list[int]  # steps of each
     greedy: bool
+    unfinished: int = 0  # of these episodes, how many were given up before they ended; they count with what they had
 
     @property
     def mean(self) -> float:
@@ -52,16 +73,145 @@ class Evaluation(NamedTuple):
             "mean_length": float(np.mean(self.lengths)),
         }
         finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
-        return {**finite, "episodes": len(self.returns), "greedy": self.greedy}
+        return {**finite, "episodes": len(self.returns), "unfinished": self.unfinished, "greedy": self.greedy}
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
     """A summary as a line: mean, standard deviation and range over how many episodes of what kind."""
-    mean, std, low, high = (
-        "not finite" if summary[name] is None else f"{summary[name]:.1f}" for name in ("mean", "std", "min", "max")
-    )
+    mean, std, low, high = shown_returns([summary[name] for name in ("mean", "std", "min", "max")])
     how = "greedy" if summary["greedy"] else "sampled"
-    return f"{mean} +- {std} (lowest {low}, highest {high}) over {summary['episodes']} {how} episodes"
+    unfinished = f", {summary['unfinished']} of them unfinished" if summary.get("unfinished") else ""
+    return f"{mean} +- {std} ({low} to {high}) over {summary['episodes']} {how} episodes{unfinished}"
+
+
+def shown_returns(values: Sequence[float | None]) -> list[str]:
+    """Returns as they are printed beside each other: four digits of the largest, and one behind the point at least.
+
+    Example:
+        >>> shown_returns([500.0, 0.25])
+        ['500.0', '0.2']
+        >>> shown_returns([0.9553, 0.0105])
+        ['0.9553', '0.0105']
+    """
+    sizes = [abs(value) for value in values if value is not None and math.isfinite(value)]
+    largest = max(sizes, default=0.0)
+    digits = 1 if largest == 0 else min(6, max(1, 3 - math.floor(math.log10(largest))))
+    return [
+        "not finite" if value is None or not math.isfinite(value) else f"{value:.{digits}f}" if largest < 1e7
+        else f"{value:.4g}"
+        for value in values
+    ]  # fmt: skip
+
+
+class Evaluator:
+    """Environments for evaluations, made at the first one and used again until it is closed.
+
+    Every evaluation with the same seed and index plays the same episodes.
+    """
+
+    def __init__(
+        self,
+        env: EnvSource,
+        env_kwargs: Mapping[str, Any],
+        seed: int,
+        layout: Layout,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        """Makes nothing yet.
+
+        Args:
+            env: What is played on, as `make_envs` takes it.
+            env_kwargs: Arguments of its constructor.
+            seed: Decides the episodes and the sampled actions.
+            layout: How many, and where.
+            max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
+        """
+        self._env, self._env_kwargs, self._seed, self._layout = env, env_kwargs, seed, layout
+        self._max_episode_steps = max_episode_steps
+        self._envs: Envs | None = None
+
+    def evaluate(
+        self,
+        policy: Policy,
+        episodes: int | Literal["auto"],
+        greedy: bool,
+        index: int = 0,
+        check: Callable[[], None] = lambda: None,
+        show: Callable[[int], None] = lambda episodes: None,
+        total_steps: int = 0,
+    ) -> Evaluation:
+        """Runs whole episodes of a policy.
+
+        Args:
+            policy: What acts.
+            episodes: How many, at least 1. "auto": 100, or as many rounds as fit in a fifth of total_steps, at least
+                10.
+            greedy: The most probable action; False samples.
+            index: Which set of episodes of the seed; each set is another.
+            check: Called at every step; may raise to end the evaluation.
+            show: Called with the number of episodes that have ended, whenever one has.
+            total_steps: Of the run. Where the environment itself sets no limit, an episode is given up as unfinished
+                after a fiftieth of them, but not before 2,000.
+
+        Raises:
+            UserError: The environment is unknown, or its spaces are not the policy's.
+            EnvError: It raised.
+            NumbersError: It gave an observation or a reward that is not finite.
+            WorkerError: Workers died or hung in one and the same place.
+        """
+        envs = self._made(_AUTO_LEAST if episodes == "auto" else episodes)
+        try:
+            policy.check_spaces(envs.single_observation_space, envs.single_action_space)
+            with self._layout.watch(envs):
+                # A seed apart from those of training, and another for each set.
+                obs = envs.begin(episode_seed(self._seed, -1 - index, 0))
+                most = _most_steps(envs.max_episode_steps, total_steps)
+                play = _Play(envs, policy, None if greedy else generator(self._seed, "evaluation", index), most)
+                return play.run(obs, episodes, total_steps, check, show)
+        except EnvError as error:
+            phase = f"{error.phase} during evaluation"
+            again = EnvError(
+                error.env_index, phase, error.episode, error.episode_seed, error.step, error.details, error.raised
+            )
+            again.failure = envs.failure(error)
+            self.close()
+            raise again from error
+        except WorkerError as error:
+            lost = WorkerError(f"{error}, during evaluation")
+            lost.failure = envs.failure(error)
+            self.close()
+            raise lost from error
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._layout.note(envs.take_events())
+
+    def close(self) -> None:
+        """Closes the environments; the next evaluation makes new ones."""
+        if self._envs is not None:
+            envs, self._envs = self._envs, None
+            envs.close()
+
+    def _made(self, episodes: int) -> Envs:
+        if self._envs is None:
+            layout = self._layout
+            # As many at a time as let all of them end with the last round.
+            auto = -(-episodes // -(-episodes // _SIDE_BY_SIDE))
+            n = auto if layout.num_envs == "auto" else layout.num_envs
+            workers = min(layout.num_workers, n if layout.isolate else n - 1)
+            self._envs = make_envs(
+                self._env,
+                n,
+                env_kwargs=self._env_kwargs,
+                vectorization="workers" if workers else "local",
+                num_workers=workers,
+                isolate_envs=layout.isolate,
+                env_timeout_seconds=layout.env_timeout_seconds,
+                seed=self._seed,
+                max_episode_steps=self._max_episode_steps,
+            )
+        return self._envs
 
 
 def evaluate(
@@ -73,138 +223,121 @@ def evaluate(
     seed: int,
     index: int = 0,
     check: Callable[[], None] = lambda: None,
-    watch: Callable[[Envs], contextlib.AbstractContextManager[None]] = lambda envs: contextlib.nullcontext(),
-    in_worker: bool = False,
-    env_timeout_seconds: float = 60.0,
-    note: Callable[[list[Event]], None] = lambda events: None,
+    layout: Layout = Layout(),  # noqa: B008 - immutable
+    max_episode_steps: int | None = None,
 ) -> Evaluation:
-    """Runs whole episodes of a policy.
-
-    Args:
-        policy: What acts.
-        env: What it acts on, as `make_envs` takes it.
-        env_kwargs: Arguments of its constructor.
-        episodes: How many, at least 1.
-        greedy: The most probable action; False samples.
-        seed: Decides the episodes and the sampled actions.
-        index: Which set of episodes of that seed; each set is another.
-        check: Called at every step; may raise to end the evaluation.
-        watch: Makes what is entered while the environments play.
-        in_worker: Put the environments in a worker process, which is replaced where one of them dies or hangs.
-        env_timeout_seconds: How long an environment there may do nothing.
-        note: Called with what happened to the environments.
+    """Runs whole episodes of a policy on fresh environments, once: as `Evaluator`, which says what the arguments are.
 
     Raises:
-        UserError: The environment is unknown, its spaces are not the policy's, or an episode does not end.
+        UserError: The environment is unknown, or its spaces are not the policy's.
         EnvError: It raised.
         NumbersError: It gave an observation or a reward that is not finite.
         WorkerError: Workers died or hung in one and the same place.
     """
-    # As many at a time as let all of them end with the last round.
-    side_by_side = -(-episodes // -(-episodes // _SIDE_BY_SIDE))
-    rng = generator(seed, "evaluation", index)
-    # A seed apart from those of training, and another for each set.
-    first_seed = episode_seed(seed, -1 - index, 0)
-    envs = make_envs(
-        env,
-        side_by_side,
-        env_kwargs=env_kwargs,
-        vectorization="workers" if in_worker else "local",
-        num_workers=1 if in_worker else 0,
-        isolate_envs=in_worker,
-        env_timeout_seconds=env_timeout_seconds,
-        seed=first_seed,
-    )
+    evaluator = Evaluator(env, env_kwargs, seed, layout, max_episode_steps)
     try:
-        policy.check_spaces(envs.single_observation_space, envs.single_action_space)
-        with watch(envs):
-            returns, lengths = _play(policy, envs, episodes, None if greedy else rng, check)
-    except EnvError as error:
-        phase = f"{error.phase} during evaluation"
-        again = EnvError(error.env_index, phase, error.episode, error.episode_seed, error.step, error.details)
-        again.failure = envs.failure(error)
-        raise again from error
-    except WorkerError as error:
-        lost = WorkerError(f"{error}, during evaluation")
-        lost.failure = envs.failure(error)
-        raise lost from error
-    except _EndlessError as error:
-        raise UserError(
-            f"an episode of {env_name(env)} has not ended after {_MOST_STEPS} steps; evaluation needs episodes that "
-            "end (gymnasium.wrappers.TimeLimit sets a limit)"
-        ) from error
+        return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=50 * MOST_STEPS)
     finally:
-        note(envs.take_events())
-        envs.close()
-    return Evaluation(returns, lengths, greedy)
+        evaluator.close()
 
 
-def _require_finite(
-    envs: Envs,
-    counted: NDArray[np.bool_],
-    obs: NDArray[Any],
-    reward: NDArray[np.float64],
-    lengths: Sequence[Sequence[int]],
-    more: int,
-) -> None:
-    """Refuses NaN and infinity.
-
-    Args:
-        envs: What they come from, as they stand.
-        counted: [N] whose episodes count.
-        obs: [N, ...].
-        reward: [N].
-        lengths: Steps of each episode of each environment, before this step.
-        more: Whether there was a step: 1, or 0 for the first observation of an episode.
-
-    Raises:
-        NumbersError: With the way of the environment there.
-    """
-    if np.isfinite(reward).all() and np.isfinite(obs).all():
-        return
-    for i in np.flatnonzero(counted).tolist():
-        if not (np.isfinite(reward[i]) and np.isfinite(obs[i]).all()):
-            what = f"an observation of {brief(obs[i])}" if np.isfinite(reward[i]) else f"a reward of {reward[i]}"
-            way = envs.failure_at(i, len(lengths[i]) - 1, lengths[i][-1] + more, 0)
-            error = NumbersError(
-                f"environment {i} gave {what} during evaluation (episode {way.episode}, episode seed "
-                f"{way.episode_seed}, step {len(way.actions)}); it must be finite",
-                {},
-                i,
-            )
-            error.failure = way
-            raise error
+def _most_steps(limit: int | None, total_steps: int) -> int:
+    """After how many steps an episode is given up."""
+    return MOST_STEPS if limit is not None else min(MOST_STEPS, max(2_000, total_steps // 50))
 
 
-class _EndlessError(Exception):
-    """An episode went on for longer than any should."""
+class _Play:
+    """Episodes under way, and those that have ended. Environment i plays episodes i, i + N, ..."""
 
+    def __init__(self, envs: Envs, policy: Policy, rng: np.random.Generator | None, most_steps: int) -> None:
+        """Begins with none; actions are greedy without a generator, sampled with its noise."""
+        self._envs, self._policy, self._rng, self._most_steps = envs, policy, rng, most_steps
+        self._first = envs.episodes.copy()  # [N] number of each environment's first episode
+        n = envs.num_envs
+        self._returns: list[list[float]] = [[0.0] for _ in range(n)]
+        self._lengths: list[list[int]] = [[0] for _ in range(n)]
+        self._unfinished: list[list[bool]] = [[] for _ in range(n)]  # of those that have ended
 
-def _play(
-    policy: Policy, envs: Envs, episodes: int, rng: np.random.Generator | None, check: Callable[[], None]
-) -> tuple[list[float], list[int]]:
-    """Returns and lengths of whole episodes; actions are greedy without a generator, sampled with its noise."""
-    n = envs.num_envs
-    # Environment i runs episodes i, i + n, ...: which ones count does not depend on how long they are.
-    left = np.array([len(range(i, episodes, n)) for i in range(n)])
-    returns: list[list[float]] = [[0.0] for _ in range(n)]
-    lengths: list[list[int]] = [[0] for _ in range(n)]
-    obs = envs.begin()
-    _require_finite(envs, left > 0, obs, np.zeros(n), lengths, 0)
-    while (left > 0).any():
-        check()
-        step = envs.advance(policy.act_batch(obs, None if rng is None else policy.draw_noise(rng, n)))
-        obs = step.obs
-        _require_finite(envs, left > 0, step.next_obs, step.reward, lengths, 1)
-        for i in np.flatnonzero(left > 0):
-            returns[i][-1] += float(step.reward[i])
-            lengths[i][-1] += 1
-            if lengths[i][-1] > _MOST_STEPS:
-                raise _EndlessError
-            if step.terminated[i] or step.truncated[i]:
-                left[i] -= 1
+    def run(
+        self,
+        obs: NDArray[Any],
+        episodes: int | Literal["auto"],
+        total_steps: int,
+        check: Callable[[], None],
+        show: Callable[[int], None],
+    ) -> Evaluation:
+        """Plays from the first observations [N, ...] to the last end."""
+        envs, n = self._envs, self._envs.num_envs
+        # Which ones count does not depend on how long they are.
+        wanted = _AUTO_MOST if episodes == "auto" else episodes
+        left = np.array([len(range(i, wanted, n)) for i in range(n)])
+        is_open = episodes == "auto"  # Until every environment has played one, as many are played as there may be.
+        self._require_finite(left > 0, obs, np.zeros(n), ended=np.zeros(n, np.bool_), more=0)
+        while (left > 0).any():
+            check()
+            noise = None if self._rng is None else self._policy.draw_noise(self._rng, n)
+            step = envs.advance(self._policy.act_batch(obs, noise))
+            obs = step.obs
+            self._require_finite(left > 0, step.next_obs, step.reward, step.terminated, more=1)
+            for i in np.flatnonzero(left > 0).tolist():
+                self._returns[i][-1] += float(step.reward[i])
+                self._lengths[i][-1] += 1
+                ended = bool(step.terminated[i] or step.truncated[i])
+                if not ended and self._lengths[i][-1] < self._most_steps:
+                    continue
+                self._unfinished[i].append(not ended)
+                left[i] = left[i] - 1 if ended else 0  # What goes on for ever goes on.
+                show(sum(map(len, self._unfinished)))
                 if left[i]:
-                    returns[i].append(0.0)
-                    lengths[i].append(0)
-                    _require_finite(envs, np.arange(n) == i, obs, np.zeros(n), lengths, 0)
-    return [r for row in returns for r in row], [length for row in lengths for length in row]
+                    self._returns[i].append(0.0)
+                    self._lengths[i].append(0)
+                    self._require_finite(np.arange(n) == i, obs, np.zeros(n), np.zeros(n, np.bool_), more=0)
+            if is_open and all(self._unfinished):
+                is_open = False
+                rounds = total_steps // _AUTO_SHARE // sum(lengths[0] for lengths in self._lengths)
+                wanted = n * min(-(-_AUTO_MOST // n), max(-(-_AUTO_LEAST // n), rounds))
+                wanted = min(wanted, max(_AUTO_MOST, n))
+                for i in range(n):
+                    enough = len(range(i, wanted, n)) - len(self._unfinished[i])
+                    left[i] = max(0, min(int(left[i]), enough))
+        counted = [min(len(range(i, wanted, n)), len(self._unfinished[i])) for i in range(n)]
+        returns = [value for i in range(n) for value in self._returns[i][: counted[i]]]
+        lengths = [value for i in range(n) for value in self._lengths[i][: counted[i]]]
+        unfinished = sum(value for i in range(n) for value in self._unfinished[i][: counted[i]])
+        return Evaluation(returns, lengths, self._rng is None, unfinished)
+
+    def _require_finite(
+        self,
+        counted: NDArray[np.bool_],
+        obs: NDArray[Any],
+        reward: NDArray[np.float64],
+        ended: NDArray[np.bool_],
+        more: int,
+    ) -> None:
+        """Refuses NaN and infinity; nobody acts on the last observation of a terminated episode.
+
+        Args:
+            counted: [N] whose episodes count.
+            obs: [N, ...].
+            reward: [N].
+            ended: [N] whose episode the task ended.
+            more: Whether there was a step: 1, or 0 for the first observation of an episode.
+
+        Raises:
+            NumbersError: With the way of the environment there.
+        """
+        if finite(reward).all() and finite(obs).all():
+            return
+        for i in np.flatnonzero(counted).tolist():
+            if not (finite(reward[i]) and (ended[i] or finite(obs[i]).all())):
+                what = f"an observation of {brief(obs[i])}" if finite(reward[i]) else f"a reward of {reward[i]}"
+                episode = int(self._first[i]) + len(self._lengths[i]) - 1
+                way = self._envs.failure_at(i, episode, self._lengths[i][-1] + more, 0)
+                error = NumbersError(
+                    f"environment {i} gave {what} during evaluation (episode {way.episode}, episode seed "
+                    f"{way.episode_seed}, step {len(way.actions)}); it must be finite",
+                    {},
+                    i,
+                )
+                error.failure = way
+                raise error

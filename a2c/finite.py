@@ -15,16 +15,29 @@ if TYPE_CHECKING:
     from a2c.envs.compiled.vector import CompiledEnvs
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 def where_bad(
     obs: NDArray[Any], last_obs: NDArray[Any], reward: NDArray[np.float64], bad_final: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Steps that gave something not finite: obs [T, N, ...], what follows [N, ...], reward, bad final_obs -> [T, N]."""
-    if np.isfinite(reward).all() and np.isfinite(obs).all() and np.isfinite(last_obs).all():
+    if finite(reward).all() and finite(obs).all() and finite(last_obs).all():
         return bad_final
     gave = np.concatenate([obs[1:], last_obs[None]]).reshape(*reward.shape, -1)
-    bad: NDArray[np.bool_] = bad_final | ~np.isfinite(reward) | ~np.isfinite(gave).all(-1)
-    bad[0] |= ~np.isfinite(obs[0].reshape(reward.shape[1], -1)).all(-1)
+    bad: NDArray[np.bool_] = bad_final | ~finite(reward) | ~finite(gave).all(-1)
+    bad[0] |= ~finite(obs[0].reshape(reward.shape[1], -1)).all(-1)
     return bad
+
+
+def finite(values: Any) -> NDArray[np.bool_]:
+    """Which numbers the networks can compute with: they do in float32, where 1e39 is infinite."""
+    values = np.asarray(values)
+    if values.dtype != np.float64:
+        known: NDArray[np.bool_] = np.isfinite(values)
+        return known
+    within: NDArray[np.bool_] = np.abs(values) <= _LARGEST
+    return within
 
 
 def report(
@@ -53,11 +66,11 @@ def report(
     gave = obs[t + 1, n] if t + 1 < len(obs) else rollout["last_obs"][n]
     ended = np.flatnonzero(done[:t, n])
     length = t - int(ended[-1]) if len(ended) else int(lengths[n]) + t + 1  # of the episode, this step included
-    if not np.isfinite(reward):
+    if not finite(reward):
         what = f"a reward of {reward}"
-    elif not np.isfinite(obs[t, n]).all():
+    elif not finite(obs[t, n]).all():
         what = f"a first observation of {brief(obs[t, n])}"
-    elif done[t, n] and np.isfinite(gave).all():
+    elif done[t, n] and finite(gave).all():
         what = "a last observation of its episode that is not finite"
     elif done[t, n]:
         what = f"a first observation of {brief(gave)} for its next episode"
@@ -66,12 +79,12 @@ def report(
     error = NumbersError(
         f"after {steps} steps environment {n} gave {what} in step {t} of the rollout (episode {episode}, episode seed "
         f"{episode_seed(seed, n, episode)}, action {brief(rollout['action'][t, n])}, observation before "
-        f"{brief(obs[t, n])}); it must be finite",
+        f"{brief(obs[t, n])}); it must be finite in float32",
         rollout,
         n,
     )
     steps_ago = len(obs) - 1 - t
-    begins_next = done[t, n] and np.isfinite(reward) and not np.isfinite(gave).all()
+    begins_next = done[t, n] and finite(reward) and not finite(gave).all()
     if begins_next:
         episode, length = episode + 1, 0
     error.failure = envs.failure_at(n, episode, length, steps_ago)
@@ -84,6 +97,35 @@ def brief(values: NDArray[Any]) -> str:
     if flat.size == 1:
         return f"{flat[0]}"
     shown = ", ".join(f"{value:.6g}" for value in flat[:8])
-    bad = np.flatnonzero(~np.isfinite(flat))
+    bad = np.flatnonzero(~finite(flat))
     hidden = f", ... ({flat[bad[0]]} at index {bad[0]})" if len(bad) and bad[0] >= 8 else ", ..."
     return f"[{shown}{hidden if flat.size > 8 else ''}]"
+
+
+Bounds = tuple[NDArray[Any], NDArray[Any]]
+
+
+def bounds_to_check(space: Any) -> Bounds | None:
+    """Lowest and highest of each number of an observation; None where nothing can lie outside."""
+    low, high = space.low, space.high
+    kind = np.dtype(space.dtype).kind
+    if kind == "f":
+        return (low, high) if np.isfinite(low).any() or np.isfinite(high).any() else None
+    if kind == "b":
+        return None
+    limits = np.iinfo(space.dtype)
+    return (low, high) if (low > limits.min).any() or (high < limits.max).any() else None
+
+
+def outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> str | None:
+    """The first of observations [T, N, *shape] that lies outside its bounds, in words; None: there is none."""
+    beyond = (obs < low) | (obs > high)
+    if not beyond.any():
+        return None
+    t, n, *index = np.argwhere(beyond)[0].tolist()
+    place = tuple(index)
+    where = f" at index {index[0] if len(index) == 1 else place}" if index else ""
+    return (
+        f"environment {n} gave an observation with {obs[(t, n, *place)]}{where}, outside its space's bounds "
+        f"{low[place]} to {high[place]}"
+    )

@@ -19,7 +19,7 @@ from a2c.envs.pool import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.mlp import initial_parameters
-from a2c.normalize import ReturnNormalizer, observation_normalizer
+from a2c.normalize import ReturnNormalizer, divisor_of, observation_normalizer
 from a2c.policy import Policy, architecture_for
 from a2c.returns import gae, standardize
 from a2c.rollout import Collector, draw_noise
@@ -78,7 +78,8 @@ class Learner:
             else a2c.start.parameters(start, self._architecture)
         )
         self._engine, self.engine_name = choose_engine(config, self._architecture, self._distribution, parameters)
-        self._normalizer = observation_normalizer(config.normalize_observations, shape)
+        divisor = divisor_of(envs.single_observation_space)
+        self._normalizer = observation_normalizer(config.normalize_observations, shape, divisor)
         if start is not None:
             a2c.start.restore_statistics(start, self._normalizer)
         self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
@@ -186,7 +187,7 @@ class Learner:
 
     def take_events(self) -> list[Event]:
         """What happened to the environments since the last call, and did not end the run."""
-        return self._envs.take_events()
+        return self._collector.take_events()
 
     def failure(self, error: Exception) -> Failure | None:
         """How an environment came to where it raised, hung or gave bad numbers, where that can be gone again."""

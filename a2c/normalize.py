@@ -81,14 +81,33 @@ class ObservationNormalizer(Protocol):
         ...
 
 
+def divisor_of(space: Any) -> float:
+    """What observations of a space are divided by where they are not normalised: 255 for bytes that use their range.
+
+    Numbers up to 255 would saturate every hidden unit at the start, and the policy would see nothing.
+    """
+    is_bytes = space.dtype == np.uint8 and (space.low == 0).all() and (space.high == 255).all()
+    return 255.0 if is_bytes else 1.0
+
+
 class PlainObservations:
-    """Observations as they are, in float32."""
+    """Observations as they are, in float32; divided by a constant where that is not 1."""
+
+    def __init__(self, divisor: float = 1.0) -> None:
+        self._divisor = np.float32(divisor)
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102 - see the protocol
-        return obs.astype(np.float32)
+        plain = obs.astype(np.float32)
+        return plain if self._divisor == 1 else plain / self._divisor
 
     def write(self, obs: NDArray[Any], out: NDArray[np.float32]) -> None:  # noqa: D102
-        out[...] = obs
+        if obs.dtype == np.float64:
+            with np.errstate(over="ignore"):  # What is infinite then is found and named.
+                out[...] = obs
+        else:
+            out[...] = obs
+        if self._divisor != 1:
+            out /= self._divisor
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
         pass
@@ -125,10 +144,11 @@ class NormalizedObservations:
 
             self._normalize_rows = normalize_rows
         rows = len(obs)
+        obs = _known(obs)
         self._normalize_rows(obs.reshape(rows, -1), self._mean, self._variance, out.reshape(rows, -1))
 
     def update(self, obs: NDArray[Any]) -> None:  # noqa: D102
-        self.moments.update(obs)
+        self.moments.update(_known(obs))
 
     def state(self) -> State:  # noqa: D102
         return self.moments.state()
@@ -137,9 +157,14 @@ class NormalizedObservations:
         self.moments.restore(state)
 
 
-def observation_normalizer(enabled: bool, shape: tuple[int, ...]) -> ObservationNormalizer:
-    """The normaliser of observations of this shape, or the one that leaves them alone."""
-    return NormalizedObservations(shape) if enabled else PlainObservations()
+def _known(obs: NDArray[Any]) -> NDArray[Any]:
+    """Observations in a type that machine code has: it knows no half precision."""
+    return obs.astype(np.float32) if obs.dtype == np.float16 else obs
+
+
+def observation_normalizer(enabled: bool, shape: tuple[int, ...], divisor: float) -> ObservationNormalizer:
+    """The normaliser of observations of this shape, or the one that only divides them."""
+    return NormalizedObservations(shape) if enabled else PlainObservations(divisor)
 
 
 class ReturnNormalizer:

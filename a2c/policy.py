@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from a2c import files
 from a2c.distributions import Distribution, distribution_for
 from a2c.errors import UserError, shown
+from a2c.finite import finite
 from a2c.mlp import Activation, Architecture, Parameters, forward
-from a2c.normalize import ObservationNormalizer, observation_normalizer
+from a2c.normalize import ObservationNormalizer, divisor_of, observation_normalizer
 from a2c.randomness import generator
 
 FORMAT = 1
@@ -74,13 +76,21 @@ class Policy:
             batch an array of them.
 
         Raises:
-            UserError: The observation does not have the environment's shape.
+            UserError: The observation does not have the environment's shape, or holds what is no finite number.
         """
-        array = np.asarray(obs)
+        try:
+            array = np.asarray(obs)
+        except ValueError as error:
+            raise UserError(f"obs is {shown(obs)}, which is no array; it must be numbers") from error
+        if array.dtype.kind not in "biuf":
+            raise UserError(f"obs is {shown(obs)}; it must be numbers")
         shape = self.observation_space.shape or ()
         leading = array.ndim - len(shape)
         if leading not in (0, 1) or array.shape[leading:] != shape:
             raise UserError(f"obs has shape {array.shape}; it must be {shape}, or a batch of those")
+        is_finite = finite(array)
+        if not is_finite.all():
+            raise UserError(f"obs holds {array[~is_finite][0]}; every number must be finite in float32")
         single = leading == 0
         batch = array[None] if single else array
         noise = None if greedy else self._distribution.draw_noise(self._rng, (len(batch),))
@@ -113,16 +123,29 @@ class Policy:
         return self._distribution.draw_noise(rng, (batch,))
 
     def check_spaces(self, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
-        """Refuses an environment whose spaces are not the ones the policy was trained on.
+        """Refuses an environment in whose spaces the policy cannot act as it was trained.
+
+        Types may differ, and the bounds of observations, which some environments draw at random: that is a warning.
 
         Raises:
             UserError: Naming both.
         """
-        for ours, theirs in ((self.observation_space, observation_space), (self.action_space, action_space)):
-            if ours != theirs:
+        is_box = isinstance(observation_space, gymnasium.spaces.Box)
+        fits = (
+            is_box and self.observation_space.shape == observation_space.shape,
+            _same(self.action_space, action_space),
+        )
+        pairs = (self.observation_space, observation_space), (self.action_space, action_space)
+        for fit, (ours, theirs) in zip(fits, pairs, strict=True):
+            if not fit:
                 raise UserError(
                     f"the policy was trained on {ours}, this environment has {theirs}; they must be the same"
                 )
+        if not _same(self.observation_space, observation_space):
+            warnings.warn(
+                "the bounds of this environment's observations are not those that the policy was trained with",
+                stacklevel=2,
+            )
 
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
@@ -134,6 +157,7 @@ class Policy:
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
+            "scales_bytes": True,
             **notes,
         }
         return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
@@ -177,7 +201,9 @@ class Policy:
             statistics = {
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
-            normalizer = observation_normalizer(bool(statistics), shape)
+            # Of 0.3 and before, bytes went into the networks as they were.
+            divisor = divisor_of(observation_space) if description.get("scales_bytes") is True else 1.0
+            normalizer = observation_normalizer(bool(statistics), shape, divisor)
             normalizer.restore(statistics)
         except KeyError as error:
             raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error
@@ -195,6 +221,22 @@ def architecture_for(
     """The networks between flattened observations and the outputs that a distribution needs."""
     obs_size = int(np.prod(observation_shape, dtype=np.int64))
     return Architecture(obs_size, hidden_sizes, activation, distribution.head_size, distribution.log_std_size)
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Whether two spaces hold the same numbers, in whatever type."""
+    match ours, theirs:
+        case gymnasium.spaces.Discrete(), gymnasium.spaces.Discrete():
+            return bool(ours.n == theirs.n and ours.start == theirs.start)
+        case gymnasium.spaces.Box(), gymnasium.spaces.Box():
+            if ours.shape != theirs.shape:
+                return False
+            # In the coarser of both types: 0.1 is another number in each.
+            dtype = min(ours.dtype, theirs.dtype, key=lambda dtype: dtype.itemsize)
+            bounds = ((ours.low, theirs.low), (ours.high, theirs.high))
+            return all(np.array_equal(a.astype(dtype), b.astype(dtype)) for a, b in bounds)
+        case _:
+            return False
 
 
 def _space_arrays(name: str, space: gymnasium.Space[Any]) -> files.Arrays:

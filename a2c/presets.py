@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "eval_every_steps": 800,
         "eval_episodes": 2,
         "eval_greedy": False,
+        "final_eval_episodes": 100,
         "log": ("visualdl",),
     },
     # Found here, on seeds 0 to 3, over learning rate, discount, lambda, entropy and every kind of normalisation.
@@ -52,6 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "normalize_returns": True,
         "eval_every_steps": 20_000,
         "eval_episodes": 10,
+        "final_eval_episodes": 100,
     },
     # RL-Zoo3's A2C for Pendulum-v1 (normalisation, discount, lambda) without state-dependent exploration; network,
     # learning rate and exploration found here, on seeds 0 and 1.
@@ -70,6 +72,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "normalize_returns": True,
         "eval_every_steps": 25_000,
         "eval_episodes": 10,
+        "final_eval_episodes": 100,
     },
 }
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from a2c.distributions import Categorical, Distribution
 from a2c.envs import Envs
-from a2c.finite import report, where_bad
+from a2c.envs.pool import Event
+from a2c.finite import bounds_to_check, finite, outside, report, where_bad
 from a2c.kernels import random
 from a2c.kernels.statistics import count_episodes
 from a2c.normalize import ObservationNormalizer
@@ -84,6 +85,8 @@ class Collector:
         envs.mark()
         self.returns = np.zeros(envs.num_envs)  # [N] of the episodes under way
         self.lengths = np.zeros(envs.num_envs, np.int64)  # [N]
+        self._bounds = bounds_to_check(envs.single_observation_space)
+        self._events: list[Event] = []
 
     def collect(self, noise: NDArray[np.float32], steps: int) -> tuple[Rollout, Episodes]:
         """Acts for T steps: noise [T, N, ...]; `steps` of the run came before.
@@ -114,9 +117,9 @@ class Collector:
             reward[t], terminated[t], truncated[t] = step.reward, step.terminated, step.truncated
             if step.next_obs is not step.obs:  # Some episode ended.
                 final_obs.append(step.next_obs[step.truncated & ~step.terminated])
-                bad_final[t] = ~np.isfinite(step.next_obs.reshape(num_envs, -1)).all(-1) & (
-                    step.truncated | step.terminated
-                )
+                # What follows a termination is worth nothing, whatever was observed last.
+                is_valued = step.truncated & ~step.terminated
+                bad_final[t] = ~finite(step.next_obs.reshape(num_envs, -1)).all(-1) & is_valued
             current[...] = step.obs
 
         action_taken = np.stack(actions)
@@ -125,6 +128,9 @@ class Collector:
             experience = {"obs": raw_obs, "action": action_taken, "reward": reward, "last_obs": current}
             experience |= {"terminated": terminated, "truncated": truncated, "value": value}
             raise report(bad, self._envs, self._seed, steps, self.lengths, experience)
+
+        if self._bounds is not None:
+            self._check_bounds(raw_obs, steps)
 
         # The successor of a step is what was acted on next, except where an episode ended: nothing follows a
         # termination, and a truncated episode would have gone on from its final observation.
@@ -139,6 +145,18 @@ class Collector:
         self._normalizer.update(raw_obs.reshape(-1, *raw_obs.shape[2:]))
         rollout = Rollout(obs, action_taken, reward, terminated, truncated, value, next_value)
         return rollout, Episodes(*count_episodes(reward, terminated, truncated, self.returns, self.lengths))
+
+    def _check_bounds(self, obs: NDArray[Any], steps: int) -> None:
+        """Notes the first observation outside the bounds that the space declares, and looks no more."""
+        found = outside(obs, *self._bounds) if self._bounds is not None else None
+        if found is not None:
+            self._events.append(Event("outside_bounds", f"after {steps} steps {found}; training goes on"))
+            self._bounds = None
+
+    def take_events(self) -> list[Event]:
+        """What happened since the last call, and did not end the run."""
+        events, self._events = self._events, []
+        return [*events, *self._envs.take_events()]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The episodes under way: observation, sum of rewards and steps so far, and where each environment stands.

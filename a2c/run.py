@@ -24,7 +24,7 @@ from a2c.config import Config
 from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
 from a2c.errors import UserError, shown
-from a2c.evaluation import Evaluation, evaluate
+from a2c.evaluation import Evaluation, Layout, evaluate
 from a2c.policy import Policy
 
 Which = Literal["best", "final"]
@@ -39,7 +39,7 @@ class Run:
         path: The folder.
         config: The run's settings.
         is_compiled: Whether it trains on environments in compiled form: its numbers are others.
-        is_of_callable: Whether it trains on what a Python callable makes, of which only the name is known.
+        is_callable: Whether it trains on what a callable makes; `config.env_id` is only its name.
 
     Example:
         >>> import a2c
@@ -70,17 +70,17 @@ class Run:
         except UserError as error:
             raise UserError(f"{self.config_path}: {error}") from error
         self.is_compiled = values.get("compiled") is True
-        self.is_of_callable = values.get("callable") is True
+        self.is_callable = values.get("callable") is True
 
     @classmethod
-    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_of_callable: bool = False) -> Run:
+    def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool = False) -> Run:
         """Makes the folder `<run_dir>/<environment>/<time>-seed<seed>` of a new run and writes config.json.
 
         Args:
             config: The settings.
             origins: Where each came from, by field name.
             is_compiled: Whether it trains on environments in compiled form.
-            is_of_callable: Whether those are made by a callable, not by an id.
+            is_callable: Whether it trains on what a callable makes, of which `config.env_id` is only the name.
 
         Raises:
             UserError: The folder cannot be made.
@@ -103,7 +103,7 @@ class Run:
             raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
         for folder in (path.parent, path.parent.parent):
             files.sync_folder(folder)
-        return cls._write_config(path, config, origins, is_compiled, is_of_callable)
+        return cls._write_config(path, config, origins, is_compiled, is_callable)
 
     @classmethod
     def newest(cls, config: Config, is_compiled: bool) -> Run | None:
@@ -119,7 +119,7 @@ class Run:
                 run = cls(path)
             except UserError:
                 continue
-            if run.is_of_callable:  # What it trains on only has the name.
+            if run.is_callable:  # What it trains on has only the name in common.
                 continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
                 return run
@@ -127,10 +127,10 @@ class Run:
 
     @classmethod
     def _write_config(
-        cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool, is_of_callable: bool
+        cls, path: Path, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool
     ) -> Run:
-        kind = {"compiled": is_compiled, "callable": is_of_callable}
-        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), **kind}
+        values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
+        values["callable"] = is_callable
         files.write_json(path / "config.json", values | {"versions": versions()})
         return cls(path)
 
@@ -147,7 +147,7 @@ class Run:
         for field in dataclasses.fields(config):
             if getattr(config, field.name) != getattr(self.config, field.name):
                 origins[field.name] = "chosen when resumed"
-        return self._write_config(self.path, config, origins, self.is_compiled, self.is_of_callable)
+        return self._write_config(self.path, config, origins, self.is_compiled, self.is_callable)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -363,6 +363,7 @@ class Run:
         which: Which = "best",
         seed: int | None = None,
         env: EnvSource | None = None,
+        eval_num_envs: int | Literal["auto"] = "auto",
     ) -> Evaluation:
         """Runs whole episodes of the policy on fresh environments.
 
@@ -373,6 +374,7 @@ class Run:
             seed: Decides the episodes; None: the run's seed.
             env: What to make instead of the run's `env_id`; needed where the run was given a callable, or an id with a
                 module to import.
+            eval_num_envs: Environments played side by side; decides which episodes are played.
 
         Raises:
             UserError: The policy or the environment is missing or does not fit, or `episodes` is below 1.
@@ -381,21 +383,30 @@ class Run:
             raise UserError(f"episodes is {episodes}; it must be at least 1")
         if seed is not None and not 0 <= seed < 2**63:
             raise UserError(f"seed is {seed}; it must be from 0 to 2**63 - 1")
-        seed = self.config.seed if seed is None else seed
-        return evaluate(self.policy(which), self.environment(env), self.config.env_kwargs, episodes, greedy, seed)
+        if eval_num_envs != "auto" and not 1 <= eval_num_envs <= 1_000_000:
+            raise UserError(f"eval_num_envs is {eval_num_envs}; it must be a whole number from 1 to 1,000,000")
+        config = self.config
+        return evaluate(
+            self.policy(which),
+            self.environment(env),
+            config.env_kwargs,
+            episodes,
+            greedy,
+            config.seed if seed is None else seed,
+            layout=Layout(eval_num_envs),
+            max_episode_steps=config.max_episode_steps,
+        )
 
     def environment(self, env: EnvSource | None = None) -> EnvSource:
         """What to make for this run's policy: `env` where it is given, else what config.json names.
 
         Raises:
             UserError: config.json names a module to import. A folder from somebody else must not choose what code runs.
-                Or only the name of a callable is known.
         """
-        if env is None and self.is_of_callable:
-            name = shown(self.config.env_id)[1:-1]
+        if env is None and self.is_callable:
             raise UserError(
-                f"{self.path} was trained on what a Python callable made, {name}, of which only the name is known; say "
-                "what to make with env=... (on the command line --env ID)"
+                f"{self.path} was trained on what the callable {shown(self.config.env_id)[1:-1]} makes, which no file "
+                "can tell; from Python, give it as env=..., on the command line name another with --env"
             )
         if env is None and ":" in self.config.env_id:
             name = shown(self.config.env_id)[1:-1]
@@ -403,7 +414,7 @@ class Run:
                 f"{self.path} names an environment in a module of its own, {name}; to import it, say so with "
                 f"--env {name} (from Python: env=...)"
             )
-        return self.config.env_id if env is None else env
+        return env or self.config.env_id
 
 
 def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:

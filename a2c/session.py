@@ -8,7 +8,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,19 @@ from a2c.envs import Envs
 from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
 from a2c.envs.pool import Event
-from a2c.errors import NumbersError, UserError
-from a2c.evaluation import Evaluation, evaluate
+from a2c.errors import EnvError, NumbersError, UserError, WorkerError
+from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
 from a2c.kernels.compiler import processor
 from a2c.learner import Learner, Update
 from a2c.logs import Logs
 from a2c.policy import POLICY_FILES, Policy
 from a2c.run import Run, Which, versions
 from a2c.schedule import is_due
+from a2c.screen import Screen
 from a2c.signals import Stopped, StopSignals
+
+_MOST_LINES = 20
+"""About so many evaluations of a run are told of."""
 
 
 class Session:
@@ -47,7 +51,9 @@ class Session:
         learner: Learner,
         logs: Logs,
         stop: StopSignals,
+        screen: Screen,
         watch: Callable[[Envs], contextlib.AbstractContextManager[None]],
+        num_workers: int,
     ) -> None:
         """The books of a run that is about to begin; `restore` puts those of one that goes on in their place.
 
@@ -58,13 +64,19 @@ class Session:
             learner: What it trains.
             logs: What its metrics go to.
             stop: Ends an evaluation.
+            screen: Where evaluations are told of.
             watch: Looks on while environments of an evaluation play, as `a2c.envs.watchdog.watched` does.
+            num_workers: Worker processes of the training, as many of which evaluations may have.
         """
-        self._run, self._config, self._env = run, config, env
-        self._learner, self._logs, self._stop, self._watch = learner, logs, stop, watch
+        self._run, self._config = run, config
+        self._learner, self._logs, self._stop, self._screen = learner, logs, stop, screen
+        # How many is a matter of the settings alone: a run that is resumed evaluates as one that never stopped.
+        side_by_side = min(16, config.eval_episodes) if config.eval_num_envs == "auto" else config.eval_num_envs
+        layout = Layout(side_by_side, num_workers, config.isolate_envs, config.env_timeout_seconds, watch, self._note)
+        self._evaluator = Evaluator(env, config.env_kwargs, config.seed, layout, config.max_episode_steps)
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
-        self._train_seconds = 0.0
+        self._train_seconds = self._eval_seconds = 0.0
         self.episode_return: float | None = None
         self.inexact: list[str] = []
         self._kept_at: int | None = None  # steps of the policy that is kept
@@ -89,6 +101,7 @@ class Session:
         self._pending = [pending] if len(pending) else []
         self._pending_seconds = float(notes["pending_seconds"])
         self._train_seconds = float(notes["train_seconds"])
+        self._eval_seconds = float(notes.get("eval_seconds", 0.0))
         self.episode_return = None if notes["episode_return"] is None else float(notes["episode_return"])
         self.inexact = [str(reason) for reason in notes["inexact"]]
         self._kept_at = None if notes["kept_at"] is None else int(notes["kept_at"])
@@ -104,8 +117,11 @@ class Session:
 
     def _note(self, events: Sequence[Event]) -> None:
         for event in events:
-            if event.kind == "episodes_lost":
-                self.inexact.append(f"{self._config.env_id}: {event.details}")
+            if event.kind in ("episodes_lost", "foreign_randomness"):
+                reason = f"{self._config.env_id}: {event.details}"
+                if event.kind == "foreign_randomness" and reason in self.inexact:
+                    continue  # Of an evaluation, or before the run was resumed.
+                self.inexact.append(reason)
             self._event(event.kind, event.details)
 
     def _event(self, kind: str, details: str) -> None:
@@ -170,27 +186,40 @@ class Session:
         row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
         self._logs.write(updates * self._config.steps_per_update, row)
 
-    def evaluate(self) -> Evaluation:
+    def evaluate(self) -> None:
         """Evaluates the policy, and keeps it if none was better. Equally good, the later one has learnt from more.
 
         Every evaluation runs the same episodes, so that policies are compared and not their luck; the evaluations that
-        end the run are on others.
+        end the run are on others. One that fails is noted, and nothing else: training goes on.
 
         Raises:
             Stopped: A signal asked the run to end.
-            UserError: An episode does not end.
-            EnvError: The environment raised.
         """
         config, policy = self._config, self._learner.policy()
         evaluation = self._evaluate(policy, config.eval_episodes, config.eval_greedy, index=1)
+        self._evaluated_at = self._learner.steps
+        if evaluation is None:
+            return
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
+        if evaluation.unfinished:
+            row["evaluation_unfinished"] = float(evaluation.unfinished)
         self._logs.write(self._learner.steps, row)
-        self._evaluated_at = self._learner.steps
-        if self._kept_at is None or evaluation.mean >= self._best:
+        is_best = self._kept_at is None or evaluation.mean >= self._best
+        if is_best:
             self._best = evaluation.mean if math.isfinite(evaluation.mean) else -math.inf
             self._keep(policy, evaluation=evaluation.summary())
-        return evaluation
+        self._say(evaluation, is_best)
+
+    def _say(self, evaluation: Evaluation, is_best: bool) -> None:
+        """A line for an evaluation; of hundreds, every so manyth."""
+        config, steps = self._config, self._learner.steps
+        every = max(config.eval_every_steps, config.total_steps // _MOST_LINES)
+        if not config.eval_every_steps or is_due(every, steps, config.eval_every_steps) or steps >= config.total_steps:
+            mean, std = shown_returns([evaluation.mean, evaluation.std])
+            unfinished = f", {evaluation.unfinished} unfinished" if evaluation.unfinished else ""
+            best = ", best so far" if is_best else ""
+            self._screen.line(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}")
 
     def evaluate_if_due(self) -> None:
         """Evaluates where that is due and has not been done."""
@@ -240,6 +269,7 @@ class Session:
             "session": {
                 "pending_seconds": self._pending_seconds,
                 "train_seconds": self._train_seconds,
+                "eval_seconds": self._eval_seconds,
                 "episode_return": _finite(self.episode_return),
                 "inexact": self.inexact,
                 "kept_at": self._kept_at,
@@ -269,33 +299,49 @@ class Session:
         self.save()  # Before anything that only the end of a run does: from here it can be trained further.
         self._is_ending = True
         self.log_rest()
-        if self._kept_at is None:
-            self.evaluate()
         episodes = self._config.final_eval_episodes
+        if self._kept_at is None and (episodes or self._config.eval_every_steps):
+            self.evaluate()
+        if self._kept_at is None:  # None was evaluated.
+            self._keep(self._learner.policy())
         whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
         for name, which in whiches.items():
             if which == "final" and self._kept_at == self._learner.steps:
-                self._evaluations[name] = self._evaluations["evaluation"]  # The same policy on the same episodes.
+                if "evaluation" in self._evaluations:  # The same policy on the same episodes.
+                    self._evaluations[name] = self._evaluations["evaluation"]
                 continue
             evaluation = self._evaluate(self._run.policy(which), episodes, greedy=True, index=0)
-            self._evaluations[name] = evaluation.summary()
+            if evaluation is not None:
+                self._evaluations[name] = evaluation.summary()
 
-    def _evaluate(self, policy: Policy, episodes: int, greedy: bool, index: int) -> Evaluation:
-        config = self._config
-        return evaluate(
-            policy,
-            self._env,
-            config.env_kwargs,
-            episodes,
-            greedy,
-            config.seed,
-            index=index,
-            check=self._stop.check,
-            watch=self._watch,
-            in_worker=config.isolate_envs,
-            env_timeout_seconds=config.env_timeout_seconds,
-            note=self._note,
-        )
+    def _evaluate(self, policy: Policy, episodes: int | Literal["auto"], greedy: bool, index: int) -> Evaluation | None:
+        """An evaluation; None where it failed, which is noted.
+
+        Raises:
+            Stopped: A signal asked the run to end.
+        """
+        start = time.perf_counter()
+        most = 100 if episodes == "auto" else episodes
+        try:
+            return self._evaluator.evaluate(
+                policy,
+                episodes,
+                greedy,
+                index,
+                self._stop.check,
+                lambda ended: self._screen.evaluating(ended, most),
+                self._config.total_steps,
+            )
+        except (UserError, EnvError, WorkerError) as error:
+            self._event("failed_evaluations", f"an evaluation failed, and the run goes on without it: {error}")
+            return None
+        finally:
+            self._eval_seconds += time.perf_counter() - start
+            self._screen.evaluated()
+
+    def close(self) -> None:
+        """Closes the environments of evaluations."""
+        self._evaluator.close()
 
     def log_rest(self) -> None:
         """Writes the row of the updates since the last one, if there are any."""
@@ -358,7 +404,9 @@ class Session:
             "steps": self._learner.steps,
             "updates": self._learner.updates,
             "train_seconds": seconds,
+            "eval_seconds": self._eval_seconds,
             "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
+            "best": {"steps": self._kept_at, "evaluation_return": _finite(self._best)},
             **self._evaluations,
             "exact": not self.inexact,
             "inexact_because": list(dict.fromkeys(self.inexact)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import sys
 import textwrap
 import traceback
@@ -16,8 +15,8 @@ from typing import Any
 import gymnasium
 
 from a2c.envs import make_env
+from a2c.envs.construction import EnvSource, display_hint, env_name
 from a2c.envs.episode import close
-from a2c.envs.make import EnvSource, env_name
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
 from a2c.run import Run, Which
@@ -79,7 +78,7 @@ def play(
         raise UserError(f"seed is {seed}; it must be from 0 to 2**31 - 1")
     policy, source = run.policy(which), run.environment(env)
     kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
-    stage = _stage(source, kwargs, render_mode)
+    stage = _stage(source, kwargs, render_mode, run.config.max_episode_steps)
     try:
         policy.check_spaces(stage.observation_space, stage.action_space)
         try:
@@ -95,7 +94,9 @@ def play(
 _WITHOUT_DISPLAY = "`a2c record` makes a video without one, `xvfb-run a2c watch ...` pretends that there is one"
 
 
-def _stage(source: EnvSource, kwargs: Mapping[str, Any], render_mode: str) -> gymnasium.Env[Any, Any]:
+def _stage(
+    source: EnvSource, kwargs: Mapping[str, Any], render_mode: str, limit: int | None
+) -> gymnasium.Env[Any, Any]:
     """The environment, rendering. One is alive at a time: it may hold a port, or a licence.
 
     Raises:
@@ -107,15 +108,15 @@ def _stage(source: EnvSource, kwargs: Mapping[str, Any], render_mode: str) -> gy
         with warnings.catch_warnings():
             # Gymnasium says what we are about to say, or that it opens a window of its own.
             warnings.filterwarnings("ignore", message=r".*(render_mode|'human' rendering)")
-            stage = make_env(source, kwargs, render_mode)
+            stage = make_env(source, kwargs, render_mode, limit)
     except (UserError, EnvError) as error:
-        failure, stage = error, make_env(source, kwargs)
+        failure, stage = error, make_env(source, kwargs, None, limit)
     modes = [mode for mode in _metadata(stage).get("render_modes") or [] if isinstance(mode, str)]
     if failure is None and render_mode in modes:
         return stage
     close(stage)
     if failure is None and f"{render_mode}_list" in modes:
-        return make_env(source, kwargs, f"{render_mode}_list")
+        return make_env(source, kwargs, f"{render_mode}_list", limit)
     name = env_name(source)
     if failure is not None and render_mode in modes:
         raise UserError(f"{name} cannot render {render_mode!r}: {_said(failure)}") from failure
@@ -133,10 +134,8 @@ def _said(error: Exception) -> str:
     lines = str(error).strip().splitlines() if not isinstance(error, EnvError) else error.details.strip().splitlines()
     name = "" if isinstance(error, UserError | EnvError) else f"{type(error).__name__}: "
     said = name + textwrap.shorten(lines[-1] if lines else "", 200)
-    is_lost = re.search(r"opengl|gladload|glfw|osmesa|\begl|\bglx|\bx11", str(error), re.IGNORECASE)
-    if is_lost and not os.environ.get("MUJOCO_GL"):
-        said += "; without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw"
-    return said
+    hint = display_hint(error)
+    return f"{said}; {hint}" if hint else said
 
 
 def _require_display() -> None:

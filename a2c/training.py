@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tqdm import tqdm
+import numpy as np
 
 from a2c import checkpoint, start
 from a2c.config import FREE, Config, check_field_names
@@ -21,11 +21,13 @@ from a2c.envs.leftovers import sweep_temporary_folders
 from a2c.envs.make import EnvSource, compiled_form, env_name
 from a2c.envs.watchdog import watched
 from a2c.errors import UserError, WorkerError, shown
+from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.logs import cut_back, log_openers, open_logs
 from a2c.presets import configure, origins
 from a2c.run import Run
+from a2c.screen import Screen
 from a2c.session import Session, made_with
 from a2c.signals import Stopped, StopSignals, interrupts_remembered
 
@@ -132,6 +134,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             compiled = is_compiled(config, env) if run is None else _as_before(run, config)
             envs = envs_for(config, env, compiled)
             cleanup.callback(envs.close)
+            _warn_of_images(envs)
             learner = Learner(config, envs, begins_with)
             if saved is not None:
                 with _fitting(saved):
@@ -153,7 +156,11 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             where = "" if here is envs else " in an evaluation"
             return watched(here, config.env_timeout_seconds, lambda n: _end(session, here, n, where))
 
-        session = Session(run, config, env, learner, logs, stop, watch)
+        screen = Screen(config.num_updates * config.steps_per_update, learner.steps, progress)
+        cleanup.callback(screen.close)
+        num_workers = envs.num_workers if isinstance(envs, Envs) else 0
+        session = Session(run, config, env, learner, logs, stop, screen, watch, num_workers)
+        cleanup.callback(session.close)
         reasons = []
         if saved is not None:
             with _fitting(saved):
@@ -171,7 +178,7 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
         if isinstance(envs, Envs):
             cleanup.enter_context(watch(envs))
         try:
-            _loop(config, learner, session, stop, progress)
+            _loop(config, learner, session, stop, screen)
             session.evaluate_at_the_end()
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
@@ -185,25 +192,28 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
     return run
 
 
-def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, progress: bool) -> None:
-    total = config.num_updates * config.steps_per_update
+def _warn_of_images(envs: Envs | CompiledEnvs) -> None:
+    space: Any = envs.single_observation_space
+    if space.dtype == np.uint8 and len(space.shape) in (2, 3):
+        warnings.warn(
+            f"observations are images {space.shape}, and the network is fully connected: it has no convolution yet",
+            stacklevel=3,
+        )
+
+
+def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:
     at_most = 1
-    # disable=None: quiet where standard error is no terminal.
-    with tqdm(
-        total=total, initial=learner.steps, unit=" steps", unit_scale=True, disable=None if progress else True
-    ) as bar:
-        session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
-        while learner.updates < config.num_updates:
-            stop.check()
-            count = _updates_until_due(config, learner.steps, at_most)
-            seconds = session.update(count)
-            if learner.is_fused:
-                at_most = max(1, int(_CALL_SECONDS * count / seconds))
-            bar.update(count * config.steps_per_update)
-            if session.episode_return is not None:
-                bar.set_postfix_str(f"return {session.episode_return:.1f}", refresh=False)
-            session.evaluate_if_due()
-            session.save_if_due()
+    session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
+    while learner.updates < config.num_updates:
+        stop.check()
+        count = _updates_until_due(config, learner.steps, at_most)
+        seconds = session.update(count)
+        if learner.is_fused:
+            at_most = max(1, int(_CALL_SECONDS * count / seconds))
+        reached = "" if session.episode_return is None else shown_returns([session.episode_return])[0]
+        screen.advance(count * config.steps_per_update, reached)
+        session.evaluate_if_due()
+        session.save_if_due()
 
 
 def _checkpoint_of(run: Run, config: Config) -> checkpoint.Checkpoint | None:
@@ -296,7 +306,9 @@ def is_compiled(config: Config, env: EnvSource) -> bool:
     """
     if config.vectorization != "auto":
         return config.vectorization == "compiled"
-    return not config.wants_workers and not config.env_kwargs and compiled_form(env) is not None
+    if config.wants_workers or config.env_kwargs or config.max_episode_steps is not None:
+        return False
+    return compiled_form(env) is not None
 
 
 def _as_before(run: Run, config: Config) -> bool:
@@ -335,6 +347,7 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
         isolate_envs=config.isolate_envs,
         env_timeout_seconds=config.env_timeout_seconds,
         seed=config.seed,
+        max_episode_steps=config.max_episode_steps,
     )
     for wrapper in envs.normalizers if isinstance(envs, Envs) else ():
         field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"

@@ -2,8 +2,8 @@
 
 python -m benchmarks.entropy [ENV ...]
 
-FlappyBird needs `pip install flappy-bird-gymnasium`, LunarLander the extra `bench`. Finished runs are kept in the results, and
-not made again.
+FlappyBird needs `pip install flappy-bird-gymnasium`, LunarLander the extra `bench`. Finished runs are kept in the
+results, and not made again.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Oddity(NamedTuple):
 
     make: Any
     says: tuple[str, ...] = ()  # parts of the one sentence that refuses it; none: it trains
-    warns: str | None = None  # part of the one warning
+    warns: str | None = None  # part of every warning
     error: str = "EnvError"  # or UserError
     settings: Any = None  # besides those of the test
 
@@ -148,7 +148,7 @@ class ReusesItsArrays(Stranger):
     buffer = np.zeros(2, np.float32)
 
     def reset(self, **kwargs):
-        obs, info = super().reset(**kwargs)
+        _, info = super().reset(**kwargs)
         self.mine = np.zeros(2, np.float32)
         return self.mine, info
 
@@ -292,16 +292,16 @@ ODDITIES: dict[str, Oddity] = {
     "a space that is a subclass of Box": trains(observation_space=SpaceOfItsOwn(-1, 1, (2,), np.float32)),
     "a matrix": trains(observation_space=Box(-1, 1, (2, 3), np.float32), obs=lambda t: np.zeros((2, 3))),
     # -- observations that would be changed by the cast
-    "a fraction among bytes": says("0.7", "environment 0", "step 3", observation_space=BYTES, obs=at(3, [0.7, 0], [0, 1])),
+    "a fraction among bytes": says(
+        "0.7", "environment 0", "step 3", observation_space=BYTES, obs=at(3, [0.7, 0], [0, 1])
+    ),
     "300 among bytes": says("300", "environment 0", observation_space=BYTES, obs=at(3, [300, 0], [0, 1])),
     "-1 among bytes": says("-1", observation_space=BYTES, obs=at(3, np.array([-1, 0]), [0, 1])),
     "NaN among bytes": says("nan", observation_space=BYTES, obs=at(3, [NAN, 0], [0, 1])),
     "NaN among whole numbers": says("nan", observation_space=WHOLE, obs=at(3, np.array([NAN, 0.0]), [0, 1])),
     "infinity among whole numbers": says("inf", observation_space=WHOLE, obs=at(3, np.array([INF, 0.0]), [0, 1])),
     "a fraction among whole numbers": says("0.5", observation_space=WHOLE, obs=at(3, np.array([0.5, 0.0]), [0, 1])),
-    "2 among bools": says(
-        "2", observation_space=Box(0, 1, (2,), np.bool_), obs=at(3, np.array([2, 0]), [True, False])
-    ),
+    "2 among bools": says("2", observation_space=Box(0, 1, (2,), np.bool_), obs=at(3, np.array([2, 0]), [True, False])),
     "a whole number beyond 64 bits": says("observation", observation_space=WHOLE, obs=at(3, [2**70, 0], [0, 1])),
     "a fraction among bytes at a reset": says("0.7", "reset", observation_space=BYTES, obs=at(0, [0.7, 0], [0, 1])),
     "a complex observation": says("complex", obs=at(2, HALF + 1j)),
@@ -329,12 +329,12 @@ ODDITIES: dict[str, Oddity] = {
     "NaN": says("nan", "environment 0", "step", error="NumbersError", obs=at(3, np.array([NAN, 0], np.float32))),
     "infinity": says("inf", error="NumbersError", obs=at(3, np.array([0, -INF], np.float32))),
     "NaN at the start of an episode": says("nan", error="NumbersError", obs=at(0, np.array([NAN, 0], np.float32))),
-    "1e39 in single precision": says("1e+39", "environment 0", error="NumbersError", obs=at(3, np.array([1e39, 0]))),
+    "1e39 in single precision": says("1e+39", "environment 0", obs=at(3, np.array([1e39, 0]))),
     "1e39 in double precision": says(
         "1e+39", "environment 0", error="NumbersError", observation_space=DOUBLE, obs=at(3, [1e39, 0.0])
     ),
     "70,000 in half precision": says(
-        "observation", error="NumbersError", observation_space=Box(-INF, INF, (2,), np.float16), obs=at(3, [7e4, 0.0])
+        "70000.0", observation_space=Box(-INF, INF, (2,), np.float16), obs=at(3, [7e4, 0.0])
     ),
     "NaN in the last observation of a terminated episode": trains(obs=at(5, np.array([NAN, 0], np.float32))),
     "infinity in the last observation of a terminated episode": trains(
@@ -344,9 +344,12 @@ ODDITIES: dict[str, Oddity] = {
         obs=at(5, np.array([NAN, 0], np.float32)), truncated=lambda t: t == 5
     ),
     "NaN in the last observation of a truncated episode": says(
-        "environment 0", error="NumbersError",
-        obs=at(5, np.array([NAN, 0], np.float32)), terminated=lambda t: False, truncated=lambda t: t == 5,
-    ),  # fmt: skip
+        "environment 0",
+        error="NumbersError",
+        obs=at(5, np.array([NAN, 0], np.float32)),
+        terminated=lambda t: False,
+        truncated=lambda t: t == 5,
+    ),
     "1e30 observed, normalised": trains(
         settings={"normalize_observations": True}, observation_space=UNBOUNDED, obs=lambda t: [1e30, -1e30]
     ),
@@ -355,7 +358,7 @@ ODDITIES: dict[str, Oddity] = {
     "500 between -1 and 1": warns("500", obs=at(3, np.array([500, 0], np.float32))),
     "just outside the bounds": warns("bounds", obs=at(3, np.array([1.001, 0], np.float32))),
     "7 of at most 5": warns("7", observation_space=Box(0, 5, (2,), np.int64), obs=at(3, [7, 0], [0, 1])),
-    "bounds that differ from one environment to the next": made(RandomBounds),
+    "bounds that differ from one environment to the next": Oddity(RandomBounds, warns="the bounds of"),
     # -- rewards
     "a reward in float32": trains(reward=lambda t: np.float32(0.5)),
     "a reward in float16": trains(reward=lambda t: np.float16(0.5)),
@@ -380,7 +383,7 @@ ODDITIES: dict[str, Oddity] = {
     "terminated is None": says("terminated", "None", terminated=at(3, None, False)),
     "terminated is text": says("terminated", "'no'", terminated=at(3, "no", False)),
     "terminated is two bools": says("terminated", terminated=at(3, np.array([True, False]), False)),
-    "truncated is a dict": says("truncated", "dict", truncated=at(3, {}, False)),
+    "truncated is a dict": says("truncated", "{}", truncated=at(3, {}, False)),
     "terminated is NaN": says("terminated", "nan", terminated=at(3, NAN, False)),
     "every step ends an episode": trains(terminated=lambda t: True),
     "every step ends an episode in both ways": trains(terminated=lambda t: True, truncated=lambda t: True),
@@ -432,7 +435,7 @@ ODDITIES: dict[str, Oddity] = {
     ),
     "a constructor that raises": made(lambda: raising(ValueError("no licence"))(None), "no licence"),
     # -- spaces
-    "no observation space": says("observation_space", "None", error="UserError", observation_space=None),
+    "no observation space": says("observation_space", error="UserError", observation_space=None),
     "a class for a space": says("observation_space", "Box", error="UserError", observation_space=Box),
     "a tuple for a space": says("observation_space", error="UserError", observation_space=(2,)),
     "a space that raises": made(RaisesWhenAsked, "not connected"),
@@ -465,7 +468,7 @@ ODDITIES: dict[str, Oddity] = {
     ),
     "a wrapper that normalises rewards": Oddity(wrapped(gymnasium.wrappers.NormalizeReward), warns="normalize_returns"),
     "wrappers that only look": made(
-        wrapped(gymnasium.wrappers.RecordEpisodeStatistics, gymnasium.wrappers.PassiveEnvChecker)
+        wrapped(gymnasium.wrappers.RecordEpisodeStatistics, gymnasium.wrappers.FlattenObservation)
     ),
     "a wrapper that starts anew by itself": made(wrapped(gymnasium.wrappers.Autoreset)),
-}  # fmt: skip
+}

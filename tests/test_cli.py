@@ -335,5 +335,7 @@ def test_the_command_is_installed_and_quiet_where_there_is_no_terminal(tmp_path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     said = [line for line in done.stderr.splitlines() if not line.startswith("compiling for this machine")]
-    assert len(said) == 2  # what runs where, and its folder; no progress bar
+    assert len(said) == 4  # what runs where, its folder, and a line for each evaluation; no progress bar
+    assert said[2].startswith("         128 steps: return ")
+    assert max(map(len, said[2:])) <= 80
     assert "\r" not in done.stderr

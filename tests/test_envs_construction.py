@@ -107,8 +107,7 @@ def test_measuring_a_step_changes_no_number(monkeypatch):
 
 def test_the_spaces_of_the_vector_environment_are_not_those_of_environment_0():
     envs = a2c.make_envs(Simple, 1)
-    envs.single_action_space.seed(3)
-    assert envs.get_attr("action_space")[0]._np_random is None
+    assert envs.get_attr("action_space")[0] is not envs.single_action_space
     envs.close()
 
 
@@ -184,6 +183,8 @@ def test_an_object_that_others_step_is_refused_until_they_close_it():
 def test_a_callable_that_gives_one_object_does_not_train(quick):
     one = Simple()
     with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.train(lambda: one, **quick)
+    with pytest.warns(UserWarning, match="an evaluation failed.*the same environment"):  # While training has it.
         a2c.train(lambda: one, **quick | {"num_envs": 1, "eval_every_steps": 128})
 
 
@@ -273,10 +274,14 @@ class GLFWError(Exception):
             {},
             "not installed: run `pip install x`",
         ),
-        (raises(RuntimeError("No available video device")), {}, "needs a display.*xvfb-run"),
-        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "needs a display.*xvfb-run"),
-        (raises(Exception("no display name and no $DISPLAY environment variable")), {}, "needs a display.*xvfb-run"),
-        (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "needs a display.*xvfb-run"),
+        (raises(RuntimeError("No available video device")), {}, "without a display, `xvfb-run a2c"),
+        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "without a display, `xvfb-run a2c"),
+        (
+            raises(Exception("no display name and no $DISPLAY environment variable")),
+            {},
+            "without a display, `xvfb-run a2c",
+        ),
+        (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "without a display, `xvfb-run a2c"),
         (raises(RuntimeError("an OpenGL platform library has not been loaded")), {}, "MUJOCO_GL=egl"),
         (raises(Exception("gladLoadGL error")), {}, "MUJOCO_GL=egl"),
         (raises(GLFWError("(65550) b'X11: The DISPLAY environment variable is missing'")), {}, "MUJOCO_GL=egl"),
@@ -366,7 +371,7 @@ def _broken(self):
     raise RuntimeError("not connected")
 
 
-@pytest.mark.parametrize("name", ["metadata", "spec", "render_mode", "unwrapped"])
+@pytest.mark.parametrize("name", ["metadata", "spec", "render_mode"])
 def test_what_nothing_depends_on_may_raise(name):
     kind = type("Broken", (Simple,), {name: property(_broken)})
     envs = a2c.make_envs(kind, 2, vectorization="local")
@@ -416,13 +421,11 @@ def test_a_run_of_a_callable_asks_for_it(quick):
     make.__qualname__ = "CartPole-v1"
     run = a2c.train(make, **quick)
     for ask in (run.evaluate, lambda: a2c.resume(run, total_steps=512)):
-        with pytest.raises(
-            a2c.UserError, match=r"was trained on what a Python callable made, CartPole-v1, .*env="
-        ) as no:
+        with pytest.raises(a2c.UserError, match=r"was trained on what the callable CartPole-v1 makes.*env=") as no:
             ask()
         assert "\n" not in str(no.value)
     assert run.evaluate(episodes=2, env=make).mean == 5.0
-    assert a2c.Run(run.path).is_of_callable
+    assert a2c.Run(run.path).is_callable
 
 
 def test_colours_of_gymnasiums_warnings_are_not_printed(tmp_path):

@@ -251,9 +251,6 @@ def test_use_after_close_is_refused(our_envs):
         our_envs.step(np.zeros(4, np.int64))
 
 
-FIRST = "A2C_TEST_FIRST"
-
-
 class Abrupt(Countdown):
     """Is interrupted in its second step, as by Ctrl-C."""
 

@@ -9,7 +9,7 @@ import pytest
 from analytic import ConstantReward, MatchTheCue
 
 import a2c
-from a2c.evaluation import Evaluation, evaluate, in_words
+from a2c.evaluation import Evaluation, Evaluator, Layout, evaluate, in_words, shown_returns
 from a2c.learner import Learner
 
 
@@ -53,14 +53,76 @@ def test_the_summary_says_what_the_returns_were(policy):
         "max": max(evaluation.returns),
         "mean_length": 3.0,
         "episodes": 20,
+        "unfinished": 0,
         "greedy": False,
     }
 
 
-def test_an_episode_that_does_not_end_is_given_up(policy, monkeypatch):
-    monkeypatch.setattr("a2c.evaluation._MOST_STEPS", 100)
-    with pytest.raises(a2c.UserError, match=r"an episode of MatchTheCue has not ended after 100 steps"):
-        evaluate(policy, MatchTheCue, {"length": 1000}, 1, greedy=True, seed=0)
+def test_an_episode_that_does_not_end_is_given_up_and_counts_with_what_it_had(policy, monkeypatch):
+    monkeypatch.setattr("a2c.evaluation.MOST_STEPS", 100)
+    evaluation = evaluate(policy, MatchTheCue, {"length": 1000}, 3, greedy=True, seed=0)
+    assert (evaluation.lengths, evaluation.unfinished) == ([100] * 3, 3)
+    assert in_words(evaluation.summary()).endswith("over 3 greedy episodes, 3 of them unfinished")
+
+
+def test_environments_are_used_again_for_the_same_episodes(policy):
+    made = []
+
+    def make():
+        made.append(1)
+        return MatchTheCue()
+
+    evaluator = Evaluator(make, {}, 5, Layout(num_envs=4))
+    results = [evaluator.evaluate(policy, 8, greedy=False, index=index) for index in (1, 0, 1)]
+    evaluator.close()
+    assert len(made) == 4
+    assert results[0] == results[2] != results[1]
+    assert results[0] == evaluate(policy, MatchTheCue, {}, 8, False, 5, 1, layout=Layout(num_envs=4))
+
+
+@pytest.mark.parametrize(
+    ("total_steps", "episodes"), [(100, 10), (8 * 10 * 5 * 3, 30), (8 * 10 * 5 * 4 - 1, 30), (10**6, 100)]
+)
+def test_auto_evaluates_as_many_rounds_as_fit_in_a_fifth_of_the_run(policy, total_steps, episodes):
+    evaluator = Evaluator(MatchTheCue, {}, 0, Layout(num_envs=10))
+    evaluation = evaluator.evaluate(policy, "auto", greedy=True, total_steps=total_steps)
+    evaluator.close()
+    assert (len(evaluation.returns), set(evaluation.lengths)) == (episodes, {8})
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 10, 200])
+def test_auto_evaluates_at_least_ten_episodes_and_about_a_hundred_at_most(policy, num_envs):
+    evaluator = Evaluator(MatchTheCue, {}, 0, Layout(num_envs=num_envs))
+    few, many = (len(evaluator.evaluate(policy, "auto", True, total_steps=s).returns) for s in (1, 10**9))
+    evaluator.close()
+    assert few == {1: 10, 3: 12, 10: 10, 200: 100}[num_envs]
+    assert many == 100
+
+
+def test_what_is_shown_says_how_far_an_evaluation_has_come(policy):
+    ended = []
+    evaluator = Evaluator(MatchTheCue, {}, 0, Layout(num_envs=2))
+    evaluator.evaluate(policy, 5, greedy=True, show=ended.append)
+    evaluator.close()
+    assert ended == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.955, 0.948], ["0.9550", "0.9480"]),
+        ([500.0, 0.0], ["500.0", "0.0"]),
+        ([-165.23, 1.0], ["-165.2", "1.0"]),
+        ([21.345], ["21.34"]),
+        ([0.0], ["0.0"]),
+        ([1e-5], ["0.000010"]),
+        ([None, float("inf"), 2.0], ["not finite", "not finite", "2.000"]),
+        ([1e30], ["1e+30"]),
+    ],
+    ids=str,
+)
+def test_returns_have_as_many_digits_as_tell_them_apart(values, shown):
+    assert shown_returns(values) == shown
 
 
 def test_an_evaluation_can_be_stopped_at_any_step(policy):
@@ -83,14 +145,14 @@ def test_an_environment_that_dies_or_hangs_in_a_worker_changes_nothing(quick, tm
     for how in (signal.SIGSEGV, 0):
         (tombs := tmp_path / str(int(how))).mkdir()
         kwargs, events = {"tombs": str(tombs), "at": 20, "how": int(how)}, []
-        worker = {"in_worker": True, "env_timeout_seconds": 1.0, "note": events.extend}
-        assert evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, **worker) == expected
+        worker = Layout(num_workers=1, isolate=True, env_timeout_seconds=1.0, note=events.extend)
+        assert evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, layout=worker) == expected
         assert [event.kind for event in events] == ["worker_restarts"]
     kwargs |= {"deaths": 100, "how": int(signal.SIGKILL)}
     with pytest.raises(
         a2c.WorkerError, match=r"3 workers were lost there, at environment 0, .*, during eval"
     ) as raised:
-        evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, **worker)
+        evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, layout=worker)
     assert len(raised.value.failure.actions) == 20
 
 

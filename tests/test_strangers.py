@@ -17,7 +17,7 @@ ERRORS = {"EnvError": a2c.EnvError, "UserError": a2c.UserError, "NumbersError": 
 def test_a_stranger_trains_or_is_refused_in_one_sentence(quick, what):
     oddity = ODDITIES[what]
     make = oddity.make if oddity.make is not None else Stranger()
-    settings = quick | {"total_steps": 96, "vectorization": "local"} | (oddity.settings or {})
+    settings = quick | {"total_steps": 96, "vectorization": "local", "final_eval_episodes": 2} | (oddity.settings or {})
     before = np.geterr()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -43,4 +43,4 @@ def test_a_stranger_trains_or_is_refused_in_one_sentence(quick, what):
         if oddity.warns is None:
             assert said == []
         else:
-            assert [oddity.warns in line for line in said] == [True]
+            assert {oddity.warns in line for line in said} == {True}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 
 import gymnasium
 import numpy as np
@@ -164,7 +165,7 @@ def test_a_callable_is_trained_on_and_evaluated_with(quick):
     run = a2c.train(MatchTheCue, **quick)
     assert run.config.env_id == "MatchTheCue"
     assert run.evaluate(episodes=3, env=MatchTheCue).lengths == [8, 8, 8]
-    with pytest.raises(a2c.UserError, match="a Python callable made, MatchTheCue"):
+    with pytest.raises(a2c.UserError, match="on what the callable MatchTheCue makes, .* give it as env="):
         run.evaluate(episodes=3)
 
 
@@ -193,8 +194,116 @@ def test_an_error_during_evaluation_says_so(quick):
             return super().reset(seed=seed, options=options)
 
     made = []
-    with pytest.raises(a2c.EnvError, match="environment 0 raised in reset during evaluation"):
-        a2c.train(Fragile, **quick | {"total_steps": 8, "rollout_length": 4, "vectorization": "local"})
+    settings = {"total_steps": 8, "rollout_length": 4, "vectorization": "local", "final_eval_episodes": 2}
+    with pytest.warns(UserWarning, match="environment 0 raised in reset during evaluation"):
+        run = a2c.train(Fragile, **quick | settings)
+    assert "evaluation" not in run.summary
+    assert run.summary["events"]["failed_evaluations"] == 2
+    assert run.policy("best").act([0.0, 1.0, 0.0]) in (0, 1, 2)  # Kept though it was never evaluated.
+
+
+class StandsStill(MatchTheCue):
+    """Ends where an action is not the greedy policy's, so that only sampled episodes do."""
+
+    def step(self, action):
+        obs, reward, *_ = super().step(0)
+        return obs, reward, bool(self.np_random.random() < 0.1) and not self.is_evaluated, False, {}
+
+    is_evaluated = False
+
+
+def test_an_evaluation_that_does_not_end_does_not_end_the_training(quick):
+    made = []
+
+    def make():
+        env = StandsStill()
+        made.append(env)
+        env.is_evaluated = len(made) > quick["num_envs"]
+        return env
+
+    settings = {"vectorization": "local", "eval_every_steps": 128, "final_eval_episodes": "auto"}
+    run = a2c.train(make, **quick | settings)
+    assert run.summary["steps"] == 256
+    assert run.summary["evaluation"]["unfinished"] == run.summary["evaluation"]["episodes"] >= 1
+    assert [row["evaluation_unfinished"] for row in run.metrics() if "evaluation_return" in row] == [1.0, 1.0]
+
+
+def test_a_limit_of_ones_own_cuts_episodes_off_everywhere(quick):
+    settings = {"total_steps": 1024, "max_episode_steps": 7, "eval_every_steps": 512, "final_eval_episodes": 3}
+    run = a2c.train("CartPole-v1", **quick | settings)
+    assert run.summary["vectorization"] == "in this process"
+    lengths = [row["episode_length"] for row in run.metrics() if "episode_length" in row]
+    assert lengths == [pytest.approx(7.0)] * len(lengths) != []
+    assert run.summary["evaluation"]["mean_length"] == run.evaluate(2).summary()["mean_length"] == 7.0
+
+
+@pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"num_workers": 1}, {"num_envs": 1}], ids=str)
+def test_no_more_environments_are_alive_than_were_asked_for(quick, layout, tmp_path):
+    class Counted(MatchTheCue):
+        def __init__(self):
+            super().__init__()
+            self._mine = tempfile.NamedTemporaryFile(dir=alive)  # noqa: SIM115 - until it is closed
+            with open(log, "a") as file:
+                file.write(f"{len(os.listdir(alive))}\n")
+
+        def close(self):
+            self._mine.close()
+
+    alive, log = tmp_path / "alive", tmp_path / "log"
+    alive.mkdir()
+    settings = (
+        quick | {"eval_every_steps": 64, "eval_episodes": 3, "eval_num_envs": 1, "final_eval_episodes": 4} | layout
+    )
+    a2c.train(Counted, **settings)
+    counts = [int(line) for line in log.read_text().split()]
+    assert max(counts) == settings["num_envs"] + 1  # One for evaluations, made once.
+    assert len(counts) == settings["num_envs"] + 1
+
+
+def test_without_evaluations_no_environment_is_made_for_them(quick):
+    made = []
+
+    def make():
+        made.append(1)
+        return MatchTheCue()
+
+    run = a2c.train(make, **quick | {"num_envs": 1, "vectorization": "local"})
+    assert len(made) == 1
+    assert "evaluation" not in run.summary
+
+
+def test_environments_constructed_before_one_that_fails_are_closed():
+    closed, made = [], []
+
+    class Third(MatchTheCue):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+            if len(made) == 3:
+                raise RuntimeError("no licence")
+
+        def close(self):
+            closed.append(self)
+
+    with pytest.raises(a2c.EnvError, match="no licence"):
+        a2c.make_envs(Third, 4, vectorization="local")
+    assert closed == made[:2]
+
+
+def test_every_layout_evaluates_to_the_same_bits(quick):
+    settings = quick | {"eval_every_steps": 64, "eval_episodes": 5, "final_eval_episodes": 4, "num_envs": 3}
+    runs = [a2c.train(MatchTheCue, **settings | layout) for layout in ({}, {"num_workers": 2}, {"isolate_envs": True})]
+    numbers = [[row["evaluation_return"] for row in run.metrics() if "evaluation_return" in row] for run in runs]
+    assert numbers[0] == numbers[1] == numbers[2] != []
+    assert runs[0].summary["evaluation"] == runs[1].summary["evaluation"] == runs[2].summary["evaluation"]
+
+
+def test_what_evaluations_took_and_when_the_best_was_the_best_is_in_the_summary(quick):
+    run = a2c.train("CartPole-v1", **quick | {"eval_every_steps": 128, "final_eval_episodes": 2})
+    summary = run.summary
+    assert summary["eval_seconds"] > 0
+    best = max((row["evaluation_return"], row["steps"]) for row in run.metrics() if "evaluation_return" in row)
+    assert summary["best"] == {"steps": best[1], "evaluation_return": best[0]}
 
 
 def test_there_is_no_third_policy(quick):

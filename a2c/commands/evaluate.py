@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as jsonlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -26,6 +26,8 @@ class Evaluate:
     """The best policy by evaluation during training, or the final one."""
     seed: int | None = None
     """Decides the episodes; by default the run's seed."""
+    eval_num_envs: int | Literal["auto"] = "auto"
+    """Environments played side by side; decides which episodes are played."""
     env: str | None = None
     """Make this environment instead of the one the run names; needed where that would import a module."""
     json: bool = False
@@ -33,7 +35,9 @@ class Evaluate:
 
     def run(self) -> int:
         """Returns the exit code."""
-        summary = Run(self.folder).evaluate(self.episodes, self.greedy, self.which, self.seed, self.env).summary()
+        run = Run(self.folder)
+        evaluation = run.evaluate(self.episodes, self.greedy, self.which, self.seed, self.env, self.eval_num_envs)
+        summary = evaluation.summary()
         if self.json:
             print(jsonlib.dumps({"run": self.folder, "which": self.which, **summary}))
         else:

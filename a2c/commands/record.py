@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from a2c import files
 from a2c.envs.make import EnvSource
 from a2c.errors import UserError
+from a2c.evaluation import shown_returns
 from a2c.run import Run, Which
 from a2c.stage import play
 
@@ -45,7 +46,7 @@ class Record:
         run = Run(self.folder)
         path = Path(self.to).expanduser() if self.to else run.path / "video.gif"
         recording = record(run, path, self.which, self.greedy, self.seed, self.max_steps, self.env)
-        print(f"{recording.path} (return {recording.episode_return:.1f}, {recording.steps} steps)")
+        print(f"{recording.path} (return {shown_returns([recording.episode_return])[0]}, {recording.steps} steps)")
         return 0
 
 

@@ -30,7 +30,7 @@ class Replay:
         """Returns the exit code; what the environment raises is raised, and what ends the process ends it."""
         run = Run(self.folder)
         failure = run.failure()
-        env = make_env(run.environment(self.env), run.config.env_kwargs)
+        env = make_env(run.environment(self.env), run.config.env_kwargs, None, run.config.max_episode_steps)
         actions, space = failure.actions, env.action_space
         if actions.shape[1:] != space.shape or actions.dtype != space.dtype:
             raise UserError(

@@ -16,7 +16,7 @@ from a2c.commands.plot import draw
 from a2c.commands.record import record
 from a2c.config import FREE, Config
 from a2c.errors import EnvError, UserError
-from a2c.evaluation import in_words
+from a2c.evaluation import in_words, shown_returns
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.signals import interrupts_held
@@ -79,8 +79,8 @@ class Train:
             reached = [summary["evaluation"]["mean"] for summary in summaries if "evaluation" in summary]
             means = [mean for mean in reached if mean is not None]
             if means:
-                spread = f"lowest {min(means):.1f}, highest {max(means):.1f}"
-                print(f"{len(means)} seeds: mean {np.mean(means):.1f}, {spread}")
+                mean, low, high = shown_returns([float(np.mean(means)), min(means), max(means)])
+                print(f"{len(means)} seeds: mean {mean}, lowest {low}, highest {high}")
         return exit_code(run)
 
 
@@ -96,9 +96,24 @@ def report(run: Run) -> str:
     for name, label in (("evaluation", "best policy "), ("final_evaluation", "final policy")):
         if name in summary:
             lines.append(f"{label}  {in_words(summary[name])}")
+            if name == "evaluation":
+                lines += _why_best(summary)
     if not summary["exact"]:
         lines.append(f"not exact: {'; '.join(summary['inexact_because'])}")
     return "\n".join(lines)
+
+
+def _why_best(summary: dict[str, Any]) -> list[str]:
+    """When the best policy was the best, and whether it still is: it was chosen on other episodes."""
+    best, final = summary.get("best", {}), summary.get("final_evaluation", {})
+    if best.get("evaluation_return") is None or best.get("steps") == summary["steps"]:
+        return []
+    (chosen,) = shown_returns([best["evaluation_return"]])
+    lines = [f"              (chosen after {best['steps']:,} steps, when it reached {chosen} on other episodes)"]
+    means = summary["evaluation"]["mean"], final.get("mean")
+    if None not in means and means[0] < means[1]:
+        lines.append("              (on these episodes the final policy does better)")
+    return lines
 
 
 def draw_pictures(run: Run, env_id: str, file: TextIO) -> None:

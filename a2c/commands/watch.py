@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from a2c.errors import UserError
+from a2c.evaluation import shown_returns
 from a2c.run import Run, Which
 from a2c.stage import play
 
@@ -37,5 +38,5 @@ class Watch:
         for number in range(self.episodes):
             with play(run, self.which, self.greedy, self.seed + number, "human", self.env) as episode:
                 rewards = [reward for reward, _ in episode.steps()]
-            print(f"episode {number + 1}: return {sum(rewards):.1f}, {len(rewards)} steps")
+            print(f"episode {number + 1}: return {shown_returns([sum(rewards)])[0]}, {len(rewards)} steps")
         return 0

@@ -8,25 +8,21 @@ import difflib
 import functools
 import inspect
 import json
+import os
 import re
 import textwrap
-import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from a2c.envs.episode import close
+from a2c.envs.episode import claim, close, own_traceback
 from a2c.errors import EnvError, UserError, shown
 
 EnvSource = str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
 """A Gymnasium id, `module:Id`, a specification, or a callable that constructs an environment."""
-
-_OURS = str(Path(__file__).parent.parent)
 
 _PIP_NAMES = {
     "cv2": "opencv-python",
@@ -43,14 +39,13 @@ _PIP_NAMES = {
 
 # What MuJoCo, GLFW and PyOpenGL say, and what pygame, pyglet, Tk, Qt and GLFW say, of a screen that is not there.
 _NO_OPENGL = re.compile(
-    r"opengl platform library|gladload|glfwerror|failed to initialize (opengl|glfw)|opengl context|egl device|osmesa"
-    r"|mujoco_gl",
+    r"opengl|gladload|glfw|osmesa|mujoco_gl|\begl|\bglx",
     re.IGNORECASE,
 )
 _NO_DISPLAY = re.compile(
     r"no available video device|video system not initialized|\$?DISPLAY environment variable|no display name"
     r"|(cannot|could not|couldn't|can't) (connect to|open|find) (the )?(\"none\"|display|x server)|nosuchdisplay"
-    r"|x11: failed|xcb",
+    r"|video device|video system|no display|\$DISPLAY|\bx11\b|\bxcb\b",
     re.IGNORECASE,
 )
 
@@ -63,6 +58,8 @@ class Traits(NamedTuple):
     spec: EnvSpec | None
     metadata: dict[str, Any]
     render_mode: str | None
+    max_episode_steps: int | None
+    """After how many steps it cuts an episode off, as far as its wrappers or its registration tell."""
     normalizers: tuple[str, ...]
     """Names of Gymnasium's normalising wrappers that are around it."""
 
@@ -91,6 +88,7 @@ def construct(make: Callable[[], Any], env: EnvSource, kwargs: Mapping[str, Any]
         with contextlib.suppress(Exception):  # A coroutine, a window, N environments: whatever it is, nobody wants it.
             made.close()
         raise UserError(f"{name} made {_instead(made)}")
+    claim(made)
     try:
         _check_spaces(made, name)
     except BaseException:
@@ -113,8 +111,23 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
         _asked(env, "spec"),
         dict(metadata) if isinstance(metadata, Mapping) else {},
         _asked(env, "render_mode"),
+        _time_limit(env),
         tuple(type(wrapper).__name__ for wrapper in wrappers if isinstance(wrapper, normalizing)),
     )
+
+
+def _time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    spec: Any = _asked(env, "spec")
+    limits = [spec.max_episode_steps if spec is not None else None]
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, gymnasium.wrappers.TimeLimit):
+            limits.append(layer._max_episode_steps)
+        layer = layer.env
+    own = getattr(layer, "max_episode_steps", None)
+    if isinstance(own, int):
+        limits.append(own)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _asked(env: gymnasium.Env[Any, Any], name: str) -> Any:
@@ -211,17 +224,9 @@ def _refusal(error: BaseException, env: EnvSource, kwargs: Mapping[str, Any]) ->
         module = error.name.partition(".")[0]
         pip = _PIP_NAMES.get(module, module)
         return UserError(f"{name} needs a package that is not installed, {module}: pip install {shown(pip)}")
-    said = f"{type(error).__name__}: {error}"
-    if _NO_OPENGL.search(said):
-        return UserError(
-            f"{name} cannot draw ({type(error).__name__}: {text}); without a display, MUJOCO_GL=egl or "
-            "MUJOCO_GL=osmesa lets MuJoCo draw, and xvfb-run a2c ... anything else"
-        )
-    if _NO_DISPLAY.search(said):
-        return UserError(
-            f"{name} needs a display, and there is none ({type(error).__name__}: {text}); xvfb-run a2c ... pretends "
-            "that there is one, and so may SDL_VIDEODRIVER=dummy"
-        )
+    hint = display_hint(error)
+    if hint:
+        return UserError(f"cannot make {name}: {type(error).__name__}: {text}; {hint}")
     if isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
         return UserError(f"{name} needs a package that is not installed: {text}")
     if isinstance(error, gymnasium.error.Error):
@@ -236,22 +241,17 @@ def _refusal(error: BaseException, env: EnvSource, kwargs: Mapping[str, Any]) ->
             return UserError(f"{name} {why}")
         if kwargs:
             return UserError(f"{name} does not take env_kwargs {shown(dict(kwargs))}: {text}")
-    return EnvError(0, "construction", -1, None, 0, theirs(error))
+    return EnvError(0, "construction", -1, None, 0, own_traceback(error))
 
 
-def theirs(error: BaseException) -> str:
-    """A traceback as text, from the first line that is not of this package or Gymnasium's `make`."""
-    frames: TracebackType | None = error.__traceback__
-    last = frames
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    while frames is not None and frames is not last and _is_ours(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames))
-
-
-def _is_ours(path: str) -> bool:
-    return path.startswith(_OURS) or path.endswith("gymnasium/envs/registration.py")
+def display_hint(error: BaseException) -> str:
+    """What helps where an environment found no display to draw on; empty where that is not what it raised."""
+    said = f"{type(error).__name__}: {error}"
+    if _NO_OPENGL.search(said) and not os.environ.get("MUJOCO_GL"):
+        return "without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw, and xvfb-run a2c ... the others"
+    if _NO_DISPLAY.search(said):
+        return "without a display, `xvfb-run a2c ...` pretends that there is one"
+    return ""
 
 
 def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
@@ -303,7 +303,7 @@ def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
         try:
             space = getattr(env, which, None)
         except Exception as error:
-            raise EnvError(0, "construction", -1, None, 0, theirs(error)) from error
+            raise EnvError(0, "construction", -1, None, 0, own_traceback(error)) from error
         if space is None:
             raise UserError(f"{name} has no {which} (it is None); a gymnasium.Env must have one")
         if isinstance(space, type):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,8 +14,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.alive import released
 from a2c.envs.history import Course
+from a2c.envs.seeding import Spaces, give_own_spaces
+from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
 from a2c.errors import EnvError, UserError, plain
 from a2c.randomness import episode_seed
 
@@ -24,54 +27,97 @@ _STEPS_TO_CHECK_MEMORY = 100
 class SeededEnv:
     """An environment that counts its episodes and steps, and seeds each episode by its number.
 
-    The state of a deterministic environment is therefore (episode, actions since its reset). Whoever steps `env`
-    counts `steps`, which `reset` puts back to 0.
+    The state of a deterministic environment is therefore (episode, actions since its reset).
     """
 
-    __slots__ = ("env", "episode", "episode_seed", "index", "seed", "steps")
+    __slots__ = ("_observations_of", "_spaces", "env", "episode", "episode_seed", "first", "index", "seed", "steps")
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], seed: int, index: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env[Any, Any]],
+        seed: int,
+        index: int,
+        env: gymnasium.Env[Any, Any] | None = None,
+    ) -> None:
         """Constructs the environment.
 
         Args:
             make: Constructs it.
             seed: The run's seed.
             index: Which of the run's environments this is, from 0.
+            env: One that was constructed already, and never reset.
 
         Raises:
+            UserError: It is an environment that is in use already.
             EnvError: The constructor raised.
-            UserError: It returned an environment that is alive already.
         """
-        self.seed, self.index = seed, index
+        # What the seeds of episodes follow from, and the number of the episode from which on they do.
+        self.seed, self.first, self.index = seed, 0, index
         self.episode = -1
         self.episode_seed: int | None = None
         self.steps = 0
         try:
-            self.env = make()
-        except UserError:
-            raise
+            self.env = make() if env is None else env
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
+        if env is None:
+            claim(self.env)
+        try:
+            give_own_spaces(self.env)
+            self._spaces = Spaces(self.env)
+            self._observations_of = Observations(self.env.observation_space)
+        except (Exception, SystemExit) as error:
+            raise self.error("construction") from error
+
+    def begin_anew(self, seed: int) -> None:
+        """From the next episode on, goes through those of another seed, from the first of them."""
+        self.seed, self.first = seed, self.episode + 1
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begins the next episode.
 
         Args:
-            seed: Overrides the episode's own seed.
+            seed: The episode's, and what the seeds of all later ones follow from; None: the next one's own.
             options: Passed to the environment.
 
         Raises:
-            EnvError: The environment raised, or its observation does not have the shape of its space.
+            EnvError: The environment raised, or returned what it must not.
         """
         self.episode += 1
         self.steps = 0
-        self.episode_seed = episode_seed(self.seed, self.index, self.episode) if seed is None else seed
+        if seed is None:
+            self.episode_seed = episode_seed(self.seed, self.index, self.episode - self.first)
+        else:
+            self.seed, self.first, self.episode_seed = seed, self.episode, seed
         try:
-            obs, info = self.env.reset(seed=self.episode_seed, options=options)
-            self.check_shape(obs)
+            self._spaces.seed(self.episode_seed)
+            return first(self._reset(options), self._observations_of)
         except (Exception, SystemExit) as error:
             raise self.error("reset") from error
-        return obs, info
+
+    def _reset(self, options: dict[str, Any] | None) -> Any:
+        try:
+            return self.env.reset(seed=self.episode_seed, options=options)
+        except TypeError as error:
+            for name in ("seed", "options"):
+                if f"unexpected keyword argument '{name}'" in str(error):
+                    raise WrongValueError(
+                        f"has a reset that takes no {name}, which is Gym's old interface; it must be reset(self, *, "
+                        "seed=None, options=None)"
+                    ) from error
+            raise
+
+    def step(self, action: Any) -> Outcome:
+        """Takes a step, which is counted.
+
+        Raises:
+            EnvError: The environment raised, or returned what it must not.
+        """
+        self.steps += 1
+        try:
+            return outcome(self.env.step(action), self._observations_of)
+        except (Exception, SystemExit) as error:
+            raise self.error("step") from error
 
     def restore(self, course: Course, beat: Callable[[], None]) -> Any:
         """Goes the same course again: the reset with its seed, then its actions.
@@ -117,34 +163,42 @@ class SeededEnv:
 
     def _observations(self, course: Course, beat: Callable[[], None]) -> Iterator[Any]:
         """What is observed on the course, from its reset to its last step."""
-        self.episode = course.episode - 1
+        self.stand_before(course)
         obs, _ = self.reset(course.seed, course.options)
+        self.seed, self.first = course.root, course.first
         yield obs
         # One that nobody writes again: an environment may keep its action.
         for action in course.actions.copy():
-            self.steps += 1
-            try:
-                obs, _, terminated, truncated, _ = self.env.step(action)
-            except (Exception, SystemExit) as error:
-                raise self.error("step") from error
+            step = self.step(action)
             beat()
-            yield obs
-            if terminated or truncated:
+            yield step.obs
+            if step.terminated or step.truncated:
                 raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
 
-    def check_shape(self, obs: Any) -> None:
-        """Refuses an observation of another shape: a smaller one would be broadcast into its row without a word.
-
-        Raises:
-            ValueError: With both shapes.
-        """
-        expected = self.env.observation_space.shape
-        if np.shape(obs) != expected:
-            raise ValueError(f"the environment gave an observation of shape {np.shape(obs)}, its space says {expected}")
+    def stand_before(self, course: Course) -> None:
+        """Counts as before the episode of the course; what is reset then is that episode."""
+        self.episode, self.seed, self.first = course.episode - 1, course.root, course.first
 
     def error(self, phase: str) -> EnvError:
         """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
-        return EnvError(self.index, phase, self.episode, self.episode_seed, self.steps, traceback.format_exc())
+        error = sys.exc_info()[1]
+        at = self.index, phase, self.episode, self.episode_seed, self.steps
+        if isinstance(error, WrongValueError):
+            return EnvError(*at, str(error), raised=False)
+        return EnvError(*at, own_traceback(error))
+
+
+def own_traceback(error: BaseException | None) -> str:
+    """What an environment raised, as Python shows it, without the frames of ours that led there."""
+    if error is None:
+        return ""
+    trace = error.__traceback__
+    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("a2c."):
+        trace = trace.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace or error.__traceback__))
+    except Exception:  # noqa: BLE001 - its own __str__ may raise
+        return f"{type(error).__name__}, which cannot be shown"
 
 
 def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
@@ -166,9 +220,30 @@ class ReplayError(Exception):
     """An environment did not come to where it had been."""
 
 
+_claimed: dict[int, weakref.ref[Any]] = {}
+"""The environments of this process that are in use, by their address."""
+
+
+def claim(env: gymnasium.Env[Any, Any]) -> None:
+    """Takes an environment into use, until it is closed. In two places at once, two courses would be mixed.
+
+    Raises:
+        UserError: It is in use.
+    """
+    own = env.unwrapped
+    known = _claimed.get(id(own))
+    if known is not None and known() is own:
+        raise UserError(
+            f"the same environment (a {type(own).__name__}) was made twice: what is called for one must construct a new "
+            "one every time (lambda: MyEnv(), not an object made before)"
+        )
+    with contextlib.suppress(TypeError):  # Of a class without weak references.
+        _claimed[id(own)] = weakref.ref(own)
+
+
 def close(env: gymnasium.Env[Any, Any]) -> None:
     """Closes an environment; what it raises then is a warning, since nothing depends on it any more."""
-    released(env)
+    _claimed.pop(id(env.unwrapped), None)
     try:
         env.close()
     except Exception as error:  # noqa: BLE001 - an environment may raise anything

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from a2c.envs.episode import ReplayError, SeededEnv, close, same_bits
 from a2c.envs.history import Course
-from a2c.envs.memory import BEATS, ROW, Block
+from a2c.envs.memory import BEATS, FOREIGN, ROW, Block
+from a2c.envs.seeding import Watch
 from a2c.errors import EnvError
 
 Info = dict[str, Any]
@@ -26,6 +27,7 @@ class Share:
         indices: Sequence[int],
         block: Block,
         line: memoryview,
+        first: gymnasium.Env[Any, Any] | None = None,
     ) -> None:
         """Constructs the environments.
 
@@ -35,21 +37,29 @@ class Share:
             indices: Which of the run's environments these are.
             block: Their rows.
             line: Flags, where whoever waits can see which environment is at work, and that it gets on.
+            first: The first of them, where that was constructed already.
 
         Raises:
             EnvError: One of them could not be constructed; those before it are closed.
-            UserError: It returned an environment that is alive already; those before it are closed.
         """
         self._block, self._line = block, line
+        self._watch = Watch()
+        self._watch.begin()
         self.envs: list[SeededEnv] = []
         try:
             for row, index in enumerate(indices):
                 line[ROW] = row
-                self.envs.append(SeededEnv(make, seed, index))
+                self.envs.append(SeededEnv(make, seed, index, None if row else first))
                 self._beat()
-        except BaseException:  # They may hold a port or a licence, which nobody else would give back.
-            self.close()
+        except BaseException:
+            self.close()  # They may hold what the next attempt needs.
             raise
+        self._end_watch()
+
+    def begin_anew(self, seed: int) -> None:
+        """From the next reset on, goes through the episodes of another seed."""
+        for env in self.envs:
+            env.begin_anew(seed)
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         """Begins the next episode of the masked environments, writes `obs`, and returns everybody's infos.
@@ -58,11 +68,13 @@ class Share:
             EnvError: A reset raised.
         """
         infos: list[Info] = [{} for _ in self.envs]
+        self._watch.begin()
         for row, env in enumerate(self.envs):
             self._line[ROW] = row
             if mask[row]:
                 self._block.obs[row], infos[row] = env.reset(seeds[row], options)
             self._beat()
+        self._end_watch()
         return infos
 
     def restore(self, courses: Sequence[Course], obs: NDArray[Any]) -> list[str | None]:
@@ -83,7 +95,9 @@ class Share:
         for row, (env, course) in enumerate(zip(self.envs, courses, strict=True)):
             self._line[ROW] = row
             fault = None
-            if course.episode >= 0:
+            if course.forgotten:
+                fault = f"of the {course.length} steps of its episode, only the last {len(course.actions)} were kept"
+            elif course.episode >= 0:
                 try:
                     if not is_checked and len(course.actions):
                         is_checked = True
@@ -94,7 +108,8 @@ class Share:
                 except (ReplayError, EnvError) as error:
                     fault = str(error).strip().splitlines()[-1]
             if fault is not None:
-                env.episode = course.episode
+                env.stand_before(course)
+                env.episode += 1
                 self._block.obs[row], _ = env.reset()
             self._beat()
             faults.append(fault)
@@ -120,29 +135,25 @@ class Share:
         # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
         actions = self._block.action.copy()
         line = self._line
+        is_watched = self._watch.is_due()
+        if is_watched:
+            self._watch.begin()
         for row, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
             line[ROW] = row
             if row in skip:
                 infos.append({})
                 continue
-            try:
-                env.steps += 1
-                obs, reward[row], ended, cut, info = env.env.step(action)
-                if env.steps == 1:
-                    env.check_shape(obs)
-                terminated[row], truncated[row] = ended, cut
-                if ended or cut:
-                    final_obs[row] = obs
-                    final_info = info
-                    obs, info = env.reset()
-                    info = {**info, "final_info": final_info}
-                next_obs[row] = obs
-            except EnvError:
-                raise
-            except (Exception, SystemExit) as error:
-                raise env.error("step") from error
+            obs, reward[row], terminated[row], truncated[row], info = env.step(action)
+            if terminated[row] or truncated[row]:
+                final_obs[row] = obs
+                final_info = info
+                obs, info = env.reset()
+                info = {**info, "final_info": final_info}
+            next_obs[row] = obs
             line[BEATS] += 1
             infos.append(info)
+        if is_watched:
+            self._end_watch()
         return infos
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -166,6 +177,10 @@ class Share:
         """Closes every environment; one that raises is warned of."""
         for env in self.envs:
             close(env.env)
+
+    def _end_watch(self) -> None:
+        self._watch.end()
+        self._line[FOREIGN] = self._watch.found
 
     def _beat(self) -> None:
         self._line[BEATS] += 1

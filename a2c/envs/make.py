@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import gymnasium
 import numpy as np
 
-from a2c.envs.alive import claimed
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource as EnvSource
@@ -39,20 +38,24 @@ class EnvMaker:
 
     source: gymnasium.envs.registration.EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
     kwargs: dict[str, Any]
+    max_episode_steps: int | None = None
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
-        """A new environment.
-
-        Raises:
-            UserError: It is not new.
-        """
+        """A new environment."""
         if isinstance(self.source, gymnasium.envs.registration.EnvSpec):
-            return claimed(gymnasium.make(self.source, **self.kwargs))
-        return claimed(self.source(**self.kwargs))
+            env = gymnasium.make(self.source, **self.kwargs)
+        else:
+            env = self.source(**self.kwargs)
+        if self.max_episode_steps is None or not isinstance(env, gymnasium.Env):
+            return env
+        return gymnasium.wrappers.TimeLimit(env, self.max_episode_steps)
 
 
 def make_env(
-    env: EnvSource, env_kwargs: Mapping[str, Any] | None = None, render_mode: str | None = None
+    env: EnvSource,
+    env_kwargs: Mapping[str, Any] | None = None,
+    render_mode: str | None = None,
+    max_episode_steps: int | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """One ordinary Gymnasium environment.
 
@@ -60,6 +63,7 @@ def make_env(
         env: A Gymnasium id, `module:Id`, or a callable.
         env_kwargs: Arguments of its constructor.
         render_mode: "human", "rgb_array" or None, as Gymnasium has it.
+        max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
 
     Raises:
         UserError: It is unknown, lacks a package, does not take these arguments, or its spaces are not supported.
@@ -67,7 +71,7 @@ def make_env(
     """
     env = checked_source(env)
     kwargs = checked_kwargs(env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
-    return construct(_maker(env, kwargs), env, kwargs)
+    return construct(_maker(env, kwargs, max_episode_steps), env, kwargs)
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
@@ -92,6 +96,7 @@ def make_envs(
     isolate_envs: bool = False,
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
+    max_episode_steps: int | None = None,
 ) -> Envs: ...
 
 
@@ -106,6 +111,7 @@ def make_envs(
     isolate_envs: bool = False,
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
+    max_episode_steps: int | None = None,
 ) -> Envs | CompiledEnvs: ...
 
 
@@ -119,6 +125,7 @@ def make_envs(
     isolate_envs: bool = False,
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
+    max_episode_steps: int | None = None,
 ) -> Envs | CompiledEnvs:
     """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
 
@@ -134,6 +141,7 @@ def make_envs(
         isolate_envs: Put every environment in a worker. By default this process steps a share itself.
         env_timeout_seconds: A worker in which an environment does nothing for this long is replaced.
         seed: Decides every episode of every environment.
+        max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
 
     Raises:
         UserError: The environment is unknown or not supported, or an argument is out of range.
@@ -159,46 +167,43 @@ def make_envs(
         isolate_envs=isolate_envs,
         env_timeout_seconds=env_timeout_seconds,
         seed=seed,
+        max_episode_steps=max_episode_steps,
     )
     kwargs = checked_kwargs(env_kwargs)
     own = env if isinstance(env, CompiledEnv) else _in_module(env) if isinstance(env, str) else None
-    if vectorization == "compiled" or (vectorization == "auto" and own is not None and not config.wants_workers):
-        return _make_compiled(env, num_envs, kwargs, seed)
-    make = _maker(env, kwargs)
-    # Environments may hold a port, a licence or a second of start-up: never are there more of them than N.
-    with contextlib.ExitStack() as unused:
-        probe = construct(make, env, kwargs)
-        unused.callback(close, probe)
-        first = None if isolate_envs else probe
-
-        def seconds_per_step() -> float:
-            # What was stepped is closed and never environment 0: one that remembers its past (BipedalWalker-v3 does)
-            # would give other numbers in a layout that was measured than in one that was chosen.
-            nonlocal first
-            first = None
-            with unused.pop_all():
-                return _seconds_per_step(probe)
-
+    may_be_compiled = own is not None and not config.wants_workers and max_episode_steps is None
+    if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
+        return _make_compiled(env, num_envs, kwargs, seed, max_episode_steps)
+    make = _maker(env, kwargs, max_episode_steps)
+    # The first environment tells spaces and metadata. It may hold a port, or a licence: never are there more than N.
+    probe = construct(make, env, kwargs)
+    first: gymnasium.Env[Any, Any] | None = probe
+    try:
         told = traits(probe)
-        workers = _choose_workers(seconds_per_step, num_envs, vectorization, num_workers, isolate_envs)
-        if first is None:
-            unused.close()
-        unused.pop_all()
-        pool = Pool(
-            make,
-            num_envs,
-            told.action_space,
-            told.observation_space,
-            workers,
-            isolate_envs,
-            seed,
-            env_timeout_seconds,
-            first,
-        )
-        return Envs(told, pool)
+        workers, was_stepped = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
+    except BaseException:
+        close(probe)
+        raise
+    if isolate_envs or was_stepped:  # One that remembers what it did before would begin otherwise than the rest.
+        close(probe)
+        first = None
+    pool = Pool(
+        make,
+        num_envs,
+        told.action_space,
+        told.observation_space,
+        workers,
+        isolate_envs,
+        seed,
+        env_timeout_seconds,
+        first,
+    )
+    return Envs(told, pool)
 
 
-def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], seed: int) -> CompiledEnvs:
+def _make_compiled(
+    env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], seed: int, max_episode_steps: int | None
+) -> CompiledEnvs:
     form = compiled_form(env)
     if form is None:
         name = env_name(env)
@@ -210,18 +215,24 @@ def _make_compiled(env: EnvSource, num_envs: int, kwargs: Mapping[str, Any], see
         )
     if kwargs:
         raise UserError(f"env_kwargs is {shown(dict(kwargs))}; the compiled form of {form.name} takes none")
+    if max_episode_steps is not None:
+        raise UserError(
+            f"max_episode_steps is {max_episode_steps}; the compiled form of {form.name} has a limit of its own, "
+            "vectorization 'local' takes another"
+        )
     from a2c.envs.compiled.vector import CompiledEnvs  # Here: importing Numba takes a while.
 
     return CompiledEnvs(form, num_envs, seed)
 
 
 def _choose_workers(
-    seconds_per_step: Callable[[], float],
+    probe: gymnasium.Env[Any, Any],
     num_envs: int,
     vectorization: Literal["auto", "compiled", "local", "workers"],
     num_workers: int | Literal["auto"],
     isolate_envs: bool,
-) -> int:
+) -> tuple[int, bool]:
+    """How many workers, and whether the probe was stepped to find that out."""
     at_most = num_envs if isolate_envs else num_envs - 1  # Every process has at least one environment.
     if num_workers != "auto":
         if num_workers > at_most:
@@ -229,9 +240,9 @@ def _choose_workers(
                 f"num_workers is {num_workers}; with {num_envs} environments it must be at most {at_most}"
                 + ("" if isolate_envs else " (this process steps a share, too)")
             )
-        return num_workers
-    if vectorization == "local":
-        return 0
+        return num_workers, False
+    if vectorization == "local" or (num_envs == 1 and not isolate_envs and vectorization == "auto"):
+        return 0, False
     wanted = isolate_envs or vectorization == "workers"
     if wanted and not at_most:
         raise UserError(
@@ -239,9 +250,9 @@ def _choose_workers(
             "worker"
         )
     spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
-    if not wanted and (not spare or cores() == 1 or seconds_per_step() * num_envs < _WORTH_A_WORKER_SECONDS):
-        return 0
-    return spare
+    if wanted or cores() == 1:
+        return (spare if wanted else 0), False
+    return (spare if _seconds_per_step(probe) * num_envs >= _WORTH_A_WORKER_SECONDS else 0), True
 
 
 def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
@@ -282,14 +293,14 @@ def _import(module: str, name: str) -> types.ModuleType:
         ) from error
 
 
-def _maker(env: EnvSource, kwargs: dict[str, Any]) -> EnvMaker:
+def _maker(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
     if isinstance(env, str):
         env = _in_module(env) or _find_spec(env)
     if isinstance(env, gymnasium.envs.registration.EnvSpec):
         # We never step before a reset, so the wrapper that checks for it would only cost time.
         spec = dataclasses.replace(env, order_enforce=False)
-        return EnvMaker(spec, kwargs | {"disable_env_checker": True})
-    return EnvMaker(env, kwargs)
+        return EnvMaker(spec, kwargs | {"disable_env_checker": True}, max_episode_steps)
+    return EnvMaker(env, kwargs, max_episode_steps)
 
 
 def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:

@@ -40,6 +40,9 @@ ROW, BEATS = 4, 5
 """In every line: which of its environments a process is at, and a number that grows with everything one of them does.
 Whoever waits knows by it that there is life, and whom to name where there is none."""
 
+FOREIGN = 6
+"""In every line: which generators of the whole process its environments drew from, as `seeding.Watch` found."""
+
 WAKE = b""
 """The message that only wakes."""
 

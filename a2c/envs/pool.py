@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from a2c.envs.episode import close
 from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
-from a2c.envs.memory import BEATS, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
+from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
+from a2c.envs.seeding import in_words
+from a2c.envs.values import native
 from a2c.envs.workers import Worker, may_spin, packed, start_context
 from a2c.errors import WorkerError
 
@@ -31,7 +33,7 @@ _STEP = b"step"
 class Event(NamedTuple):
     """Something that happened to the environments and did not end the run."""
 
-    kind: Literal["worker_restarts", "episodes_lost"]
+    kind: Literal["worker_restarts", "episodes_lost", "foreign_randomness", "outside_bounds"]
     details: str
 
 
@@ -65,8 +67,6 @@ class Pool:
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
-        Where that fails or is interrupted, those that were constructed are closed.
-
         Args:
             make: Constructs one environment.
             num_envs: N.
@@ -76,11 +76,11 @@ class Pool:
             isolate: Whether this process steps none itself.
             seed: The run's seed.
             timeout_seconds: How long an environment in a worker may do nothing.
-            first: Environment 0, where this process steps it and it has been constructed already.
+            first: The first environment, where it was constructed already and this process steps it; closed on errors.
 
         Raises:
-            EnvError: An environment could not be constructed.
-            UserError: A constructor returned an environment that is alive already.
+            EnvError: An environment could not be constructed; those that were are closed.
+            UserError: A constructor returned an environment that is in use.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         self.broken = self.is_stepping = self._held = False
@@ -96,6 +96,7 @@ class Pool:
         self.history = History(num_envs, action_space, seed)
         self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
         self._attributes: dict[str, list[Any]] = {}  # that were set, [N] each
+        self._foreign = 0  # generators of a whole process that were noted, `seeding.Watch.found`
         here, *elsewhere = shares = _shares(num_envs, num_workers, isolate)
         self.rows = [slice(share.start, share.stop) for share in shares]
         spins, pickled = may_spin(num_workers), cloudpickle.dumps(make) if num_workers else b""
@@ -108,7 +109,7 @@ class Pool:
         self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
 
         def construct() -> None:
-            self._share = Share(lambda: ready.pop() if ready else make(), seed, here, block, ours)
+            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None)
 
         try:
             self._workers += [start() for start in self._starts]
@@ -141,6 +142,15 @@ class Pool:
         """The environment of our own share that is, or was last, at work."""
         return int(self._flags[ROW])
 
+    def note_foreign_randomness(self) -> None:
+        """Makes an event of it where environments were seen to draw from a generator of a whole process."""
+        found = self._foreign
+        for number in range(1 + self.num_workers):
+            found |= self._flags[number * LINE + FOREIGN]
+        if found != self._foreign:
+            self._foreign = found
+            self.events.append(Event("foreign_randomness", in_words(found)))
+
     def everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls a method of every share, each with its own arguments, and joins the lists they return.
 
@@ -168,6 +178,11 @@ class Pool:
                 self.history.begin(n, seeds[n], options)
         self._obs[...] = self.block.obs
         return infos
+
+    def begin_anew(self, seed: int) -> None:
+        """From the next reset on, the environments go through the episodes of another seed, as if made with it."""
+        self.everywhere("begin_anew", [(seed,) for _ in self.rows])
+        self.history.begin_anew(seed)
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
         """Sets an attribute of each environment to its own value, [N]."""
@@ -371,7 +386,7 @@ class Pool:
         worker = self._workers[number]
         n = worker.at
         course = self.history.course(n)
-        where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {len(course.actions) + 1}"
+        where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {course.length + 1}"
         return WorkerError(f"{error}; {MOST_DEATHS} workers were lost there, at {where}", n)
 
     def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -420,4 +435,4 @@ def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
 
 
 def _field(space: gymnasium.Space[Any]) -> Field:
-    return Field(tuple(space.shape or ()), np.dtype(space.dtype).str)
+    return Field(tuple(space.shape or ()), native(space.dtype).str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,13 +12,13 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from a2c.envs.arguments import ActionCheck, one_each, reset_mask, seeds_for
 from a2c.envs.construction import Traits
 from a2c.envs.episode import Failure
 from a2c.envs.history import Course
 from a2c.envs.local import Info
 from a2c.envs.pool import Event, Pool
 from a2c.errors import EnvError, WorkerError
-from a2c.randomness import episode_seed
 
 
 class Step(NamedTuple):
@@ -46,33 +47,6 @@ def step_of(
     return Step(obs, next_obs, reward, terminated, truncated)
 
 
-def seeds_for(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
-    """A seed for each environment: seed + i of a single one, as everywhere in Gymnasium.
-
-    Raises:
-        ValueError: Not as many seeds as environments.
-    """
-    if seed is None or isinstance(seed, int | np.integer):
-        return [None if seed is None else int(seed) + i for i in range(num_envs)]
-    if len(seed) != num_envs:
-        raise ValueError(f"{len(seed)} seeds for {num_envs} environments; there must be one for each")
-    return list(seed)
-
-
-def reset_mask(options: dict[str, Any] | None, num_envs: int) -> list[bool]:
-    """Which environments a reset is for: those of `options["reset_mask"]`, or all.
-
-    Raises:
-        ValueError: The mask is no array of N bools, or names nobody.
-    """
-    mask = (options or {}).get("reset_mask", np.ones(num_envs, np.bool_))
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (num_envs,):
-        raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {num_envs} bools")
-    if not mask.any():
-        raise ValueError("options['reset_mask'] names no environment; it must name at least one")
-    return [bool(item) for item in mask]
-
-
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """N copies of an environment, the first few stepped here, the others by worker processes.
 
@@ -81,11 +55,18 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     autoreset. They may be mixed.
 
     Episode k of environment i is seeded with `episode_seed(seed, i, k)`, whichever process steps it: the numbers do
-    not depend on how many workers there are. `reset(seed=s)` overrides the seed of the episode it begins only, with
-    s + i as everywhere in Gymnasium.
+    not depend on how many workers there are. After `reset(seed=s)` everything follows from s, as in Gymnasium's own:
+    the episode it begins in environment i has the seed s + i, the j-th after it `episode_seed(s + i, i, j)`. `reset()`
+    without a seed goes on from there.
+
+    Whoever uses the first face alone and marks may have every state again, however long an episode. Once the second is
+    used, only the last `history.UNMARKED_BYTES` of actions are kept until somebody marks: a worker that dies in a
+    longer episode is replaced, and its environments begin their next ones.
 
     Reference: Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`, whose contract the second face follows.
     """
+
+    autoreset_mode = AutoresetMode.SAME_STEP
 
     def __init__(self, probe: Traits, pool: Pool) -> None:
         """Puts both faces on a pool of environments.
@@ -94,18 +75,25 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             probe: What one that was constructed tells of all.
             pool: The environments, which this owns from now on.
         """
-        self.normalizers = probe.normalizers
-        self._waiting = False
+        self._waiting = self._has_begun = False
+        self._said = 0  # events that the second face warned of
         self._pool = pool
         self._block = pool.block
         self.num_envs = pool.num_envs
         self.spec = probe.spec
-        self.metadata = {**probe.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
+        self.normalizers = probe.normalizers
+        self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
+        self.max_episode_steps = probe.max_episode_steps
         self.single_observation_space = probe.observation_space
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._check_action = ActionCheck(self.single_action_space, self.num_envs)
+
+    def __len__(self) -> int:
+        """N."""
+        return self.num_envs
 
     @property
     def num_workers(self) -> int:
@@ -131,13 +119,19 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """[N, ...] what to act on next; a view."""
         return self._block.obs
 
-    def begin(self) -> NDArray[Any]:
+    def begin(self, seed: int | None = None) -> NDArray[Any]:
         """Begins the next episode of every environment and returns the observations, [N, ...].
+
+        Args:
+            seed: From here on, the episodes are those of environments just made with this seed; None: they go on.
 
         Raises:
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
+        if seed is not None:
+            self._require_in_step("begin")
+            self._pool.begin_anew(seed)
         self._reset([None] * self.num_envs, [True] * self.num_envs, None)
         return self._block.obs
 
@@ -145,10 +139,13 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Steps every environment: action [N, ...], numbered and scaled as the environment's space says.
 
         Raises:
+            ValueError: The actions have another shape or kind, or one is outside a Discrete.
+            ResetNeeded: An environment was never reset.
             EnvError: A step raised, or the reset after it.
             WorkerError: A worker died or gave no answer in time.
         """
-        self._require_in_step("advance")
+        self._require_begun("advance")
+        self._check_action(action)
         self._pool.post(action, want_infos=False)
         self._pool.finish()
         block = self._block
@@ -209,7 +206,9 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def take_events(self) -> list[Event]:
         """What happened since the last call."""
+        self._pool.note_foreign_randomness()
         events, self._pool.events = self._pool.events, []
+        self._said = 0
         return events
 
     def course_to(self, n: int) -> Course:
@@ -222,6 +221,8 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
             return None
         course = self.course_to(error.env_index)
+        if course.forgotten and not (isinstance(error, EnvError) and error.phase == "reset"):
+            return None
         if isinstance(error, WorkerError):
             return Failure(error.env_index, course.episode, course.seed, course.actions)
         if error.phase not in ("reset", "step") or error.episode_seed is None:
@@ -240,7 +241,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             steps_ago: How many vector steps ago that was, since the last mark.
         """
         actions = self._pool.history.actions(n, length, steps_ago)
-        return Failure(n, episode, episode_seed(self._pool.seed, n, episode), actions)
+        return Failure(n, episode, self._pool.history.seed_of(n, episode), actions)
 
     # -- Gymnasium's face --
 
@@ -250,25 +251,38 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Begins an episode in every environment, or in those of `options["reset_mask"]`, [N] of bool.
 
         Args:
-            seed: One for all (environment i gets seed + i), or one each; None: the episodes' own.
+            seed: One for all (environment i gets seed + i), or one each; the later episodes follow from it, too. None:
+                each environment goes on to its next episode.
             options: Passed to each environment, without "reset_mask".
 
         Returns:
             Observations [N, ...] and infos.
+
+        Raises:
+            ValueError: Not as many seeds as environments, a seed outside 0..2**63-1, or a mask of another kind
+                or of nobody.
+            EnvError: A reset raised.
+            WorkerError: A worker died or gave no answer in time.
         """
+        self._pool.history.bound()
         seeds, mask = seeds_for(seed, self.num_envs), reset_mask(options, self.num_envs)
         if options is not None:
             options = {name: value for name, value in options.items() if name != "reset_mask"}
         infos = self._reset(seeds, mask, options)
+        self._warn()
         return self._block.obs.copy(), self._merged(infos)
 
     def step_async(self, actions: Any) -> None:
-        """Sends the actions [N, ...] out; `step_wait` brings what they led to."""
-        self._require_in_step("step_async")
-        actions = np.asarray(actions)
-        if actions.shape != self._block.action.shape:
-            raise ValueError(f"the actions have shape {actions.shape}; it must be {self._block.action.shape}")
-        self._pool.post(actions, want_infos=True)
+        """Sends the actions [N, ...] out; `step_wait` brings what they led to.
+
+        Raises:
+            TypeError: One number for all.
+            ValueError: The actions have another shape or kind, one is outside a Discrete, or NaN.
+            ResetNeeded: An environment was never reset.
+        """
+        self._require_begun("step_async")
+        self._pool.history.bound()
+        self._pool.post(self._check_action.read(actions), want_infos=True)
         self._waiting = True
 
     def step_wait(
@@ -278,6 +292,11 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
         Where an episode ended, obs is the first of the next one; infos["final_obs"] and infos["final_info"] hold the
         last of the one that ended.
+
+        Raises:
+            NoAsyncCallError: No step is under way.
+            EnvError: A step raised, or the reset after it.
+            WorkerError: A worker died or gave no answer in time.
         """
         if not self._waiting:
             raise gymnasium.error.NoAsyncCallError("step_wait was called without step_async before it", "step")
@@ -287,6 +306,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             for rows, of_share in zip(self._pool.rows, self._pool.finish(), strict=True)
             for info in of_share or [{} for _ in range(rows.stop - rows.start)]
         ]
+        self._warn()
         block = self._block
         done = block.terminated | block.truncated
         for i in np.flatnonzero(done):
@@ -317,10 +337,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def set_attr(self, name: str, values: Any) -> None:
         """Sets an attribute: a list or tuple gives each environment its own value, anything else is for all."""
-        if not isinstance(values, list | tuple):
-            values = [values] * self.num_envs
-        if len(values) != self.num_envs:
-            raise ValueError(f"{len(values)} values for {self.num_envs} environments; there must be one for each")
+        values = one_each(values, self.num_envs)
         self._require_in_step("set_attr")
         self._pool.set_attr(name, values)
 
@@ -335,8 +352,10 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
-        """The seed each environment was last reset with."""
-        return self.get_attr("np_random_seed")
+        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        given = self._pool.history.given_seeds()
+        own = self.get_attr("np_random_seed")
+        return tuple(mine if seed is None else seed for seed, mine in zip(given, own, strict=True))
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes every environment and ends the workers; called once by `close`."""
@@ -356,6 +375,21 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             merged = self._add_info(merged, final, i)
             merged = self._add_info(merged, info, i)
         return merged
+
+    def _warn(self) -> None:
+        """Warns of episodes that were lost: whoever steps us through Gymnasium's face never takes events."""
+        for event in self._pool.events[self._said :]:
+            if event.kind == "episodes_lost":
+                warnings.warn(event.details, stacklevel=3)
+        self._said = len(self._pool.events)
+
+    def _require_begun(self, name: str) -> None:
+        self._require_in_step(name)
+        if not self._has_begun:
+            never = np.flatnonzero(self._pool.history.numbers() < 0)
+            if len(never):
+                raise gymnasium.error.ResetNeeded(f"{name} was called before reset of environment {never[0]}")
+            self._has_begun = True
 
     def _require_in_step(self, name: str) -> None:
         if self.closed:

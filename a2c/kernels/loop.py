@@ -173,7 +173,7 @@ def collect(
             experience.reward[t, n] = envs.reward[n]
             experience.terminated[t, n], experience.truncated[t, n] = envs.terminated[n], envs.truncated[n]
             bad = not_finite(env_obs[n]) or not np.isfinite(envs.reward[n])
-            if envs.terminated[n] or envs.truncated[n]:
+            if envs.truncated[n] and not envs.terminated[n]:  # What follows a termination is worth nothing.
                 bad = bad or not_finite(final_obs[n])
             experience.bad[t, n] = bad or (t == 0 and experience.bad[0, n])
             experience.next_value[t, n] = np.float32(0)

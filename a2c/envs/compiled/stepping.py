@@ -49,17 +49,6 @@ class Functions(NamedTuple):
     """advance(envs, first, count, seed): steps environments first..first+count-1, and begins anew where one ended."""
 
 
-def checked_seed(seed: int) -> int:
-    """The seed, which keys the random numbers of an episode.
-
-    Raises:
-        ValueError: It does not fit.
-    """
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed is {seed}; it must be from 0 to 2**63 - 1")
-    return seed
-
-
 def arrays_for(env: CompiledEnv, num_envs: int) -> EnvArrays:
     """Room for N environments, none of which has begun."""
     randoms = max(env.reset_randoms, env.step_randoms)

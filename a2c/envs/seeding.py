@@ -1,0 +1,127 @@
+"""Chance that `reset(seed=...)` does not reach: an environment's spaces are seeded here, the rest is found out."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+PYTHONS, NUMPYS = 1, 2
+"""Bits that name the generators of a whole process: `random`, and `np.random`."""
+
+_NAMES = {PYTHONS: "Python's random", NUMPYS: "NumPy's np.random"}
+
+_LOOKS_EVERY = 1024
+_MASK128 = (1 << 128) - 1
+
+
+def give_own_spaces(env: gymnasium.Env[Any, Any]) -> None:
+    """Copies the spaces that an environment shares with all of its class, so that sampling from them is its own."""
+    own = env.unwrapped
+    for name in ("action_space", "observation_space"):
+        if name in vars(type(own)) and not isinstance(vars(type(own))[name], property):
+            with contextlib.suppress(AttributeError, TypeError):  # Of one without room for attributes.
+                setattr(own, name, copy.deepcopy(getattr(own, name)))
+
+
+class Spaces:
+    """The spaces of an environment and of its wrappers, which it may sample from."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        """Finds them; those that the environment replaces later are found then."""
+        self._env, self._own = env, env.unwrapped
+        self._found: tuple[Any, Any] = (None, None)
+        self._generators: list[np.random.PCG64] = []
+        self._others: list[gymnasium.Space[Any]] = []
+
+    def seed(self, seed: int) -> None:
+        """Makes what they sample from here on a function of the seed.
+
+        `space.seed` makes a new generator, which takes as long as two steps of CartPole; most environments never
+        sample. Putting the generator that is there into another state takes a tenth of that.
+        """
+        if self._own.action_space is not self._found[0] or self._own.observation_space is not self._found[1]:
+            self._find()
+        for number, generator in enumerate(self._generators):
+            state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
+            generator.state = {
+                "bit_generator": "PCG64",
+                "state": {"state": state & _MASK128, "inc": 0x5851F42D4C957F2D_14057B7EF767814F},
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
+        for space in self._others:
+            space.seed(seed)
+
+    def _find(self) -> None:
+        """Each space once, from the outermost wrapper to the environment itself."""
+        self._found = self._own.action_space, self._own.observation_space
+        spaces: list[gymnasium.Space[Any]] = []
+        layer: Any = self._env
+        while True:
+            for space in (layer.action_space, layer.observation_space):
+                if isinstance(space, gymnasium.Space) and not any(space is one for one in spaces):
+                    spaces.append(space)
+            if not isinstance(layer, gymnasium.Wrapper):
+                break
+            layer = layer.env
+        self._generators, self._others = [], []
+        for space in spaces:
+            # Those that are made of others have a generator for each.
+            is_single = isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.Discrete)
+            if is_single and isinstance(space.np_random.bit_generator, np.random.PCG64):
+                self._generators.append(space.np_random.bit_generator)
+            else:
+                self._others.append(space)
+
+
+class Watch:
+    """Looks, every now and then, whether what is done between `begin` and `end` draws from a generator of the process.
+
+    Those are nobody's in particular: what one environment draws, another in the same process does not. The numbers then
+    depend on which environments share a process, and cannot be brought back.
+    """
+
+    def __init__(self) -> None:
+        self.found = 0  # bits
+        self._steps, self._next = 0, 1
+        self._before: tuple[Any, ...] | None = None
+
+    def is_due(self) -> bool:
+        """Whether to look at this step: at the first, second, fourth, ... and at every 1,024th."""
+        self._steps += 1
+        if self._steps < self._next:
+            return False
+        self._next = min(2 * self._next, self._next + _LOOKS_EVERY)
+        return True
+
+    def begin(self) -> None:
+        """What follows is watched."""
+        self._before = _states()
+
+    def end(self) -> None:
+        """Up to here."""
+        if self._before is not None:
+            for bit, before, after in zip((PYTHONS, NUMPYS), self._before, _states(), strict=True):
+                if before != after:
+                    self.found |= bit
+        self._before = None
+
+
+def _states() -> tuple[Any, Any]:
+    numpys: Any = np.random.get_state()  # noqa: NPY002 - the one that is looked for
+    _, key, *rest = numpys
+    return random.getstate(), (key.tobytes(), *rest)
+
+
+def in_words(found: int) -> str:
+    """What was found, for a person."""
+    names = " and ".join(name for bit, name in _NAMES.items() if found & bit)
+    return (
+        f"environments draw from {names}, which no episode's seed governs: other numbers of workers and a resumed run "
+        "give other results; self.np_random is seeded for every episode"
+    )
