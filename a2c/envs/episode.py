@@ -234,7 +234,7 @@ def claim(env: gymnasium.Env[Any, Any]) -> None:
     known = _claimed.get(id(own))
     if known is not None and known() is own:
         raise UserError(
-            f"the same environment (a {type(own).__name__}) was made twice: what is called for one must construct a new "
+            f"the same environment (a {type(own).__name__}) was made twice: what is called must construct a new "
             "one every time (lambda: MyEnv(), not an object made before)"
         )
     with contextlib.suppress(TypeError):  # Of a class without weak references.
