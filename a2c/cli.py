@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import sys
+import typing
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
+import gymnasium
 import tyro
 
 import a2c
@@ -25,6 +28,8 @@ from a2c.commands.train import Train
 from a2c.commands.watch import Watch
 from a2c.config import Config
 from a2c.errors import EnvError, UserError, WorkerError, plain
+from a2c.output import reserved_for_json
+from a2c.words import VERBS, as_meant, elsewhere, flag
 
 T = TypeVar("T")
 
@@ -52,13 +57,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(a2c.__version__)
         return 0
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # For `module:Id`; last, so that nothing in it stands before what is installed.
     try:
         _refuse_fixed_settings(words)
+        words = as_meant(words, _annotations())
+        asks_help = [word for word in words if word in ("-h", "--help")]
+        if words[:1] in (["train"], ["benchmark"]) and len(words) > 2 and asks_help and not words[1].startswith("-"):
+            words = [
+                word for word in words if word not in asks_help
+            ]  # It shows the preset's values, once that is known.
+        else:
+            asks_help = []
         verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
         if isinstance(verb, Train | Benchmark):
             kind, defaults = type(verb), verb.with_preset()
-            verb = _parse(lambda: tyro.cli(kind, prog=f"a2c {words[0]}", args=words[1:], default=defaults))
-        code = int(verb.run())
+            arguments = [*words[1:], *asks_help]
+            verb = _parse(lambda: tyro.cli(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
+        with reserved_for_json() if getattr(verb, "json", False) else contextlib.nullcontext():
+            code = int(verb.run())
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -77,11 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse_fixed_settings(words: Sequence[str]) -> None:
-    """Refuses settings that `a2c resume` does not take; for the parser they would be flags of another verb.
+    """Refuses what the parser could not explain: names of other libraries, and settings that a run keeps.
 
     Raises:
         UserError: There is one.
     """
+    if words and words[0] in VERBS:
+        raise UserError(f"there is no verb {words[0]!r}; here it is {VERBS[words[0]]!r}")
+    if words and (words[0] in gymnasium.registry or ":" in words[0]):
+        raise UserError(f"{words[0]!r} is no verb; a2c train {words[0]} trains on it")
+    kinds = {"train": (Config, Train), "benchmark": (Config, Benchmark)}.get(words[0] if words else "", ())
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    for word in words if kinds else ():
+        name = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        hint = elsewhere(name, flag) if word.startswith("--") and name not in names else None
+        if hint is not None:
+            raise UserError(hint)
     if words[:1] == ["resume"]:
         allowed = {field.name for field in dataclasses.fields(Resume)}
         fixed = {field.name for field in dataclasses.fields(Config)} - allowed
@@ -89,6 +117,14 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
             name = word.removeprefix("--").partition("=")[0].replace("-", "_").removeprefix("no_")
             if word.startswith("--") and name in fixed:
                 raise UserError(f"{name} cannot change within a run; train a new one with it")
+
+
+@functools.cache
+def _annotations() -> dict[str, Any]:
+    """The type of each flag of any verb, by its field."""
+    kinds = (Config, Train, Resume, Evaluate, Watch, Record, Plot, Export, Replay, Benchmark)
+    hints = {name: kind for cls in kinds for name, kind in typing.get_type_hints(cls).items()}
+    return {name: kind for name, kind in hints.items() if name not in ("config", "folder", "folders", "env_id")}
 
 
 _DESCRIPTION = "Advantage Actor-Critic for any Gymnasium environment."

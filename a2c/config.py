@@ -16,6 +16,7 @@ import tyro
 
 from a2c.errors import UserError, shown
 from a2c.mlp import Activation, Initialization
+from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
     nargs=1,
@@ -265,6 +266,9 @@ def check_field_names(names: typing.Iterable[str]) -> None:
     fields = [field.name for field in dataclasses.fields(Config)]
     for name in names:
         if name not in fields:
+            hint = elsewhere(str(name), repr)
+            if hint is not None:
+                raise UserError(f"unknown setting {shown(name)}; {hint}")
             close = difflib.get_close_matches(str(name), fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "the fields are those of a2c.Config"
             raise UserError(f"unknown setting {shown(name)}; {hint}")

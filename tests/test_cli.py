@@ -192,6 +192,49 @@ MISTAKES = {
     "train .dots:X-v0": "cannot import the module of '.dots:X-v0'",
     "train CartPole-v1 --hidden-sizes 1000000000": "it must be whole numbers from 1 to 100,000",
     "train CartPole-v1 --num-envs 1 --vectorization workers": "isolate_envs puts it in a worker",
+    "train CartPole-v1 --num-envs abc": "num_envs is 'abc'; it must be a whole number",
+    "train CartPole-v1 --total-steps 1.5": "total_steps is 1.5; it must be a whole number",
+    "train CartPole-v1 --total-steps 1e-3": "total_steps is 1e-3; it must be a whole number",
+    "train CartPole-v1 --total-steps 1e400": "total_steps is 1e400; it must be a whole number",
+    "train CartPole-v1 --total-steps=many": "total_steps is 'many'; it must be a whole number",
+    "train CartPole-v1 --gamma half": "gamma is 'half'; it must be a number",
+    "train CartPole-v1 --num-workers some": "num_workers is 'some'; it must be a whole number or 'auto'",
+    "train CartPole-v1 --max-grad-norm off": "max_grad_norm is 'off'; it must be a number or None",
+    "train CartPole-v1 --hidden-sizes 64,big": "hidden_sizes is 'big'; it must be a whole number",
+    "train CartPole-v1 --hidden-sizes 64,0": "hidden_sizes is (64, 0); it must be whole numbers from 1",
+    "train CartPole-v1 --log visualdl,wandb": "wandb",
+    "evaluate RUN --episodes 2.5": "episodes is 2.5; it must be a whole number",
+    "evaluate RUN --eval-num-envs 0": "eval_num_envs is 0; it must be a whole number from 1",
+    "record RUN --max-steps few": "max_steps is 'few'; it must be a whole number",
+    "train CartPole-v1 --lr 1e-3": "there is no --lr; here it is --learning-rate",
+    "train CartPole-v1 --timesteps 100": "there is no --timesteps; here it is --total-steps",
+    "train CartPole-v1 --n-envs=4": "there is no --n-envs; here it is --num-envs",
+    "train CartPole-v1 --n_steps 5": "there is no --n-steps; here it is --rollout-length",
+    "train CartPole-v1 --ent-coef 0": "there is no --ent-coef; here it is --entropy-coef",
+    "train CartPole-v1 --batch-size 64": "a batch is a whole rollout",
+    "train CartPole-v1 --clip 0.2": "max_grad_norm",
+    "train --env CartPole-v1": "the environment is the first word, as in a2c train CartPole-v1",
+    "benchmark CartPole-v1 --lr 1": "there is no --lr; here it is --learning-rate",
+    "run CartPole-v1": "there is no verb 'run'; here it is 'train'",
+    "eval RUN": "there is no verb 'eval'; here it is 'evaluate'",
+    "enjoy RUN": "here it is 'watch'",
+    "continue RUN": "here it is 'resume'",
+    "CartPole-v1": "a2c train CartPole-v1 trains on it",
+    "my_env:Env-v0": "a2c train my_env:Env-v0 trains on it",
+    "train ALE/Breakout-v5": "its module goes before it, ale_py:ALE/Breakout-v5 (pip install ale-py)",
+    "train highway-v0": "highway_env:highway-v0 (pip install highway-env)",
+    "train MiniGrid-Empty-5x5-v0": "minigrid:MiniGrid-Empty-5x5-v0 (pip install minigrid)",
+    "train FetchReach-v3": "gymnasium_robotics:FetchReach-v3",
+    "train PandaReach-v3": "panda_gym:PandaReach-v3",
+    "train FlappyBird-v0": "flappy_bird_gymnasium:FlappyBird-v0",
+    "train CartPole-v7": "did you mean CartPole-v1",
+    "train json:loads": "json:loads",
+    "train json:no_such_thing": "unknown environment 'json:no_such_thing'",
+    "train CartPole-v1 --max-episode-steps 0": "max_episode_steps is 0; it must be a whole number of at least 1",
+    "train CartPole-v1 --vectorization compiled --max-episode-steps 9": "drop max_episode_steps",
+    "train CartPole-v1 --normalize-advantage --num-envs 1 --rollout-length 1": "there must be at least 2",
+    "train CartPole-v1 --eval-num-envs 0": "eval_num_envs is 0; it must be a whole number from 1",
+    "train CartPole-v1 --final-eval-episodes -1": "final_eval_episodes is -1; it must be a whole number of at least 0",
     "plot": "at least one run",
     "plot RUN --to FOLDER/x.abc": "cannot write the picture",
     "plot RUN --to nowhere/x.png": "cannot write the picture",
@@ -339,3 +382,64 @@ def test_the_command_is_installed_and_quiet_where_there_is_no_terminal(tmp_path)
     assert said[2].startswith("         128 steps: return ")
     assert max(map(len, said[2:])) <= 80
     assert "\r" not in done.stderr
+
+
+def test_numbers_and_lists_mean_what_they_say(called, tmp_path):
+    flags = "--total-steps 1e2 --hidden-sizes 8,8 --seed=1_0 --num-envs 2 --rollout-length 4 --max-grad-norm None"
+    words = ["train", "CartPole-v1", *flags.split(), "--log", "visualdl,tensorboard", "--final-eval-episodes", "0"]
+    assert called(*words, "--no-pictures", "--preset", "none", "--run-dir", tmp_path)[0] == 0
+    config = json.loads(next(tmp_path.rglob("config.json")).read_text())["config"]
+    assert (config["total_steps"], config["hidden_sizes"], config["seed"]) == (100, [8, 8], 10)
+    assert (config["log"], config["max_grad_norm"]) == (["visualdl", "tensorboard"], None)
+
+
+def test_help_after_an_environment_shows_the_presets_values(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "Pendulum-v1", "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    gamma = said[said.index("--gamma") :]
+    assert "0.9)" in gamma[: gamma.index("--gae-lambda")]
+
+
+TALKATIVE = """
+import os, sys, gymnasium, numpy as np
+
+class Talkative(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    print("constructing")
+
+    def reset(self, *, seed=None, options=None):
+        print("reset!")
+        os.write(1, b"from below\\n")
+        self.t = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        print("step!")
+        self.t += 1
+        return np.zeros(2, np.float32), 0.0, self.t == 5, False, {}
+
+
+def make():
+    return Talkative()
+"""
+
+
+@pytest.mark.parametrize("name", ["Talkative", "make"])
+def test_json_is_alone_on_standard_output_and_modules_of_this_folder_are_found(tmp_path, name):
+    (tmp_path / "talkative.py").write_text(TALKATIVE)
+    words = ["train", f"talkative:{name}", *SETTINGS, "--no-pictures", "--json", "--num-workers", "1"]
+    command = [sys.executable, "-c", "from a2c.__main__ import main; import sys; sys.exit(main())", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (summary,) = json.loads(done.stdout)["runs"]
+    assert summary["steps"] == 256
+    assert "step!" in done.stderr
+    assert "from below" in done.stderr
+
+
+def test_settings_of_other_libraries_are_named_from_python_too():
+    with pytest.raises(a2c.UserError, match="unknown setting 'lr'; there is no 'lr'; here it is 'learning_rate'"):
+        a2c.train("CartPole-v1", lr=1e-3)

@@ -165,7 +165,7 @@ def test_a_callable_is_trained_on_and_evaluated_with(quick):
     run = a2c.train(MatchTheCue, **quick)
     assert run.config.env_id == "MatchTheCue"
     assert run.evaluate(episodes=3, env=MatchTheCue).lengths == [8, 8, 8]
-    with pytest.raises(a2c.UserError, match="on what the callable MatchTheCue makes, .* give it as env="):
+    with pytest.raises(a2c.UserError, match=r"on what the callable MatchTheCue makes, .* give it as env="):
         run.evaluate(episodes=3)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json as jsonlib
 import statistics
 import sys
 import time
@@ -18,6 +17,7 @@ from a2c.config import Config
 from a2c.envs.make import compiled_form
 from a2c.errors import UserError
 from a2c.machine import cores
+from a2c.output import print_json
 from a2c.presets import configure
 from a2c.signals import interrupts_held
 
@@ -60,7 +60,7 @@ class Benchmark:
             measurements = {name: functools.partial(one.rate, self.seconds) for name, one in contestants.items()}
             rates = alternate(measurements, self.rounds, sys.stderr.write)
         if self.json:
-            print(jsonlib.dumps({"env_id": self.config.env_id, "steps_per_second": rates}))
+            print_json({"env_id": self.config.env_id, "steps_per_second": rates})
             return 0
         first = next(iter(rates.values()))["median"]
         print(f"{'steps per second':34s}{'median':>12s}{'lowest':>12s}{'highest':>12s}{'/ random':>10s}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json as jsonlib
 from typing import Annotated, Literal
 
 import tyro
 
 from a2c.evaluation import in_words
+from a2c.output import print_json
 from a2c.run import Run, Which
 
 
@@ -39,7 +39,7 @@ class Evaluate:
         evaluation = run.evaluate(self.episodes, self.greedy, self.which, self.seed, self.env, self.eval_num_envs)
         summary = evaluation.summary()
         if self.json:
-            print(jsonlib.dumps({"run": self.folder, "which": self.which, **summary}))
+            print_json({"run": self.folder, "which": self.which, **summary})
         else:
             print(f"{self.which} policy: {in_words(summary)} of {summary['mean_length']:.0f} steps on average")
         return 0

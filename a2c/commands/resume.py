@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json as jsonlib
 import sys
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from a2c.commands.train import draw_pictures, exit_code, report
+from a2c.output import print_json
 from a2c.run import Run
 from a2c.signals import interrupts_held
 
@@ -55,7 +55,7 @@ class Resume:
         run = resume(opened, env=self.env, progress=True, **changes)
         summary = run.summary
         if self.json:
-            print(jsonlib.dumps({"run": str(run.path), **summary}))
+            print_json({"run": str(run.path), **summary})
         else:
             print(report(run))
         if was_finished and run is opened:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json as jsonlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from a2c.commands.record import record
 from a2c.config import FREE, Config
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
+from a2c.output import print_json
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.signals import interrupts_held
@@ -74,7 +74,7 @@ class Train:
                 # Standard output belongs to the JSON object alone.
                 draw_pictures(run, run.config.env_id, sys.stderr if self.json else sys.stdout)
         if self.json:
-            print(jsonlib.dumps({"runs": summaries}))
+            print_json({"runs": summaries})
         elif self.seeds > 1:
             reached = [summary["evaluation"]["mean"] for summary in summaries if "evaluation" in summary]
             means = [mean for mean in reached if mean is not None]

@@ -64,12 +64,15 @@ class Traits(NamedTuple):
     """Names of Gymnasium's normalising wrappers that are around it."""
 
 
-def construct(make: Callable[[], Any], env: EnvSource, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+def construct(
+    make: Callable[[], Any], name: str, source: EnvSource, kwargs: Mapping[str, Any]
+) -> gymnasium.Env[Any, Any]:
     """An environment that can be trained on.
 
     Args:
         make: Constructs it.
-        env: What that was made from.
+        name: What to call it.
+        source: What `make` calls in the end.
         kwargs: Arguments of its constructor, as the user gave them.
 
     Raises:
@@ -77,13 +80,12 @@ def construct(make: Callable[[], Any], env: EnvSource, kwargs: Mapping[str, Any]
             supported.
         EnvError: Its constructor raised something else.
     """
-    name = env_name(env)
     try:
         made = make()
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise _refusal(error, env, kwargs) from error
+        raise _refusal(error, name, source, kwargs) from error
     if not isinstance(made, gymnasium.Env):
         with contextlib.suppress(Exception):  # A coroutine, a window, N environments: whatever it is, nobody wants it.
             made.close()
@@ -217,9 +219,9 @@ def _instead(made: Any) -> str:
     return f"a {kind}; it must make a gymnasium.Env"
 
 
-def _refusal(error: BaseException, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:
+def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:
     """What to raise for what a constructor raised."""
-    name, text = env_name(env), textwrap.shorten(str(error), 300)
+    text = textwrap.shorten(str(error), 300)
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
         pip = _PIP_NAMES.get(module, module)

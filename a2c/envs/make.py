@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import importlib.util
+import re
 import time
 import types
 from collections.abc import Callable, Mapping
@@ -71,7 +73,8 @@ def make_env(
     """
     env = checked_source(env)
     kwargs = checked_kwargs(env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
-    return construct(_maker(env, kwargs, max_episode_steps), env, kwargs)
+    make = _maker(env, kwargs, max_episode_steps)
+    return construct(make, env_name(env), make.source, kwargs)
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
@@ -176,7 +179,7 @@ def make_envs(
         return _make_compiled(env, num_envs, kwargs, seed, max_episode_steps)
     make = _maker(env, kwargs, max_episode_steps)
     # The first environment tells spaces and metadata. It may hold a port, or a licence: never are there more than N.
-    probe = construct(make, env, kwargs)
+    probe = construct(make, env_name(env), make.source, kwargs)
     first: gymnasium.Env[Any, Any] | None = probe
     try:
         told = traits(probe)
@@ -283,24 +286,62 @@ def _in_module(name: str) -> CompiledEnv | None:
     return found if isinstance(found, CompiledEnv) else None
 
 
+def _callable_in_module(name: str) -> Callable[..., gymnasium.Env[Any, Any]] | None:
+    """What `module:Class` or `module:function` names, where no environment is registered under that."""
+    module, _, attribute = name.rpartition(":")
+    if not module or attribute in gymnasium.registry:
+        return None
+    found = getattr(_import(module, name), attribute, None)
+    return found if callable(found) and attribute not in gymnasium.registry else None
+
+
 def _import(module: str, name: str) -> types.ModuleType:
     try:
         return importlib.import_module(module)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"cannot import the module of {name!r} ({fault}); it must be installed, or its folder in PYTHONPATH"
+            f"cannot import the module of {name!r} ({fault}); it must be installed, or in this folder or PYTHONPATH"
         ) from error
 
 
 def _maker(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
+    source: Any = env
     if isinstance(env, str):
-        env = _in_module(env) or _find_spec(env)
-    if isinstance(env, gymnasium.envs.registration.EnvSpec):
+        source = _in_module(env) or _callable_in_module(env) or _find_spec(env)
+    checked_source(source)  # A module may have anything under that name.
+    if isinstance(source, gymnasium.envs.registration.EnvSpec):
         # We never step before a reset, so the wrapper that checks for it would only cost time.
-        spec = dataclasses.replace(env, order_enforce=False)
+        spec = dataclasses.replace(source, order_enforce=False)
         return EnvMaker(spec, kwargs | {"disable_env_checker": True}, max_episode_steps)
-    return EnvMaker(env, kwargs, max_episode_steps)
+    return EnvMaker(source, kwargs, max_episode_steps)
+
+
+_PACKAGES = {
+    r"ALE/": ("ale_py", "ale-py"),
+    r"(highway|merge|roundabout|parking|intersection|racetrack|exit|two-way|u-turn)(-fast)?-v": (
+        "highway_env",
+        "highway-env",
+    ),
+    r"(MiniGrid|BabyAI)-": ("minigrid", "minigrid"),
+    r"MiniWorld-": ("miniworld", "miniworld"),
+    r"Panda[A-Z]": ("panda_gym", "panda-gym"),
+    r"(Fetch|HandReach|HandManipulate|PointMaze|AntMaze|FrankaKitchen|AdroitHand)": (
+        "gymnasium_robotics",
+        "gymnasium-robotics",
+    ),
+    r"FlappyBird-": ("flappy_bird_gymnasium", "flappy-bird-gymnasium"),
+    r"(dm_control|atari|openspiel)/": ("shimmy", "shimmy"),
+}
+"""Well-known families of ids, the module that registers each, and what to pip install for it."""
+
+
+def _package_hint(env_id: str) -> str | None:
+    for pattern, (module, package) in _PACKAGES.items():
+        if re.match(pattern, env_id):
+            is_there = importlib.util.find_spec(module) is not None
+            return f"its module goes before it, {module}:{env_id}" + ("" if is_there else f" (pip install {package})")
+    return None
 
 
 def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
@@ -309,6 +350,9 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     if module:
         _import(module, env_id)
     if name not in gymnasium.registry:
+        hint = _package_hint(name) if not module else None
+        if hint is not None:
+            raise UserError(f"unknown environment {env_id!r}; {hint}")
         known = list(gymnasium.registry)
         close = (
             difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
