@@ -27,7 +27,7 @@ from a2c.commands.resume import Resume
 from a2c.commands.train import Train
 from a2c.commands.watch import Watch
 from a2c.config import Config
-from a2c.errors import EnvError, UserError, WorkerError
+from a2c.errors import EnvError, UserError, WorkerError, plain
 from a2c.output import reserved_for_json
 from a2c.words import VERBS, as_meant, elsewhere, flag
 
@@ -166,4 +166,4 @@ def _sentence(box: str) -> str:
 
 def _print_warning(message: Warning | str, *_: Any) -> None:
     with contextlib.suppress(OSError):  # That nobody can read it is no reason to end.
-        print(f"a2c: {message}", file=sys.stderr)
+        print(f"a2c: {plain(str(message))}", file=sys.stderr)

@@ -128,6 +128,8 @@ class Run:
                 run = cls(path)
             except UserError:
                 continue
+            if run.is_callable:  # What it trains on has only the name in common.
+                continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
                 return run
         return None

@@ -15,8 +15,8 @@ from typing import Any
 import gymnasium
 
 from a2c.envs import make_env
+from a2c.envs.construction import EnvSource, display_hint, env_name
 from a2c.envs.episode import close
-from a2c.envs.make import EnvSource, display_hint, env_name
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
 from a2c.run import Run, Which

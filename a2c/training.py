@@ -400,7 +400,7 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
     vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # It could be compiled, and is to stay as it was.
-    return make_envs(
+    envs = make_envs(
         env,
         config.num_envs,
         env_kwargs=config.env_kwargs,
@@ -411,6 +411,14 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
         seed=config.seed,
         max_episode_steps=config.max_episode_steps,
     )
+    for wrapper in envs.normalizers if isinstance(envs, Envs) else ():
+        field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
+        warnings.warn(
+            f"{wrapper} is around {env_name(env)}: its statistics are one per environment, in no policy that is saved "
+            f"and others in an evaluation; leave it out and take {field} (--{field.replace('_', '-')})",
+            stacklevel=2,
+        )
+    return envs
 
 
 def _save_all(session: Session, error: Exception, failure: Failure | None) -> str:
