@@ -134,7 +134,8 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup asks for.
+                is_left = number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN
+                if not is_left:  # As nohup asks for; a shell ignores Ctrl-C for all that it starts in the background.
                     self._previous.setdefault(number, signal.signal(number, self._handle))
         return self
 
