@@ -53,7 +53,14 @@ from faults.results import RESULTS
 SECONDS = 10.0
 """What takes longer hangs."""
 
-WARNINGS = ("skipped a newer checkpoint: ", "has no checkpoint yet: it begins at the start", " does not replay: ")
+WARNINGS = (
+    "skipped a newer checkpoint: ",
+    "has no checkpoint yet: it begins at the start",
+    " does not replay: ",
+    "rows before it are lost",
+    "was missing; its policy is the best of the newest checkpoint",
+    "the bounds of this environment's observations are not those",
+)
 """Those that are meant."""
 
 MEMORY = 8 << 30

@@ -228,3 +228,12 @@ def test_a_policy_fits_the_same_actions_in_another_type(quick):
     run = a2c.train(Small, **quick | {"final_eval_episodes": 2})
     assert run.summary["evaluation"]["episodes"] == 2
     assert len(evaluate(run.policy(), ConstantReward, {}, 2, True, 0).returns) == 2
+
+
+@pytest.mark.filterwarnings("ignore:observations are images")
+def test_a_run_whose_networks_saw_bytes_as_they_were_does_not_go_on(quick, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("a2c.session.versions", lambda: {"a2c": "0.3.0"})
+        run = a2c.train(BrightHalf, **quick)
+    with pytest.raises(a2c.UserError, match=r"is of a2c 0\.3\.0, whose networks saw images from 0 to 255"):
+        a2c.resume(run, env=BrightHalf, total_steps=512)
