@@ -99,8 +99,11 @@ class SeededEnv:
         try:
             return self.env.reset(seed=self.episode_seed, options=options)
         except TypeError as error:
+            called = list(traceback.walk_tb(error.__traceback__))[-1][0].f_globals.get("__name__", "")
+            # Raised by the call of a reset; one that a reset makes in turn is the environment's own error.
+            is_call_of_reset = called == __name__ or called.startswith("gymnasium.") or "reset() got" in str(error)
             for name in ("seed", "options"):
-                if f"unexpected keyword argument '{name}'" in str(error):
+                if is_call_of_reset and f"unexpected keyword argument '{name}'" in str(error):
                     raise WrongValueError(
                         f"has a reset that takes no {name}, which is Gym's old interface; it must be reset(self, *, "
                         "seed=None, options=None)"

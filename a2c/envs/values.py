@@ -74,7 +74,9 @@ class Observations:
                 f"gave an observation of type {array.dtype} ({shown(obs)}); it must be an array of {self._dtype}"
             )
         if isinstance(obs, np.ma.MaskedArray) and np.ma.getmaskarray(obs).any():
-            raise WrongValueError(f"gave an observation with masked elements ({shown(obs)}); none may be missing")
+            raise WrongValueError(
+                f"gave an observation with masked elements ({shown(obs.tolist())}); none may be missing"
+            )
         return array
 
     def _loses(self, array: NDArray[Any], lost: NDArray[np.bool_]) -> WrongValueError:
@@ -102,13 +104,17 @@ def reward_of(reward: Any) -> float:
         return reward
     if isinstance(reward, np.ndarray | list | tuple):
         array = _small(reward, "reward")
+        _require_unmasked(reward, "reward")
         if array.size != 1:
             raise WrongValueError(f"gave a reward of shape {array.shape} ({shown(reward)}); it must be one number")
         reward = array.reshape(()).item()
-    is_real = isinstance(reward, numbers.Number | np.bool_) and not isinstance(reward, complex | np.complexfloating)
-    if not is_real:
+    not_real = complex | np.complexfloating | np.timedelta64  # Numbers to Python's `numbers`, all the same.
+    if not isinstance(reward, numbers.Number | np.bool_) or isinstance(reward, not_real):
         raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number")
-    return float(reward)
+    try:
+        return float(reward)  # type: ignore[arg-type]  # `Number` promises nothing
+    except (OverflowError, ValueError, TypeError) as error:
+        raise WrongValueError(f"gave a reward that is no float: {_a(reward)}; it must be a real number") from error
 
 
 def flag_of(flag: Any, name: str) -> bool:
@@ -122,6 +128,7 @@ def flag_of(flag: Any, name: str) -> bool:
     value = flag
     if isinstance(flag, np.ndarray):
         array = _small(flag, name)
+        _require_unmasked(flag, name)
         value = array.reshape(()).item() if array.size == 1 else None
     if isinstance(value, bool | np.bool_ | int | np.integer | float | np.floating) and value in (0, 1):
         return bool(value)
@@ -183,6 +190,12 @@ def _small(values: Any, name: str) -> NDArray[Any]:
         return np.asarray(values)
     except ValueError as error:
         raise WrongValueError(f"gave a {name} that is {_a(values)}; it must be one value") from error
+
+
+def _require_unmasked(value: Any, name: str) -> None:
+    """Refuses what NumPy would give as the number under the mask."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        raise WrongValueError(f"gave a {name} that is masked ({shown(value.tolist())}); it must be there")
 
 
 def _a(value: Any) -> str:
