@@ -136,6 +136,7 @@ def test_threads_do_not_wait_for_one_that_was_interrupted_before_its_part():
 
 SEVERAL = """
 import signal, sys, a2c
+signal.signal(signal.SIGINT, signal.default_int_handler)
 done = []
 try:
     for seed in range(3):
