@@ -665,3 +665,25 @@ def test_a_masked_reset_begins_only_those_episodes():
         envs.reset(options={"reset_mask": [True, False, True]})
     with pytest.raises(ValueError, match="seed is 9223372036854775808; it must be from 0"):
         envs.reset(seed=(0, 1, 2**63))
+
+
+def test_seeds_are_those_of_the_reset_and_generators_as_an_ordinary_environments():
+    envs = a2c.make_envs(COUNTDOWN, 3, seed=0)
+    envs.reset(seed=4)
+    envs.reset()
+    assert envs.np_random_seed == (4, 5, 6)
+    assert [one.random() for one in envs.np_random] == [np.random.default_rng(seed).random() for seed in (4, 5, 6)]
+    envs.reset(seed=[None, 9, None])
+    assert envs.np_random_seed == (4, 9, 6)
+    envs.close(terminate=True)
+
+
+def test_an_attribute_that_nothing_would_read_is_not_set_in_silence():
+    envs = a2c.make_envs("CartPole-v1", 2, vectorization="compiled")
+    envs.reset(seed=0)
+    with pytest.raises(AttributeError, match="no attribute 'gravity'; its dynamics are fixed"):
+        envs.set_attr("gravity", 20.0)
+    envs.set_attr("state", [np.zeros(4), np.ones(4)])
+    assert [state.tolist() for state in envs.get_attr("state")] == [[0.0] * 4, [1.0] * 4]
+    with pytest.raises(NotImplementedError, match="draws nothing; vectorization 'local' does"):
+        envs.render()

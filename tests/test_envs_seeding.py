@@ -258,3 +258,45 @@ def test_gymnasiums_wrappers_go_around_compiled_environments():
     infos = [vector.step(action)[4] for action in ACTIONS]
     assert any("episode" in info for info in infos)
     vector.close()
+
+
+class PassesNoSeedOn(gymnasium.Env):
+    """Draws from its own generators alone, and tells none of them its seed."""
+
+    observation_space = gymnasium.spaces.Box(-10, 10, (2,), np.float64)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return self.np_random.normal(size=2).clip(-9, 9), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self.np_random.normal(size=2).clip(-9, 9), 0.0, False, self.steps >= 3, {}
+
+
+def test_an_environment_that_does_not_pass_its_seed_on_is_seeded_all_the_same():
+    courses = []
+    for layout in ({"vectorization": "local"}, {"num_workers": 2}):
+        envs = a2c.make_envs(PassesNoSeedOn, 3, seed=5, **layout)
+        courses.append(np.array([envs.begin().copy(), *(envs.advance(np.zeros(3, int)).obs.copy() for _ in range(8))]))
+        envs.close()
+    np.testing.assert_array_equal(*courses)
+    assert len(np.unique(courses[0])) == courses[0].size  # other numbers in each environment and each episode
+
+
+def test_workers_do_not_draw_the_same_numbers_from_the_generators_of_their_processes():
+    class Draws(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(0, 1, (2,), np.float64)
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.array([random.random(), np.random.rand()]), {}  # noqa: NPY002 - what is tested
+
+    twice = []
+    for _ in range(2):
+        envs = a2c.make_envs(Draws, 3, num_workers=3, isolate_envs=True)
+        twice.append(envs.begin().copy())
+        envs.close()
+    assert len(np.unique(twice[0])) == 6
+    np.testing.assert_array_equal(*twice)

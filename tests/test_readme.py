@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gymnasium_vector import with_tables as gymnasium_tables
 from benchmarks.tables import with_tables
 from faults.table import with_tables as reliability_tables
 
@@ -27,6 +28,11 @@ def test_its_tables_are_those_of_the_committed_results():
 def test_the_tables_of_the_page_on_reliability_are_those_of_the_committed_results():
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     assert reliability_tables(page) == page
+
+
+def test_the_tables_of_the_page_on_gymnasiums_tests_give_a_reason_for_every_failure():
+    page = (ROOT / "docs" / "gymnasium_vector.md").read_text(encoding="utf-8")
+    assert gymnasium_tables(page) == page
 
 
 def test_its_file_map_names_every_file_of_the_package_and_no_other():

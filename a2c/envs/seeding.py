@@ -29,11 +29,19 @@ def give_own_spaces(env: gymnasium.Env[Any, Any]) -> None:
 
 
 class Spaces:
-    """The spaces of an environment and of its wrappers, which it may sample from."""
+    """The spaces of an environment and of its wrappers, which it may sample from; and what its reset leaves unseeded.
+
+    A reset that does not pass its seed on (`super().reset(seed=seed)`) leaves `np_random` to the operating system: a
+    generator of ours stands there, until a reset puts the environment's own in its place.
+    """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         """Finds them; those that the environment replaces later are found then."""
         self._env, self._own = env, env.unwrapped
+        self._ours: np.random.Generator | None = None
+        # Of one that puts something of its own in the place of `np_random`, nothing is known.
+        if getattr(type(self._own), "np_random", None) is gymnasium.Env.np_random:
+            self._ours = self._own.np_random = np.random.Generator(np.random.PCG64(0))
         self._found: tuple[Any, Any] = (None, None)
         self._generators: list[np.random.PCG64] = []
         self._others: list[gymnasium.Space[Any]] = []
@@ -46,14 +54,12 @@ class Spaces:
         """
         if self._own.action_space is not self._found[0] or self._own.observation_space is not self._found[1]:
             self._find()
+        if self._ours is not None and self._own.np_random is not self._ours:
+            self._ours = None  # It was seeded.
+        if self._ours is not None:
+            _put(self._ours.bit_generator, seed, len(self._generators))
         for number, generator in enumerate(self._generators):
-            state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
-            generator.state = {
-                "bit_generator": "PCG64",
-                "state": {"state": state & _MASK128, "inc": 0x5851F42D4C957F2D_14057B7EF767814F},
-                "has_uint32": 0,
-                "uinteger": 0,
-            }
+            _put(generator, seed, number)
         for space in self._others:
             space.seed(seed)
 
@@ -77,6 +83,17 @@ class Spaces:
                 self._generators.append(space.np_random.bit_generator)
             else:
                 self._others.append(space)
+
+
+def _put(generator: Any, seed: int, number: int) -> None:
+    """Puts a PCG64 into a state of its own for each seed and number."""
+    state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
+    generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": state & _MASK128, "inc": 0x5851F42D4C957F2D_14057B7EF767814F},
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
 
 
 class Watch:
@@ -116,6 +133,15 @@ def _states() -> tuple[Any, Any]:
     numpys: Any = np.random.get_state()  # noqa: NPY002 - the one that is looked for
     _, key, *rest = numpys
     return random.getstate(), (key.tobytes(), *rest)
+
+
+def seed_process(seed: int) -> None:
+    """Seeds the generators of this process, a worker.
+
+    A fork server has one state of `np.random`, and every worker that it forks would draw the same numbers from it.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - environments that use it are why
 
 
 def in_words(found: int) -> str:

@@ -40,7 +40,9 @@ from a2c.envs.memory import (
     Layout,
     yield_core,
 )
+from a2c.envs.seeding import seed_process
 from a2c.errors import plain
+from a2c.randomness import episode_seed
 
 _PR_SET_PDEATHSIG = 1
 
@@ -71,6 +73,7 @@ def run(
     with contextlib.suppress(EOFError, OSError):  # The parent is gone, and nobody is left to tell.
         try:
             ours = flags[(1 + number) * LINE : (2 + number) * LINE]
+            seed_process(episode_seed(seed, rows[0], -1))  # No episode has that number.
             share = Share(cloudpickle.loads(make), seed, rows, block.rows(slice(rows[0], rows[-1] + 1)), ours)
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
             pipe.send_bytes(_failure(error))

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         # What the seeds of episodes follow from, and the number of the episode from which on they do, [N] each; and
         # whether some environment was given a seed of its own.
         self._root, self._first = np.full(num_envs, seed, np.int64), np.zeros(num_envs, np.int64)
-        self._is_given = False
+        self._given, self._is_given = np.zeros(num_envs, np.bool_), False
         self._posted: NDArray[Any] | None = None  # actions of `step_async`
 
     def __len__(self) -> int:
@@ -139,7 +140,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 raise ValueError(f"{name} holds {state[name].min()}; it must be at least 0")
         for name in _STATE:
             getattr(self.arrays, name)[...] = state[name]
-        self._is_given = "root" in state
+        self._given[...] = self._is_given = "root" in state
         self._root[...] = state.get("root", self.seed)
         self._first[...] = state.get("first", 0)
         self.arrays.obs[...] = obs
@@ -231,11 +232,41 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return self.call(name)
 
     def set_attr(self, name: str, values: Any) -> None:
-        """Sets an attribute: a list or tuple gives each environment its own value, anything else is for all."""
+        """Sets an attribute: a list or tuple gives each environment its own value, anything else is for all.
+
+        Raises:
+            AttributeError: The compiled form has none of that name: nothing would ever read it.
+        """
         values = one_each(values, self.num_envs)
         self._require_in_step("set_attr")
+        if name not in dir(self._singles[0]):
+            raise AttributeError(
+                f"the compiled form of {self._env.name} has no attribute {name!r}; its dynamics are fixed, and "
+                "vectorization 'local' makes environments whose are not"
+            )
         for one, value in zip(self._singles, values, strict=True):
             setattr(one, name, value)
+
+    def render(self) -> None:
+        """Draws nothing.
+
+        Raises:
+            NotImplementedError: Always; it says what draws.
+        """
+        raise NotImplementedError(f"the compiled form of {self._env.name} draws nothing; vectorization 'local' does")
+
+    @property  # type: ignore[misc]  # VectorEnv lets it be set; here, as in SyncVectorEnv, each environment has its own
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # as above
+        """A generator each, as an ordinary environment has after a reset with that seed; machine code needs none."""
+        return tuple(seeding.np_random(seed)[0] for seed in self.np_random_seed)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
+        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        return tuple(np.where(self._given, self._root, self.arrays.key).tolist())
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Nothing is open; takes what `AsyncVectorEnv.close` does."""
 
     @functools.cached_property
     def _singles(self) -> list[SingleEnv]:
@@ -246,7 +277,8 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Begins the next episode of environment n: from a seed, from which the later ones follow, or its own."""
         self.arrays.episode[n] += 1
         if seed is not None:
-            self._root[n], self._first[n], self._is_given = seed, self.arrays.episode[n], True
+            self._root[n], self._first[n] = seed, self.arrays.episode[n]
+            self._given[n] = self._is_given = True
         self.functions.begin(self.arrays, n, self._seed_of(n) if seed is None else seed)
 
     def _seed_of(self, n: int) -> int:
