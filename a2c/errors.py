@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|\x1b\[[0-9;]*m")
 """Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
 
+_LINES = re.compile(r"\s*\n\s*")
+
 
 def shown(value: object) -> str:
     """A value as a message shows it: on one line, and not longer than a person reads."""
     try:
         text = repr(value)
-    except ValueError:  # Python prints no whole number of more than 4,300 digits.
+    except Exception:  # noqa: BLE001 - Python prints no whole number of more than 4,300 digits; others may raise anything
         text = f"a {type(value).__name__}"
-    text = _ADDRESS.sub("", text)
+    text = _ADDRESS.sub("", _LINES.sub(" ", text))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

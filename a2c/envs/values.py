@@ -73,7 +73,7 @@ class Observations:
             raise WrongValueError(
                 f"gave an observation of type {array.dtype} ({shown(obs)}); it must be an array of {self._dtype}"
             )
-        if isinstance(obs, np.ma.MaskedArray) and np.ma.getmaskarray(obs).any():
+        if _is_masked(obs):
             raise WrongValueError(f"gave an observation with masked elements ({shown(obs)}); none may be missing")
         return array
 
@@ -81,8 +81,16 @@ class Observations:
         index = tuple(np.argwhere(lost)[0].tolist())
         value = array[index].item()
         where = "" if not index else f" at index {index[0] if len(index) == 1 else index}"
+        if self._dtype.kind == "f":
+            right = "numbers that it can hold"
+        elif self._dtype.kind == "b":
+            right = "True or False"
+        else:
+            limits = np.iinfo(self._dtype)
+            right = f"whole numbers from {limits.min} to {limits.max}, or the space of a type that holds it"
         return WrongValueError(
-            f"gave an observation with {value}{where}, which its space's type {self._dtype} cannot hold"
+            f"gave an observation with {value}{where}, which its space's type {self._dtype} cannot hold; it must be "
+            f"{right}"
         )
 
 
@@ -93,14 +101,16 @@ def native(dtype: Any) -> np.dtype[Any]:
 
 
 def reward_of(reward: Any) -> float:
-    """A reward as a float: any real number, or an array of one.
+    """A reward as a float: any real number, or an array of one, a tensor included.
 
     Raises:
         WrongValueError: It is something else.
     """
-    if type(reward) is float:
-        return reward
-    if isinstance(reward, np.ndarray | list | tuple):
+    if isinstance(reward, float):
+        return float(reward)  # Of a subclass, np.float64 say, too.
+    if not isinstance(reward, numbers.Number | np.bool_) and (
+        isinstance(reward, list | tuple) or hasattr(reward, "__array__")
+    ):
         array = _small(reward, "reward")
         if array.size != 1:
             raise WrongValueError(f"gave a reward of shape {array.shape} ({shown(reward)}); it must be one number")
@@ -108,7 +118,10 @@ def reward_of(reward: Any) -> float:
     is_real = isinstance(reward, numbers.Number | np.bool_) and not isinstance(reward, complex | np.complexfloating)
     if not is_real:
         raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number")
-    return float(reward)
+    try:
+        return float(reward)
+    except Exception as error:  # 10**400, say.
+        raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number that float64 holds") from error
 
 
 def flag_of(flag: Any, name: str) -> bool:
@@ -120,7 +133,7 @@ def flag_of(flag: Any, name: str) -> bool:
     if flag is True or flag is False:
         return flag
     value = flag
-    if isinstance(flag, np.ndarray):
+    if not isinstance(flag, np.generic) and hasattr(flag, "__array__"):
         array = _small(flag, name)
         value = array.reshape(()).item() if array.size == 1 else None
     if isinstance(value, bool | np.bool_ | int | np.integer | float | np.floating) and value in (0, 1):
@@ -172,7 +185,7 @@ def first(result: Any, observations: Observations) -> tuple[NDArray[Any], dict[s
     """
     if not isinstance(result, tuple) or len(result) != 2:
         what = f"{len(result)} things" if isinstance(result, tuple) else _a(result)
-        old = "; an observation alone is Gym's old interface" if isinstance(result, np.ndarray) else ""
+        old = "; an observation alone is Gym's old interface" if isinstance(result, np.ndarray | list | Mapping) else ""
         raise WrongValueError(f"gave {what} from reset; it must be 2: observation and info{old}")
     obs, info = result
     return observations(obs), info_of(info)
@@ -180,11 +193,22 @@ def first(result: Any, observations: Observations) -> tuple[NDArray[Any], dict[s
 
 def _small(values: Any, name: str) -> NDArray[Any]:
     try:
-        return np.asarray(values)
-    except ValueError as error:
+        array = np.asarray(values)
+    except Exception as error:  # Whatever the conversion of a foreign array raises.
         raise WrongValueError(f"gave a {name} that is {_a(values)}; it must be one value") from error
+    if _is_masked(values):
+        raise WrongValueError(f"gave a {name} that is masked; it must be there")
+    return array
+
+
+def _is_masked(values: Any) -> bool:
+    """Whether an element is missing, for which NumPy would put what happens to lie under the mask."""
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.getmaskarray(values).any())
 
 
 def _a(value: Any) -> str:
     """What something is, with its value."""
-    return "None" if value is None else f"a {type(value).__name__} ({shown(value)})"
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name} ({shown(value)})"
