@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from a2c.training import resume as resume
     from a2c.training import train as train
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HOMES = {
     "CompiledEnv": "a2c.envs.compiled.form",

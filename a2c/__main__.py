@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import sys
 
 from a2c.signals import interrupts_held
+from a2c.streams import forget, last
 
 
 def main() -> int:
     """Runs this process's command line and returns its exit code."""
     if sys.__stderr__ is not None:
-        faulthandler.enable(sys.__stderr__)  # Where an environment takes the process with it, its stack is printed.
+        with contextlib.suppress(OSError, ValueError):  # Where an environment takes the process with it, its stack is
+            faulthandler.enable(sys.__stderr__)  # printed.
+    last()
     try:
         with interrupts_held():
             from a2c.cli import main as run
 
-        return run()
+        code = run()
     except KeyboardInterrupt:
-        return 130
+        code = 130
+    failure = forget()
+    if isinstance(failure, BrokenPipeError):
+        return code or 141  # Whoever read our output has gone, as in `a2c ... | head -1`.
+    return code or (1 if failure is not None else 0)
 
 
 if __name__ == "__main__":

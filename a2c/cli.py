@@ -27,7 +27,7 @@ from a2c.commands.resume import Resume
 from a2c.commands.train import Train
 from a2c.commands.watch import Watch
 from a2c.config import Config
-from a2c.errors import EnvError, UserError, WorkerError
+from a2c.errors import EnvError, UserError, WorkerError, plain
 from a2c.output import reserved_for_json
 from a2c.words import VERBS, as_meant, elsewhere, flag
 
@@ -87,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"a2c: there is not enough memory for this: {error or 'make it smaller'}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # Whoever read our output has gone, as in `a2c ... | head -1`. Python would complain again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:  # Of a folder that cannot be read, say.
+        where = f" {error.filename}" if error.filename else ""
+        print(f"a2c: cannot use{where}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def _refuse_fixed_settings(words: Sequence[str]) -> None:
@@ -166,4 +166,4 @@ def _sentence(box: str) -> str:
 
 def _print_warning(message: Warning | str, *_: Any) -> None:
     with contextlib.suppress(OSError):  # That nobody can read it is no reason to end.
-        print(f"a2c: {message}", file=sys.stderr)
+        print(f"a2c: {plain(str(message))}", file=sys.stderr)

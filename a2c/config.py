@@ -8,10 +8,12 @@ import functools
 import hashlib
 import json
 import math
+import os
 import types
 import typing
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from a2c.errors import UserError, shown
@@ -152,6 +154,8 @@ class Config:
     """Checkpoints kept, the newest."""
 
     def __post_init__(self) -> None:
+        for name, annotation in _annotations().items():
+            object.__setattr__(self, name, _plain(getattr(self, name), annotation))
         for name, annotation in _annotations().items():
             value = getattr(self, name)
             if not _fits(value, annotation):
@@ -306,6 +310,17 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
 @functools.cache
 def _annotations() -> dict[str, Any]:
     return typing.get_type_hints(Config)
+
+
+def _plain(value: Any, annotation: Any) -> Any:
+    """NumPy's numbers as Python's, a path as its text, a list or array as a tuple."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if typing.get_origin(annotation) is tuple and isinstance(value, list | np.ndarray):
+        return tuple(item.item() if isinstance(item, np.generic) else item for item in value)
+    return value
 
 
 def _fits(value: object, annotation: Any) -> bool:

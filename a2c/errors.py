@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from a2c.envs.episode import Failure
 
 
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+|\x1b\[[0-9;]*m")
+_NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=\w) at 0x[0-9a-fA-F]+")
 """Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
 
 _LINES = re.compile(r"\s*\n\s*")
+
+
+def plain(text: str) -> str:
+    """Text of other people's without colours and addresses (`<function f at 0x7f...>`)."""
+    return _NOISE.sub("", text)
 
 
 def shown(value: object) -> str:
@@ -23,7 +28,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # noqa: BLE001 - Python prints no whole number of more than 4,300 digits; others may raise anything
         text = f"a {type(value).__name__}"
-    text = _ADDRESS.sub("", _LINES.sub(" ", text))
+    text = plain(_LINES.sub(" ", text))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -33,6 +38,9 @@ class UserError(Exception):
     The message says what was wrong, with the value, and what would be right. The command line prints it
     without a traceback and exits with code 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 class NumbersError(UserError):
@@ -82,6 +90,7 @@ class EnvError(RuntimeError):
         self.episode = episode
         self.episode_seed = episode_seed
         self.step = step
+        details = plain(details)
         self.details, self.raised = details, raised
         # The arguments travel from worker to parent: an exception is rebuilt from its `args`.
         super().__init__(env_index, phase, episode, episode_seed, step, details, raised)
@@ -106,7 +115,7 @@ class WorkerError(RuntimeError):
 
     def __init__(self, message: str, env_index: int | None = None) -> None:
         self.env_index = env_index
-        super().__init__(message, env_index)
+        super().__init__(plain(message), env_index)
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -88,10 +88,21 @@ class JsonLines:
     def flush(self) -> None:
         """Writes the lines that wait; what the system does not take waits on."""
         try:
+            if self._waiting and not self._is_there():
+                self._file.close()
+                self._file = self._path.open("ab", buffering=0)
+                warnings.warn(f"{self._path} was removed or replaced; rows before this are not in it", stacklevel=2)
             while self._waiting:
                 del self._waiting[: self._file.write(self._waiting) or 0]
         except OSError as error:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from error
+
+    def _is_there(self) -> bool:
+        """Whether the file that is written is still the one of that name: else rows would go nowhere."""
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return False
 
     sync = flush
 
@@ -184,15 +195,18 @@ class Logs:
             log.close()
 
 
-def cut_back(folder: Path, sizes: Mapping[str, Any]) -> None:
+def cut_back(folder: Path, sizes: Mapping[str, Any]) -> str | None:
     """Takes off what was logged after `Logs.sizes` said how much there was.
 
     Args:
         folder: The run's.
         sizes: By file, in bytes. Files are looked for in the folder, never by these names.
 
+    Returns:
+        What is lost, where metrics.jsonl lacks what was there; None: nothing.
+
     Raises:
-        UserError: metrics.jsonl lacks what was there, or a file cannot be written or is none.
+        UserError: A file cannot be written or is none.
     """
     for path in _log_files(folder):
         size, has = sizes.get(path.relative_to(folder).as_posix()), path.stat().st_size
@@ -206,9 +220,8 @@ def cut_back(folder: Path, sizes: Mapping[str, Any]) -> None:
     record, size = folder / _RECORD, sizes.get(_RECORD)
     has = record.stat().st_size if record.is_file() else 0
     if not isinstance(size, int) or size > has:
-        raise UserError(
-            f"{record} has {has} bytes; when the checkpoint was written it had {size}: put back what it was, to go on"
-        )
+        return f"{record.name} has {has} bytes of {size} when the checkpoint was written; rows before it are lost"
+    return None
 
 
 def _log_files(folder: Path) -> list[Path]:

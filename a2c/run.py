@@ -13,6 +13,7 @@ import platform
 import re
 import shlex
 import signal
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +31,14 @@ from a2c.policy import Policy
 Which = Literal["best", "final"]
 
 _FORMAT = 1
+
+
+def settled(path: str | os.PathLike[str]) -> Path:
+    """A path that means the same wherever the process goes: some environments change the working directory."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise UserError(f"cannot tell whose home {shown(str(path))} is") from error
 
 
 class Run:
@@ -54,10 +63,10 @@ class Run:
         Raises:
             UserError: The folder is missing, is not a run's, or its config.json is damaged.
         """
-        self.path = Path(path)
+        self.path = settled(path)
         self._unwritten_events: list[str] = []  # lines
         if not self.path.is_dir():
-            raise UserError(f"there is no run folder {self.path}")
+            raise UserError(f"there is no run folder {os.fspath(path)}")
         if not self.config_path.is_file():
             raise UserError(f"{self.path} is not a run folder: it has no config.json")
         values = files.read_json(self.config_path)
@@ -90,7 +99,7 @@ class Run:
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         name, path = f"{stamp}-seed{config.seed}", Path()
         for attempt in range(1, 1000):
-            path = Path(config.run_dir) / environment / (name if attempt == 1 else f"{name}-{attempt}")
+            path = settled(config.run_dir) / environment / (name if attempt == 1 else f"{name}-{attempt}")
             try:
                 path.mkdir(parents=True)
                 break
@@ -113,11 +122,13 @@ class Run:
             config: The settings.
             is_compiled: Whether it trains on environments in compiled form.
         """
-        folder = Path(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
+        folder = settled(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
         for path in sorted(folder.glob(f"*-seed{config.seed}*"), reverse=True):
             try:
                 run = cls(path)
             except UserError:
+                continue
+            if run.is_callable:  # What it trains on has only the name in common.
                 continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
                 return run
@@ -350,9 +361,23 @@ class Run:
         if which not in ("best", "final"):
             raise UserError(f"which is {which!r}; it must be 'best' or 'final'")
         if not (self.path / "policy").is_dir():
-            raise UserError(f"{self.path} has no policy yet: the run has not come to its first evaluation")
+            self._put_policy_back()
         newer = checkpoint.newest(self.checkpoints).arrays if which == "final" else None
         return Policy.load(self.path / "policy", newer)
+
+    def _put_policy_back(self) -> None:
+        """Writes the best policy from the newest checkpoint, where its own folder was removed.
+
+        Raises:
+            UserError: The run has none yet, or it cannot be written.
+        """
+        kept = {} if checkpoint.is_empty(self.checkpoints) else checkpoint.newest(self.checkpoints).files
+        if not kept:
+            raise UserError(f"{self.path} has no policy yet: the run has not come to its first evaluation")
+        folder = files.folder(self.path / "policy")
+        for name, data in kept.items():
+            files.write_bytes(folder / name, data)
+        warnings.warn(f"{folder} was missing; its policy is the best of the newest checkpoint", stacklevel=3)
 
     def evaluate(
         self,

@@ -335,7 +335,13 @@ class Session:
                 self._config.total_steps,
             )
         except (UserError, EnvError, WorkerError) as error:
-            self._event("failed_evaluations", f"an evaluation failed, and the run goes on without it: {error}")
+            hint = ""
+            failure = error.failure if isinstance(error, EnvError | WorkerError | NumbersError) else None
+            if failure is not None:
+                with contextlib.suppress(UserError):  # Of a full disk: no reason to stop.
+                    self._run.save_failure(failure, str(error))
+                    hint = f"; {self._run.command('replay')} takes the same steps again"
+            self._event("failed_evaluations", f"an evaluation failed, and the run goes on without it: {error}{hint}")
             return None
         finally:
             self._eval_seconds += time.perf_counter() - start

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM: the first asks the loop to end, the second ends it."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks the loop to end, the second ends it."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import sys
 import threading
@@ -73,8 +74,28 @@ class _Exit(BaseException):
     """A second signal ends the process; not a SystemExit, which an environment may raise, and which is its error."""
 
 
+class _Interrupted(BaseException):
+    """Another thread ends what this one is at; no Exception, which would be taken for the environment's."""
+
+
+def pass_on(number: int, saved_in: str) -> None:
+    """Does with a signal what it would have done without us, now that everything is saved.
+
+    Raises:
+        KeyboardInterrupt: It was a Ctrl-C.
+        SystemExit: It would have ended the process; so that `finally` is heard.
+    """
+    handler = signal.getsignal(number)
+    if number == signal.SIGINT and handler is signal.default_int_handler:
+        raise KeyboardInterrupt(f"the run is saved in {saved_in}")
+    if callable(handler):
+        handler(number, None)
+    elif handler is signal.SIG_DFL:
+        raise SystemExit(128 + number)
+
+
 class StopSignals:
-    """While entered, remembers the first SIGINT or SIGTERM; a second one exits at once.
+    """While entered, remembers the first SIGINT, SIGTERM or SIGHUP; a second one exits at once.
 
     It leaves the block as a SystemExit.
 
@@ -87,6 +108,19 @@ class StopSignals:
     def __init__(self) -> None:
         self.received = 0
         self._previous: dict[int, Any] = {}
+        self._thread = threading.get_ident()
+        self._interruption: Exception | None = None
+
+    def interrupt(self, error: Exception) -> None:
+        """Raises an error in the thread that made this, from another one, wherever that is: in a hanging environment.
+
+        It leaves the block as it is. Code that never comes back to Python is not reached.
+        """
+        self._interruption = error
+        if self._previous:  # The main thread: a signal wakes it out of system calls, too.
+            signal.pthread_kill(self._thread, signal.SIGINT)
+        else:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(_Interrupted))
 
     def check(self) -> None:
         """Called wherever the run may end.
@@ -99,8 +133,10 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+                is_left = number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN
+                if not is_left:  # As nohup asks for; a shell ignores Ctrl-C for all that it starts in the background.
+                    self._previous.setdefault(number, signal.signal(number, self._handle))
         return self
 
     def __exit__(
@@ -108,10 +144,14 @@ class StopSignals:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if isinstance(error, _Interrupted) and self._interruption is not None:
+            raise self._interruption from None
         if isinstance(error, _Exit):
             raise SystemExit(*error.args) from None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._interruption is not None:
+            raise _Interrupted
         if self.received:
             raise _Exit(128 + number)
         self.received = number

@@ -14,8 +14,8 @@ from typing import Any
 import gymnasium
 
 from a2c.envs import make_env
+from a2c.envs.construction import EnvSource, display_hint, env_name
 from a2c.envs.episode import close, own_traceback
-from a2c.envs.make import EnvSource, display_hint, env_name
 from a2c.envs.values import Observations, WrongValueError, first, outcome
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy

@@ -29,7 +29,7 @@ from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.screen import Screen
 from a2c.session import Session, made_with
-from a2c.signals import Stopped, StopSignals, interrupts_remembered
+from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
 
 _CALL_SECONDS = 0.1
 """How long a call of many updates may take, about: signals are heard between two calls."""
@@ -38,7 +38,8 @@ _CALL_SECONDS = 0.1
 def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> Run:
     """Trains a policy and keeps everything about it in a run folder.
 
-    Ctrl-C and SIGTERM end the run after the update under way, with everything saved.
+    Ctrl-C, SIGTERM and SIGHUP end the run after the update under way, with everything saved; then they do what they
+    would have done without us: a Ctrl-C is raised, SIGTERM is a SystemExit.
 
     Args:
         env: A Gymnasium id, `module:Id`, or a callable that constructs an environment.
@@ -66,11 +67,15 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
     if isinstance(settings.get("start_from"), Run):
         settings["start_from"] = str(settings["start_from"].path)
     config = configure(env_name(env), preset, settings)
-    return fit(config, env, origins(config, preset), progress)
+    return _passed_on(fit(config, env, origins(config, preset), progress))
 
 
 def resume(
-    run: Run | str | os.PathLike[str], *, env: EnvSource | None = None, progress: bool = False, **changes: Any
+    run: Run | str | os.PathLike[str],
+    *,
+    env: EnvSource | None = None,
+    progress: bool = False,
+    **changes: Any,
 ) -> Run:
     """Continues a run from its newest checkpoint, to the same bits as if it had never ended.
 
@@ -89,6 +94,23 @@ def resume(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
+    return _passed_on(go_on(run, env, progress, **changes))
+
+
+def go_on(
+    run: Run | str | os.PathLike[str],
+    env: EnvSource | None,
+    progress: bool,
+    owns_process: bool = False,
+    **changes: Any,
+) -> Run:
+    """`resume`, for whom signals have no effect but that the run ends; arguments as there, and as in `fit`.
+
+    Raises:
+        UserError: The folder is damaged, another process trains this run, or a change is not possible.
+        EnvError: An environment raised; a checkpoint was saved.
+        WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
+    """
     sweep_temporary_folders()
     run = run if isinstance(run, Run) else Run(run)
     source = run.environment(env)
@@ -99,10 +121,19 @@ def resume(
     config = dataclasses.replace(run.config, **changes)
     if run.is_finished and config.num_updates <= run.config.num_updates:
         return run
-    return _train(config, source, {}, progress, run)
+    return _train(config, source, {}, progress, run, owns_process)
 
 
-def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool) -> Run:
+def _passed_on(run: Run) -> Run:
+    """The run, if no signal ended it; one that did has its effect now."""
+    if run.stopped_by:
+        pass_on(run.stopped_by, str(run.path))
+    return run
+
+
+def fit(
+    config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool, owns_process: bool = False
+) -> Run:
     """Trains with a given Config; `train` makes one.
 
     Args:
@@ -110,16 +141,25 @@ def fit(config: Config, env: EnvSource, settings_from: Mapping[str, str], progre
         env: What to train on: `config.env_id`, or the callable of that name.
         settings_from: Where each setting came from, for config.json.
         progress: As in `train`.
+        owns_process: Whether the process may be ended where an environment in it hangs, as a command line may be; else
+            an error is raised where it hangs.
 
     Raises:
         UserError: The environment or the run folder is not usable.
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    return _train(start.settled(config), env, settings_from, progress, None)
+    return _train(start.settled(config), env, settings_from, progress, None, owns_process)
 
 
-def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool, run: Run | None) -> Run:
+def _train(
+    config: Config,
+    env: EnvSource,
+    settings_from: Mapping[str, str],
+    progress: bool,
+    run: Run | None,
+    owns_process: bool,
+) -> Run:
     """Trains a new run, or goes on with one."""
     with contextlib.ExitStack() as cleanup:
         if progress:
@@ -140,13 +180,14 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
                 with _fitting(saved):
                     learner.restore(saved.arrays, saved.counters["updates"])
         openers = log_openers(config)
+        lost = None
         if run is None:  # Only now, when everything else stands.
             run = Run.create(config, settings_from, compiled, not isinstance(env, str))
             cleanup.enter_context(run.locked())
         else:
             run = run.reconfigured(config)
             run.forget_summary()
-            cut_back(run.path, saved.notes["logs"] if saved else {"metrics.jsonl": 0})
+            lost = cut_back(run.path, saved.notes["logs"] if saved else {"metrics.jsonl": 0})
         logs = open_logs(openers, run.path)
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
@@ -154,7 +195,11 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
 
         def watch(here: Envs) -> contextlib.AbstractContextManager[None]:
             where = "" if here is envs else " in an evaluation"
-            return watched(here, config.env_timeout_seconds, lambda n: _end(session, here, n, where))
+            return watched(
+                here,
+                config.env_timeout_seconds,
+                lambda n: _end(session, here, n, where, None if owns_process else stop),
+            )
 
         screen = Screen(config.num_updates * config.steps_per_update, learner.steps, progress)
         cleanup.callback(screen.close)
@@ -166,6 +211,9 @@ def _train(config: Config, env: EnvSource, settings_from: Mapping[str, str], pro
             with _fitting(saved):
                 session.restore(saved)
             reasons = _why_inexact(saved, config, learner)
+            if lost is not None:
+                warnings.warn(lost, stacklevel=2)
+                reasons.append(lost)
             session.note_resumed(reasons)
         if progress:
             several = "s" if config.num_envs > 1 else ""
@@ -274,20 +322,34 @@ def _why_inexact(saved: checkpoint.Checkpoint, config: Config, learner: Learner)
     return reasons
 
 
-def _end(session: Session, envs: Envs, n: int, where: str) -> None:
-    """Ends the process: an environment in it hangs, and the thread that steps it does not come back."""
+def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | None) -> None:
+    """Ends a run in which an environment hangs, from another thread than the one that steps it and does not come back.
+
+    Args:
+        session: Its books.
+        envs: What hangs.
+        n: Which.
+        where: "" in training.
+        stop: What raises the error in that thread; None: the process is ours, and ends.
+    """
     course = envs.course_to(n)
     error = WorkerError(
         f"environment {n}, which this process steps itself, did not come back{where} for env_timeout_seconds "
-        f"(episode {course.episode}, episode seed {course.seed}, step {len(course.actions)}); with isolate_envs, "
+        f"(episode {course.episode}, episode seed {course.seed}, step {course.length}); with isolate_envs, "
         "environments are in workers, which are replaced",
         n,
     )
     try:
         hint = _save_all(session, error, envs.failure(error))
-        print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
+        if stop is None:
+            print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
+        else:
+            error = WorkerError(f"{error}; {hint}", n)
     finally:
-        os._exit(1)
+        if stop is None:
+            os._exit(1)
+        envs.release()
+        stop.interrupt(error)
 
 
 def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
@@ -338,7 +400,7 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
     vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # It could be compiled, and is to stay as it was.
-    return make_envs(
+    envs = make_envs(
         env,
         config.num_envs,
         env_kwargs=config.env_kwargs,
@@ -349,6 +411,14 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
         seed=config.seed,
         max_episode_steps=config.max_episode_steps,
     )
+    for wrapper in envs.normalizers if isinstance(envs, Envs) else ():
+        field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
+        warnings.warn(
+            f"{wrapper} is around {env_name(env)}: its statistics are one per environment, in no policy that is saved "
+            f"and others in an evaluation; leave it out and take {field} (--{field.replace('_', '-')})",
+            stacklevel=2,
+        )
+    return envs
 
 
 def _save_all(session: Session, error: Exception, failure: Failure | None) -> str:

@@ -1,6 +1,6 @@
 """Does choosing among actions deserve an entropy bonus by default? Greedy returns for several weights of it.
 
-python -m benchmarks.entropy [ENV ...]
+python -m benchmarks.entropy [ENV ...]      python -m benchmarks.entropy --table
 
 FlappyBird needs `pip install flappy-bird-gymnasium`, LunarLander the extra `bench`. Finished runs are kept in the
 results, and not made again.
@@ -14,6 +14,7 @@ import tempfile
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 import a2c
 from benchmarks.measure import RESULTS, keep
@@ -41,8 +42,30 @@ def measure(env: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {**reached, "last_entropy": float(np.mean(entropy[-max(1, len(entropy) // 10) :]))}
 
 
+def table(runs: list[dict[str, Any]]) -> str:
+    """Mean of the best policy's greedy return over seeds, and half of its 95 % interval."""
+    lines = [
+        "| environment, settings | seeds | " + " | ".join(f"{c:g}" for c in COEFFICIENTS) + " |",
+        "|---|---|" + "---|" * len(COEFFICIENTS),
+    ]
+    for env in CASES:
+        for batch in BATCHES:
+            cells, seeds = [], 0
+            for coefficient in COEFFICIENTS:
+                key = {"env": env, "settings": batch, "entropy_coef": coefficient}
+                reached = [run["evaluation"] for run in runs if key.items() <= run.items()]
+                seeds = len(reached)
+                spread = scipy.stats.t.ppf(0.975, seeds - 1) * np.std(reached, ddof=1) / np.sqrt(seeds)
+                cells.append(f"{np.mean(reached):.1f} ± {spread:.1f}")
+            lines.append(f"| {env.rpartition(':')[2]}, {batch} | {seeds} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     name = "entropy"
+    if sys.argv[1:] == ["--table"]:
+        print(table(json.loads((RESULTS / f"{name}.json").read_text())["runs"]))
+        return
     path = RESULTS / f"{name}.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
     for env in sys.argv[1:] or CASES:

@@ -788,7 +788,7 @@ def _untrained() -> Iterator[None]:
 
     with (
         mock.patch.object(Learner, "update", side_effect=_Enough),
-        mock.patch("a2c.session.evaluate", side_effect=_Enough),
+        mock.patch("a2c.evaluation.Evaluator.evaluate", side_effect=_Enough),
     ):
         yield
 

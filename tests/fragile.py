@@ -126,7 +126,7 @@ class Misshapen(Walk):
 
 
 class Poisoned(Walk):
-    """Gives something not finite at step 7 of its episodes: `where` is obs, final or reward."""
+    """Gives something not finite at step 7 of its episodes: `where` is obs, reward, or cut (by a time limit)."""
 
     def __init__(self, where="obs", value=float("nan")):
         super().__init__()
@@ -139,7 +139,7 @@ class Poisoned(Walk):
                 reward = self._value
             else:
                 obs[1] = self._value
-                terminated = terminated or self._where == "final"
+                truncated = truncated or self._where == "cut"
         return obs, reward, terminated, truncated, info
 
 

@@ -2,9 +2,13 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -128,3 +132,89 @@ def test_threads_do_not_wait_for_one_that_was_interrupted_before_its_part():
             waiting.result(0.2)
         dismiss(arrivals)
         waiting.result(10)
+
+
+SEVERAL = """
+import signal, sys, a2c
+signal.signal(signal.SIGINT, signal.default_int_handler)
+done = []
+try:
+    for seed in range(3):
+        settings = dict(total_steps=10**9, seed=seed, run_dir=sys.argv[1], eval_every_steps=0, final_eval_episodes=0)
+        a2c.train("CartPole-v1", preset="none", **settings)
+        done.append(seed)
+finally:
+    print("finally", done, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of a shell")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, -signal.SIGINT)], ids=str
+)
+def test_a_script_that_trains_several_is_ended_by_one_signal_with_its_run_saved(tmp_path, number, code):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SEVERAL, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("metrics.jsonl")) or not next(tmp_path.rglob("metrics.jsonl")).stat().st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert out == "finally []\n"
+    assert process.returncode == code, err
+    (summary,) = tmp_path.rglob("summary.json")
+    assert json.loads(summary.read_text())["stopped_by"] == number.name
+
+
+HANGING = """
+import sys, time, gymnasium, numpy as np, a2c
+
+class Hangs(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    count = 0
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+    def step(self, action):
+        Hangs.count += 1
+        while Hangs.count > 100:
+            HOW
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+try:
+    settings = dict(num_envs=2, vectorization="local", env_timeout_seconds=0.5, eval_every_steps=0)
+    a2c.train(Hangs, run_dir=sys.argv[1], **settings)
+except a2c.WorkerError as error:
+    print("raised", str(error)[:60], flush=True)
+finally:
+    print("finally", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="wakes a thread by a signal")
+@pytest.mark.parametrize("how", ["time.sleep(1000)", "pass"])
+def test_a_hang_in_a_script_is_an_error_where_it_hangs_and_the_run_is_saved(tmp_path, how):
+    script = HANGING.replace("HOW", how)
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "raised environment 0, which this process steps itself, did not come", "finally"
+    ], done.stderr  # fmt: skip
+    assert list(tmp_path.rglob("checkpoints/step_*"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="redirections of a shell")
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [("2>/dev/full", 0), ("2>&-", 0), ("2>&1 >/dev/full", 1), (">&-", 0), (">&- 2>&-", 0)],
+)
+def test_training_goes_on_where_nobody_listens(tmp_path, redirection, code):
+    settings = "--preset none --total-steps 256 --num-envs 2 --rollout-length 4 --final-eval-episodes 2"
+    command = f"{sys.executable} -m a2c train CartPole-v1 {settings} --run-dir {tmp_path} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (folder,) = (tmp_path / "CartPole-v1").iterdir()
+    assert {"summary.json", "curve.png", "video.gif"} <= {path.name for path in folder.iterdir()}
+    assert json.loads((folder / "summary.json").read_text())["steps"] == 256

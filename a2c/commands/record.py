@@ -15,7 +15,7 @@ from a2c import files
 from a2c.envs.make import EnvSource
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
-from a2c.run import Run, Which
+from a2c.run import Run, Which, settled
 from a2c.stage import play
 
 _GIF_FPS = 25
@@ -94,7 +94,7 @@ def record(
         raise UserError(f"max_steps is {max_steps}; it must be at least 1")
     if ending == ".mp4":
         _require_ffmpeg()  # Before an episode is played for nothing.
-    frames, rewards = [], []
+    frames, rewards, target = [], [], settled(path)  # Before an environment changes the working directory.
     with play(run, which, greedy, seed, "rgb_array", env) as episode:
         fps = episode.fps
         every = max(1, round(fps / _GIF_FPS)) if ending == ".gif" else 1
@@ -102,7 +102,7 @@ def record(
             rewards.append(reward)
             if step % every == 0:
                 frames.append(_picture(frame))
-    files.write_bytes(path, _video(_one_kind(frames), ending, fps / every, path))
+    files.write_bytes(target, _video(_one_kind(frames), ending, fps / every, path))
     return Recording(path, float(sum(rewards)), len(rewards))
 
 

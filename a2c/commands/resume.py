@@ -46,13 +46,13 @@ class Resume:
     def run(self) -> int:
         """Returns the exit code: 128 + the signal's number if one ended the run early."""
         with interrupts_held():
-            from a2c.training import resume  # Here: importing Numba takes a while, and few verbs need it.
+            from a2c.training import go_on  # Here: importing Numba takes a while, and few verbs need it.
         opened = Run(self.folder)
         apart = ("folder", "env", "pictures", "json")
         names = [field.name for field in dataclasses.fields(self) if field.name not in apart]
         changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         was_finished = opened.is_finished
-        run = resume(opened, env=self.env, progress=True, **changes)
+        run = go_on(opened, self.env, True, owns_process=True, **changes)
         summary = run.summary
         if self.json:
             print_json({"run": str(run.path), **summary})

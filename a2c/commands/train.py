@@ -48,8 +48,8 @@ class Train:
         with interrupts_held():
             from a2c.training import (
                 fit,
+                go_on,
                 is_compiled,
-                resume,
             )  # Here: importing Numba takes a while, and few verbs need it.
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
@@ -60,10 +60,10 @@ class Train:
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
-                run = fit(config, config.env_id, origins(config, self.preset), progress=True)
+                run = fit(config, config.env_id, origins(config, self.preset), True, owns_process=True)
             else:
                 free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
-                run = resume(there, env=config.env_id, progress=True, **free)
+                run = go_on(there, config.env_id, True, owns_process=True, **free)
             summaries.append({"run": str(run.path), **run.summary})
             if not self.json:
                 print(report(run))

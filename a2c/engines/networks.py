@@ -21,13 +21,23 @@ from a2c.mlp import Activation, Architecture, numbered
 __all__ = ["MLP", "ActorCritic", "paddle"]
 
 
+def _linear(inputs: int, outputs: int) -> Any:
+    """A layer in single precision, whatever the caller's default is."""
+    default = paddle.get_default_dtype()
+    paddle.set_default_dtype("float32")
+    try:
+        return paddle.nn.Linear(inputs, outputs)
+    finally:
+        paddle.set_default_dtype(default)
+
+
 class MLP(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
     """Fully connected layers with an activation between them; sublayers are named "0", "2", ..., as in a Sequential."""
 
     def __init__(self, sizes: Sequence[int], activation: Activation) -> None:
         """Layers of widths sizes[0] -> sizes[1] -> ... -> sizes[-1]."""
-        super().__init__()
-        linears = [paddle.nn.Linear(a, b) for a, b in itertools.pairwise(sizes)]
+        super().__init__(dtype="float32")
+        linears = [_linear(a, b) for a, b in itertools.pairwise(sizes)]
         for index, linear in enumerate(linears):
             self.add_sublayer(str(2 * index), linear)
         # Looking a parameter up in a Layer takes as long as a tenth of a small matrix product.
@@ -52,7 +62,7 @@ class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         self.actor = MLP(architecture.layer_sizes("actor"), architecture.activation)
         self.critic = MLP(architecture.layer_sizes("critic"), architecture.activation)
         if architecture.log_std_size:
-            self.log_std = self.create_parameter([architecture.log_std_size])
+            self.log_std = self.create_parameter([architecture.log_std_size], dtype="float32")
         self._has_log_std = architecture.log_std_size > 0
 
     def set_state_dict(self, state_dict: Mapping[str, Any], use_structured_name: bool = True) -> Any:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from a2c.envs.history import Course
 from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
-from a2c.errors import EnvError, UserError
+from a2c.errors import EnvError, UserError, plain
 from a2c.randomness import episode_seed
 
 _STEPS_TO_CHECK_MEMORY = 100
@@ -234,8 +234,8 @@ def claim(env: gymnasium.Env[Any, Any]) -> None:
     known = _claimed.get(id(own))
     if known is not None and known() is own:
         raise UserError(
-            "the same environment was made twice: what is called for one must construct a new one every time "
-            "(lambda: MyEnv(), not an object made before)"
+            f"the same environment (a {type(own).__name__}) was made twice: what is called must construct a new "
+            "one every time (lambda: MyEnv(), not an object made before)"
         )
     with contextlib.suppress(TypeError):  # Of a class without weak references.
         _claimed[id(own)] = weakref.ref(own)
@@ -247,4 +247,4 @@ def close(env: gymnasium.Env[Any, Any]) -> None:
     try:
         env.close()
     except Exception as error:  # noqa: BLE001 - an environment may raise anything
-        warnings.warn(f"closing an environment raised {type(error).__name__}: {error}", stacklevel=2)
+        warnings.warn(plain(f"closing an environment raised {type(error).__name__}: {error}"), stacklevel=2)

@@ -7,13 +7,9 @@ import dataclasses
 import difflib
 import importlib
 import importlib.util
-import os
 import re
-import sys
-import textwrap
 import time
 import types
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -22,17 +18,17 @@ import numpy as np
 
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.episode import claim, close, own_traceback
+from a2c.envs.construction import EnvSource as EnvSource
+from a2c.envs.construction import checked_kwargs, checked_source, construct, traits
+from a2c.envs.construction import env_name as env_name
+from a2c.envs.episode import close
 from a2c.envs.pool import Pool
 from a2c.envs.vector import Envs
-from a2c.errors import EnvError, UserError, shown
+from a2c.errors import UserError, shown
 from a2c.machine import cores
 
 if TYPE_CHECKING:
     from a2c.envs.compiled.vector import CompiledEnvs
-
-EnvSource = str | Callable[[], gymnasium.Env[Any, Any]]
-"""A Gymnasium id, `module:Id`, or a callable that constructs an environment."""
 
 _WORTH_A_WORKER_SECONDS = 200e-6
 """A vector step shorter than this gains less from a second process than the hand-over costs."""
@@ -75,8 +71,10 @@ def make_env(
         UserError: It is unknown, lacks a package, does not take these arguments, or its spaces are not supported.
         EnvError: Its constructor raised something else.
     """
-    kwargs = dict(env_kwargs or {}) | ({"render_mode": render_mode} if render_mode else {})
-    return _construct(_maker(env, kwargs, max_episode_steps), env_name(env), kwargs)
+    env = checked_source(env)
+    kwargs = checked_kwargs(env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
+    make = _maker(env, kwargs, max_episode_steps)
+    return construct(make, env_name(env), make.source, kwargs)
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
@@ -163,6 +161,7 @@ def make_envs(
     """
     from a2c.config import Config  # Here, because worker processes import this package and need no command line.
 
+    env = checked_source(env)
     config = Config(
         env_name(env),
         num_envs=num_envs,
@@ -173,16 +172,17 @@ def make_envs(
         seed=seed,
         max_episode_steps=max_episode_steps,
     )
-    kwargs = dict(env_kwargs or {})
+    kwargs = checked_kwargs(env_kwargs)
     own = env if isinstance(env, CompiledEnv) else _in_module(env) if isinstance(env, str) else None
     may_be_compiled = own is not None and not config.wants_workers and max_episode_steps is None
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
         return _make_compiled(env, num_envs, kwargs, seed, max_episode_steps)
     make = _maker(env, kwargs, max_episode_steps)
     # The first environment tells spaces and metadata. It may hold a port, or a licence: never are there more than N.
-    probe = _construct(make, env_name(env), kwargs)
+    probe = construct(make, env_name(env), make.source, kwargs)
     first: gymnasium.Env[Any, Any] | None = probe
     try:
+        told = traits(probe)
         workers, was_stepped = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
     except BaseException:
         close(probe)
@@ -193,15 +193,15 @@ def make_envs(
     pool = Pool(
         make,
         num_envs,
-        probe.action_space,
-        probe.observation_space,
+        told.action_space,
+        told.observation_space,
         workers,
         isolate_envs,
         seed,
         env_timeout_seconds,
         first,
     )
-    return Envs(probe, pool)
+    return Envs(told, pool)
 
 
 def _make_compiled(
@@ -275,11 +275,6 @@ def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
     return float(np.median(seconds)) if seconds else 0.0
 
 
-def env_name(env: EnvSource) -> str:
-    """The id, or the name of the callable."""
-    return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
-
-
 def _in_module(name: str) -> CompiledEnv | None:
     """The CompiledEnv that `module:NAME` names, if it does name one.
 
@@ -311,19 +306,15 @@ def _import(module: str, name: str) -> types.ModuleType:
 
 
 def _maker(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
+    source: Any = env
     if isinstance(env, str):
-        env = _in_module(env) or _callable_in_module(env) or env
-    if isinstance(env, gymnasium.Env | gymnasium.vector.VectorEnv):
-        raise UserError(
-            f"env is made already, a {type(env).__name__}; it must be what makes one: lambda: {type(env).__name__}(...)"
-        )
-    if isinstance(env, gymnasium.envs.registration.EnvSpec):
-        raise UserError(f"env is a specification; it must be its id, {env.id!r}, or a callable")
-    if not isinstance(env, str) and not callable(env):
-        raise UserError(f"env is {shown(env)}; it must be a Gymnasium id, module:Id, or a callable that makes one")
-    if isinstance(env, str):
-        return EnvMaker(_find_spec(env), kwargs | {"disable_env_checker": True}, max_episode_steps)
-    return EnvMaker(env, kwargs, max_episode_steps)
+        source = _in_module(env) or _callable_in_module(env) or _find_spec(env)
+    checked_source(source)  # A module may have anything under that name.
+    if isinstance(source, gymnasium.envs.registration.EnvSpec):
+        # We never step before a reset, so the wrapper that checks for it would only cost time.
+        spec = dataclasses.replace(source, order_enforce=False)
+        return EnvMaker(spec, kwargs | {"disable_env_checker": True}, max_episode_steps)
+    return EnvMaker(source, kwargs, max_episode_steps)
 
 
 _PACKAGES = {
@@ -368,110 +359,4 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         )
         hint = f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
         raise UserError(f"unknown environment {env_id!r}; {hint}")
-    # We never step before a reset, so the wrapper that checks for it would only cost time.
-    return dataclasses.replace(gymnasium.spec(name), order_enforce=False)
-
-
-def _construct(make: EnvMaker, name: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    try:
-        env = make()
-    except UserError:
-        raise
-    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-        raise UserError(f"{name} needs a package that is not installed: {error}") from error
-    except TypeError as error:
-        missing = re.search(r"missing \d+ required [a-z -]*arguments?: (.*)", str(error))
-        if missing and _is_the_calls_own(error):
-            first = missing[1].split("'")[1]
-            raise UserError(
-                f"{name} needs {missing[1]}: --env-kwargs '{{\"{first}\": ...}}' (from Python: env_kwargs)"
-            ) from error
-        if kwargs:
-            why = textwrap.shorten(str(error), 200)
-            raise UserError(f"{name} does not take env_kwargs {shown(kwargs)}: {why}") from error
-        raise _construction_error() from error
-    except gymnasium.error.Error as error:
-        raise UserError(f"cannot make {name}: {error}") from error
-    except (Exception, SystemExit) as error:
-        hint = display_hint(error)
-        if hint:
-            raise UserError(f"cannot make {name}: {textwrap.shorten(str(error), 200)}; {hint}") from error
-        raise _construction_error() from error
-    if not isinstance(env, gymnasium.Env):
-        is_old = any(cls.__module__.partition(".")[0] == "gym" for cls in type(env).__mro__)
-        old = ", whose package `gym` is no longer kept; the package shimmy makes the one of the other" if is_old else ""
-        raise UserError(f"{name} made a {type(env).__name__}{old}; it must make a gymnasium.Env")
-    claim(env)
-    try:
-        _check_spaces(env, name)
-        _warn_of_wrappers(env)
-    except BaseException:
-        close(env)
-        raise
-    return env
-
-
-def _is_the_calls_own(error: BaseException) -> bool:
-    """Whether calling the constructor raised, not something that it called."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = str(trace.tb_frame.f_globals.get("__name__")) if trace is not None else ""
-    return where in (__name__, "gymnasium.envs.registration")
-
-
-def display_hint(error: BaseException) -> str:
-    """What helps where an environment found no display to draw on; empty where that is not what it raised."""
-    text = str(error)
-    if re.search(r"opengl|gladload|glfw|osmesa|\begl|\bglx", text, re.IGNORECASE) and not os.environ.get("MUJOCO_GL"):
-        return "without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw"
-    if re.search(r"video device|video system|no display|\$DISPLAY|NoSuchDisplay|\bx11\b|xcb", text, re.IGNORECASE):
-        return "without a display, `xvfb-run a2c ...` pretends that there is one"
-    return ""
-
-
-def _warn_of_wrappers(env: gymnasium.Env[Any, Any]) -> None:
-    """Warns of statistics that each environment keeps for itself, and nobody saves."""
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        name = {"NormalizeObservation": "normalize_observations", "NormalizeReward": "normalize_returns"}.get(
-            type(layer).__name__
-        )
-        if name is not None and type(layer).__module__.startswith("gymnasium."):
-            warnings.warn(
-                f"the environment is wrapped in Gymnasium's {type(layer).__name__}, whose statistics each environment "
-                f"keeps for itself and no run saves; {name} does it for all of them",
-                stacklevel=2,
-            )
-        layer = layer.env
-
-
-def _construction_error() -> EnvError:
-    return EnvError(0, "construction", -1, None, 0, own_traceback(sys.exc_info()[1]))
-
-
-def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
-    for attribute in ("observation_space", "action_space"):
-        try:
-            space = getattr(env, attribute, None)
-        except Exception as error:
-            raise _construction_error() from error
-        if space is None:
-            raise UserError(f"{name} has no {attribute}; a gymnasium.Env must have one")
-        if not isinstance(space, gymnasium.Space):
-            raise UserError(
-                f"the {attribute} of {name} is {shown(space)}; it must be a gymnasium.spaces.Box or the like"
-            )
-    obs, action = env.observation_space, env.action_space
-    if not isinstance(obs, gymnasium.spaces.Box):
-        raise UserError(
-            f"the observation space of {name} is {obs}, which is not supported; it must be a Box "
-            "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
-        )
-    real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
-    if not real_box and not isinstance(action, gymnasium.spaces.Discrete):
-        raise UserError(
-            f"the action space of {name} is {action}, which is not supported; it must be a Discrete or a real Box"
-        )
-    if 0 in obs.shape or 0 in (action.shape or ()):
-        raise UserError(f"{name} has an empty space: observations {obs}, actions {action}; both must have elements")
+    return gymnasium.spec(name)

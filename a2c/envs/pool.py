@@ -79,7 +79,8 @@ class Pool:
             first: The first environment, where it was constructed already and this process steps it; closed on errors.
 
         Raises:
-            EnvError: An environment could not be constructed.
+            EnvError: An environment could not be constructed; those that were are closed.
+            UserError: A constructor returned an environment that is in use.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         self.broken = self.is_stepping = self._held = False
@@ -103,24 +104,27 @@ class Pool:
             functools.partial(Worker, number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
             for number, rows in enumerate(elsewhere)
         ]
+        ready = [first] if first is not None else []
+        block, ours = self.block.rows(self.rows[0]), self._flags[:LINE]
+        self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
+
+        def construct() -> None:
+            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None)
+
         try:
             self._workers += [start() for start in self._starts]
+            _, failures = _heard([construct, *(self._asked(number, None) for number in range(num_workers))])
+            if failures:
+                raise failures[0]
         except BaseException:
-            self.abandon()
-            if first is not None:
-                close(first)
-            raise
-        try:
-            ours = self._flags[:LINE]
-            self._share = Share(make, seed, here, self.block.rows(self.rows[0]), ours, first)
-        except BaseException:
-            self.abandon()
-            raise
-        try:
-            self._gather([self._asked(number, None) for number in range(num_workers)])
-        except BaseException:
-            self.abandon()
-            self._share.close()
+            # Asked to, workers close what they constructed; killed, they would leave it behind.
+            self.broken = True
+            for env in ready:
+                close(env)
+            try:
+                self.close()
+            finally:
+                _kill(self._workers)
             raise
 
     @property
@@ -388,24 +392,33 @@ class Pool:
     def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """Calls all, and only then raises what one of them answered with.
 
-        An answer left in a pipe would be taken for the next one; so whatever keeps us from hearing all of them (an
-        interrupt, a worker lost for good) breaks the pool.
+        Whatever keeps us from hearing all of them breaks the pool.
         """
-        results, failures = [], []
         try:
-            for call in calls:
-                try:
-                    results.append(call())
-                except WorkerError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failures.append(error)
+            results, failures = _heard(calls)
         except BaseException:
             self.abandon()
             raise
         if failures:
             raise failures[0]
         return results
+
+
+def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exception]]:
+    """Calls all: what they returned, and what they raised.
+
+    An answer left in a pipe would be taken for the next one; so what keeps us from hearing all of them (an interrupt, a
+    worker lost for good) is raised.
+    """
+    results, failures = [], []
+    for call in calls:
+        try:
+            results.append(call())
+        except WorkerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - handed on
+            failures.append(error)
+    return results, failures
 
 
 def _kill(workers: Sequence[Worker]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from a2c.envs.arguments import ActionCheck, one_each, reset_mask, seeds_for
+from a2c.envs.construction import Traits
 from a2c.envs.episode import Failure
 from a2c.envs.history import Course
 from a2c.envs.local import Info
@@ -46,20 +47,6 @@ def step_of(
     return Step(obs, next_obs, reward, terminated, truncated)
 
 
-def time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
-    """After how many steps an environment cuts an episode off, as far as its wrappers or its registration tell."""
-    limits = [env.spec.max_episode_steps if env.spec is not None else None]
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, gymnasium.wrappers.TimeLimit):
-            limits.append(layer._max_episode_steps)
-        layer = layer.env
-    own = getattr(layer, "max_episode_steps", None)
-    if isinstance(own, int):
-        limits.append(own)
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """N copies of an environment, the first few stepped here, the others by worker processes.
 
@@ -81,11 +68,11 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     autoreset_mode = AutoresetMode.SAME_STEP
 
-    def __init__(self, probe: gymnasium.Env[Any, Any], pool: Pool) -> None:
+    def __init__(self, probe: Traits, pool: Pool) -> None:
         """Puts both faces on a pool of environments.
 
         Args:
-            probe: One that was constructed, which tells spaces and metadata.
+            probe: What one that was constructed tells of all.
             pool: The environments, which this owns from now on.
         """
         self._waiting = self._has_begun = False
@@ -94,11 +81,10 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._block = pool.block
         self.num_envs = pool.num_envs
         self.spec = probe.spec
-        metadata: Any = probe.metadata
-        metadata = metadata if isinstance(metadata, Mapping) else {}  # Some set it to None.
-        self.metadata = {**metadata, "autoreset_mode": self.autoreset_mode}
+        self.normalizers = probe.normalizers
+        self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
-        self.max_episode_steps = time_limit(probe)
+        self.max_episode_steps = probe.max_episode_steps
         self.single_observation_space = probe.observation_space
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection
@@ -39,6 +40,7 @@ from a2c.envs.memory import (
     Layout,
     yield_core,
 )
+from a2c.errors import plain
 
 _PR_SET_PDEATHSIG = 1
 
@@ -63,6 +65,8 @@ def run(
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: None)
     _leave_with_parent()
+    as_usual = warnings.formatwarning
+    warnings.formatwarning = lambda *args: plain(as_usual(*args))  # Gymnasium's logger colours its own.
     flags, block = layout.map(buffer)
     with contextlib.suppress(EOFError, OSError):  # The parent is gone, and nobody is left to tell.
         try:

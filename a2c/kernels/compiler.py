@@ -7,6 +7,7 @@ import enum
 import hashlib
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -16,6 +17,11 @@ import numpy as np
 from numba.core import event
 from numba.core.dispatcher import Dispatcher
 from numba.core.extending import _Intrinsic
+
+from a2c.errors import UserError
+
+if numba.config.DISABLE_JIT:
+    raise UserError("NUMBA_DISABLE_JIT is set, and nothing here runs uncompiled; unset it")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,9 +59,49 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
     # Kernels allocate nothing, so nobody need count references: counting cost three quarters of a CartPole step.
     options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": forceinline}
     try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # No folder for the machine code: neither beside the source nor in the user's cache.
+        dispatcher = numba.njit(cache=True, **options)(function)
+    except (
+        RuntimeError,
+        OSError,
+    ):  # No folder for the machine code: neither beside the source nor in the user's cache.
+        _Kept.is_possible = False
         return numba.njit(**options)(function)
+    dispatcher._cache = _Kept(dispatcher._cache)
+    return dispatcher
+
+
+class _Kept:
+    """Machine code on disk that may be damaged, or have no room: then it is compiled, and that is said."""
+
+    is_possible = True
+    """Of this process, as far as it has tried."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """What is there of a function, or None."""
+        try:
+            return self._cache.load_overload(signature, context)
+        except Exception as error:  # noqa: BLE001 - damaged bytes raise anything
+            self._give_up(f"is damaged ({type(error).__name__}) and was removed")
+            with contextlib.suppress(Exception):
+                self._cache.flush()  # An empty index in its place, so that the next start is not lost, too.
+            return None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keeps a function, where there is room."""
+        try:
+            self._cache.save_overload(signature, data)
+        except Exception as error:  # noqa: BLE001 - what cannot be kept is compiled again
+            _Kept.is_possible = False
+            self._give_up(f"cannot be kept ({error}); every start compiles")
+
+    def _give_up(self, why: str) -> None:
+        warnings.warn(f"machine code in {self._cache.cache_path} {why}", stacklevel=2)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
 
 
 class Compiled(numba.types.WrapperAddressProtocol):  # type: ignore[misc]  # Numba ships no types
@@ -121,7 +167,8 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no typ
 
     def on_start(self, event: Any) -> None:
         if not self._said:
-            print("compiling for this machine: some seconds, once, as it is kept on disk", file=sys.stderr, flush=True)
+            once = ", once, as it is kept on disk" if _Kept.is_possible else "; no folder to keep it in can be written"
+            print(f"compiling for this machine: some seconds{once}", file=sys.stderr, flush=True)
         self._said = True
 
     def on_end(self, event: Any) -> None:

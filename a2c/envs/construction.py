@@ -1,0 +1,331 @@
+"""One environment from what makes it, and the sentences that say why there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import functools
+import inspect
+import json
+import os
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+
+from a2c.envs.episode import claim, close, own_traceback
+from a2c.errors import EnvError, UserError, shown
+
+EnvSource = str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
+"""A Gymnasium id, `module:Id`, a specification, or a callable that constructs an environment."""
+
+_PIP_NAMES = {
+    "cv2": "opencv-python",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "Box2D": "gymnasium[box2d]",
+    "mujoco": "gymnasium[mujoco]",
+    "pygame": "gymnasium[classic-control]",
+    "ale_py": "ale-py",
+    "gym": "gymnasium",
+}
+"""What to give pip for a module, where that is another name."""
+
+# What MuJoCo, GLFW and PyOpenGL say, and what pygame, pyglet, Tk, Qt and GLFW say, of a screen that is not there.
+_NO_OPENGL = re.compile(
+    r"opengl|gladload|glfw|osmesa|mujoco_gl|\begl|\bglx",
+    re.IGNORECASE,
+)
+_NO_DISPLAY = re.compile(
+    r"no available video device|video system not initialized|\$?DISPLAY environment variable|no display name"
+    r"|(cannot|could not|couldn't|can't) (connect to|open|find) (the )?(\"none\"|display|x server)|nosuchdisplay"
+    r"|video device|video system|no display|\$DISPLAY|\bx11\b|\bxcb\b",
+    re.IGNORECASE,
+)
+
+
+class Traits(NamedTuple):
+    """What one environment tells of all; copies, which outlive it."""
+
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+    spec: EnvSpec | None
+    metadata: dict[str, Any]
+    render_mode: str | None
+    max_episode_steps: int | None
+    """After how many steps it cuts an episode off, as far as its wrappers or its registration tell."""
+    normalizers: tuple[str, ...]
+    """Names of Gymnasium's normalising wrappers that are around it."""
+
+
+def construct(
+    make: Callable[[], Any], name: str, source: EnvSource, kwargs: Mapping[str, Any]
+) -> gymnasium.Env[Any, Any]:
+    """An environment that can be trained on.
+
+    Args:
+        make: Constructs it.
+        name: What to call it.
+        source: What `make` calls in the end.
+        kwargs: Arguments of its constructor, as the user gave them.
+
+    Raises:
+        UserError: It lacks a package, an argument or a display, is none of Gymnasium's, or has spaces that are not
+            supported.
+        EnvError: Its constructor raised something else.
+    """
+    try:
+        made = make()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _refusal(error, name, source, kwargs) from error
+    if not isinstance(made, gymnasium.Env):
+        with contextlib.suppress(Exception):  # A coroutine, a window, N environments: whatever it is, nobody wants it.
+            made.close()
+        raise UserError(f"{name} made {_instead(made)}")
+    claim(made)
+    try:
+        _check_spaces(made, name)
+    except BaseException:
+        close(made)
+        raise
+    return made
+
+
+def traits(env: gymnasium.Env[Any, Any]) -> Traits:
+    """What an environment tells of all of its kind."""
+    metadata = _asked(env, "metadata")
+    wrappers, inner = [], env
+    while isinstance(inner, gymnasium.Wrapper):
+        wrappers.append(inner)
+        inner = inner.env
+    normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
+    return Traits(
+        _copied(env.observation_space),
+        _copied(env.action_space),
+        _asked(env, "spec"),
+        dict(metadata) if isinstance(metadata, Mapping) else {},
+        _asked(env, "render_mode"),
+        _time_limit(env),
+        tuple(type(wrapper).__name__ for wrapper in wrappers if isinstance(wrapper, normalizing)),
+    )
+
+
+def _time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
+    spec: Any = _asked(env, "spec")
+    limits = [spec.max_episode_steps if spec is not None else None]
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, gymnasium.wrappers.TimeLimit):
+            limits.append(layer._max_episode_steps)
+        layer = layer.env
+    own = getattr(layer, "max_episode_steps", None)
+    if isinstance(own, int):
+        limits.append(own)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _asked(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """An attribute nothing depends on; None where asking for it raises."""
+    with contextlib.suppress(Exception):
+        return getattr(env, name)
+    return None
+
+
+def _copied(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+    """A space of ours: sampling from it must not turn the generator of an environment that samples from its own."""
+    with contextlib.suppress(Exception):  # A stranger's subclass may not let itself be copied.
+        return copy.deepcopy(space)
+    return space
+
+
+def checked_source(env: Any) -> EnvSource:
+    """What environments are to be made from.
+
+    Raises:
+        UserError: Nothing can be made from it.
+    """
+    if isinstance(env, gymnasium.Env):
+        spec = None
+        with contextlib.suppress(Exception):
+            spec = env.spec
+        how = f'"{spec.id}"' if spec is not None else f"lambda: {type(env).__name__}(...)"
+        raise UserError(
+            f"env is an environment that is made already (a {type(env).__name__}); give what makes one, as {how}: "
+            "training and evaluation need several"
+        )
+    if isinstance(env, gymnasium.vector.VectorEnv) or _is_gyms(type(env)):
+        raise UserError(f"env is {_instead(env)}")
+    if isinstance(env, str | EnvSpec) or callable(env):
+        source: EnvSource = env
+        return source
+    raise UserError(
+        f"env is {shown(env)} (a {type(env).__name__}); it must be a Gymnasium id, module:Id, or one callable that "
+        "constructs an environment"
+    )
+
+
+def checked_kwargs(kwargs: Any) -> dict[str, Any]:
+    """Arguments of a constructor; None stands for none.
+
+    Raises:
+        UserError: They are no names and values.
+    """
+    kwargs = {} if kwargs is None else kwargs
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise UserError(
+            f"env_kwargs is {shown(kwargs)}; it must be a dictionary of the constructor's arguments by name"
+        )
+    return dict(kwargs)
+
+
+def env_name(env: Any) -> str:
+    """The id, or the name of the callable."""
+    if isinstance(env, EnvSpec):
+        return env.id
+    if isinstance(env, functools.partial):
+        return env_name(env.func)
+    name = env if isinstance(env, str) else getattr(env, "__qualname__", None)
+    return name if isinstance(name, str) else type(env).__name__
+
+
+def _is_gyms(kind: Any) -> bool:
+    """Whether a class is of Gym, which Gymnasium replaced."""
+    return isinstance(kind, type) and any(base.__module__.partition(".")[0] == "gym" for base in kind.__mro__)
+
+
+_OF_GYM = (
+    "which Gymnasium has replaced; import gymnasium instead of gym, let reset return (obs, info) and step five values, "
+    "or wrap it with the package shimmy"
+)
+
+
+def _instead(made: Any) -> str:
+    """What came in the place of an environment, and what would be right."""
+    kind = type(made).__name__
+    if _is_gyms(type(made)):
+        return f"an environment of Gym (a {kind}), {_OF_GYM}"
+    if isinstance(made, gymnasium.vector.VectorEnv):
+        return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
+    if isinstance(made, type):
+        return f"the class {made.__name__} (a {kind}); it must make a gymnasium.Env: give the class itself"
+    return f"a {kind}; it must make a gymnasium.Env"
+
+
+def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:
+    """What to raise for what a constructor raised."""
+    text = textwrap.shorten(str(error), 300)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        pip = _PIP_NAMES.get(module, module)
+        return UserError(f"{name} needs a package that is not installed, {module}: pip install {shown(pip)}")
+    hint = display_hint(error)
+    if hint:
+        return UserError(f"cannot make {name}: {type(error).__name__}: {text}; {hint}")
+    if isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
+        return UserError(f"{name} needs a package that is not installed: {text}")
+    if isinstance(error, gymnasium.error.Error):
+        return UserError(f"cannot make {name}: {text}")
+    if isinstance(error, TypeError):
+        if text.startswith("Gym is incompatible with Gymnasium") or _is_gyms(_creator(env)):
+            return UserError(f"cannot make {name}: it is of Gym, {_OF_GYM}")
+        if text.startswith("The environment must inherit from"):
+            return UserError(f"cannot make {name}: {text}")
+        why = _misfit(env, kwargs)
+        if why:
+            return UserError(f"{name} {why}")
+        if kwargs:
+            return UserError(f"{name} does not take env_kwargs {shown(dict(kwargs))}: {text}")
+    return EnvError(0, "construction", -1, None, 0, own_traceback(error))
+
+
+def display_hint(error: BaseException) -> str:
+    """What helps where an environment found no display to draw on; empty where that is not what it raised."""
+    said = f"{type(error).__name__}: {error}"
+    if _NO_OPENGL.search(said) and not os.environ.get("MUJOCO_GL"):
+        return "without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw, and xvfb-run a2c ... the others"
+    if _NO_DISPLAY.search(said):
+        return "without a display, `xvfb-run a2c ...` pretends that there is one"
+    return ""
+
+
+def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
+    """How the arguments do not fit the constructor's; empty where they do, or nobody knows."""
+    given = dict(kwargs)
+    try:
+        if isinstance(env, str | EnvSpec):
+            given = {**(gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env).kwargs, **given}
+        parameters = inspect.signature(_creator(env)).parameters
+    except Exception:  # noqa: BLE001 - a callable written in C, say; then there is nothing to tell
+        return ""
+    kinds = {parameter.kind for parameter in parameters.values()}
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    lacking = [p.name for p in named if p.default is p.empty and p.name not in given]
+    if lacking:
+        example = json.dumps(dict.fromkeys(lacking, "...")).replace('"..."', "...")
+        names = " and ".join(repr(name) for name in lacking)
+        return (
+            f"needs {names}: --env-kwargs '{example}' (from Python env_kwargs=..., or a callable that fills in what "
+            "JSON cannot hold)"
+        )
+    unknown = [name for name in given if name not in {p.name for p in named}]
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        known = [p.name for p in named]
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known) or 'none'}"
+        return f"does not take env_kwargs {shown(dict(kwargs))}: there is no {unknown[0]!r}; {hint}"
+    return ""
+
+
+def _creator(env: EnvSource) -> Any:
+    """What is called in the end; None where nobody knows."""
+    if not isinstance(env, str | EnvSpec):
+        return env
+    with contextlib.suppress(Exception):
+        entry_point = (gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env).entry_point
+        return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return None
+
+
+def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
+    """Refuses spaces that nothing here can be trained on.
+
+    Raises:
+        UserError: Naming the space.
+        EnvError: Asking for it raised.
+    """
+    for which in ("observation_space", "action_space"):
+        try:
+            space = getattr(env, which, None)
+        except Exception as error:
+            raise EnvError(0, "construction", -1, None, 0, own_traceback(error)) from error
+        if space is None:
+            raise UserError(f"{name} has no {which} (it is None); a gymnasium.Env must have one")
+        if isinstance(space, type):
+            raise UserError(f"the {which} of {name} is the class {space.__name__}; it must be an instance of it")
+        if not isinstance(space, gymnasium.Space):
+            hint = "; import gymnasium instead of gym" if _is_gyms(type(space)) else ""
+            raise UserError(f"the {which} of {name} is {shown(space)}; it must be a gymnasium.Space{hint}")
+    obs, action = env.observation_space, env.action_space
+    if not isinstance(obs, gymnasium.spaces.Box):
+        raise UserError(
+            f"the observation space of {name} is {shown(obs)}, which is not supported; it must be a Box "
+            "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
+        )
+    real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
+    if not real_box and not isinstance(action, gymnasium.spaces.Discrete):
+        raise UserError(
+            f"the action space of {name} is {shown(action)}, which is not supported; it must be a Discrete or a real "
+            "Box"
+        )
+    if 0 in obs.shape or 0 in (action.shape or ()):
+        raise UserError(
+            f"{name} has an empty space: observations {shown(obs)}, actions {shown(action)}; both must have elements"
+        )

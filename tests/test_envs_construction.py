@@ -1,0 +1,440 @@
+"""Making environments: each an object of its own, never more of them than asked for, closed where one fails."""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+import a2c
+from a2c.envs.construction import env_name
+
+
+class Simple(gymnasium.Env):
+    def __init__(self):
+        self.observation_space = Box(-1e6, 1e6, (1,), np.float32)
+        self.action_space = Discrete(2)
+        self.steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.full(1, self.steps, np.float32), 1.0, self.steps % 5 == 0, False, {}
+
+
+class Limited(Simple):
+    """Writes down, over all processes, when it comes and goes: + and -."""
+
+    def __init__(self, log, fails_at=None, error=RuntimeError):
+        super().__init__()
+        self._log = log
+        if fails_at is not None and len(lines_of(log)) >= fails_at:
+            raise error("no more licences")
+        write(log, "+")
+
+    def close(self):
+        write(self._log, "-")
+
+
+def write(log, mark):
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{mark} {os.getpid()}\n".encode())
+    os.close(descriptor)
+
+
+def lines_of(log):
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def most_alive(log):
+    alive = np.cumsum([1 if line.startswith("+") else -1 for line in lines_of(log)])
+    assert alive[-1] == 0  # Everything that was constructed was closed.
+    return int(alive.max()), sum(line.startswith("+") for line in lines_of(log))
+
+
+# -- never more than asked for --
+
+
+@pytest.mark.parametrize(
+    ("num_envs", "layout", "constructed"),
+    [
+        (1, {}, 1),
+        (3, {"vectorization": "local"}, 3),
+        (3, {"num_workers": 1}, 3),
+        (1, {"vectorization": "workers", "isolate_envs": True}, 2),  # one to look at, closed before
+        (3, {"num_workers": 2, "isolate_envs": True}, 4),
+        (3, {}, 4),  # one was stepped to see how long that takes
+    ],
+)
+def test_there_are_never_more_environments_than_asked_for(tmp_path, monkeypatch, num_envs, layout, constructed):
+    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    log = tmp_path / "log"
+    envs = a2c.make_envs(Limited, num_envs, env_kwargs={"log": log}, **layout)
+    envs.begin()
+    envs.advance(np.zeros(num_envs, np.int64))
+    envs.close()
+    assert most_alive(log) == (num_envs, constructed)
+
+
+class Ageing(Simple):
+    """Observes how often it was stepped in all its life, as BipedalWalker-v3 does in a way."""
+
+    def reset(self, *, seed=None, options=None):
+        return np.full(1, self.steps, np.float32), {}
+
+
+def test_measuring_a_step_changes_no_number(monkeypatch):
+    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    seen = set()
+    for layout in ({}, {"vectorization": "local"}, {"num_workers": 1}):
+        envs = a2c.make_envs(Ageing, 2, **layout)
+        obs = [envs.begin().tobytes()]
+        obs += [envs.advance(np.zeros(2, np.int64)).obs.tobytes() for _ in range(12)]
+        envs.close()
+        seen.add(b"".join(obs))
+    assert len(seen) == 1
+
+
+def test_the_spaces_of_the_vector_environment_are_not_those_of_environment_0():
+    envs = a2c.make_envs(Simple, 1)
+    assert envs.get_attr("action_space")[0] is not envs.single_action_space
+    envs.close()
+
+
+# -- closed where one fails --
+
+
+@pytest.mark.parametrize("layout", [{}, {"num_workers": 1}, {"num_workers": 2, "isolate_envs": True}])
+def test_environments_constructed_before_one_that_fails_are_closed(tmp_path, layout):
+    log = tmp_path / "log"
+    with pytest.raises(a2c.EnvError, match="no more licences"):
+        a2c.make_envs(Limited, 5, env_kwargs={"log": log, "fails_at": 4}, vectorization="auto", **layout)
+    assert most_alive(log)[0] <= 5
+
+
+def test_environments_are_closed_where_an_interrupt_comes_between(tmp_path):
+    log = tmp_path / "log"
+    with pytest.raises(KeyboardInterrupt):
+        a2c.make_envs(
+            Limited, 4, env_kwargs={"log": log, "fails_at": 2, "error": KeyboardInterrupt}, vectorization="local"
+        )
+    assert most_alive(log) == (2, 2)
+
+
+class Interrupted(Limited):
+    """In this process Ctrl-C comes while workers, slower, are at their first."""
+
+    def __init__(self, log, here):
+        if os.getpid() == here and lines_of(log):
+            raise KeyboardInterrupt
+        if os.getpid() != here:
+            write(log, "+")  # It holds its port before it stands.
+            time.sleep(0.2)
+            Simple.__init__(self)
+            self._log = log
+        else:
+            super().__init__(log)
+
+
+def test_an_interrupt_closes_what_workers_are_constructing(tmp_path):
+    log = tmp_path / "log"
+    a2c.make_envs(Simple, 2, num_workers=1).close()  # The next one starts at once.
+    with pytest.raises(KeyboardInterrupt):
+        a2c.make_envs(Interrupted, 4, env_kwargs={"log": log, "here": os.getpid()}, num_workers=1)
+    assert most_alive(log)[0] <= 4
+
+
+# -- each an object of its own --
+
+
+def test_the_same_object_twice_is_refused_in_this_process():
+    one = Simple()
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: one, 2, vectorization="local")
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: gymnasium.wrappers.TimeLimit(one, 5), 2, vectorization="local")
+
+
+def test_the_same_object_twice_is_refused_in_a_worker():
+    one = Simple()
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: one, 2, num_workers=1, isolate_envs=True)
+
+
+def test_an_object_that_others_step_is_refused_until_they_close_it():
+    one = Simple()
+    envs = a2c.make_envs(lambda: one, 1)
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.make_envs(lambda: one, 1)
+    envs.close()
+    a2c.make_envs(lambda: one, 1).close()
+
+
+def test_a_callable_that_gives_one_object_does_not_train(quick):
+    one = Simple()
+    with pytest.raises(a2c.UserError, match="the same environment"):
+        a2c.train(lambda: one, **quick)
+    with pytest.warns(UserWarning, match="an evaluation failed.*the same environment"):  # While training has it.
+        a2c.train(lambda: one, **quick | {"num_envs": 1, "eval_every_steps": 128})
+
+
+# -- what a callable is not --
+
+
+class OfGym:
+    """As Gym's own: what counts is where its class comes from."""
+
+
+OfGym.__module__ = "gym.core"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (Simple(), r"made already \(a Simple\); give what makes one, as lambda: Simple"),
+        (gymnasium.make("CartPole-v1"), r'made already \(a TimeLimit\); give what makes one, as "CartPole-v1"'),
+        (gymnasium.vector.SyncVectorEnv([Simple]), "a vector environment"),
+        (OfGym(), "an environment of Gym"),
+        ([Simple], r"\(a list\); it must be a Gymnasium id, module:Id, or one callable"),
+        (None, r"env is None \(a NoneType\)"),
+        (b"CartPole-v1", r"\(a bytes\)"),
+        (7, r"env is 7 \(a int\)"),
+    ],
+)
+def test_what_is_no_callable_gets_a_sentence(quick, source, says):
+    with pytest.raises(a2c.UserError, match=says):
+        a2c.make_envs(source, 2)
+    with pytest.raises(a2c.UserError, match=says):
+        a2c.train(source, **quick)
+
+
+@pytest.mark.parametrize("kwargs", [[1], "abc", {1: 2}, 7])
+def test_arguments_that_are_no_dictionary_get_a_sentence(kwargs):
+    with pytest.raises(a2c.UserError, match="it must be a dictionary of the constructor's arguments by name"):
+        a2c.make_envs(Simple, 2, env_kwargs=kwargs)
+
+
+def test_a_specification_is_a_source():
+    envs = a2c.make_envs(gymnasium.spec("CartPole-v1"), 2, vectorization="local")
+    assert envs.spec.max_episode_steps == 500
+    envs.close()
+    assert env_name(gymnasium.spec("CartPole-v1")) == "CartPole-v1"
+
+
+# -- the sentences --
+
+
+class Trading(Simple):
+    def __init__(self, df, window=3, *, fee=0.0):
+        super().__init__()
+        int(window)
+
+
+def raises(error):
+    def make():
+        raise error
+
+    return make
+
+
+class NoSuchDisplayException(Exception):  # noqa: N818 - its name is pyglet's
+    pass
+
+
+class GLFWError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "kwargs", "says"),
+    [
+        (Trading, {}, r"Trading needs 'df': --env-kwargs '\{\"df\": ...\}'"),
+        (Trading, {"df": 1, "windw": 2}, r"there is no 'windw'; did you mean 'window'\?"),
+        (Trading, {"df": 1, "colour": 2}, r"there is no 'colour'; it takes df, window, fee"),
+        (Trading, {"df": 1, "window": []}, r"does not take env_kwargs .*int\(\) argument must be"),
+        (functools.partial(Trading, window=4), {}, "Trading needs 'df'"),
+        (lambda: __import__("cv2_"), {}, "needs a package that is not installed, cv2_: pip install 'cv2_'"),
+        (
+            raises(ModuleNotFoundError("No module named 'cv2'", name="cv2.aruco")),
+            {},
+            "cv2: pip install 'opencv-python'",
+        ),
+        (
+            raises(gymnasium.error.DependencyNotInstalled("run `pip install x`")),
+            {},
+            "not installed: run `pip install x`",
+        ),
+        (raises(RuntimeError("No available video device")), {}, "without a display, `xvfb-run a2c"),
+        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "without a display, `xvfb-run a2c"),
+        (
+            raises(Exception("no display name and no $DISPLAY environment variable")),
+            {},
+            "without a display, `xvfb-run a2c",
+        ),
+        (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "without a display, `xvfb-run a2c"),
+        (raises(RuntimeError("an OpenGL platform library has not been loaded")), {}, "MUJOCO_GL=egl"),
+        (raises(Exception("gladLoadGL error")), {}, "MUJOCO_GL=egl"),
+        (raises(GLFWError("(65550) b'X11: The DISPLAY environment variable is missing'")), {}, "MUJOCO_GL=egl"),
+        (raises(gymnasium.error.Error("\x1b[33mthis is old\x1b[0m")), {}, "cannot make .*: this is old$"),
+        (OfGym, {}, "made an environment of Gym .*import gymnasium instead of gym"),
+        (lambda: Simple, {}, "made the class Simple .*give the class itself"),
+        (lambda: gymnasium.vector.SyncVectorEnv([Simple]), {}, "made a vector environment"),
+    ],
+)
+def test_an_environment_that_cannot_be_made_gets_a_sentence(make, kwargs, says):
+    with pytest.raises(a2c.UserError, match=says) as refused:
+        a2c.make_envs(make, 2, env_kwargs=kwargs)
+    assert "\n" not in str(refused.value)
+    assert not re.search(r"\x1b|0x[0-9a-f]", str(refused.value))
+
+
+def test_registered_environments_get_the_same_sentences(registered):
+    registered("Trading-v0", entry_point=Trading, kwargs={"window": 5})
+    with pytest.raises(a2c.UserError, match="Trading-v0 needs 'df'"):
+        a2c.make_envs("Trading-v0", 2)
+    registered("OfGym-v0", entry_point=OfGym)
+    with pytest.raises(a2c.UserError, match=r"cannot make OfGym-v0: it is of Gym, .*import gymnasium"):
+        a2c.make_envs("OfGym-v0", 2)
+    registered("Many-v0", entry_point=lambda: gymnasium.vector.SyncVectorEnv([Simple]))
+    with pytest.raises(a2c.UserError, match=r"cannot make Many-v0: .*SyncVectorEnv"):
+        a2c.make_envs("Many-v0", 2)
+    registered("Vectorised-v0", vector_entry_point=lambda num_envs: None)
+    with pytest.raises(a2c.UserError, match=r"cannot make Vectorised-v0: .*entry_point is not specified"):
+        a2c.make_envs("Vectorised-v0", 2)
+
+
+@pytest.fixture
+def registered():
+    ids = []
+
+    def register(env_id, **spec):
+        ids.append(env_id)
+        gymnasium.register(env_id, **spec)
+
+    yield register
+    for env_id in ids:
+        del gymnasium.registry[env_id]
+
+
+def test_another_error_of_a_constructor_is_told_with_its_own_lines_only():
+    with pytest.raises(a2c.EnvError, match="no licence") as raised:
+        a2c.make_envs(raises(ValueError("no licence")), 2)
+    assert "a2c/envs" not in str(raised.value)
+    assert "in make" in str(raised.value)
+
+
+class Odd(Simple):
+    def __init__(self, observation_space):
+        super().__init__()
+        self.observation_space = observation_space
+
+
+class SpaceOfGym:
+    pass
+
+
+SpaceOfGym.__module__ = "gym.spaces.box"
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        (None, "has no observation_space"),
+        (Box, "is the class Box; it must be an instance"),
+        ((2,), r"is \(2,\); it must be a gymnasium.Space"),
+        (SpaceOfGym(), "import gymnasium instead of gym"),
+        (Discrete(3), "not supported; it must be a Box"),
+    ],
+)
+def test_what_is_no_space_gets_a_sentence(space, says):
+    with pytest.raises(a2c.UserError, match=says) as refused:
+        a2c.make_envs(lambda: Odd(space), 2)
+    assert "0x" not in str(refused.value)
+
+
+class Uncopyable(Box):
+    def __deepcopy__(self, memo):
+        raise TypeError("no copies")
+
+
+def _broken(self):
+    raise RuntimeError("not connected")
+
+
+@pytest.mark.parametrize("name", ["metadata", "spec", "render_mode"])
+def test_what_nothing_depends_on_may_raise(name):
+    kind = type("Broken", (Simple,), {name: property(_broken)})
+    envs = a2c.make_envs(kind, 2, vectorization="local")
+    assert envs.begin().shape == (2, 1)
+    envs.close()
+
+
+def test_a_space_that_cannot_be_copied_is_taken_as_it_is():
+    envs = a2c.make_envs(lambda: Odd(Uncopyable(-1, 1, (1,))), 2, vectorization="local")
+    assert isinstance(envs.single_observation_space, Uncopyable)
+    envs.close()
+
+
+def test_a_space_that_raises_is_an_error_of_the_environment():
+    kind = type("Broken", (gymnasium.Env,), {"observation_space": property(_broken)})
+    with pytest.raises(a2c.EnvError, match="not connected"):
+        a2c.make_envs(kind, 2)
+
+
+def test_metadata_may_be_none():
+    class Bare(Simple):
+        metadata = None
+
+    envs = a2c.make_envs(Bare, 2)
+    assert envs.metadata == {"autoreset_mode": gymnasium.vector.AutoresetMode.SAME_STEP}
+    envs.close()
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "says"),
+    [
+        (gymnasium.wrappers.NormalizeObservation, "--normalize-observations"),
+        (gymnasium.wrappers.NormalizeReward, "--normalize-returns"),
+    ],
+)
+def test_a_normalising_wrapper_is_warned_of_once(quick, wrapper, says):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        a2c.train(lambda: gymnasium.wrappers.TimeLimit(wrapper(Simple()), 9), **quick | {"final_eval_episodes": 2})
+    assert [says in str(warning.message) for warning in caught] == [True]
+
+
+def test_a_run_of_a_callable_asks_for_it(quick):
+    def make():
+        return Simple()
+
+    make.__qualname__ = "CartPole-v1"
+    run = a2c.train(make, **quick)
+    for ask in (run.evaluate, lambda: a2c.resume(run, total_steps=512)):
+        with pytest.raises(a2c.UserError, match=r"was trained on what the callable CartPole-v1 makes.*env=") as no:
+            ask()
+        assert "\n" not in str(no.value)
+    assert run.evaluate(episodes=2, env=make).mean == 5.0
+    assert a2c.Run(run.path).is_callable
+
+
+def test_colours_of_gymnasiums_warnings_are_not_printed(tmp_path):
+    program = (
+        "import sys, warnings, gymnasium\n"
+        "from a2c import cli\n"
+        "gymnasium.register('Loud-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv')\n"
+        "cli.main(['--version'])\n"
+        "gymnasium.logger.warn('beware')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert said == "a2c: WARN: beware\n"
