@@ -47,18 +47,17 @@ class Episode:
             count += 1
             action = self._policy.act(self._obs, self._greedy)
             try:
-                step = outcome(self._env.step(action), self._observations)
+                self._obs, reward, terminated, truncated, _ = outcome(self._env.step(action), self._observations)
             except WrongValueError as error:
                 raise EnvError(0, "step", 0, self._seed, count, str(error), raised=False) from error
             except Exception as error:
                 raise EnvError(0, "step", 0, self._seed, count, own_traceback(error)) from error
-            self._obs = step.obs
             try:
                 frame = self._env.render()
             except Exception as error:
                 raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
-            done = step.terminated or step.truncated
-            yield step.reward, frame
+            done = terminated or truncated
+            yield reward, frame
 
 
 @contextlib.contextmanager

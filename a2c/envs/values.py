@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,14 +17,9 @@ class WrongValueError(ValueError):
     """An environment returned what it must not. Its text goes on from "environment 3 ..."."""
 
 
-class Outcome(NamedTuple):
-    """What a step gave, in our types."""
-
-    obs: NDArray[Any]
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: dict[str, Any]
+Outcome = tuple[NDArray[Any], float, bool, bool, dict[str, Any]]
+"""What a step gave, in our types: obs, reward, terminated, truncated, info. Not a NamedTuple, as most environments give
+this very tuple already, and to make another would cost as much as all the checks."""
 
 
 class Observations:
@@ -33,6 +28,8 @@ class Observations:
     def __init__(self, space: gymnasium.Space[Any]) -> None:
         """What is right: the shape and the type that the space declares."""
         self._shape, self._dtype = tuple(space.shape or ()), native(space.dtype)
+        # Numbers of float64 whose squares sum up to no more than this can be held, each of them.
+        self._most = float(np.finfo(self._dtype).max) ** 2 if self._dtype in (np.float16, np.float32) else -1.0
 
     def __call__(self, obs: Any) -> NDArray[Any]:
         """An observation as an array of the space's type, the same numbers; float64 is rounded where that is float32.
@@ -40,13 +37,18 @@ class Observations:
         Raises:
             WrongValueError: It has another shape, is of no numbers, or the type cannot hold one of them.
         """
-        if type(obs) is np.ndarray and obs.dtype == self._dtype and obs.shape == self._shape:
-            return obs
-        array = self._array(obs)
+        if self.are_right(obs):
+            return obs  # type: ignore[no-any-return]  # it is an array
+        array = obs if type(obs) is np.ndarray and obs.dtype.kind in "biuf" else self._array(obs)
         if array.shape != self._shape:
             raise WrongValueError(f"gave an observation of shape {array.shape}, its space says {self._shape}")
         if array.dtype == self._dtype:
             return array
+        # What is ordinary costs a tenth of what follows.
+        if array.dtype.char == "d" and array.dtype.isnative and self._most >= 0:
+            flat = array.reshape(-1)
+            if flat.dot(flat) <= self._most:  # Not where there is a NaN.
+                return array.astype(self._dtype)
         with np.errstate(all="ignore"):
             cast = array.astype(self._dtype)
             if self._dtype.kind == "f":
@@ -58,6 +60,10 @@ class Observations:
         if lost.any():
             raise self._loses(array, lost)
         return cast
+
+    def are_right(self, obs: Any) -> bool:
+        """Whether an observation is an array of the space's shape and type; what every step asks."""
+        return type(obs) is np.ndarray and obs.dtype == self._dtype and obs.shape == self._shape
 
     def _array(self, obs: Any) -> NDArray[Any]:
         kind = type(obs).__name__
@@ -132,11 +138,13 @@ def flag_of(flag: Any, name: str) -> bool:
     """
     if flag is True or flag is False:
         return flag
+    if type(flag) is np.bool_:
+        return bool(flag)
     value = flag
     if not isinstance(flag, np.generic) and hasattr(flag, "__array__"):
         array = _small(flag, name)
         value = array.reshape(()).item() if array.size == 1 else None
-    if isinstance(value, bool | np.bool_ | int | np.integer | float | np.floating) and value in (0, 1):
+    if isinstance(value, bool | int | np.integer | float | np.floating) and value in (0, 1):
         return bool(value)
     raise WrongValueError(f"gave {name} {shown(flag)}; it must be True or False")
 
@@ -162,13 +170,21 @@ def outcome(result: Any, observations: Observations) -> Outcome:
     """
     try:
         obs, reward, terminated, truncated, info = result
+        if (
+            type(result) is tuple
+            and type(reward) is float
+            and type(terminated) is type(truncated) is bool
+            and type(info) is dict
+            and observations.are_right(obs)
+        ):
+            return result
     except (TypeError, ValueError) as error:
         what = f"{len(result)} things" if isinstance(result, tuple | list) else _a(result)
         old = ", which is Gym's old interface" if isinstance(result, tuple) and len(result) == 4 else ""
         raise WrongValueError(
             f"gave {what} from step{old}; it must be 5: observation, reward, terminated, truncated, info"
         ) from error
-    return Outcome(
+    return (
         observations(obs),
         reward_of(reward),
         flag_of(terminated, "terminated"),
