@@ -214,7 +214,8 @@ class Config:
     def identity(self) -> str:
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
-        for name in ("start_from", "start_from_sha256", "max_episode_steps", "eval_num_envs"):  # 0.3 had none of these.
+        # 0.3 had no such fields, and did what these values say.
+        for name in ("start_from", "start_from_sha256", "max_episode_steps", "eval_num_envs"):
             if values[name] in (None, "auto"):
                 del values[name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=\w) at 0x[0-9a-fA-F]+")
 """Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
 
+_LINES = re.compile(r"\s*\n\s*")
+
 
 def plain(text: str) -> str:
     """Text of other people's without colours and addresses (`<function f at 0x7f...>`)."""
@@ -24,9 +26,9 @@ def shown(value: object) -> str:
     """A value as a message shows it: on one line, and not longer than a person reads."""
     try:
         text = repr(value)
-    except ValueError:  # Python prints no whole number of more than 4,300 digits.
+    except Exception:  # noqa: BLE001 - Python prints no whole number of more than 4,300 digits; others may raise anything
         text = f"a {type(value).__name__}"
-    text = plain(text)
+    text = plain(_LINES.sub(" ", text))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -13,6 +13,9 @@ State = dict[str, NDArray[Any]]
 CLIP = 10.0
 """Normalised observations and rewards are clipped to [-CLIP, CLIP]."""
 
+DIVISOR = "divisor"
+"""The array in a state of observations that are only divided; a state of statistics has none, nor has one of 0.3."""
+
 EPSILON = 1e-8
 """Keeps what does not vary from being divided by zero."""
 
@@ -73,7 +76,7 @@ class ObservationNormalizer(Protocol):
         ...
 
     def state(self) -> State:
-        """Arrays from which `restore` continues; empty where there are no statistics."""
+        """Arrays from which `restore` continues; empty where observations are taken as they are."""
         ...
 
     def restore(self, state: State) -> None:
@@ -94,7 +97,7 @@ class PlainObservations:
     """Observations as they are, in float32; divided by a constant where that is not 1."""
 
     def __init__(self, divisor: float = 1.0) -> None:
-        self._divisor = np.float32(divisor)
+        self._divisor = np.float32(divisor)  # Kept with the run: 0.3 and before did not divide, and such a run goes on.
 
     def __call__(self, obs: NDArray[Any]) -> NDArray[np.float32]:  # noqa: D102 - see the protocol
         plain = obs.astype(np.float32)
@@ -113,10 +116,18 @@ class PlainObservations:
         pass
 
     def state(self) -> State:  # noqa: D102
-        return {}
+        return {} if self._divisor == 1 else {DIVISOR: np.array([self._divisor], np.float32)}
 
-    def restore(self, state: State) -> None:  # noqa: D102
-        pass
+    def restore(self, state: State) -> None:
+        """Divides as whoever gave the state did.
+
+        Raises:
+            ValueError: By what nothing can be divided.
+        """
+        divisor = state.get(DIVISOR, np.ones(1, np.float32))
+        if divisor.shape != (1,) or divisor.dtype != np.float32 or not (np.isfinite(divisor) & (divisor > 0)).all():
+            raise ValueError(f"{DIVISOR} is {divisor.dtype} {divisor.shape}; it must be one float32 above 0")
+        self._divisor = np.float32(divisor[0])
 
 
 class NormalizedObservations:
@@ -157,12 +168,17 @@ class NormalizedObservations:
         self.moments.restore(state)
 
 
+def has_statistics(state: State) -> bool:
+    """Whether a state of observations is of `NormalizedObservations`."""
+    return any(name != DIVISOR for name in state)
+
+
 def _known(obs: NDArray[Any]) -> NDArray[Any]:
     """Observations in a type that machine code has: it knows no half precision."""
     return obs.astype(np.float32) if obs.dtype == np.float16 else obs
 
 
-def observation_normalizer(enabled: bool, shape: tuple[int, ...], divisor: float) -> ObservationNormalizer:
+def observation_normalizer(enabled: bool, shape: tuple[int, ...], divisor: float = 1.0) -> ObservationNormalizer:
     """The normaliser of observations of this shape, or the one that only divides them."""
     return NormalizedObservations(shape) if enabled else PlainObservations(divisor)
 

@@ -15,7 +15,7 @@ from a2c.distributions import Distribution, distribution_for
 from a2c.errors import UserError, shown
 from a2c.finite import finite
 from a2c.mlp import Activation, Architecture, Parameters, forward
-from a2c.normalize import ObservationNormalizer, divisor_of, observation_normalizer
+from a2c.normalize import DIVISOR, ObservationNormalizer, has_statistics, observation_normalizer
 from a2c.randomness import generator
 
 FORMAT = 1
@@ -80,9 +80,9 @@ class Policy:
         """
         try:
             array = np.asarray(obs)
-        except ValueError as error:
+        except Exception as error:  # Whatever the conversion of a foreign array raises.
             raise UserError(f"obs is {shown(obs)}, which is no array; it must be numbers") from error
-        if array.dtype.kind not in "biuf":
+        if array.dtype.kind not in "biuf" or (isinstance(obs, np.ma.MaskedArray) and np.ma.getmaskarray(obs).any()):
             raise UserError(f"obs is {shown(obs)}; it must be numbers")
         shape = self.observation_space.shape or ()
         leading = array.ndim - len(shape)
@@ -150,14 +150,15 @@ class Policy:
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
         arrays: files.Arrays = dict(self.parameters)
-        arrays |= {f"{_NORMALIZER}{name}": array for name, array in self._normalizer.state().items()}
+        seen_through = self._normalizer.state()
+        arrays |= {f"{_NORMALIZER}{name}": array for name, array in seen_through.items()}
         arrays |= _space_arrays("observation", self.observation_space) | _space_arrays("action", self.action_space)
         description = {
             "format": FORMAT,
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
-            "scales_bytes": True,
+            "scales_bytes": DIVISOR in seen_through,
             **notes,
         }
         return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
@@ -201,9 +202,7 @@ class Policy:
             statistics = {
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
-            # Of 0.3 and before, bytes went into the networks as they were.
-            divisor = divisor_of(observation_space) if description.get("scales_bytes") is True else 1.0
-            normalizer = observation_normalizer(bool(statistics), shape, divisor)
+            normalizer = observation_normalizer(has_statistics(statistics), shape)
             normalizer.restore(statistics)
         except KeyError as error:
             raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error

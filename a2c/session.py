@@ -122,6 +122,8 @@ class Session:
                 if event.kind == "foreign_randomness" and reason in self.inexact:
                     continue  # Of an evaluation, or before the run was resumed.
                 self.inexact.append(reason)
+            if event.kind == "outside_bounds" and self._run.count_events().get(event.kind):
+                continue  # Said before the run was resumed.
             self._event(event.kind, event.details)
 
     def _event(self, kind: str, details: str) -> None:

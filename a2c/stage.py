@@ -7,7 +7,6 @@ import math
 import os
 import sys
 import textwrap
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +15,8 @@ import gymnasium
 
 from a2c.envs import make_env
 from a2c.envs.construction import EnvSource, display_hint, env_name
-from a2c.envs.episode import close
+from a2c.envs.episode import close, own_traceback
+from a2c.envs.values import Observations, WrongValueError, first, outcome
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
 from a2c.run import Run, Which
@@ -31,24 +31,33 @@ class Episode:
 
     def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, greedy: bool, seed: int, obs: Any) -> None:
         self._env, self._policy, self._greedy, self._seed, self._obs = env, policy, greedy, seed, obs
+        self._observations = Observations(env.observation_space)
         fps = _metadata(env).get("render_fps")
         self.fps = float(fps) if isinstance(fps, int | float) and math.isfinite(fps) and fps > 0 else 30.0
 
     def steps(self, at_most: int | None = None) -> Iterator[tuple[float, Any]]:
-        """Plays; yields the reward of each step and what the environment rendered after it (None in a window)."""
+        """Plays; yields the reward of each step and what the environment rendered after it (None in a window).
+
+        Raises:
+            UserError: It cannot draw itself, or gave an observation that is not finite.
+            EnvError: It raised, or returned what it must not.
+        """
         count, done = 0, False
         while not done and (at_most is None or count < at_most):
             count += 1
+            action = self._policy.act(self._obs, self._greedy)
             try:
-                self._obs, reward, terminated, truncated, _ = self._env.step(self._policy.act(self._obs, self._greedy))
+                self._obs, reward, terminated, truncated, _ = outcome(self._env.step(action), self._observations)
+            except WrongValueError as error:
+                raise EnvError(0, "step", 0, self._seed, count, str(error), raised=False) from error
             except Exception as error:
-                raise EnvError(0, "step", 0, self._seed, count, traceback.format_exc()) from error
+                raise EnvError(0, "step", 0, self._seed, count, own_traceback(error)) from error
             try:
                 frame = self._env.render()
             except Exception as error:
                 raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
             done = terminated or truncated
-            yield float(reward), frame
+            yield reward, frame
 
 
 @contextlib.contextmanager
@@ -67,7 +76,7 @@ def play(
 
     Raises:
         UserError: The environment cannot render in this way, or there is no display for a window.
-        EnvError: Its constructor raised.
+        EnvError: Its constructor raised, or its reset returned what it must not.
     """
     if render_mode == "human":
         _require_display()
@@ -82,7 +91,10 @@ def play(
     try:
         policy.check_spaces(stage.observation_space, stage.action_space)
         try:
-            obs, _ = stage.reset(seed=seed)  # Gymnasium's environments open their window here.
+            # Gymnasium's environments open their window here.
+            obs, _ = first(stage.reset(seed=seed), Observations(stage.observation_space))
+        except WrongValueError as error:
+            raise EnvError(0, "reset", 0, seed, 0, str(error), raised=False) from error
         except Exception as error:
             hint = f"; {_WITHOUT_DISPLAY}" if render_mode == "human" else ""
             raise UserError(f"{env_name(source)} cannot be shown: {_said(error)}{hint}") from error

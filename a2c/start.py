@@ -13,7 +13,7 @@ from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError, shown
 from a2c.mlp import Architecture, Parameters, numbered
-from a2c.normalize import ObservationNormalizer
+from a2c.normalize import ObservationNormalizer, has_statistics
 
 _STATISTICS = "normalizer."
 
@@ -90,8 +90,8 @@ def restore_statistics(start: Start, normalizer: ObservationNormalizer) -> None:
     theirs = {
         name.removeprefix(_STATISTICS): array for name, array in start.arrays.items() if name.startswith(_STATISTICS)
     }
-    is_normalized = bool(normalizer.state())
-    if bool(theirs) != is_normalized:
+    is_normalized = has_statistics(normalizer.state())
+    if has_statistics(theirs) != is_normalized:
         without = "no " if is_normalized else ""
         raise UserError(
             f"normalize_observations is {is_normalized}, and start_from is {start.path}, which has {without}statistics "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -26,7 +25,6 @@ from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.logs import cut_back, log_openers, open_logs
-from a2c.normalize import divisor_of
 from a2c.presets import configure, origins
 from a2c.run import Run
 from a2c.screen import Screen
@@ -179,7 +177,6 @@ def _train(
             _warn_of_images(envs)
             learner = Learner(config, envs, begins_with)
             if saved is not None:
-                _require_same_scale(saved, config, envs)
                 with _fitting(saved):
                     learner.restore(saved.arrays, saved.counters["updates"])
         openers = log_openers(config)
@@ -249,21 +246,6 @@ def _warn_of_images(envs: Envs | CompiledEnvs) -> None:
         warnings.warn(
             f"observations are images {space.shape}, and the network is fully connected: it has no convolution yet",
             stacklevel=3,
-        )
-
-
-def _require_same_scale(saved: checkpoint.Checkpoint, config: Config, envs: Envs | CompiledEnvs) -> None:
-    """Refuses a run whose networks have learnt from bytes as they were.
-
-    Raises:
-        UserError: It is one, of 0.3 or before.
-    """
-    version = str(saved.notes["made_with"].get("a2c"))
-    is_scaled = divisor_of(envs.single_observation_space) != 1 and not config.normalize_observations
-    if is_scaled and re.match(r"0\.[0-3]\.", version):
-        raise UserError(
-            f"{saved.path} is of a2c {version}, whose networks saw images from 0 to 255; now they are scaled to 0 to "
-            "1: its policy can be used, training must begin anew"
         )
 
 

@@ -210,13 +210,6 @@ def test_images_are_scaled_and_learnt_from_and_a_line_says_that_there_is_no_conv
     with pytest.warns(UserWarning, match=r"observations are images \(6, 6\), .* it has no convolution yet"):
         run = a2c.train(BrightHalf, **quick | settings | {"final_eval_episodes": 20, "vectorization": "local"})
     assert run.summary["evaluation"]["mean"] > 7.0
-    # A policy of 0.3 was trained on bytes as they are.
-    description = json.loads((run.path / "policy" / "policy.json").read_text())
-    assert description.pop("scales_bytes") is True
-    (run.path / "policy" / "policy.json").write_text(json.dumps(description))
-    image = np.full((6, 6), 100, np.uint8)
-    before = run.policy("final")._normalizer(image)
-    assert before.max() == 100.0
 
 
 def test_a_policy_fits_the_same_actions_in_another_type(quick):
@@ -228,12 +221,3 @@ def test_a_policy_fits_the_same_actions_in_another_type(quick):
     run = a2c.train(Small, **quick | {"final_eval_episodes": 2})
     assert run.summary["evaluation"]["episodes"] == 2
     assert len(evaluate(run.policy(), ConstantReward, {}, 2, True, 0).returns) == 2
-
-
-@pytest.mark.filterwarnings("ignore:observations are images")
-def test_a_run_whose_networks_saw_bytes_as_they_were_does_not_go_on(quick, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr("a2c.session.versions", lambda: {"a2c": "0.3.0"})
-        run = a2c.train(BrightHalf, **quick)
-    with pytest.raises(a2c.UserError, match=r"is of a2c 0\.3\.0, whose networks saw images from 0 to 255"):
-        a2c.resume(run, env=BrightHalf, total_steps=512)

@@ -182,6 +182,6 @@ def test_what_is_no_start_gets_a_sentence(quick, tmp_path, capsys, name, sentenc
 def test_runs_of_0_3_keep_their_identity():
     """It is in their checkpoints: one that changes is another run, and cannot go on."""
     assert "start_from" in a2c.Config("CartPole-v1").to_json()
-    config = a2c.Config("CartPole-v1", final_eval_episodes=100)  # As all of 0.3 that did not say otherwise.
-    assert config.identity() == "1a0353035b680278e7c47b0e0622dcd9985d114688d11ced52b732f088777a98"
+    of_0_3 = a2c.Config("CartPole-v1", final_eval_episodes=100)  # What its config.json says.
+    assert of_0_3.identity() == "1a0353035b680278e7c47b0e0622dcd9985d114688d11ced52b732f088777a98"
     assert a2c.Config("CartPole-v1", start_from="x").identity() != a2c.Config("CartPole-v1").identity()

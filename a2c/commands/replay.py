@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated
 
-import gymnasium
-import numpy as np
 import tyro
 
-from a2c.envs.episode import close
+from a2c.envs.episode import SeededEnv, close
 from a2c.envs.make import make_env
-from a2c.errors import UserError, shown
+from a2c.errors import EnvError, UserError, shown
+from a2c.finite import finite
 from a2c.run import Run
 
 
@@ -45,20 +44,29 @@ class Replay:
             f"then {len(actions)} steps",
             file=sys.stderr,
         )
+        # As in training: with the same seeds, and the same eye on what it returns.
+        seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env)
+        seeded.episode = failure.episode - 1
         try:
-            obs, _ = env.reset(seed=failure.episode_seed)
-            if _is_wrong(obs, 0.0, env.observation_space):
+            obs, _ = seeded.reset(failure.episode_seed)
+            if not finite(obs).all():
                 print(f"the reset gave observation {obs}")
                 return 1
             for number, action in enumerate(actions.copy(), 1):
                 print(f"\rstep {number}", end="", file=sys.stderr, flush=True)
-                obs, reward, terminated, truncated, _ = env.step(action)
-                if _is_wrong(obs, reward, env.observation_space):
+                obs, reward, terminated, truncated, _ = seeded.step(action)
+                # Nobody acts on, or values, the last observation of a terminated episode.
+                if not finite(reward) or not (terminated or finite(obs).all()):
                     print(f"\nstep {number} gave reward {reward}, observation {obs}")
                     return 1
                 if terminated or truncated:
                     print(f"\nthe episode ended at step {number}")
                     return 0
+        except EnvError as error:
+            if error.raised:
+                raise
+            print(f"\n{error}")
+            return 1
         except KeyboardInterrupt:
             traceback.print_exc()  # Where an environment hung is what one wants to know.
             return 130
@@ -67,8 +75,3 @@ class Replay:
             close(env)
         print(f"no failure in {len(actions)} steps; the last observation is {obs}")
         return 0
-
-
-def _is_wrong(obs: Any, reward: Any, space: gymnasium.Space[Any]) -> bool:
-    """Whether an observation or a reward is what training refuses."""
-    return np.shape(obs) != space.shape or not (np.isfinite(obs).all() and np.isfinite(float(reward)))

@@ -172,10 +172,10 @@ class SeededEnv:
         yield obs
         # One that nobody writes again: an environment may keep its action.
         for action in course.actions.copy():
-            step = self.step(action)
+            obs, _, terminated, truncated, _ = self.step(action)
             beat()
-            yield step.obs
-            if step.terminated or step.truncated:
+            yield obs
+            if terminated or truncated:
                 raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
 
     def stand_before(self, course: Course) -> None:

@@ -143,8 +143,9 @@ class Share:
             if row in skip:
                 infos.append({})
                 continue
-            obs, reward[row], terminated[row], truncated[row], info = env.step(action)
-            if terminated[row] or truncated[row]:
+            obs, reward[row], ended, cut, info = env.step(action)
+            terminated[row], truncated[row] = ended, cut
+            if ended or cut:
                 final_obs[row] = obs
                 final_info = info
                 obs, info = env.reset()

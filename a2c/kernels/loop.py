@@ -37,6 +37,10 @@ EPISODES, RETURN_SUM, LENGTH_SUM = range(6, 9)
 """Places in a row of the record, after an update's metrics."""
 
 
+LARGEST = float(np.finfo(np.float32).max)
+"""A reward beyond it is infinite to the networks: `a2c.finite.finite`, here."""
+
+
 class Algorithm(NamedTuple):
     """The numbers of a run that do not change."""
 
@@ -172,7 +176,7 @@ def collect(
             n = start + i
             experience.reward[t, n] = envs.reward[n]
             experience.terminated[t, n], experience.truncated[t, n] = envs.terminated[n], envs.truncated[n]
-            bad = not_finite(env_obs[n]) or not np.isfinite(envs.reward[n])
+            bad = not_finite(env_obs[n]) or not abs(envs.reward[n]) <= LARGEST
             if envs.truncated[n] and not envs.terminated[n]:  # What follows a termination is worth nothing.
                 bad = bad or not_finite(final_obs[n])
             experience.bad[t, n] = bad or (t == 0 and experience.bad[0, n])
