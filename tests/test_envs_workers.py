@@ -425,7 +425,8 @@ class Imports(Tagged):
 
 def test_a_signal_during_evaluation_ends_the_run(training, tmp_path):
     # Episodes are so long that the signal finds it evaluating.
-    process = training("faulty:Endless-v0", "--total-steps", "64", "--rollout-length", "4")
+    length = ["--max-episode-steps", "190000"]  # Without any limit they would soon be given up.
+    process = training("faulty:Endless-v0", "--total-steps", "64", "--rollout-length", "4", *length)
     wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
