@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import importlib
 import importlib.util
+import multiprocessing
 import re
 import time
 import types
@@ -237,6 +238,12 @@ def _choose_workers(
 ) -> tuple[int, bool]:
     """How many workers, and whether the probe was stepped to find that out."""
     at_most = num_envs if isolate_envs else num_envs - 1  # Every process has at least one environment.
+    may_have = not multiprocessing.current_process().daemon
+    if not may_have and (isolate_envs or vectorization == "workers" or num_workers not in ("auto", 0)):
+        raise UserError(
+            "workers are asked for in a daemonic process of multiprocessing, which may start none; num_workers 0 steps "
+            "all environments here, and Process(daemon=False) may have workers"
+        )
     if num_workers != "auto":
         if num_workers > at_most:
             raise UserError(
@@ -253,7 +260,7 @@ def _choose_workers(
             "worker"
         )
     spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
-    if wanted or cores() == 1:
+    if wanted or cores() == 1 or not may_have:
         return (spare if wanted else 0), False
     return (spare if _seconds_per_step(probe) * num_envs >= _WORTH_A_WORKER_SECONDS else 0), True
 
@@ -359,4 +366,13 @@ def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
         )
         hint = f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
         raise UserError(f"unknown environment {env_id!r}; {hint}")
-    return gymnasium.spec(name)
+    return _without_script(gymnasium.spec(name))
+
+
+def _without_script(spec: gymnasium.envs.registration.EnvSpec) -> gymnasium.envs.registration.EnvSpec:
+    """The specification with its class itself, where it names one in `__main__`: in a worker that is another script."""
+    entry_point = spec.entry_point
+    if isinstance(entry_point, str) and entry_point.startswith("__main__:"):
+        found: Any = gymnasium.envs.registration.load_env_creator(entry_point)
+        return dataclasses.replace(spec, entry_point=found)
+    return spec

@@ -20,8 +20,8 @@ from a2c.envs.local import Info, Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.seeding import in_words
 from a2c.envs.values import native
-from a2c.envs.workers import Worker, may_spin, packed, start_context
-from a2c.errors import WorkerError
+from a2c.envs.workers import Worker, may_spin, packed, room_for, start_context
+from a2c.errors import UserError, WorkerError, plain
 
 MOST_DEATHS = 3
 """Workers lost at one and the same step before nobody else is sent there."""
@@ -80,7 +80,7 @@ class Pool:
 
         Raises:
             EnvError: An environment could not be constructed; those that were are closed.
-            UserError: A constructor returned an environment that is in use.
+            UserError: A constructor returned an environment that is in use, or there is not room enough for workers.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         self.broken = self.is_stepping = self._held = False
@@ -90,8 +90,13 @@ class Pool:
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
         self.num_envs, self.seed = num_envs, seed
         layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space))
-        # A RawArray of a start context lies in an unlinked file: shared with the workers, and nameless.
-        buffer = start_context().RawArray("b", layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
+        try:
+            pickled = _pickled(make) if num_workers else b""
+            buffer = _shared(layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
+        except BaseException:
+            if first is not None:
+                close(first)
+            raise
         self._flags, self.block = layout.map(buffer)
         self.history = History(num_envs, action_space, seed)
         self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
@@ -99,7 +104,7 @@ class Pool:
         self._foreign = 0  # generators of a whole process that were noted, `seeding.Watch.found`
         here, *elsewhere = shares = _shares(num_envs, num_workers, isolate)
         self.rows = [slice(share.start, share.stop) for share in shares]
-        spins, pickled = may_spin(num_workers), cloudpickle.dumps(make) if num_workers else b""
+        spins = may_spin(num_workers)
         self._starts = [
             functools.partial(Worker, number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
             for number, rows in enumerate(elsewhere)
@@ -112,11 +117,12 @@ class Pool:
             self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None)
 
         try:
-            self._workers += [start() for start in self._starts]
+            for start in self._starts:
+                self._workers.append(start())
             _, failures = _heard([construct, *(self._asked(number, None) for number in range(num_workers))])
             if failures:
                 raise failures[0]
-        except BaseException:
+        except BaseException as error:
             # Asked to, workers close what they constructed; killed, they would leave it behind.
             self.broken = True
             for env in ready:
@@ -125,6 +131,11 @@ class Pool:
                 self.close()
             finally:
                 _kill(self._workers)
+            if isinstance(error, OSError | EOFError):  # Too few open files or processes, say.
+                raise UserError(
+                    f"cannot start {num_workers} workers: {getattr(error, 'strerror', None) or type(error).__name__}; "
+                    "a smaller num_workers needs fewer open files and processes (ulimit -n, ulimit -u)"
+                ) from error
             raise
 
     @property
@@ -419,6 +430,35 @@ def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exceptio
         except Exception as error:  # noqa: BLE001 - handed on
             failures.append(error)
     return results, failures
+
+
+def _pickled(make: Callable[[], gymnasium.Env[Any, Any]]) -> bytes:
+    """What makes an environment, on its way to a worker.
+
+    Raises:
+        UserError: It holds what cannot be sent.
+    """
+    try:
+        return bytes(cloudpickle.dumps(make))
+    except Exception as error:
+        raise UserError(
+            f"what makes the environment cannot be sent to a worker: {plain(str(error))}; it must hold nothing that "
+            "belongs to this process, or vectorization 'local' keeps it here"
+        ) from error
+
+
+def _shared(num_bytes: int) -> Any:
+    """Bytes that lie in an unlinked file: shared with the workers, and nameless.
+
+    Raises:
+        UserError: There is no room for them.
+    """
+    if not room_for(num_bytes):
+        raise UserError(
+            f"there is no room for {num_bytes:,} bytes that workers share, neither in /dev/shm nor in "
+            f"{util.get_temp_dir()}; vectorization 'local' needs none"
+        )
+    return start_context().RawArray("b", num_bytes)
 
 
 def _kill(workers: Sequence[Worker]) -> None:

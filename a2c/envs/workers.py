@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import platform
+import shutil
 import signal
 import sys
+import threading
 import time
 import types
+import warnings
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import ForkServerContext, SpawnContext
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -39,6 +43,8 @@ from a2c.errors import WorkerError
 from a2c.machine import cores
 
 _JOIN_SECONDS = 2.0
+_SLOW_START_SECONDS = 15.0
+_ROOM_TO_SPARE = 1 << 20
 
 # Seeing the number before the data it announces is impossible on x86 (stores are seen in order), possible elsewhere.
 _STORES_ARE_ORDERED = platform.machine().lower() in ("x86_64", "amd64")
@@ -89,9 +95,11 @@ class Worker:
             target=run,
             args=(theirs, make, seed, layout, buffer, number, rows, spins),
             name=f"a2c-worker-{number}",
-            daemon=True,
+            # Daemonic ones may have no children, which some environments have. Who ends them: `Pool`, at the exit of
+            # this process at the latest, and they themselves when it is gone.
+            daemon=False,
         )
-        with _starting_cleanly():
+        with _starting_cleanly(), _slow_start_told():
             self._process.start()
         theirs.close()
 
@@ -246,6 +254,35 @@ def start_context() -> ForkServerContext | SpawnContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["a2c.envs.worker_process"])
     return context
+
+
+@contextlib.contextmanager
+def _slow_start_told() -> Iterator[None]:
+    """Warns where a start takes long: the server that forks workers may be stopped, and is waited for for ever."""
+
+    def tell() -> None:
+        pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # not in the stubs
+        warnings.warn(
+            f"a worker has not started for {_SLOW_START_SECONDS:g} s; the process that forks workers ({pid}) may be "
+            "stopped: SIGCONT lets it go on, SIGKILL and another start replace it",
+            stacklevel=2,
+        )
+
+    timer = threading.Timer(_SLOW_START_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def room_for(num_bytes: int) -> bool:
+    """Whether memory of this size can be shared: what is mapped and finds no room ends the process with SIGBUS."""
+    if sys.platform == "win32":
+        return True
+    places = [Path("/dev/shm"), Path(util.get_temp_dir())]  # noqa: S108 - where Python looks for room
+    return any(path.is_dir() and shutil.disk_usage(path).free > num_bytes + _ROOM_TO_SPARE for path in places)
 
 
 @contextlib.contextmanager
