@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: train test learning faults lint types bench setup clean
+.PHONY: train test verbs learning faults lint types bench setup clean
 
 train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 	$(BIN)/a2c train CartPole-v1
 
 test: setup  ## every test but those under tests/learning
 	$(BIN)/python -m pytest
+
+verbs: setup  ## the README's verbs, in an environment without extras and in one with all of them
+	$(PYTHON) -m venv .venv-plain
+	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check .
+	$(BIN)/python .ci/verbs.py .venv-plain/bin/python
+	$(BIN)/python .ci/verbs.py $(BIN)/python --extras
 
 learning: setup  ## slow: presets reach what the README says
 	$(BIN)/python -m pytest -m learning
@@ -51,4 +57,4 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .venv-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-plain .venv-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache
