@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,9 @@ from a2c.run import Run, Which, versions
 from a2c.schedule import is_due
 from a2c.screen import Screen
 from a2c.signals import Stopped, StopSignals
+
+_EARLY, _COLLAPSED = 4, 0.03
+"""An entropy below this share of the largest is told of in the first quarter of a run."""
 
 _MOST_LINES = 20
 """About so many evaluations of a run are told of."""
@@ -86,6 +90,11 @@ class Session:
         self._evaluated_at = 0  # steps
         self._evaluations: dict[str, Any] = {}  # those that end the run
         self._best = -math.inf
+        # Of choices; that of real numbers has no upper end. None: it is not looked at.
+        actions: Any = learner.policy().action_space
+        is_choice = isinstance(actions, gymnasium.spaces.Discrete) and actions.n > 1
+        self._most_entropy = math.log(int(actions.n)) if is_choice else None
+        self._unsaid: str | None = None
         self._saved_at = time.monotonic()
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
@@ -156,6 +165,9 @@ class Session:
             begin = due + 1
         self._remember(updates[begin:], each)
         self.note_environments()  # Only now: the books are as of the last update, whatever a warning leads to.
+        if self._unsaid is not None:
+            details, self._unsaid = self._unsaid, None
+            self._event("entropy_collapses", details)
         try:
             self._logs.flush()
             self._logs_are_written = True
@@ -187,6 +199,18 @@ class Session:
         row["learning_rate"] = float(pending[-1, -1])
         row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
         self._logs.write(updates * self._config.steps_per_update, row)
+        self._look_at_entropy(means.entropy, updates * self._config.steps_per_update)
+
+    def _look_at_entropy(self, entropy: float, steps: int) -> None:
+        """Takes note, once, of a policy that hardly tries anything else any more, early in its run."""
+        if self._most_entropy is None or steps > self._config.total_steps // _EARLY:
+            return
+        if entropy < _COLLAPSED * self._most_entropy:
+            self._unsaid = (
+                f"the entropy is {entropy:.2g} after {steps:,} steps, of at most {self._most_entropy:.2g}: the policy "
+                f"hardly explores any more; if it has not learnt what it should, try entropy_coef 0.01"
+            )
+            self._most_entropy = None
 
     def evaluate(self) -> None:
         """Evaluates the policy, and keeps it if none was better. Equally good, the later one has learnt from more.

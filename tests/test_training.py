@@ -323,3 +323,22 @@ def test_a_bad_environment_leaves_no_run_folder(quick, tmp_path):
 def test_periodic_work_is_due_when_a_multiple_was_passed(steps, due):
     assert is_due(100, steps, 64) is due
     assert not is_due(0, steps, 64)
+
+
+class Indifferent(MatchTheCue):
+    """Rewards the first action alone: the policy settles on it at once."""
+
+    def step(self, action):
+        obs, _, *others = super().step(action)
+        return obs, float(action == 0), *others
+
+
+def test_an_entropy_that_collapses_early_is_said_once(quick):
+    settings = quick | {"total_steps": 8_000, "learning_rate": 0.05, "vectorization": "local", "log_every_steps": 100}
+    with pytest.warns(UserWarning, match=r"the entropy is .* of at most 1\.1: the policy hardly explores") as said:
+        run = a2c.train(Indifferent, **settings)
+    assert len(said) == 1
+    assert run.summary["events"] == {"entropy_collapses": 1}
+    assert run.summary["exact"]
+    # An entropy that falls late is what learning looks like.
+    assert a2c.train(Indifferent, **settings | {"learning_rate": 1e-4}).summary["events"] == {}
