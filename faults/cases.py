@@ -35,7 +35,9 @@ class Case:
     def hanging(self) -> Case:
         """The same with every environment in a worker, where it hangs when it is told to."""
         settings = {**self.settings, "isolate_envs": True, "env_timeout_seconds": 1.0}
-        return dataclasses.replace(self, env_id=f"faults.envs:Hanging{self.env_id}", settings=settings)
+        return dataclasses.replace(
+            self, env_id=f"faults.envs:Hanging{self.env_id.rpartition(':')[2]}", settings=settings
+        )
 
     def but(self, **settings: Any) -> Case:
         """The same with other settings."""
@@ -46,7 +48,10 @@ class Case:
         words = [self.env_id, "--preset", "none", "--no-pictures", "--seed", str(seed)]
         for name, value in self.settings.items():
             flag = "--" + name.replace("_", "-")
-            words += [flag] if value is True else [flag, str(value)]
+            if isinstance(value, bool):
+                words.append(flag if value else "--no-" + name.replace("_", "-"))
+            else:
+                words += [flag, str(value)]
         return words
 
 
@@ -61,6 +66,10 @@ CASES = {
     "compiled-cartpole": _case("CartPole-v1", 2_000_000, 6_000, num_envs=8, rollout_length=8),
     "cartpole-2-workers": _case("CartPole-v1", 30_000, 800, vectorization="workers", **_WORKERS),
     "lunarlander": _case("LunarLander-v3", 15_000, 800, **_WORKERS),
+    # Images, scaled; chance from the environment's own spaces; one environment for all evaluations.
+    "pixels-2-workers": _case(
+        "faults.envs:Pixels-v0", 20_000, 800, normalize_observations=False, eval_num_envs=1, **_WORKERS
+    ),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 

@@ -1,5 +1,7 @@
 """Environments that are the real ones, until a file tells one of them to hang: `faults.envs:HangingCartPole-v1`.
 
+And one of images that samples from its own spaces: `faults.envs:Pixels-v0`.
+
 The variable HANG names a folder. Whichever environment removes a file from it, in a worker, hangs: after `sleep` as
 Python sleeps, after `hold` in C and without ever letting another thread run.
 """
@@ -14,6 +16,7 @@ import time
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 HANG = "A2C_FAULTS_HANG"
 WAYS = ("sleep", "hold")
@@ -37,9 +40,33 @@ class Hanging(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.step(action)
 
 
+class Pixels(gymnasium.Env[Any, Any]):
+    """An image whose bright half says which action is right, among noise that the environment's own spaces draw."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (8, 8), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next(), {}
+
+    def step(self, action: Any) -> Any:
+        reward = float(action == self._right)
+        self._steps += 1
+        return self._next(), reward, self._steps == 20, False, {}
+
+    def _next(self) -> Any:
+        self._right = int(self.action_space.sample())
+        image = self.observation_space.sample() // 2
+        image[:, 4 * self._right : 4 * self._right + 4] += 127
+        return image
+
+
 def make(env_id: str, **kwargs: Any) -> Hanging:
     return Hanging(gymnasium.make(env_id, **kwargs))
 
 
-for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5"):
+gymnasium.register("Pixels-v0", entry_point="faults.envs:Pixels")
+for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0"):
     gymnasium.register(f"Hanging{_env_id}", entry_point="faults.envs:make", kwargs={"env_id": _env_id})

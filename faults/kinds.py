@@ -114,6 +114,7 @@ def warm_up(case: Case) -> None:
 def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
     """SIGKILL to the trainer alone, at any moment from its start to its end, and again after each `a2c resume`."""
     outcome, rng = Outcome(), _rng(case, "kills", seed)
+    named = ["--env", case.env_id] if ":" in case.env_id else []  # A run does not choose what is imported.
     while outcome.faults < count:
         place = Place()
         problems: list[str] = []
@@ -124,7 +125,7 @@ def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
             if run is None:
                 again = ["train", *words]
             elif rng.random() < 0.5:
-                again = ["resume", str(run)]
+                again = ["resume", str(run), *named]
             else:
                 again = ["train", *words, "--resume"]
             left = _unfinished(place)
@@ -138,7 +139,7 @@ def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
         if (
             process is not None and process.returncode == -signal.SIGKILL
         ):  # It had finished. The next start cleans what it left.
-            place.start("resume", str(place.run()), "--no-pictures").wait()
+            place.start("resume", str(place.run()), "--no-pictures", *named).wait()
         if len(_begun(place)) > 1:
             problems.append(f"{len(_begun(place))} runs were begun, where one was to be resumed")
         run = place.run()

@@ -56,6 +56,12 @@ def test_a_killed_worker_is_replaced_and_the_bits_are_the_same(two_workers):
     assert outcome.events["worker_restarts"] >= 1  # One that is killed at the very end is not missed.
 
 
+def test_images_evaluated_in_workers_have_the_same_bits_when_killed():
+    for case, expected in with_undisturbed(shortened("pixels-2-workers", 10_000)):
+        check(kills(case, expected, 2, seed=0), 2)
+        check(worker_kills(case, expected, 2, seed=0), 2)
+
+
 def test_an_environment_that_hangs_is_replaced_and_the_bits_are_the_same(two_workers):
     check(hangs(*two_workers, 1, seed=0), 1)
 
