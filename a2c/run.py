@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import a2c
-from a2c import checkpoint, files
+from a2c import checkpoint, consent, files
 from a2c.config import Config
 from a2c.envs.episode import Failure
 from a2c.envs.make import EnvSource
@@ -424,20 +424,23 @@ class Run:
         """What to make for this run's policy: `env` where it is given, else what config.json names.
 
         Raises:
-            UserError: config.json names a module to import. A folder from somebody else must not choose what code runs.
+            UserError: config.json names a module to import, and nobody has said that it may (`a2c.consent`).
         """
         if env is None and self.is_callable:
             raise UserError(
                 f"{self.path} was trained on what the callable {shown(self.config.env_id)[1:-1]} makes, which no file "
                 "can tell; from Python, give it as env=..., on the command line name another with --env"
             )
-        if env is None and ":" in self.config.env_id:
-            name = shown(self.config.env_id)[1:-1]
+        env_id = self.config.env_id
+        if ":" in env_id and env == env_id:
+            consent.remember(self.path, env_id)
+        if env is None and ":" in env_id and not consent.is_remembered(self.path, env_id):
+            name = shown(env_id)[1:-1]
             raise UserError(
                 f"{self.path} names an environment in a module of its own, {name}; to import it, say so with "
-                f"--env {name} (from Python: env=...)"
+                f"--env {name}, once (from Python: env=...)"
             )
-        return env or self.config.env_id
+        return env or env_id
 
 
 def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from a2c import checkpoint, start
+from a2c import checkpoint, consent, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
@@ -183,6 +183,8 @@ def _train(
         lost = None
         if run is None:  # Only now, when everything else stands.
             run = Run.create(config, settings_from, compiled, not isinstance(env, str))
+            if env == config.env_id and ":" in config.env_id:
+                consent.remember(run.path, config.env_id)
             cleanup.enter_context(run.locked())
         else:
             run = run.reconfigured(config)

@@ -17,6 +17,14 @@ def _no_process_is_left_behind():
     assert multiprocessing.active_children() == []
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_is_remembered(tmp_path_factory):
+    """What may be imported is kept among a user's files: tests have some of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def quick(tmp_path):
     """Settings of a run that takes a moment and stays in the test's folder."""

@@ -1,0 +1,65 @@
+"""What the user of this machine has said that runs may import: a run's folder alone must not choose what code runs.
+
+Training on `module:Id`, or naming it with --env, says so for that folder, and it need not be said again. That is kept
+among the user's own files, never in the run's folder: one that comes from somebody else has said nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from a2c import files
+from a2c.errors import UserError
+
+_MOST = 10_000
+"""Runs that are remembered; of more, the oldest are forgotten."""
+
+
+def remember(run: Path, env_id: str) -> None:
+    """The user wants this run to import what its environment's id names. Nothing where it cannot be kept."""
+    said = _said()
+    key, value = str(run), [env_id, *_folder(run)]
+    if said.get(key) != value:
+        said.pop(key, None)
+        said[key] = value
+        with contextlib.suppress(UserError, OSError):
+            path = _path()
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.write_json(path, dict(list(said.items())[-_MOST:]))
+
+
+def is_remembered(run: Path, env_id: str) -> bool:
+    """Whether the user has said so, of this folder: another one that took its place is another."""
+    return _said().get(str(run)) == [env_id, *_folder(run)]
+
+
+def _folder(run: Path) -> list[int]:
+    try:
+        status = run.stat()
+    except OSError:
+        return []
+    return [status.st_dev, status.st_ino]
+
+
+def _said() -> dict[str, object]:
+    try:
+        return files.read_json(_path())
+    except (UserError, OSError):
+        return {}
+
+
+def _path() -> Path:
+    """Where programs keep what is theirs and not settings: XDG's state folder, or AppData on Windows.
+
+    Raises:
+        OSError: There is no home.
+    """
+    names = ("LOCALAPPDATA",) if os.name == "nt" else ("XDG_STATE_HOME",)
+    try:
+        base = next((Path(os.environ[name]) for name in names if os.environ.get(name)), None)
+        base = base or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    return base / "a2c" / "imports.json"
