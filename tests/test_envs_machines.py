@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -191,3 +192,62 @@ def test_workers_of_a_program_that_forgets_them_end_with_it():
         else:
             os.kill(pid, signal.SIGKILL)
             pytest.fail("a worker is left")
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    """Lets so many threads start, and no more: what a limit of processes, or of a container, does."""
+
+    begin = threading.Thread.start
+
+    def let(count):
+        left = [count]
+
+        def start(self):
+            if not left[0]:
+                raise RuntimeError("can't start new thread")
+            left[0] -= 1
+            begin(self)
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+    return let
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_threads_that_cannot_start_are_done_without(quick, monkeypatch, scarce, count):
+    monkeypatch.setattr("a2c.machine.cores", lambda: 4)
+    many = {**quick, "num_envs": 64, "rollout_length": 8, "total_steps": 64 * 8 * 4, "num_threads": 4}
+    whole = a2c.train("CartPole-v1", **many)
+    assert whole.summary["engine"] == "compiled, 4 threads"
+    scarce(count)
+    message = rf"of 4 threads of the compiled engine, this machine gives {count + 1} \(can't start new thread\)"
+    # Those that did start end before as many are asked for anew.
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.shutdown", _giving_back(count, scarce))
+    with pytest.warns(UserWarning, match=message):
+        few = a2c.train("CartPole-v1", **many)
+    assert few.summary["engine"] == f"compiled, {count + 1} thread{'s' if count else ''}"
+    assert policy(few) == policy(whole)
+
+
+def policy(run):
+    return (run.path / "policy" / "policy.safetensors").read_bytes()
+
+
+def _giving_back(count, scarce):
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def end(self, *args, **kwargs):
+        shutdown(self, *args, **kwargs)
+        scarce(count)
+
+    return end
+
+
+def test_where_no_thread_watches_one_is_told_and_trains(quick, scarce):
+    config = {**quick, "vectorization": "local", "num_threads": 1}
+    whole = a2c.train("CartPole-v1", **config)
+    scarce(0)
+    with pytest.warns(UserWarning, match="environments of this process are not watched"):
+        run = a2c.train("CartPole-v1", **config)
+    assert policy(run) == policy(whole)

@@ -246,8 +246,9 @@ def test_a_warning_that_raises_loses_nothing(quick, tmp_path, monkeypatch):
     assert run.summary["events"] == {"worker_restarts": 1, "failures": 1, "resumes": 1}
 
 
-def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys):
+def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys, tmp_path):
     run = interrupted(monkeypatch, settings(quick), 40, env="fragile:Walk-v0")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))  # Who has said nothing of this run.
     assert main(["resume", str(run.path)]) == 2
     assert "say so with --env fragile:Walk-v0" in capsys.readouterr().err
     assert main(["resume", str(run.path), "--env", "fragile:Walk-v0", "--no-pictures"]) == 0
@@ -600,7 +601,7 @@ def test_a_hang_ends_the_process_though_nobody_can_be_told(quick, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE)
     process.stderr.close()
-    assert process.wait(60) == 1
+    assert process.wait(60) in (1, 120)  # 120 is Python's own: at its end, what is left for standard error cannot go.
     (path,) = Path(quick["run_dir"]).glob("*/*")
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -55,10 +57,10 @@ class CompiledEngine:
             math.inf if config.max_grad_norm is None else config.max_grad_norm,
         )
         self.optimizer = _optimizer(config, len(self.network.theta))
-        self.work = work_for(self.network, config.num_envs, config.rollout_length, threads)
+        self._pool, others = _threads(min(threads, len(chunks) - 1) - 1)
+        self.work = work_for(self.network, config.num_envs, config.rollout_length, 1 + others)
         self._rows, self._num_envs = rows, config.num_envs
         self._length = config.rollout_length
-        self._pool = ThreadPoolExecutor(self.work.threads)
         self._set_parameters(parameters)
 
     def act(
@@ -174,6 +176,27 @@ class CompiledEngine:
     def _set_parameters(self, parameters: Arrays) -> None:
         pack(self.network, self.network.theta, self._architecture, parameters)
         transpose(self.network, 0, len(self.network.layers))
+
+
+def _threads(wanted: int) -> tuple[ThreadPoolExecutor, int]:
+    """Threads beside the one that asks, and how many: all start here, as a kernel waits for every one of them."""
+    pool = ThreadPoolExecutor(max(1, wanted))
+    go, given = threading.Event(), 0
+    try:
+        for given in range(wanted):  # noqa: B007 - of use where the next one is refused
+            pool.submit(go.wait)
+    except RuntimeError as error:  # The pool would ask for the one that is missing again at any time.
+        go.set()
+        pool.shutdown()
+        warnings.warn(
+            f"of {wanted + 1} threads of the compiled engine, this machine gives {given + 1} ({error}); results do not "
+            "depend on it, and num_threads asks for fewer",
+            stacklevel=2,
+        )
+        return _threads(given)
+    finally:
+        go.set()
+    return pool, wanted
 
 
 def _optimizer(config: Config, size: int) -> Optimizer:

@@ -31,8 +31,9 @@ from a2c.machine import cores
 if TYPE_CHECKING:
     from a2c.envs.compiled.vector import CompiledEnvs
 
-_WORTH_A_WORKER_SECONDS = 200e-6
-"""A vector step shorter than this gains less from a second process than the hand-over costs."""
+_WORTH_A_WORKER_SECONDS = 50e-6
+"""A step of all environments that takes longer is trained on faster with a worker: by a quarter and more, as measured
+by `benchmarks/placement.py`. Below, there is less to gain, and a worker takes half a second to start."""
 
 
 @dataclasses.dataclass(frozen=True)

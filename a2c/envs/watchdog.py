@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 from a2c.envs.vector import Envs
+from a2c.machine import started
 
 
 @contextlib.contextmanager
@@ -46,7 +48,14 @@ def watched(envs: Envs, timeout_seconds: float, on_hang: Callable[[int], None]) 
                 envs.release()  # It came back in this very moment.
 
     thread = threading.Thread(target=watch, daemon=True, name="a2c-watchdog")
-    thread.start()
+    if not started(thread):
+        warnings.warn(
+            "this machine gives no further thread: environments of this process are not watched, and one that hangs is "
+            "waited for",
+            stacklevel=3,
+        )
+        yield
+        return
     try:
         yield
     finally:

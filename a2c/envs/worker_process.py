@@ -42,6 +42,7 @@ from a2c.envs.memory import (
 )
 from a2c.envs.seeding import seed_process
 from a2c.errors import plain
+from a2c.machine import started
 from a2c.randomness import episode_seed
 
 _PR_SET_PDEATHSIG = 1
@@ -112,7 +113,8 @@ def _leave_with_parent() -> None:
                 time.sleep(0.01)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True, name="a2c-leave-with-parent").start()
+    # Where there is no thread to be had, the pipe's end and, on Linux, the kernel tell of the parent's end.
+    started(threading.Thread(target=watch, daemon=True, name="a2c-leave-with-parent"))
 
 
 def _serve(pipe: Connection, share: Share, flags: memoryview, line: int, spins: bool) -> None:

@@ -40,7 +40,7 @@ from a2c.envs.memory import (
 )
 from a2c.envs.worker_process import run
 from a2c.errors import WorkerError
-from a2c.machine import cores
+from a2c.machine import cores, started
 
 _JOIN_SECONDS = 2.0
 _SLOW_START_SECONDS = 15.0
@@ -270,7 +270,7 @@ def _slow_start_told() -> Iterator[None]:
 
     timer = threading.Timer(_SLOW_START_SECONDS, tell)
     timer.daemon = True
-    timer.start()
+    started(timer)
     try:
         yield
     finally:
