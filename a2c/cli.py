@@ -20,6 +20,7 @@ import a2c
 from a2c.commands.benchmark import Benchmark
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
+from a2c.commands.groups import registry
 from a2c.commands.plot import Plot
 from a2c.commands.record import Record
 from a2c.commands.replay import Replay
@@ -69,11 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ]  # It shows the preset's values, once that is known.
         else:
             asks_help = []
-        verb: Any = _parse(lambda: tyro.cli(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
+        parse = functools.partial(tyro.cli, registry=registry)
+        verb: Any = _parse(lambda: parse(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
         if isinstance(verb, Train | Benchmark):
             kind, defaults = type(verb), verb.with_preset()
             arguments = [*words[1:], *asks_help]
-            verb = _parse(lambda: tyro.cli(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
+            verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
         with reserved_for_json() if getattr(verb, "json", False) else contextlib.nullcontext():
             code = int(verb.run())
         sys.stdout.flush()

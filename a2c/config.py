@@ -32,17 +32,11 @@ Writer = Literal["visualdl", "tensorboard"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """The settings of a run. Steps are agent steps, counted over all environments.
-
-    Raises:
-        UserError: A value has the wrong type or lies outside its range.
-    """
+class Environment:
+    """What is trained on, and where it is stepped."""
 
     env_id: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
     """Gymnasium id, or `module:Id` to import a module that registers it."""
-
-    # -- environment --
     env_kwargs: Annotated[dict[str, Any], _JSON_OBJECT] = dataclasses.field(default_factory=dict)
     """Arguments of the environment's constructor, as a JSON object."""
     num_envs: int = 8
@@ -60,7 +54,11 @@ class Config:
     env_timeout_seconds: float = 60.0
     """An environment that does nothing for so long hangs: its worker is replaced; in this process, it ends the run."""
 
-    # -- algorithm --
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm:
+    """What is learnt from the steps, and how much of it counts."""
+
     total_steps: int = 500_000
     """Steps to train for, rounded up to whole rollouts."""
     rollout_length: int = 8
@@ -78,7 +76,11 @@ class Config:
     max_grad_norm: float | None = 0.5
     """Gradients are scaled down to this global norm; None: never."""
 
-    # -- optimizer --
+
+@dataclasses.dataclass(frozen=True)
+class Optimization:
+    """How the gradient moves the parameters."""
+
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Adam, or RMSprop with epsilon inside the square root."""
     adam_beta1: float = 0.9
@@ -102,7 +104,11 @@ class Config:
     decay_every_steps: int = 16_000
     """How often the exponential schedule multiplies."""
 
-    # -- model --
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Networks, and what they are given."""
+
     network: Literal["mlp"] = "mlp"
     """Separate actor and critic, fully connected."""
     hidden_sizes: tuple[int, ...] = (64, 64)
@@ -122,7 +128,11 @@ class Config:
     normalize_returns: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
 
-    # -- run --
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """What computes, and what is kept, shown and evaluated on the way."""
+
     seed: int = 0
     """Everything random in the run follows from it."""
     engine: Literal["auto", "compiled", "paddle"] = "auto"
@@ -152,6 +162,15 @@ class Config:
     """Time between checkpoints; there is always one at the end."""
     keep_checkpoints: int = 3
     """Checkpoints kept, the newest."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of the last come first.
+    """The settings of a run. Steps are agent steps, counted over all environments.
+
+    Raises:
+        UserError: A value has the wrong type or lies outside its range.
+    """
 
     def __post_init__(self) -> None:
         for name, annotation in _annotations().items():
@@ -244,6 +263,15 @@ class Config:
         }
         return cls(**lists_as_tuples)
 
+
+GROUPS = {
+    "environment": Environment,
+    "algorithm": Algorithm,
+    "optimizer": Optimization,
+    "model": Model,
+    "run": Course,
+}
+"""Config's fields by what they are about."""
 
 FREE = [
     "vectorization",

@@ -12,6 +12,7 @@ import pytest
 import a2c
 from a2c.cli import main
 from a2c.engines.networks import ActorCritic, paddle
+from a2c.presets import PRESETS
 
 SETTINGS = [
     *["--preset", "none", "--total-steps", "256", "--num-envs", "2", "--rollout-length", "4", "--hidden-sizes", "8"],
@@ -400,6 +401,23 @@ def test_help_after_an_environment_shows_the_presets_values(capsys):
     said = capsys.readouterr().out
     gamma = said[said.index("--gamma") :]
     assert "0.9)" in gamma[: gamma.index("--gae-lambda")]
+
+
+def test_help_is_in_groups_names_the_presets_and_fits_80_columns():
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "a2c", "train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, env=environment)
+    lines = done.stdout.splitlines()
+    boxes = [line.strip("╭╮─ ") for line in lines if line.startswith("╭")]
+    assert boxes[1:] == [
+        f"{name}options" for name in ("", "environment ", "algorithm ", "optimizer ", "model ", "run ")
+    ]
+    assert all(name in " ".join(lines) for name in PRESETS)
+    assert max(len(line) for line in lines if line.startswith(("│", "╭"))) == 80
+    # A paragraph is one: no line ends early because the source's did.
+    start = next(number for number, line in enumerate(lines) if "--vectorization" in line)
+    end = next(number for number, line in enumerate(lines) if "--num-workers" in line)
+    assert min(len(line.rstrip("│ ")) for line in lines[start + 1 : end - 1]) > 60
 
 
 TALKATIVE = """

@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import tyro
-
+from a2c.commands.groups import Preset, Settings
 from a2c.config import Config
 from a2c.envs.make import compiled_form
 from a2c.errors import UserError
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
 class Benchmark:
     """Measure what training on an environment costs on this machine, beside stepping it with random actions."""
 
-    config: tyro.conf.OmitArgPrefixes[Config]
-    preset: str = "auto"
-    """Settings for what the command line leaves out. auto: those named like the environment; none; or a name."""
+    config: Settings
+    preset: Preset = "auto"
     seconds: float = 1.0
     """How long each measurement takes."""
     rounds: int = 5

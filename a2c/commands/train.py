@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import tyro
 
+from a2c.commands.groups import Preset, Settings
 from a2c.commands.plot import draw
 from a2c.commands.record import record
-from a2c.config import FREE, Config
+from a2c.config import FREE
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.output import print_json
@@ -27,9 +27,8 @@ from a2c.start import settled
 class Train:
     """Train a policy on a Gymnasium environment and keep everything about it in a run folder."""
 
-    config: tyro.conf.OmitArgPrefixes[Config]
-    preset: str = "auto"
-    """Settings for what the command line leaves out. auto: those named like the environment; none; or a name."""
+    config: Settings
+    preset: Preset = "auto"
     seeds: int = 1
     """Train this many times, with the seeds that follow --seed."""
     pictures: bool = True

@@ -31,7 +31,7 @@ from a2c.machine import cores
 if TYPE_CHECKING:
     from a2c.envs.compiled.vector import CompiledEnvs
 
-_WORTH_A_WORKER_SECONDS = 50e-6
+_WORTH_A_WORKER_SECONDS = 60e-6
 """A step of all environments that takes longer is trained on faster with a worker: by a quarter and more, as measured
 by `benchmarks/placement.py`. Below, there is less to gain, and a worker takes half a second to start."""
 

@@ -1,0 +1,115 @@
+"""Where the environments of a training belong: all in this process, or a share of them in a worker.
+
+python -m benchmarks.placement            measures, a few minutes
+python -m benchmarks.placement --table    prints what is in results/placement.json
+
+Environments that take longer and longer for a step, so that what `vectorization auto` decides can be read off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gymnasium
+
+import a2c
+from a2c.commands.benchmark import ways
+from a2c.presets import configure
+from benchmarks.measure import RESULTS, alternate, keep, ratio
+
+MICROSECONDS = (0, 5, 10, 20, 40, 80, 160)
+NUM_ENVS = (2, 4, 8, 16)
+ROUNDS = 5
+SECONDS = 0.3
+HERE, BESIDE = "training, this process", "training, 1 worker beside it"
+
+
+class Burn(gymnasium.Wrapper):
+    """CartPole-v1 that computes for longer in each step."""
+
+    def __init__(self, microseconds: float) -> None:
+        """Takes how much longer."""
+        super().__init__(gymnasium.make("CartPole-v1"))
+        self._seconds = microseconds * 1e-6
+
+    def step(self, action: Any) -> Any:
+        """Waits, busily, and steps."""
+        end = time.perf_counter() + self._seconds
+        while time.perf_counter() < end:
+            pass
+        return self.env.step(action)
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Environments by name, with their arguments."""
+    for microseconds in MICROSECONDS:
+        yield "benchmarks.placement:Burn", {"microseconds": microseconds}
+    yield "Acrobot-v1", {}
+    with contextlib.suppress(ImportError):
+        import mujoco  # noqa: F401
+
+        yield "HalfCheetah-v5", {}
+    with contextlib.suppress(ImportError):
+        import Box2D  # noqa: F401
+
+        yield "LunarLander-v3", {}
+
+
+def measure(env_id: str, kwargs: dict[str, Any], num_envs: int) -> dict[str, Any]:
+    """One environment, that many times."""
+    config = configure(env_id, "none", {"num_envs": num_envs, "rollout_length": 8, "env_kwargs": kwargs})
+    with contextlib.ExitStack() as cleanup:
+        envs = a2c.make_envs(env_id, num_envs, env_kwargs=kwargs)
+        chosen = envs.num_workers
+        envs.close()
+        contestants = ways(config)
+        for contestant in contestants.values():
+            cleanup.callback(contestant.close)
+        random = "random actions, this process"
+        rates = alternate(
+            {name: (lambda one=contestants[name]: one.rate(SECONDS)) for name in (random, HERE, BESIDE)}, ROUNDS
+        )
+    return {
+        "env_id": env_id,
+        "env_kwargs": kwargs,
+        "num_envs": num_envs,
+        "microseconds_of_a_step": 1e6 / rates[random]["median"],
+        "workers_chosen": chosen,
+        "steps_per_second": rates,
+        "with a worker / without": ratio(rates, BESIDE, HERE),
+    }
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown, sorted by what all environments take together for one step."""
+    lines = [
+        "| environment | environments | a step of all takes | with a worker / without | auto chooses |",
+        "|---|---:|---:|---:|---|",
+    ]
+    for result in sorted(results, key=lambda one: one["microseconds_of_a_step"] * one["num_envs"]):
+        extra = result["env_kwargs"].get("microseconds")
+        name = result["env_id"] if extra is None else f"CartPole-v1 + {extra} us"
+        together = result["microseconds_of_a_step"] * result["num_envs"]
+        value = result["with a worker / without"]
+        chosen = f"{result['workers_chosen']} worker" if result["workers_chosen"] else "this process"
+        lines.append(
+            f"| {name} | {result['num_envs']} | {together:.0f} us | {value['median']:.2f} "
+            f"({value['lowest']:.2f} to {value['highest']:.2f}) | {chosen} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if "--table" not in sys.argv:
+        results = [measure(env_id, kwargs, count) for env_id, kwargs in cases() for count in NUM_ENVS]
+        keep("placement", "python -m benchmarks.placement", {"placements": results})
+    print(table(json.loads((RESULTS / "placement.json").read_text())["placements"]))
+
+
+if __name__ == "__main__":
+    main()
