@@ -157,7 +157,7 @@ def test_a_script_that_trains_several_is_ended_by_one_signal_with_its_run_saved(
         [sys.executable, "-c", SEVERAL, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.rglob("metrics.jsonl")) or not next(tmp_path.rglob("metrics.jsonl")).stat().st_size:
+    while not any(path.stat().st_size for path in tmp_path.glob("*/*/metrics.jsonl")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
