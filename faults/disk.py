@@ -146,6 +146,8 @@ def train(case: Case, seed: int, folder: str) -> tuple[Path, list[str], list[str
 
     def heard(message: Warning | str, *_: Any, **__: Any) -> None:
         said.append(str(message))
+        if os.strerror(errno.ENOSPC) not in said[-1]:  # What is said at the start, before there is a checkpoint.
+            return
         try:
             checkpoint.newest(next(Path(folder).glob("*/*/checkpoints")))
         except (a2c.UserError, StopIteration) as error:
