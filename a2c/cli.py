@@ -47,6 +47,9 @@ _Verb = (
 )
 
 
+_VERBS = (Train, Resume, Evaluate, Watch, Record, Plot, Export, Replay, Benchmark)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code: 0, 2 for what the user can mend, 1 for an environment's error.
 
@@ -62,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.path.append(os.getcwd())  # For `module:Id`; last, so that nothing in it stands before what is installed.
     try:
         _refuse_fixed_settings(words)
-        words = as_meant(words, _annotations())
+        if words[:1] == ["help"]:
+            words = [*words[1:2], "--help"]
+        words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]
         if words[:1] in (["train"], ["benchmark"]) and len(words) > 2 and asks_help and not words[1].startswith("-"):
             words = [
@@ -121,12 +126,13 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
                 raise UserError(f"{name} cannot change within a run; train a new one with it")
 
 
-@functools.cache
-def _annotations() -> dict[str, Any]:
-    """The type of each flag of any verb, by its field."""
-    kinds = (Config, Train, Resume, Evaluate, Watch, Record, Plot, Export, Replay, Benchmark)
+def _annotations(verb: str) -> dict[str, Any]:
+    """The type of each of a verb's flags, by its field."""
+    kinds = [kind for kind in _VERBS if kind.__name__.lower() == verb]
     hints = {name: kind for cls in kinds for name, kind in typing.get_type_hints(cls).items()}
-    return {name: kind for name, kind in hints.items() if name not in ("config", "folder", "folders", "env_id")}
+    if hints.pop("config", None) is Config:
+        hints |= typing.get_type_hints(Config)
+    return {name: kind for name, kind in hints.items() if name not in ("folder", "folders", "env_id")}
 
 
 _DESCRIPTION = "Advantage Actor-Critic for any Gymnasium environment."

@@ -68,7 +68,9 @@ class Run:
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {os.fspath(path)}")
         if not self.config_path.is_file():
-            raise UserError(f"{self.path} is not a run folder: it has no config.json")
+            inside = [path.parent for pattern in ("*", "*/*") for path in self.path.glob(f"{pattern}/config.json")]
+            hint = f"; the newest in it is {max(inside, key=lambda run: run.stat().st_mtime)}" if inside else ""
+            raise UserError(f"{self.path} is not a run folder: it has no config.json{hint}")
         values = files.read_json(self.config_path)
         if values.get("format") != _FORMAT:
             raise UserError(

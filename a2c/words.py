@@ -65,7 +65,7 @@ def flag(name: str) -> str:
 
 
 def as_meant(words: Sequence[str], annotations: Mapping[str, Any]) -> list[str]:
-    """The words with numbers and lists as a parser knows them: 1e6 -> 1000000, 256,256 -> 256 256.
+    """The words as a parser knows them: 1e6 -> 1000000, 256,256 -> 256 256, --json=true -> --json.
 
     Args:
         words: What follows `a2c`.
@@ -96,11 +96,22 @@ def as_meant(words: Sequence[str], annotations: Mapping[str, Any]) -> list[str]:
             items = [item for item in re.split(r"[\s,()\[\]]+", " ".join(values)) if item]
             (inner, *_) = typing.get_args(kind)
             result += [f"--{name}", *(_number(field, item, inner) for item in items)]
+        elif kind is bool and (equals or (rest and rest[0].lower() in _BOOLEANS)):
+            result.append(f"--{name}" if _boolean(field, value if equals else rest.pop(0)) else f"--no-{name}")
         elif _kinds(kind) & {int, float} and (equals or rest):
             result += [f"--{name}", _number(field, value if equals else rest.pop(0), kind)]
         else:
             result.append(word)
     return result
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _boolean(field: str, text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise UserError(f"{field} is {shown(text)}; it must be true or false")
+    return _BOOLEANS[text.lower()]
 
 
 def _kinds(annotation: Any) -> set[Any]:

@@ -420,6 +420,53 @@ def test_help_is_in_groups_names_the_presets_and_fits_80_columns():
     assert min(len(line.rstrip("│ ")) for line in lines[start + 1 : end - 1]) > 60
 
 
+def test_help_is_a_verb_too(capsys):
+    for words in (["help"], ["help", "plot"]):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+        assert f"usage: a2c {' '.join(words[1:])}".strip() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--normalize-advantage", "true"], True),
+        (["--normalize_advantage=False"], False),
+        (["--normalize-advantage=yes"], True),
+        (["--normalize-advantage", "0"], False),
+    ],
+)
+def test_a_switch_may_be_given_a_value(called, tmp_path, words, value):
+    flags = "--total-steps 64 --num-envs 2 --eval-every-steps 0 --final-eval-episodes 0 --no-pictures --preset none"
+    assert called("train", *words, "CartPole-v1", *flags.split(), "--run-dir", tmp_path)[0] == 0
+    config = json.loads(next(tmp_path.rglob("config.json")).read_text())["config"]
+    assert config["normalize_advantage"] is value
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "CartPole-v1", "--isolate-envs=maybe"], "isolate_envs is 'maybe'; it must be true or false"),
+        # Of its own verb, not of another's flag of that name.
+        (["train", "CartPole-v1", "--num-workers", "two"], "num_workers is 'two'; it must be a whole number or 'auto'"),
+        (["resume", "x", "--num-workers", "two"], "num_workers is 'two'; it must be a whole number or 'auto' or None"),
+        (["train", ":CartPole-v1"], "cannot import the module of ':CartPole-v1'"),
+    ],
+)
+def test_what_is_right_is_said_of_this_verb(called, words, sentence):
+    code, _, said = called(*words)
+    assert code == 2
+    assert sentence in said
+    assert ("None" in said) == ("None" in sentence)
+
+
+def test_a_folder_of_runs_names_the_newest(called, run):
+    code, _, said = called("evaluate", run.parent.parent)
+    assert code == 2
+    assert f"has no config.json; the newest in it is {run}" in said
+
+
 TALKATIVE = """
 import os, sys, gymnasium, numpy as np
 

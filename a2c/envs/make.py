@@ -354,8 +354,8 @@ def _package_hint(env_id: str) -> str | None:
 
 def _find_spec(env_id: str) -> gymnasium.envs.registration.EnvSpec:
     """The registered specification, by value: a worker need not know the registration."""
-    module, _, name = env_id.rpartition(":")
-    if module:
+    module, colon, name = env_id.rpartition(":")
+    if colon:
         _import(module, env_id)
     if name not in gymnasium.registry:
         hint = _package_hint(name) if not module else None
