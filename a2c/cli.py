@@ -34,20 +34,18 @@ from a2c.words import VERBS, as_meant, elsewhere, flag
 
 T = TypeVar("T")
 
-_Verb = (
-    Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Resume, tyro.conf.subcommand("resume")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Watch, tyro.conf.subcommand("watch")]
-    | Annotated[Record, tyro.conf.subcommand("record")]
-    | Annotated[Plot, tyro.conf.subcommand("plot")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Replay, tyro.conf.subcommand("replay")]
-    | Annotated[Benchmark, tyro.conf.subcommand("benchmark")]
-)
-
-
-_VERBS = (Train, Resume, Evaluate, Watch, Record, Plot, Export, Replay, Benchmark)
+_VERBS = {
+    "train": Train,
+    "resume": Resume,
+    "evaluate": Evaluate,
+    "watch": Watch,
+    "record": Record,
+    "plot": Plot,
+    "export": Export,
+    "replay": Replay,
+    "benchmark": Benchmark,
+}
+_Verb: Any = typing.Union[tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in _VERBS.items())]  # noqa: UP007 - of a table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,8 +126,7 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
 
 def _annotations(verb: str) -> dict[str, Any]:
     """The type of each of a verb's flags, by its field."""
-    kinds = [kind for kind in _VERBS if kind.__name__.lower() == verb]
-    hints = {name: kind for cls in kinds for name, kind in typing.get_type_hints(cls).items()}
+    hints = typing.get_type_hints(_VERBS[verb]) if verb in _VERBS else {}
     if hints.pop("config", None) is Config:
         hints |= typing.get_type_hints(Config)
     return {name: kind for name, kind in hints.items() if name not in ("folder", "folders", "env_id")}

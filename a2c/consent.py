@@ -56,10 +56,9 @@ def _path() -> Path:
     Raises:
         OSError: There is no home.
     """
-    names = ("LOCALAPPDATA",) if os.name == "nt" else ("XDG_STATE_HOME",)
+    named = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_STATE_HOME")
     try:
-        base = next((Path(os.environ[name]) for name in names if os.environ.get(name)), None)
-        base = base or Path.home() / ".local" / "state"
+        base = Path(named) if named else Path.home() / ".local" / "state"
     except RuntimeError as error:
         raise OSError(str(error)) from error
     return base / "a2c" / "imports.json"

@@ -21,13 +21,14 @@ ROUNDS = 15
 
 
 class Burn(gymnasium.Wrapper):
-    """CartPole-v1 that computes for 100 microseconds longer in each step."""
+    """CartPole-v1 that computes for longer in each step."""
 
-    def __init__(self) -> None:
+    def __init__(self, microseconds: float = 100) -> None:
         super().__init__(gymnasium.make("CartPole-v1"))
+        self._seconds = microseconds * 1e-6
 
     def step(self, action: Any) -> Any:
-        end = time.perf_counter() + 100e-6
+        end = time.perf_counter() + self._seconds
         while time.perf_counter() < end:
             pass
         return self.env.step(action)

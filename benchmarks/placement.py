@@ -11,15 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
-
-import gymnasium
 
 import a2c
 from a2c.commands.benchmark import ways
 from a2c.presets import configure
+from benchmarks.environments import Burn
 from benchmarks.measure import RESULTS, alternate, keep, ratio
 
 MICROSECONDS = (0, 5, 10, 20, 40, 80, 160)
@@ -29,26 +27,10 @@ SECONDS = 0.3
 HERE, BESIDE = "training, this process", "training, 1 worker beside it"
 
 
-class Burn(gymnasium.Wrapper):
-    """CartPole-v1 that computes for longer in each step."""
-
-    def __init__(self, microseconds: float) -> None:
-        """Takes how much longer."""
-        super().__init__(gymnasium.make("CartPole-v1"))
-        self._seconds = microseconds * 1e-6
-
-    def step(self, action: Any) -> Any:
-        """Waits, busily, and steps."""
-        end = time.perf_counter() + self._seconds
-        while time.perf_counter() < end:
-            pass
-        return self.env.step(action)
-
-
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     """Environments by name, with their arguments."""
     for microseconds in MICROSECONDS:
-        yield "benchmarks.placement:Burn", {"microseconds": microseconds}
+        yield f"benchmarks.placement:{Burn.__name__}", {"microseconds": microseconds}
     yield "Acrobot-v1", {}
     with contextlib.suppress(ImportError):
         import mujoco  # noqa: F401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import textwrap
 import typing
@@ -40,16 +41,26 @@ def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
     if not dataclasses.is_dataclass(info.type) or not info.type.__module__.startswith("a2c."):
         return None
     kind: Any = info.type
-    types, documentation = typing.get_type_hints(kind, include_extras=True), _documentation(kind)
+    types = typing.get_type_hints(kind, include_extras=True)
     return StructConstructorSpec(
         instantiate=kind,
         fields=tuple(
-            StructFieldSpec(field.name, types[field.name], _default(field, info.default), documentation.get(field.name))
+            StructFieldSpec(
+                field.name,
+                types[field.name],
+                _default(field, info.default),
+                functools.partial(_help, kind, field.name),  # Asked for by --help alone: it reads the source.
+            )
             for field in dataclasses.fields(kind)
         ),
     )
 
 
+def _help(kind: type, name: str) -> str | None:
+    return _documentation(kind).get(name)
+
+
+@functools.cache
 def _documentation(kind: type) -> dict[str, str]:
     """What the strings below the fields of a class say."""
     definition = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0])
