@@ -53,7 +53,10 @@ def is_numbers(space: gymnasium.Space[Any]) -> bool:
 
 
 def row_type(space: gymnasium.Space[Any]) -> np.dtype[Any]:
-    """The type of a row, in this machine's byte order: `np.zeros((T, N), row_type(space))` has room for T x N rows."""
+    """The type of a row, in this machine's byte order.
+
+    `np.zeros((T, N), row_type(space))` has room for T x N rows.
+    """
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return np.dtype([(part.name, _part_type(part.space)) for part in parts(space)])
     return _part_type(space)
