@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from a2c.errors import UserError, shown
-from a2c.mlp import Activation, Initialization
+from a2c.model import Activation, Initialization
 from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](

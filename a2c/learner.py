@@ -8,23 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 import a2c.start
+from a2c.collector import Collector
 from a2c.config import Config
-from a2c.distributions import distribution_for
 from a2c.engines import choose_engine
-from a2c.engines.compiled import CompiledEngine
 from a2c.envs import Envs
 from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.episode import Failure
 from a2c.envs.pool import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
-from a2c.mlp import initial_parameters
-from a2c.normalize import ReturnNormalizer, divisor_of, observation_normalizer
-from a2c.policy import Policy, architecture_for
-from a2c.returns import gae, standardize
-from a2c.rollout import Collector, draw_noise
+from a2c.kernels.compiler import prepare
+from a2c.kernels.loop import Training
+from a2c.kernels.rollout import Books, Rules, estimate, settle
+from a2c.kernels.statistics import standardize
+from a2c.machine import cores
+from a2c.model.architecture import Parameters, architecture_for
+from a2c.model.blocks import initial_parameters
+from a2c.model.factors import Actions
+from a2c.moments import Moments
+from a2c.optimizers import Optimizer
+from a2c.policy import Policy
+from a2c.rollout import rollout_for
 from a2c.schedule import learning_rate
 from a2c.start import Start
+from a2c.team import Team
 
 
 class Update(NamedTuple):
@@ -66,36 +73,55 @@ class Learner:
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
-        self.steps = 0
-        self.updates = 0
+        self.steps = self.updates = 0
         self._config, self._envs = config, envs
-        shape = envs.single_observation_space.shape or ()
-        self._distribution = distribution_for(envs.single_action_space)
-        self._architecture = architecture_for(shape, config.hidden_sizes, config.activation, self._distribution)
-        parameters = (
-            initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
-            if start is None
-            else a2c.start.parameters(start, self._architecture)
+        num_envs, num_masks = config.num_envs, envs.mask.shape[1]
+        actions = Actions(envs.single_action_space)
+        self._architecture = architecture_for(
+            envs.single_observation_space, envs.single_action_space,
+            config.hidden_sizes, config.activation, config.normalize_observations,
+        )  # fmt: skip
+        team = Team(cores() if config.num_threads == "auto" else config.num_threads)
+        self._engine = choose_engine(config, self._architecture, num_masks, team)
+        self._optimizer = Optimizer(config, len(self._engine.theta), self._engine.views, team)
+        self._rules = Rules(
+            config.seed, config.gamma, config.gae_lambda,
+            config.normalize_advantage, config.normalize_observations, config.normalize_returns,
+        )  # fmt: skip
+        self._books = Books(
+            Moments.of(self._architecture.num_real), Moments.of(1),
+            np.zeros(num_envs), np.zeros(num_envs), np.zeros(num_envs, np.int64),
+        )  # fmt: skip
+        self._rollout = rollout_for(
+            self._architecture, config.rollout_length, num_envs, num_masks, config.normalize_returns
         )
-        self._engine, self.engine_name = choose_engine(config, self._architecture, self._distribution, parameters)
-        divisor = divisor_of(envs.single_observation_space)
-        self._normalizer = observation_normalizer(config.normalize_observations, shape, divisor)
         if start is not None:
-            a2c.start.restore_statistics(start, self._normalizer)
-        self._return_normalizer = ReturnNormalizer(config.normalize_returns, config.num_envs, config.gamma)
-        self._collector = Collector(
-            envs, self._engine, self._distribution, self._normalizer, config.rollout_length, config.seed
-        )
+            a2c.start.restore_statistics(start, self._moments)
+            self._set_parameters(a2c.start.parameters(start, self._architecture))
+        else:
+            self._set_parameters(
+                initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
+            )
+        self._collector = Collector(envs, self._architecture, actions, self._rules, self._books, self._rollout)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
         self._fused: FusedUpdates | None = None
-        if isinstance(self._engine, CompiledEngine) and isinstance(envs, CompiledEnvs):
-            self._fused = FusedUpdates(
-                config, self._distribution, self._engine, envs, self._normalizer, self._return_normalizer,
-                self._collector,
-            )  # fmt: skip
-        elif isinstance(self._engine, CompiledEngine):
-            self._engine.prepare()
+        model = self._engine.machine_code
+        if model is not None and envs.machine_code is not None:
+            training = Training(model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout)
+            self._fused = FusedUpdates(training, envs.machine_code, team)
+        else:
+            self._collector.prepare()
+            self._engine.prepare(self._rollout)
+            self._optimizer.prepare(self._engine.theta)
+            prepare(settle, self._rules, self._books, self._rollout)
+            prepare(estimate, self._rules, self._rollout, 0, num_envs)
+            prepare(standardize, self._rollout.advantage.reshape(-1))
+
+    @property
+    def engine_name(self) -> str:
+        """What differentiates, in words."""
+        return self._engine.name
 
     @property
     def is_fused(self) -> bool:
@@ -122,57 +148,53 @@ class Learner:
             raise self._failure
         size = self._config.steps_per_update
         rates = np.array([learning_rate(self._config, self.steps + k * size) for k in range(count)])
-        if self._fused is None:
-            rows = np.array([self._update(rate) for rate in rates]).reshape(
-                count, -1 if count else len(Update._fields) - 1
-            )
-            return np.column_stack([rows, rates])
-        before = self.state()
-        rows = self._fused.run(self.updates, rates)
-        if len(rows) < count:
-            rate = rates[len(rows)]
-            self._failure = self._fused.failure(self.steps + len(rows) * size) or self._divergence(
-                self._fused.rollout(), self.steps + len(rows) * size, rate
-            )
+        if self._fused is not None:
+            rows = self._fused_updates(self._fused, rates)
+        else:
+            rows = np.array([self._update(rate) for rate in rates]).reshape(count, len(Update._fields) - 1)
+        return np.column_stack([rows, rates[: len(rows)]])
+
+    def _update(self, rate: float) -> tuple[float, ...]:
+        """One update, verb by verb. `a2c.kernels.loop` has the same in machine code."""
+        rollout, rules = self._rollout, self._rules
+        self._collector.collect(self._engine, self.updates, self.steps)
+        self._is_whole = False
+        episodes = settle(rules, self._books, rollout)
+        estimate(rules, rollout, 0, self._config.num_envs)
+        if rules.normalize_advantage:
+            standardize(rollout.advantage.reshape(-1))
+        gradient, metrics = self._engine.gradient(rollout)
+        try:
+            norm = self._optimizer.step(self._engine.theta, gradient, rate)
+        except FloatingPointError as error:
+            arrays = self._collector.experience()
+            arrays |= {"advantage": rollout.advantage.copy(), "returns": rollout.returns.copy()}
+            raise self._divergence(arrays, self.steps, rate) from error
+        self._engine.follow()
+        self._advance(1)
+        self._is_whole = True
+        return (*metrics._replace(grad_norm=norm), *episodes)
+
+    def _fused_updates(self, fused: FusedUpdates, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Many updates in one call; up to the one that failed, if one did."""
+        before, size = self.state(), self._config.steps_per_update
+        rows = fused.run(self.updates, rates)
+        if len(rows) < len(rates):
+            steps, rate = self.steps + len(rows) * size, rates[len(rows)]
+            self._failure = fused.failure(steps) or self._divergence(fused.experience(), steps, rate)
             # Parts of the update that failed were made. Back, and all again up to it.
             self._is_whole = False
             try:
                 self.restore(before, self.updates)
             except ValueError as error:  # It had diverged before, only not so that a gradient showed it.
                 raise self._failure from error
-            rows = self._fused.run(self.updates, rates[: len(rows)])
+            rows = fused.run(self.updates, rates[: len(rows)])
             self._is_whole = True
             if not len(rows):
                 raise self._failure
+        self._collector.obs[...] = self._envs.obs
         self._advance(len(rows))
-        return np.column_stack([rows, rates[: len(rows)]])
-
-    def _update(self, rate: float) -> tuple[float, ...]:
-        """One update, step by step."""
-        config = self._config
-        noise = draw_noise(self._distribution, config.seed, self.updates, (config.rollout_length, config.num_envs))
-        rollout, episodes = self._collector.collect(noise, self.steps)
-        self._is_whole = False
-        reward = self._return_normalizer(rollout.reward, rollout.terminated, rollout.truncated)
-        advantage, returns = gae(
-            reward,
-            rollout.value,
-            rollout.next_value,
-            rollout.terminated,
-            rollout.truncated,
-            config.gamma,
-            config.gae_lambda,
-        )
-        if config.normalize_advantage:
-            advantage = standardize(advantage)
-        try:
-            metrics = self._engine.update(rollout, advantage, returns, rate)
-        except FloatingPointError as error:
-            arrays = rollout._asdict() | {"advantage": advantage, "returns": returns}
-            raise self._divergence(arrays, self.steps, rate) from error
-        self._advance(1)
-        self._is_whole = True
-        return (*metrics, *episodes)
+        return rows
 
     def _advance(self, updates: int) -> None:
         self.updates += updates
@@ -193,17 +215,17 @@ class Learner:
         """How an environment came to where it raised, hung or gave bad numbers, where that can be gone again."""
         if isinstance(error, EnvError | WorkerError | NumbersError) and error.failure is not None:
             return error.failure
-        return self._envs.failure(error) if isinstance(self._envs, Envs) else None
+        return self._envs.failure(error)
 
     def policy(self) -> Policy:
-        """The policy as it stands. Its normaliser goes on with the run's: use or save it before the next update."""
+        """The policy as it stands. Its statistics go on with the run's: use or save it before the next update."""
         return Policy(
             self._config.env_id,
             self._envs.single_observation_space,
             self._envs.single_action_space,
             self._architecture,
-            self._engine.parameters(),
-            self._normalizer,
+            self._parameters(),
+            self._moments,
         )
 
     @property
@@ -211,15 +233,31 @@ class Learner:
         """Whether all parts are as of the last update: not where one failed after its rollout was taken in."""
         return self._is_whole
 
+    @property
+    def _moments(self) -> Moments | None:
+        """What observations are normalised with; None: they are not."""
+        return self._books.observations if self._rules.normalize_observations else None
+
+    def _parameters(self) -> Parameters:
+        return {name: view.copy() for name, view in self._engine.views(self._engine.theta).items()}
+
+    def _set_parameters(self, parameters: dict[str, NDArray[Any]]) -> None:
+        for name, view in self._engine.views(self._engine.theta).items():
+            view[...] = parameters[name]
+        self._engine.follow()
+
     def state(self) -> dict[str, NDArray[Any]]:
         """The arrays of the learner: parameters, optimizer, statistics, episodes under way.
 
         As of the last update, where `is_whole`.
         """
+        books, rules = self._books, self._rules
+        scaled = {"running": books.running.copy(), **books.scaled.state()} if rules.normalize_returns else {}
         return {
-            **self._engine.state(),
-            **_prefixed("normalizer.", self._normalizer.state()),
-            **_prefixed("return_normalizer.", self._return_normalizer.state()),
+            **self._parameters(),
+            **_prefixed("optimizer.", self._optimizer.state()),
+            **_prefixed("normalizer.", self._moments.state() if self._moments else {}),
+            **_prefixed("return_normalizer.", scaled),
             **_prefixed("collector.", self._collector.state()),
         }
 
@@ -237,18 +275,21 @@ class Learner:
         """
         for name, shape in self._architecture.shapes().items():
             for key in (name, *(key for key in state if key.startswith("optimizer.") and key.endswith(f".{name}"))):
-                if key.endswith(f"_pow_acc.{name}"):
-                    continue  # Paddle's own count of updates, a number each.
                 if state[key].shape != shape or state[key].dtype != np.float32 or not np.isfinite(state[key]).all():
                     raise ValueError(
                         f"{key} is {state[key].dtype} {state[key].shape}; it must be finite float32 {shape}"
                     )
         # Every update is one of the optimizer, whichever engine made it.
-        self._engine.restore({**state, "optimizer.updates": np.array([updates])})
-        self._normalizer.restore(_having("normalizer.", state))
-        self._return_normalizer.restore(_having("return_normalizer.", state))
+        self._optimizer.restore(_having("optimizer.", state) | {"updates": np.array([updates])})
+        self._set_parameters(state)
+        if self._moments is not None:
+            self._moments.restore(_having("normalizer.", state))
+        if self._rules.normalize_returns:
+            scaled = _having("return_normalizer.", state)
+            self._books.scaled.restore(scaled)
+            self._books.running[...] = scaled["running"]
         lost = self._collector.restore(_having("collector.", state))
-        self._return_normalizer.running[lost] = 0.0
+        self._books.running[lost] = 0.0
         self.updates, self.steps = updates, updates * self._config.steps_per_update
 
 

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from a2c import files
-from a2c.distributions import Distribution, distribution_for
 from a2c.errors import UserError, shown
 from a2c.finite import finite
-from a2c.mlp import Activation, Architecture, Parameters, forward
-from a2c.normalize import DIVISOR, ObservationNormalizer, has_statistics, observation_normalizer
+from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
+from a2c.model.blocks import forward
+from a2c.model.factors import Actions
+from a2c.model.inputs import inputs_of
+from a2c.moments import Moments
 from a2c.randomness import generator
 
 FORMAT = 1
@@ -43,7 +45,7 @@ class Policy:
         action_space: gymnasium.Space[Any],
         architecture: Architecture,
         parameters: Parameters,
-        normalizer: ObservationNormalizer,
+        moments: Moments | None,
     ) -> None:
         """A policy from its parts; `load` reads one from a run.
 
@@ -53,15 +55,15 @@ class Policy:
             action_space: What `act` gives.
             architecture: Sizes of the networks.
             parameters: Their arrays, `critic.*` included.
-            normalizer: How observations become the actor's input.
+            moments: What real numbers of observations are normalised with; None: they are taken as they are.
         """
         self.env_id = env_id
         self.observation_space = observation_space
         self.action_space = action_space
         self.architecture = architecture
         self.parameters = parameters
-        self._distribution: Distribution = distribution_for(action_space)
-        self._normalizer = normalizer
+        self._actions = Actions(action_space)
+        self._moments = moments
         self._rng = generator(0, "policy")
 
     def act(self, obs: ArrayLike, greedy: bool = True) -> Any:
@@ -93,34 +95,49 @@ class Policy:
             raise UserError(f"obs holds {array[~is_finite][0]}; every number must be finite in float32")
         single = leading == 0
         batch = array[None] if single else array
-        noise = None if greedy else self._distribution.draw_noise(self._rng, (len(batch),))
+        noise = None if greedy else self.draw_noise(self._rng, len(batch))
         action = self.act_batch(batch, noise)
         if not single:
             return action
         return int(action[0]) if isinstance(self.action_space, gymnasium.spaces.Discrete) else action[0]
 
-    def act_batch(self, obs: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
-        """Actions for a batch [B, *shape]: a pure function of the observation and the noise; None is greedy."""
-        with np.errstate(over="ignore", invalid="ignore"):  # Of parameters that are finite, but hardly.
-            return self._act_batch(obs, noise)
+    def act_batch(
+        self, obs: NDArray[Any], noise: NDArray[np.float32] | None, mask: NDArray[np.uint8] | None = None
+    ) -> NDArray[Any]:
+        """Actions for a batch, a pure function of its arguments.
 
-    def _act_batch(self, obs: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
-        inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
-        head = forward(self.parameters, "actor", self.architecture.activation, inputs)
-        params = (head, self.parameters["log_std"]) if self.architecture.log_std_size else (head,)
-        if noise is None:
-            return self._distribution.to_env(self._distribution.mode(params))
-        return self._distribution.to_env(self._distribution.sample(params, noise))
+        Args:
+            obs: [B] rows of observations.
+            noise: [B, C]; None: the most probable actions.
+            mask: [B, K] 1 for what is allowed; None: everything is.
+
+        Returns:
+            [B] rows of actions.
+        """
+        if mask is not None and not mask.shape[1]:
+            mask = None
+        with np.errstate(over="ignore", invalid="ignore"):  # Of parameters that are finite, but hardly.
+            outputs = self._network("actor", obs)
+            if noise is None:
+                action = self._actions.mode(outputs, mask)
+            else:
+                log_std = self.parameters.get("log_std", np.zeros(0, np.float32))
+                action = self._actions.sample(outputs, log_std, noise, mask)
+            return self._actions.to_rows(action)
 
     def value(self, obs: NDArray[Any]) -> NDArray[np.float32]:
-        """The critic's V(s) of a batch [B, *shape] -> [B]."""
+        """The critic's V(s) of a batch [B] of rows -> [B]."""
         with np.errstate(over="ignore", invalid="ignore"):
-            inputs = self._normalizer(obs).reshape(len(obs), self.architecture.obs_size)
-            return forward(self.parameters, "critic", self.architecture.activation, inputs)[:, 0]
+            return self._network("critic", obs)[:, 0]
+
+    def _network(self, network: Network, obs: NDArray[Any]) -> NDArray[np.float32]:
+        inputs = inputs_of(self.architecture, obs, self._moments)
+        outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs)
+        return outputs
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
         """Noise for `act_batch` of a batch of this size."""
-        return self._distribution.draw_noise(rng, (batch,))
+        return self._actions.draw_noise(rng, batch)
 
     def check_spaces(self, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
         """Refuses an environment in whose spaces the policy cannot act as it was trained.
@@ -150,15 +167,14 @@ class Policy:
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
         arrays: files.Arrays = dict(self.parameters)
-        seen_through = self._normalizer.state()
-        arrays |= {f"{_NORMALIZER}{name}": array for name, array in seen_through.items()}
+        statistics = {} if self._moments is None else self._moments.state()
+        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()}
         arrays |= _space_arrays("observation", self.observation_space) | _space_arrays("action", self.action_space)
         description = {
             "format": FORMAT,
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
-            "scales_bytes": DIVISOR in seen_through,
             **notes,
         }
         return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
@@ -190,36 +206,26 @@ class Policy:
         try:
             observation_space = _space(arrays, "observation")
             action_space = _space(arrays, "action")
-            distribution = distribution_for(action_space)
-            shape = observation_space.shape or ()
-            architecture = architecture_for(shape, tuple(sizes), activation, distribution)
+            statistics = {
+                name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
+            }
+            architecture = architecture_for(
+                observation_space, action_space, tuple(sizes), activation, normalizes=bool(statistics)
+            )
             parameters = {name: arrays[name] for name in architecture.shapes()}
             for name, expected in architecture.shapes().items():
                 if arrays[name].shape != expected or arrays[name].dtype != np.float32:
                     raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not float32 {expected}")
                 if not np.isfinite(arrays[name]).all():
                     raise ValueError(f"{name} holds numbers that are not finite")
-            statistics = {
-                name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
-            }
-            normalizer = observation_normalizer(has_statistics(statistics), shape)
-            normalizer.restore(statistics)
+            moments = Moments.of(architecture.num_real) if statistics else None
+            if moments is not None:
+                moments.restore(statistics)
         except KeyError as error:
             raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error
         except (ValueError, TypeError, AssertionError) as error:
             raise UserError(f"{folder / _ARRAYS} does not fit its description: {error}") from error
-        return cls(env_id, observation_space, action_space, architecture, parameters, normalizer)
-
-
-def architecture_for(
-    observation_shape: tuple[int, ...],
-    hidden_sizes: tuple[int, ...],
-    activation: Activation,
-    distribution: Distribution,
-) -> Architecture:
-    """The networks between flattened observations and the outputs that a distribution needs."""
-    obs_size = int(np.prod(observation_shape, dtype=np.int64))
-    return Architecture(obs_size, hidden_sizes, activation, distribution.head_size, distribution.log_std_size)
+        return cls(env_id, observation_space, action_space, architecture, parameters, moments)
 
 
 def _same(ours: Any, theirs: Any) -> bool:

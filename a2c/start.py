@@ -12,8 +12,9 @@ import numpy as np
 from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError, shown
-from a2c.mlp import Architecture, Parameters, numbered
-from a2c.normalize import ObservationNormalizer, has_statistics
+from a2c.model.architecture import Architecture, Parameters
+from a2c.model.blocks import numbered
+from a2c.moments import Moments
 
 _STATISTICS = "normalizer."
 
@@ -62,7 +63,7 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
     arrays = numbered(start.arrays, by=1)
     shapes = architecture.shapes()
     sizes = "-".join(map(str, architecture.hidden_sizes)) or "no"
-    ours = f"hidden_sizes {sizes}, {architecture.obs_size} inputs, {architecture.head_size} outputs"
+    ours = f"hidden_sizes {sizes}, {architecture.input_size} inputs, {architecture.num_outputs} outputs"
     layers = {name for name in arrays if name.startswith(("actor.", "critic.", "log_std"))}
     for name in sorted({*shapes} ^ layers):
         what = "has no" if name in shapes else "also has"
@@ -81,7 +82,7 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
     return {name: arrays[name].astype(np.float32) for name in shapes}
 
 
-def restore_statistics(start: Start, normalizer: ObservationNormalizer) -> None:
+def restore_statistics(start: Start, moments: Moments | None) -> None:
     """Takes over the statistics of observations that the parameters were trained with.
 
     Raises:
@@ -90,16 +91,18 @@ def restore_statistics(start: Start, normalizer: ObservationNormalizer) -> None:
     theirs = {
         name.removeprefix(_STATISTICS): array for name, array in start.arrays.items() if name.startswith(_STATISTICS)
     }
-    is_normalized = has_statistics(normalizer.state())
-    if has_statistics(theirs) != is_normalized:
+    is_normalized = moments is not None
+    if bool(theirs) != is_normalized:
         without = "no " if is_normalized else ""
         raise UserError(
             f"normalize_observations is {is_normalized}, and start_from is {start.path}, which has {without}statistics "
             f"of observations: its networks know them {'as they are' if is_normalized else 'normalised'}; both must "
             "agree"
         )
+    if moments is None:
+        return
     try:
-        normalizer.restore(theirs)
+        moments.restore(theirs)
     except (KeyError, ValueError) as error:
         raise UserError(f"start_from is {start.path}, whose statistics of observations do not fit: {error}") from error
 

@@ -1,6 +1,6 @@
 """The network of PaddlePaddle's A2C tutorial, as it stands there."""
 
-from a2c.engines.networks import paddle
+from a2c.exports.layer import paddle
 
 nn = paddle.nn
 

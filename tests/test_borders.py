@@ -14,7 +14,7 @@ from analytic import ConstantReward, MatchTheCue
 
 import a2c
 from a2c.cli import main
-from a2c.engines.networks import paddle
+from a2c.exports.layer import paddle
 from a2c.evaluation import evaluate
 
 

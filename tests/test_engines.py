@@ -10,7 +10,7 @@ import pytest
 import a2c
 from a2c.distributions import distribution_for
 from a2c.engines import choose_engine
-from a2c.engines.networks import ActorCritic, paddle
+from a2c.exports.layer import ActorCritic, paddle
 from a2c.mlp import forward, initial_parameters
 from a2c.policy import architecture_for
 from a2c.rollout import Rollout

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 import a2c
 from a2c.cli import main
-from a2c.engines.networks import paddle
+from a2c.exports.layer import paddle
 from a2c.errors import UserError
 from a2c.files import read_arrays
 

@@ -22,7 +22,7 @@ class Export:
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     to: Literal["pdparams"]
-    """pdparams: parameters for PaddlePaddle, to be loaded into a2c.engines.networks.ActorCritic."""
+    """pdparams: parameters for PaddlePaddle, to be loaded into a2c.exports.layer.ActorCritic."""
     out: str | None = None
     """Where to; by default policy.pdparams in the run."""
     which: Which = "best"
@@ -44,7 +44,7 @@ def write_pdparams(policy: Policy, path: Path) -> None:
         UserError: The file cannot be written, or Paddle is not installed.
     """
     try:
-        from a2c.engines.networks import ActorCritic, paddle
+        from a2c.exports.layer import ActorCritic, paddle
     except ModuleNotFoundError as error:
         raise UserError(
             "--to pdparams needs PaddlePaddle, which is not installed; pip install 'a2c[paddle]'"

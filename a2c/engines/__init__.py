@@ -1,4 +1,4 @@
-"""What computes: acting on observations, and one gradient step from a rollout."""
+"""What differentiates: the networks forward on the inputs of a rollout, and the gradient of its loss."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.config import Config
-from a2c.distributions import Distribution
 from a2c.errors import UserError
-from a2c.machine import cores
-from a2c.mlp import Architecture, Parameters
+from a2c.kernels.gradient import Model
+from a2c.model.architecture import Architecture, Parameters
 from a2c.rollout import Rollout
 from a2c.signals import interrupts_held
+from a2c.team import Team
 
-Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float32]
 
 
 class Metrics(NamedTuple):
@@ -36,48 +36,59 @@ class Metrics(NamedTuple):
 
 
 class Engine(Protocol):
-    """Holds the networks and the optimizer."""
+    """Holds the networks' parameters, and differentiates.
 
-    def act(
-        self, obs: NDArray[np.float32], noise: NDArray[np.float32], slot: int
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Actions and values: obs [N, ...], noise [N, ...] -> action [N, ...], value [N].
+    Attributes:
+        theta: Every parameter, flat. Whoever writes to it calls `follow`.
+        name: What it is, in words.
+    """
 
-        `slot` is the time step within the rollout, under which an engine may keep what `update` needs again.
+    theta: Floats
+    name: str
+
+    @property
+    def machine_code(self) -> Model | None:
+        """What machine code may call instead; None: there is none."""
+        ...
+
+    def forward(self, rollout: Rollout, t: int) -> None:
+        """Actor and critic on `inputs[t]`: writes `outputs[t]` and `value[t]`; for t = T the value alone."""
+        ...
+
+    def value(self, inputs: NDArray[np.float32]) -> Floats:
+        """The critic: rows of inputs [B, D] -> [B]."""
+        ...
+
+    def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
+        """Of the loss, in the parameters, laid out as theta: a function of theta and the rollout alone.
+
+            loss = -mean(A * log pi(a|s)) + value_coef * mean((G - V)^2) - entropy_coef * mean(H)
+
+        The norm in the metrics is 0: the optimizer knows it.
         """
         ...
 
-    def value(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The critic: obs [B, ...] -> [B]."""
+    def follow(self) -> None:
+        """Takes note that theta has changed."""
         ...
 
-    def update(
-        self, rollout: Rollout, advantage: NDArray[np.float32], returns: NDArray[np.float32], learning_rate: float
-    ) -> Metrics:
-        """One gradient step on a rollout; advantage and returns are [T, N].
-
-        Raises:
-            FloatingPointError: The gradient is not finite; nothing has changed.
-        """
+    def prepare(self, rollout: Rollout) -> None:
+        """Does what would make the first update take longer: compiles, say."""
         ...
 
-    def parameters(self) -> Parameters:
-        """Copies of the networks' parameters, in their portable names and shapes."""
-        ...
-
-    def state(self) -> Arrays:
-        """Copies of parameters and optimizer moments, from which `restore` continues to the same bits."""
-        ...
-
-    def restore(self, state: Arrays) -> None:
-        """Continues from a `state()`."""
+    def views(self, flat: Floats) -> Parameters:
+        """The named arrays of the parameters, as views of an array laid out as theta."""
         ...
 
 
-def choose_engine(
-    config: Config, architecture: Architecture, distribution: Distribution, parameters: Parameters
-) -> tuple[Engine, str]:
-    """The engine for a run, and a line that says which it is and why.
+def choose_engine(config: Config, architecture: Architecture, num_masks: int, team: Team) -> Engine:
+    """The engine for a run, its parameters 0.
+
+    Args:
+        config: Which engine and device; loss weights; size of a rollout.
+        architecture: Of the networks.
+        num_masks: Columns of action masks, K.
+        team: Who computes.
 
     Raises:
         UserError: Paddle is asked for and not installed, or the device is not there.
@@ -87,15 +98,12 @@ def choose_engine(
     if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu"):
         from a2c.engines.compiled import CompiledEngine
 
-        threads = cores() if config.num_threads == "auto" else config.num_threads
-        engine = CompiledEngine(config, architecture, distribution, parameters, threads)
-        busy = engine.work.threads
-        return engine, f"compiled, {busy} thread{'s' if busy > 1 else ''}"
+        return CompiledEngine(config, architecture, num_masks, team)
     with interrupts_held():
         try:
             from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second.
         except ModuleNotFoundError as error:
             why = "engine is 'paddle'" if config.engine == "paddle" else f"device is {config.device!r}"
             raise UserError(f"{why}, and PaddlePaddle is not installed; pip install 'a2c[paddle]'") from error
-    because = "" if config.engine == "paddle" else ", because of its device"
-    return PaddleEngine(config, architecture, distribution, parameters), f"paddle on {config.device}{because}"
+    engine: Any = PaddleEngine(config, architecture)
+    return engine  # type: ignore[no-any-return]  # its module is typed; the variable keeps mypy from wanting Paddle

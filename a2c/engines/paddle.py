@@ -1,47 +1,38 @@
-"""The Paddle engine: gradients by PaddlePaddle, on any device it knows."""
+"""The Paddle engine: the forward pass of `a2c.model` on any device that Paddle knows, and its automatic gradient."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.config import Config
-from a2c.distributions import Distribution
-from a2c.engines import Arrays, Metrics
-from a2c.engines.networks import ActorCritic, paddle
+from a2c.engines import Floats, Metrics
 from a2c.errors import UserError
-from a2c.mlp import Architecture, Parameters, numbered
+from a2c.kernels.simd import LANES
+from a2c.model.architecture import Architecture, Parameters
+from a2c.model.blocks import forward
+from a2c.model.factors import log_prob_and_entropy
 from a2c.returns import explained_variance
 from a2c.rollout import Rollout
 
-_OPTIMIZER_PREFIX = "optimizer."
-
-_OWN_ARRAYS: dict[str, Callable[[Config, int], float]] = {
-    "beta1_pow_acc": lambda config, updates: config.adam_beta1 ** (updates + 1),
-    "beta2_pow_acc": lambda config, updates: config.adam_beta2 ** (updates + 1),
-    "momentum": lambda config, updates: 0.0,
-    "mean_grad": lambda config, updates: 0.0,
-}
-"""What Paddle's optimizers keep beside the moments, after so many updates; other engines have no such arrays."""
+with warnings.catch_warnings():
+    # Importing Paddle warns that ccache, which only compiles Paddle's own C++ extensions, is missing.
+    warnings.simplefilter("ignore")
+    import paddle
 
 
 class PaddleEngine:
     """An Engine that differentiates with Paddle."""
 
-    def __init__(
-        self, config: Config, architecture: Architecture, distribution: Distribution, parameters: Parameters
-    ) -> None:
-        """Builds networks and optimizer.
+    def __init__(self, config: Config, architecture: Architecture) -> None:
+        """Lays out the parameters.
 
         Args:
-            config: Loss weights, optimizer, device.
-            architecture: Sizes of the networks.
-            distribution: Of the actions.
-            parameters: Where the networks start.
+            config: Loss weights, device.
+            architecture: Of the networks.
 
         Raises:
             UserError: The device is not there.
@@ -53,151 +44,91 @@ class PaddleEngine:
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"Paddle has no device {config.device!r} here: {reason}") from error
-        self._config = config
-        self._distribution = distribution
-        # Optimizer moments are keyed by generated names, which the guard makes the same in every run.
-        with paddle.utils.unique_name.guard():
-            self._network = ActorCritic(architecture)
-            self._named_parameters = numbered(dict(self._network.named_parameters()), by=1)
-            self._optimizer = _optimizer(config, list(self._named_parameters.values()))
-        self._set_parameters(parameters)
+        self._config, self._architecture = config, architecture
+        self._shapes = architecture.shapes()
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
+        size = sum(self._sizes)
+        self.theta = np.zeros(-(-size // LANES) * LANES, np.float32)  # The optimizer's kernels take whole vectors.
+        because = "" if config.engine == "paddle" else ", because of its device"
+        self.name = f"paddle on {config.device}{because}"
+        self.follow()
 
-    def act(
-        self, obs: NDArray[np.float32], noise: NDArray[np.float32], slot: int
-    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Actions and values; nothing is kept, `update` runs the networks again to differentiate them."""
+    @property
+    def machine_code(self) -> None:
+        """There is none."""
+
+    def prepare(self, rollout: Rollout) -> None:
+        """There is nothing to do."""
+
+    def forward(self, rollout: Rollout, t: int) -> None:
+        """Actor and critic on the inputs of step t; nothing is kept."""
         with paddle.no_grad():
-            params, value = self._network(self._observations(obs))
-            return self._distribution.sample(tuple(p.numpy() for p in params), noise), value.numpy()
+            inputs = paddle.to_tensor(rollout.inputs[t])
+            if t < len(rollout.outputs):
+                rollout.outputs[t] = self._network("actor", inputs).numpy()
+            rollout.value[t] = self._network("critic", inputs).numpy()[:, 0]
 
-    def value(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def value(self, inputs: NDArray[np.float32]) -> Floats:
         """The critic."""
         with paddle.no_grad():
-            value: NDArray[np.float32] = self._network.value(self._observations(obs)).numpy()
+            value: Floats = self._network("critic", paddle.to_tensor(inputs)).numpy()[:, 0]
             return value
 
-    def update(
-        self, rollout: Rollout, advantage: NDArray[np.float32], returns: NDArray[np.float32], learning_rate: float
-    ) -> Metrics:
-        """One step down the gradient of
-
-            loss = -mean(A * log pi(a|s)) + value_coef * mean((G - V)^2) - entropy_coef * mean(H)
+    def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
+        """Of the loss that `Engine` gives, by running the networks again.
 
         Raises:
             ValueError: log pi, A, V and G do not share one shape (broadcasting them would mix environments).
-            FloatingPointError: The gradient is not finite; parameters and optimizer stay as they were.
 
         Reference: Mnih et al., "Asynchronous methods for deep reinforcement learning" (2016), section 4, in the
             synchronous form.
         """
-        config, rows = self._config, advantage.size
-        params, value = self._network(self._observations(rollout.obs.reshape(rows, -1)))
-        action = paddle.to_tensor(rollout.action.reshape(rows, *rollout.action.shape[2:]))
-        target, weight = paddle.to_tensor(returns.ravel()), paddle.to_tensor(advantage.ravel())
-        log_prob, entropies = self._distribution.log_prob_and_entropy(paddle, params, action)
-        shapes = [tuple(tensor.shape) for tensor in (log_prob, weight, value, target)]
+        config, rows = self._config, rollout.reward.size
+        inputs, action, mask = (
+            paddle.to_tensor(array.reshape(rows, array.shape[2]))
+            for array in (rollout.inputs[:-1], rollout.action, rollout.mask[:-1])
+        )
+        advantage, returns = paddle.to_tensor(rollout.advantage.ravel()), paddle.to_tensor(rollout.returns.ravel())
+        outputs, value = self._network("actor", inputs), self._network("critic", inputs)[:, 0]
+        log_prob, entropies = log_prob_and_entropy(
+            paddle, self._architecture.factors, outputs, self._parameters.get("log_std"), action,
+            mask if mask.shape[1] else None,
+        )  # fmt: skip
+        shapes = [tuple(tensor.shape) for tensor in (log_prob, advantage, value, returns)]
         if len(set(shapes)) > 1:
             raise ValueError(f"log-probability, advantage, value and returns differ in shape: {shapes}")
 
-        policy_loss = -paddle.mean(weight * log_prob)
-        value_loss = paddle.mean((target - value) ** 2)
+        policy_loss = -paddle.mean(advantage * log_prob)
+        value_loss = paddle.mean((returns - value) ** 2)
         entropy = paddle.mean(entropies)
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
 
         loss.backward()
-        grad_norm = self._clip_gradients()
-        if not math.isfinite(grad_norm):
-            self._optimizer.clear_grad(set_to_zero=False)
-            raise FloatingPointError(f"the norm of the gradient is {grad_norm}")
-        self._optimizer.set_lr(learning_rate)
-        self._optimizer.step()
-        self._optimizer.clear_grad(set_to_zero=False)
-        explained = explained_variance(rollout.value, returns)
-        return Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), grad_norm, explained)
+        gradient = np.zeros_like(self.theta)
+        gradient[: sum(self._sizes)] = self._tensor.grad.numpy()
+        self._spread()
+        explained = explained_variance(rollout.value[:-1], rollout.returns)
+        return gradient, Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), 0.0, explained)
 
-    def parameters(self) -> Parameters:
-        """Copies of the networks' parameters."""
-        return {name: parameter.numpy() for name, parameter in self._named_parameters.items()}
+    def follow(self) -> None:
+        """Takes the parameters over to the device."""
+        self._tensor: Any = paddle.to_tensor(self.theta[: sum(self._sizes)])
+        self._tensor.stop_gradient = False
+        self._spread()
 
-    def state(self) -> Arrays:
-        """Parameters, and the optimizer's arrays as `optimizer.<array>.<parameter>`."""
-        arrays: Arrays = dict(self.parameters())
-        for key, array in self._optimizer_arrays().items():
-            arrays[key] = array.numpy()
-        return arrays
+    def views(self, flat: Floats) -> Parameters:
+        """The named arrays, as views of a flat one."""
+        ends = np.cumsum(self._sizes)
+        pieces = np.split(flat[: ends[-1]], ends[:-1])
+        return {name: piece.reshape(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
-    def restore(self, state: Arrays) -> None:
-        """Continues from a `state()`, of this engine or (not to the bit) of another.
+    def _network(self, network: Any, inputs: Any) -> Any:
+        return forward(paddle, self._architecture, network, self._parameters, inputs)
 
-        Raises:
-            KeyError: The state lacks an array, or holds one of another optimizer.
-        """
-        moments = {key: array for key, array in state.items() if key.startswith(_OPTIMIZER_PREFIX)}
-        updates = int(moments.pop("optimizer.updates", np.zeros(1))[0])
-        if moments:
-            # Paddle makes an optimizer's arrays in its first step; one without gradient moves nothing else.
-            for parameter in self._named_parameters.values():
-                (parameter.sum() * 0.0).backward()
-            self._optimizer.step()
-            self._optimizer.clear_grad(set_to_zero=False)
-            arrays = self._optimizer_arrays()
-            known = {key.split(".")[1] for key in arrays}
-            foreign = [key for key in moments if key.split(".")[1] not in known]
-            if foreign:
-                raise KeyError(f"the state holds {foreign[0]}; this optimizer has {sorted(known)}")
-            for key, array in arrays.items():
-                kind = key.split(".")[1]
-                if key in moments:
-                    array.set_value(moments[key].reshape(array.shape))
-                elif kind in _OWN_ARRAYS:
-                    array.set_value(np.full(array.shape, _OWN_ARRAYS[kind](self._config, updates), np.float32))
-                else:
-                    raise KeyError(key)
-        self._set_parameters(state)
-
-    def _optimizer_arrays(self) -> dict[str, Any]:
-        """The optimizer's tensors under portable names. Paddle's are `<generated name>_<array>_<number>`."""
-        names = {parameter.name: name for name, parameter in self._named_parameters.items()}
-        arrays = {}
-        for key, array in self._optimizer.state_dict().items():
-            generated = next(name for name in names if key.startswith(f"{name}_"))
-            kind = key.removeprefix(f"{generated}_").rpartition("_")[0]
-            arrays[f"{_OPTIMIZER_PREFIX}{kind}.{names[generated]}"] = array
-        return arrays
-
-    def _observations(self, obs: NDArray[np.float32]) -> Any:
-        return paddle.to_tensor(obs.reshape(len(obs), -1))
-
-    def _set_parameters(self, parameters: Arrays) -> None:
-        for name, parameter in self._named_parameters.items():
-            parameter.set_value(parameters[name])
-
-    def _clip_gradients(self) -> float:
-        """Scales the gradients down to `max_grad_norm`, all by one factor; returns the norm they had."""
-        gradients = [parameter.grad for parameter in self._named_parameters.values()]
-        # In NumPy: on the CPU this takes a fifth of the time of the same sums in Paddle.
-        flat = [gradient.numpy().ravel() for gradient in gradients]
-        norm = float(np.sqrt(sum(float(np.dot(g, g)) for g in flat)))
-        limit = self._config.max_grad_norm
-        if limit is not None and norm > limit:
-            with paddle.no_grad():
-                for gradient in gradients:
-                    gradient.scale_(limit / norm)
-        return norm
-
-
-def _optimizer(config: Config, parameters: list[Any]) -> Any:
-    match config.optimizer:
-        case "adam":
-            return paddle.optimizer.Adam(
-                config.learning_rate,
-                beta1=config.adam_beta1,
-                beta2=config.adam_beta2,
-                epsilon=config.adam_epsilon,
-                parameters=parameters,
-                use_multi_tensor=True,  # all parameters in one call
-            )
-        case "rmsprop":
-            return paddle.optimizer.RMSProp(
-                config.learning_rate, rho=config.rmsprop_decay, epsilon=config.rmsprop_epsilon, parameters=parameters
-            )
+    def _spread(self) -> None:
+        """Makes tensors of the parameters, parts of one through which the gradient flows into a flat array."""
+        self._tensor.clear_grad()
+        pieces = paddle.split(self._tensor, self._sizes)
+        self._parameters = {
+            name: piece.reshape(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)
+        }

@@ -1,6 +1,7 @@
-"""The policy's heads on one row of outputs: sampling, log-probability, entropy, and the gradient of the loss.
+"""The factors of an action on one row of outputs: sampling, log-probability, entropy, and the gradient of the loss.
 
-For a row with advantage A, the loss is (-A log pi(a) - c H) / B, with c the entropy's coefficient and B the rows.
+For a row with advantage A, the loss is (-A log pi(a) - c H) / B, with c the entropy's coefficient and B the rows. Each
+factor adds its own part. `a2c.model.factors` has the same formulas in NumPy.
 """
 
 from __future__ import annotations
@@ -8,31 +9,95 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from a2c.kernels.compiler import compiled
+from a2c.kernels.compiler import compiled, inlined
+from a2c.kernels.random import normals, uniforms
 from a2c.kernels.simd import Floats
+from a2c.model.architecture import Factor
+
+KIND, OUTPUT, OUTPUTS, COLUMN, COLUMNS, MASK, LOG_STD = range(7)
+"""Columns of a table of factors; see `a2c.model.architecture.Factor`."""
+
+CATEGORICAL, GAUSSIAN, BERNOULLI = range(3)
+
+UNIFORMS_STREAM, NORMALS_STREAM = 2, 6
+"""Of the random numbers that make actions of a policy: two, so that no choice depends on a number beside it."""
 
 _HALF_LOG_2PI = np.float32(0.5 * math.log(2 * math.pi))
 _HALF = np.float32(0.5)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
+Masks = NDArray[np.uint8]
+
+
+def table_of(factors: tuple[Factor, ...], num_masks: int) -> NDArray[np.int64]:
+    """Factors as a table [F, 7]; where environments give no masks (`num_masks` is 0), none can be masked."""
+    kinds = {"categorical": CATEGORICAL, "gaussian": GAUSSIAN, "bernoulli": BERNOULLI}
+    rows = [
+        (
+            kinds[factor.kind], factor.output, factor.outputs, factor.column, factor.columns,
+            factor.mask if num_masks else -1, factor.log_std,
+        )
+        for factor in factors
+    ]  # fmt: skip
+    return np.array(rows, np.int64)
+
 
 @compiled
-def sample_categorical(logits: Floats, l0: int, n: int, uniform: np.float32) -> int:
+def draw(
+    factors: NDArray[np.int64], seed: int, update: int, noise: Floats, columns: int, first: int, rows: int
+) -> None:
+    """The noise of an update's actions, rows first..first+rows-1 of C columns each.
+
+    Number i of an update is a function of (seed, update, i) alone, so any split of the work draws the same.
+    """
+    is_even = True
+    for f in range(1, len(factors)):
+        is_even = is_even and (factors[f, KIND] == GAUSSIAN) == (factors[0, KIND] == GAUSSIAN)
+    start = first * columns
+    if is_even:  # One run of numbers.
+        if factors[0, KIND] == GAUSSIAN:
+            normals(seed, NORMALS_STREAM, update, start, noise, start, rows * columns)
+        else:
+            uniforms(seed, UNIFORMS_STREAM, update, start, noise, start, rows * columns)
+        return
+    for row in range(first, first + rows):
+        for f in range(len(factors)):
+            number = row * columns + factors[f, COLUMN]
+            if factors[f, KIND] == GAUSSIAN:
+                normals(seed, NORMALS_STREAM, update, number, noise, number, factors[f, COLUMNS])
+            else:
+                uniforms(seed, UNIFORMS_STREAM, update, number, noise, number, factors[f, COLUMNS])
+
+
+@inlined
+def allowed(mask: Masks, m0: int, j: int) -> bool:
+    """Whether choice j may be made; without a mask (m0 negative), every one."""
+    return m0 < 0 or mask[m0 + j] != 0
+
+
+@compiled
+def sample_categorical(logits: Floats, l0: int, n: int, uniform: np.float32, mask: Masks, m0: int) -> int:
     """The inverse of the cumulative distribution softmax(logits[l0:l0+n]) at a uniform in [0, 1)."""
-    highest = logits[l0]
-    for j in range(1, n):
-        highest = max(highest, logits[l0 + j])
+    highest = np.float32(-np.inf)
+    last = 0
+    for j in range(n):
+        if allowed(mask, m0, j):
+            highest = max(highest, logits[l0 + j])
+            last = j
     total = _ZERO
     for j in range(n):
-        total += math.exp(logits[l0 + j] - highest)
+        if allowed(mask, m0, j):
+            total += math.exp(logits[l0 + j] - highest)
     threshold = uniform * total
     cumulative = _ZERO
-    for j in range(n - 1):  # Without the last boundary, rounding can never yield action n.
-        cumulative += math.exp(logits[l0 + j] - highest)
-        if cumulative > threshold:
-            return j
-    return n - 1
+    for j in range(last):  # Without the last boundary, rounding can never yield a choice that is none.
+        if allowed(mask, m0, j):
+            cumulative += math.exp(logits[l0 + j] - highest)
+            if cumulative > threshold:
+                return j
+    return last
 
 
 @compiled
@@ -41,50 +106,55 @@ def differentiate_categorical(
     l0: int,
     n: int,
     action: int,
+    mask: Masks,
+    m0: int,
     advantage: np.float32,
     entropy_coef: np.float32,
     scale: np.float32,
     out: Floats,
     o: int,
 ) -> tuple[np.float32, np.float32]:
-    """Writes dL/dlogits = (A (p - onehot(a)) + c p (log p + H)) * scale to out[o:o+n].
+    """Writes dL/dlogits = (A (p - onehot(a)) + c p (log p + H)) * scale to out[o:o+n]; 0 for what is masked.
 
     Returns:
         log pi(a) and the entropy H, in nats.
     """
-    highest = logits[l0]
-    for j in range(1, n):
-        highest = max(highest, logits[l0 + j])
+    highest = np.float32(-np.inf)
+    for j in range(n):
+        if allowed(mask, m0, j):
+            highest = max(highest, logits[l0 + j])
     total = _ZERO
     for j in range(n):
-        out[o + j] = math.exp(logits[l0 + j] - highest)
+        out[o + j] = math.exp(logits[l0 + j] - highest) if allowed(mask, m0, j) else _ZERO
         total += out[o + j]
     log_total = math.log(total)
     entropy = _ZERO
     for j in range(n):
         out[o + j] /= total
-        entropy -= out[o + j] * (logits[l0 + j] - highest - log_total)
+        if allowed(mask, m0, j):
+            entropy -= out[o + j] * (logits[l0 + j] - highest - log_total)
     for j in range(n):
-        log_p = logits[l0 + j] - highest - log_total
-        hit = _ONE if j == action else _ZERO
-        out[o + j] = scale * (advantage * (out[o + j] - hit) + entropy_coef * out[o + j] * (log_p + entropy))
+        if allowed(mask, m0, j):
+            log_p = logits[l0 + j] - highest - log_total
+            hit = _ONE if j == action else _ZERO
+            out[o + j] = scale * (advantage * (out[o + j] - hit) + entropy_coef * out[o + j] * (log_p + entropy))
     return logits[l0 + action] - highest - log_total, entropy
 
 
 @compiled
 def sample_gaussian(
-    mean: Floats, m0: int, theta: Floats, s0: int, n: int, noise: Floats, k0: int, out: Floats, o: int
+    mean: Floats, m0: int, log_std: Floats, s0: int, n: int, noise: Floats, k0: int, out: Floats, o: int
 ) -> None:
-    """out[o:o+n] = mean + exp(log_std) * noise, with mean[m0:], log_std = theta[s0:], noise[k0:]."""
+    """out[o:o+n] = mean + exp(log_std) * noise, with mean[m0:], log_std[s0:], noise[k0:]."""
     for j in range(n):
-        out[o + j] = mean[m0 + j] + math.exp(theta[s0 + j]) * noise[k0 + j]
+        out[o + j] = mean[m0 + j] + math.exp(log_std[s0 + j]) * noise[k0 + j]
 
 
 @compiled
 def differentiate_gaussian(
     mean: Floats,
     m0: int,
-    theta: Floats,
+    log_std: Floats,
     s0: int,
     n: int,
     action: Floats,
@@ -106,11 +176,112 @@ def differentiate_gaussian(
     """
     log_prob, entropy = _ZERO, _ZERO
     for j in range(n):
-        log_std = theta[s0 + j]
-        inverse_std = math.exp(-log_std)
+        own = log_std[s0 + j]
+        inverse_std = math.exp(-own)
         z = (action[a0 + j] - mean[m0 + j]) * inverse_std
-        log_prob -= _HALF * z * z + log_std + _HALF_LOG_2PI
-        entropy += log_std + (_HALF_LOG_2PI + _HALF)
+        log_prob -= _HALF * z * z + own + _HALF_LOG_2PI
+        entropy += own + (_HALF_LOG_2PI + _HALF)
         out[o + j] = -scale * advantage * z * inverse_std
         gradient[g0 + j] -= scale * (advantage * (z * z - _ONE) + entropy_coef)
+    return log_prob, entropy
+
+
+@inlined
+def log_sigmoid(x: np.float32) -> np.float32:
+    """log(1 / (1 + exp(-x))), without overflow."""
+    return np.float32(min(x, _ZERO) - math.log1p(math.exp(-abs(x))))
+
+
+@compiled
+def sample_bernoulli(
+    logits: Floats, l0: int, n: int, noise: Floats, k0: int, mask: Masks, m0: int, out: Floats, o: int
+) -> None:
+    """out[o:o+n] = 1 where the uniform noise[k0:] is at least 1 - sigmoid(logit), as far as the mask leaves it open."""
+    for j in range(n):
+        one = noise[k0 + j] >= math.exp(log_sigmoid(-logits[l0 + j]))
+        one = (one or not allowed(mask, m0, 2 * j)) and allowed(mask, m0, 2 * j + 1)
+        out[o + j] = _ONE if one else _ZERO
+
+
+@compiled
+def differentiate_bernoulli(
+    logits: Floats,
+    l0: int,
+    n: int,
+    action: Floats,
+    a0: int,
+    mask: Masks,
+    m0: int,
+    advantage: np.float32,
+    entropy_coef: np.float32,
+    scale: np.float32,
+    out: Floats,
+    o: int,
+) -> tuple[np.float32, np.float32]:
+    """With p = sigmoid(l): writes dL/dl = (A (p - a) + c p (1 - p) l) * scale to out[o:o+n]; 0 for what is decided.
+
+    Returns:
+        log pi(a) and the entropy H, in nats.
+    """
+    log_prob, entropy = _ZERO, _ZERO
+    for j in range(n):
+        out[o + j] = _ZERO
+        if allowed(mask, m0, 2 * j) and allowed(mask, m0, 2 * j + 1):
+            logit = logits[l0 + j]
+            log_one, log_zero = log_sigmoid(logit), log_sigmoid(-logit)
+            p, q = math.exp(log_one), math.exp(log_zero)
+            log_prob += log_one if action[a0 + j] != _ZERO else log_zero
+            entropy -= p * log_one + q * log_zero
+            out[o + j] = scale * (advantage * (p - action[a0 + j]) + entropy_coef * p * q * logit)
+    return log_prob, entropy
+
+
+@compiled
+def sample(
+    factors: NDArray[np.int64], log_std: Floats,
+    outputs: Floats, l0: int, noise: Floats, mask: Masks, m0: int, action: Floats, a0: int,
+) -> None:  # fmt: skip
+    """Draws a row of action, at a0, from outputs at l0 and the noise at a0; m0 is where the row's mask lies."""
+    for f in range(len(factors)):
+        l, n, a = l0 + factors[f, OUTPUT], factors[f, OUTPUTS], a0 + factors[f, COLUMN]  # noqa: E741 - as in l0
+        m = m0 + factors[f, MASK] if factors[f, MASK] >= 0 else factors[f, MASK]
+        if factors[f, KIND] == CATEGORICAL:
+            action[a] = np.float32(sample_categorical(outputs, l, n, noise[a], mask, m))
+        elif factors[f, KIND] == GAUSSIAN:
+            sample_gaussian(outputs, l, log_std, factors[f, LOG_STD], n, noise, a, action, a)
+        else:
+            sample_bernoulli(outputs, l, n, noise, a, mask, m, action, a)
+
+
+@compiled
+def differentiate(
+    factors: NDArray[np.int64], log_std: Floats,
+    outputs: Floats, l0: int, action: Floats, a0: int, mask: Masks, m0: int,
+    advantage: np.float32, entropy_coef: np.float32, scale: np.float32,
+    out: Floats, o: int, gradient: Floats, g0: int,
+) -> tuple[np.float32, np.float32]:  # fmt: skip
+    """Writes dL/doutputs of a row to out[o:]; adds dL/dlog_std to gradient[g0:].
+
+    Returns:
+        log pi(a) and the entropy H, in nats, of all factors.
+    """
+    log_prob, entropy = _ZERO, _ZERO
+    for f in range(len(factors)):
+        l, n, a = l0 + factors[f, OUTPUT], factors[f, OUTPUTS], a0 + factors[f, COLUMN]  # noqa: E741 - as in l0
+        m = m0 + factors[f, MASK] if factors[f, MASK] >= 0 else factors[f, MASK]
+        to = o + factors[f, OUTPUT]
+        if factors[f, KIND] == CATEGORICAL:
+            own, more = differentiate_categorical(
+                outputs, l, n, int(action[a]), mask, m, advantage, entropy_coef, scale, out, to
+            )
+        elif factors[f, KIND] == GAUSSIAN:
+            own, more = differentiate_gaussian(
+                outputs, l, log_std, factors[f, LOG_STD], n, action, a, advantage, entropy_coef, scale,
+                out, to, gradient, g0 + factors[f, LOG_STD],
+            )  # fmt: skip
+        else:
+            own, more = differentiate_bernoulli(
+                outputs, l, n, action, a, mask, m, advantage, entropy_coef, scale, out, to
+            )
+        log_prob, entropy = log_prob + own, entropy + more
     return log_prob, entropy

@@ -1,4 +1,4 @@
-"""Optimizers on a flat array of parameters."""
+"""Optimizers on a flat array of parameters: clipping, and a step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
 from a2c.kernels.simd import Floats, dots
+from a2c.kernels.threads import Crew, meet
 
 NORM_BLOCK = 1024
 """Numbers whose squares are summed in float32; the blocks' sums are added in float64."""
@@ -25,9 +26,12 @@ class Optimizer(NamedTuple):
     beta1: float  # Adam's decay of the first moment
     beta2: float  # Adam's decay of the second moment, or RMSprop's of the mean square
     epsilon: float
+    max_grad_norm: float  # infinity: gradients are not clipped
     first: Floats  # Adam's first moment, laid out as the parameters
     second: Floats  # Adam's second moment, or RMSprop's mean square
     updates: NDArray[np.int64]  # [1] steps taken
+    norms: Floats  # [blocks] room for sums of squares of NORM_BLOCK numbers of a gradient
+    norm: NDArray[np.float64]  # [1] takes the global norm of the last gradient, before clipping
 
 
 @compiled
@@ -84,3 +88,35 @@ def rmsprop(
         v = decay * second[i] + (_ONE - decay) * g * g
         second[i] = v if v > _TINY else np.float32(0)
         theta[i] -= step * g / np.sqrt(v + epsilon)
+
+
+@compiled
+def step(thread: int, crew: Crew, optimizer: Optimizer, theta: Floats, gradient: Floats, rate: float) -> bool:
+    """One thread's part of a step down a gradient, which is scaled down where its global norm is above max_grad_norm.
+
+    Returns:
+        Whether the gradient was finite; if not, nothing has changed.
+    """
+    blocks, size = len(optimizer.norms), len(theta)
+    first, last = blocks * thread // crew.threads, blocks * (thread + 1) // crew.threads
+    start, stop = first * NORM_BLOCK, min(last * NORM_BLOCK, size)
+    for block in range(first, last):
+        square_norm(gradient, block * NORM_BLOCK, min((block + 1) * NORM_BLOCK, size), optimizer.norms[block:])
+    meet(crew)
+    squares = 0.0
+    for block in range(blocks):
+        squares += np.float64(optimizer.norms[block])
+    norm = math.sqrt(squares)
+    if thread == 0:
+        optimizer.norm[0] = norm
+    if not math.isfinite(norm):
+        return False
+    scale = optimizer.max_grad_norm / norm if norm > optimizer.max_grad_norm else 1.0
+    if optimizer.is_adam:
+        adam(optimizer, theta, gradient, start, stop, scale, rate)
+    else:
+        rmsprop(optimizer, theta, gradient, start, stop, scale, rate)
+    meet(crew)
+    if thread == 0:
+        optimizer.updates[0] += 1
+    return True

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, inlined
-from a2c.normalize import CLIP, EPSILON
+from a2c.moments import CLIP, EPSILON
 
 
 @compiled
@@ -56,16 +56,6 @@ def normalized(x: float, mean: float, variance: float) -> np.float32:
     In float64: large numbers that differ little would become equal before the mean is taken off.
     """
     return np.float32(min(max((x - mean) / np.sqrt(variance + EPSILON), -CLIP), CLIP))
-
-
-@compiled
-def normalize_rows(
-    x: NDArray[Any], mean: NDArray[np.float64], variance: NDArray[np.float64], out: NDArray[np.float32]
-) -> None:
-    """`normalized` for each column: x [B, D] in any type -> out [B, D]."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            out[i, j] = normalized(x[i, j], mean[j], variance[j])
 
 
 @compiled

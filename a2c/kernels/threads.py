@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -41,21 +41,28 @@ def _make_read(typing_context: Any, array: Any) -> Any:
 _add, _read = intrinsic(_make_add), intrinsic(_make_read)
 
 
-def dismiss(arrivals: NDArray[np.int64]) -> None:
+class Crew(NamedTuple):
+    """Threads that run the same kernel."""
+
+    threads: int
+    arrivals: NDArray[np.int64]  # [1] how often one of them came to a barrier
+
+
+def dismiss(crew: Crew) -> None:
     """Lets nobody wait any more, for a thread that will not come: what is computed then is of no use."""
-    arrivals[0] = -(2**62)
+    crew.arrivals[0] = -(2**62)
 
 
 @compiled
-def meet(arrivals: NDArray[np.int64], threads: int) -> None:
-    """Waits until all threads have come here: `arrivals` [1] counts them, and starts at 0.
+def meet(crew: Crew) -> None:
+    """Waits until all threads have come here.
 
     Spins for a few microseconds, then gives up the core at each turn, for where there are fewer than threads.
     """
-    if threads > 1:
-        goal = (_add(arrivals, 1) // threads + 1) * threads
+    if crew.threads > 1:
+        goal = (_add(crew.arrivals, 1) // crew.threads + 1) * crew.threads
         turns = 0
-        while 0 <= _read(arrivals) < goal:
+        while 0 <= _read(crew.arrivals) < goal:
             turns += 1
             if turns > _SPINS:
                 _yield_core()

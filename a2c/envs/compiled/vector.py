@@ -33,6 +33,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """
 
     placement = "compiled"
+    num_workers = 0
     autoreset_mode = AutoresetMode.SAME_STEP
 
     def __init__(self, env: CompiledEnv, num_envs: int, seed: int) -> None:
@@ -104,6 +105,19 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             for n in np.flatnonzero(arrays.terminated | arrays.truncated).tolist():
                 self.functions.begin(arrays, n, self._seed_of(n))
         return step_of(arrays.obs, arrays.final_obs, arrays.reward, arrays.terminated, arrays.truncated)
+
+    @property
+    def machine_code(self) -> CompiledEnvs:
+        """What steps them without returning to Python."""
+        return self
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """[N, 0]: nothing is ever masked."""
+        return np.ones((self.num_envs, 0), np.uint8)
+
+    def failure(self, error: Exception) -> None:
+        """Nothing: their steps are not recorded."""
 
     def mark(self) -> None:
         """Nothing to do: `state` is always as of now."""

@@ -1,4 +1,4 @@
-"""The actor-critic as `paddle.nn.Layer`: what the Paddle engine trains, and what a Paddle user loads.
+"""The actor-critic as `paddle.nn.Layer`: what a Paddle user loads.
 
 A `.pdparams` file that `a2c export` wrote goes in with `set_state_dict(paddle.load(file))`. Its names are those of the
 Paddle tutorial's layer, whose actor and critic are `paddle.nn.Sequential`, so that it goes into that one, too.
@@ -16,7 +16,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import paddle
 
-from a2c.mlp import Activation, Architecture, numbered
+from a2c.model import Activation
+from a2c.model.architecture import Architecture
+from a2c.model.blocks import numbered
 
 __all__ = ["MLP", "ActorCritic", "paddle"]
 
@@ -59,8 +61,9 @@ class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
     def __init__(self, architecture: Architecture) -> None:
         """Networks of these sizes, with Paddle's own initial values."""
         super().__init__()
-        self.actor = MLP(architecture.layer_sizes("actor"), architecture.activation)
-        self.critic = MLP(architecture.layer_sizes("critic"), architecture.activation)
+        sizes = (architecture.input_size, *architecture.hidden_sizes)
+        self.actor = MLP((*sizes, architecture.num_outputs), architecture.activation)
+        self.critic = MLP((*sizes, 1), architecture.activation)
         if architecture.log_std_size:
             self.log_std = self.create_parameter([architecture.log_std_size], dtype="float32")
         self._has_log_std = architecture.log_std_size > 0
@@ -75,9 +78,9 @@ class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         return (head, self.log_std) if self._has_log_std else (head,)
 
     def value(self, obs: Any) -> Any:
-        """V(s): [B, obs_size] -> [B]."""
+        """V(s): [B, input_size] -> [B]."""
         return self.critic(obs).squeeze(-1)
 
     def forward(self, obs: Any) -> tuple[tuple[Any, ...], Any]:
-        """Policy params and value of observations [B, obs_size]."""
+        """Policy params and value of observations [B, input_size]."""
         return self.policy(obs), self.value(obs)

@@ -1,16 +1,19 @@
-"""Actor and critic as layers on flat arrays: forward, keeping activations, and backward from what was kept.
+"""Actor and critic as a table of layers on flat arrays: forward, keeping activations, and backward from what was kept.
 
 Every array is flat and padded: a row of activations takes a multiple of LANES numbers, the rest of it zeros, which stay
 zeros through every layer, gradient and optimizer step. A layer is a row of numbers in `Network.layers` that says where
 its parts lie. Hidden layers store their weights as [in, padded out], for a product that runs along the outputs. A head
 of few outputs stores them the other way round, as [out, padded in], for sums that run along the inputs: it would else
 compute LANES outputs where it needs two. `benchmarks/kernels.py` has what decided that.
+
+A row of inputs ends with the numbers of choices, if an observation has some. The first layers look a row of weights up
+for each, where a one-hot vector would be multiplied with all of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +29,7 @@ from a2c.kernels.simd import (
     dots,
     matmul,
 )
-from a2c.mlp import Architecture, Parameters
+from a2c.model.architecture import NETWORKS, Architecture, Parameters
 
 IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
 """Columns of `Network.layers`: inputs, outputs; numbers in a row of input and of output; where in the parameters weight
@@ -66,9 +69,10 @@ _Q1, _Q2, _Q3, _Q4 = (
 class Network(NamedTuple):
     """An actor-critic on flat arrays.
 
-    Every observation of a rollout has a row of inputs. Where the outputs of all layers fit a core's cache, they have
-    that same row, and acting leaves there what the gradient needs (`keeps`). Where they do not fit, to compute them
-    again is faster than to fetch them: then the outputs have rows for what is in work only.
+    Every observation of a rollout has a row of inputs, a copy of the rollout's that is laid out for products. Where the
+    outputs of all layers fit a core's cache, they have that same row, and acting leaves there what the gradient needs
+    (`keeps`). Where they do not fit, to compute them again is faster than to fetch them: then the outputs have rows for
+    what is in work only.
     """
 
     keeps: bool
@@ -77,6 +81,8 @@ class Network(NamedTuple):
     is_tanh: bool
     theta: Floats  # every parameter
     log_std: int  # where in theta the log standard deviations start
+    log_stds: int  # how many
+    lookups: NDArray[np.int64]  # [choices, 2] where in a row of inputs its number is, and the first row of its weights
     transposed: Floats  # weights of layers that propagate further, [out, padded in]
     activations: Floats  # inputs, then the outputs of every layer
     zeros: Floats  # as many as the widest row
@@ -101,17 +107,18 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int) -> N
     rows = inputs if keeps else working_rows
     layers: list[list[int]] = []
     num_parameters = num_transposed = 0
-    obs_row = padded(architecture.obs_size)
-    num_activations = inputs * obs_row
-    for network in ("actor", "critic"):
-        sizes = architecture.layer_sizes(network)
-        x, x_row = 0, obs_row
-        for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-            is_head = number == len(sizes) - 2
-            narrow = is_head and fan_out <= NARROW_OUTPUTS
+    input_row = padded(architecture.num_inputs)
+    num_activations = inputs * input_row
+    for network in NETWORKS:
+        x, x_row = 0, input_row
+        for number, block in enumerate(architecture.blocks(network)):
+            fan_in, fan_out = block.inputs, block.outputs
+            # Rows of weights that are looked up must lie in one piece.
+            may_be_narrow = number > 0 or not architecture.choices
+            narrow = may_be_narrow and block.activation is None and fan_out <= NARROW_OUTPUTS
             y_row = fan_out if narrow else padded(fan_out)
-            weight = num_parameters
-            bias = weight + (fan_out * x_row if narrow else fan_in * y_row)
+            weight, rows_of_weight = num_parameters, fan_in if number else architecture.input_size
+            bias = weight + (fan_out * x_row if narrow else rows_of_weight * y_row)
             num_parameters = bias + padded(fan_out)
             transposed = -1
             if number > 0 and not narrow:
@@ -120,6 +127,11 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int) -> N
             layers.append([fan_in, fan_out, x_row, y_row, weight, bias, x, num_activations, int(narrow), transposed])
             x, x_row = num_activations, y_row
             num_activations += rows * y_row
+    firsts = itertools.accumulate(architecture.choices, initial=architecture.num_floats)
+    lookups = [
+        (architecture.num_floats + column, first)
+        for column, first in zip(range(len(architecture.choices)), firsts, strict=False)
+    ]
     widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
     return Network(
         keeps,
@@ -128,6 +140,8 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int) -> N
         architecture.activation == "tanh",
         np.zeros(num_parameters + padded(architecture.log_std_size), np.float32),
         num_parameters,
+        architecture.log_std_size,
+        np.array(lookups, np.int64).reshape(-1, 2),
         np.zeros(max(1, num_transposed), np.float32),
         np.zeros(num_activations, np.float32),
         np.zeros(widest, np.float32),
@@ -135,34 +149,25 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int) -> N
     )
 
 
-def unpack(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
-    """The arrays of the portable form, copied out of a flat array laid out as `theta`."""
-    return {name: view.copy() for name, view in _views(network, flat, architecture).items()}
-
-
-def pack(network: Network, flat: Floats, architecture: Architecture, parameters: Parameters) -> None:
-    """Writes the arrays of the portable form into a flat array laid out as `theta`."""
-    for name, view in _views(network, flat, architecture).items():
-        view[...] = parameters[name]
-
-
-def _views(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
-    views: Parameters = {}
-    names: tuple[Literal["actor", "critic"], ...] = ("actor", "critic")
-    for index, layer in enumerate(network.layers.tolist()):
-        which, number = divmod(index, network.actor_layers)
-        name = f"{names[which]}.{number}"
-        weight, bias, fan_in, fan_out = layer[WEIGHT], layer[BIAS], layer[IN], layer[OUT]
-        if layer[NARROW]:
-            matrix = flat[weight : weight + fan_out * layer[X_ROW]].reshape(fan_out, layer[X_ROW])
-            views[f"{name}.weight"] = matrix[:, :fan_in].T
-        else:
-            matrix = flat[weight : weight + fan_in * layer[Y_ROW]].reshape(fan_in, layer[Y_ROW])
-            views[f"{name}.weight"] = matrix[:, :fan_out]
-        views[f"{name}.bias"] = flat[bias : bias + fan_out]
+def views(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
+    """The arrays of the portable form, as views of a flat array laid out as `theta`."""
+    found: Parameters = {}
+    layers = iter(network.layers.tolist())
+    for which in NETWORKS:
+        for number, block in enumerate(architecture.blocks(which)):
+            layer = next(layers)
+            rows = block.inputs if number else architecture.input_size
+            weight, bias, outputs = layer[WEIGHT], layer[BIAS], block.outputs
+            if layer[NARROW]:
+                matrix = flat[weight : weight + outputs * layer[X_ROW]].reshape(outputs, layer[X_ROW])
+                found[f"{block.name}.weight"] = matrix[:, :rows].T
+            else:
+                matrix = flat[weight : weight + rows * layer[Y_ROW]].reshape(rows, layer[Y_ROW])
+                found[f"{block.name}.weight"] = matrix[:, :outputs]
+            found[f"{block.name}.bias"] = flat[bias : bias + outputs]
     if architecture.log_std_size:
-        views["log_std"] = flat[network.log_std : network.log_std + architecture.log_std_size]
-    return views
+        found["log_std"] = flat[network.log_std : network.log_std + network.log_stds]
+    return found
 
 
 @compiled
@@ -199,16 +204,53 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
         else:
             hidden = number < last - 1
             finish = RECTIFIED if hidden and not network.is_tanh else AS_IT_IS
+            begin, begin0, begin_row = theta, bias, zero
+            if number == first and len(network.lookups):
+                look_up(network, weight, bias, y_row, x, x_row, y, rows)
+                begin, begin0, begin_row = activations, y, y_row
             matmul(
                 activations, x, x_row, one,
                 theta, weight, y_row,
-                theta, bias, zero,
+                begin, begin0, begin_row,
                 activations, y, y_row,
                 rows, layer[IN], y_row,
                 finish, activations, zero, zero,
             )  # fmt: skip
             if hidden and network.is_tanh:
                 tanh(activations[y : y + rows * y_row])
+
+
+@compiled
+def look_up(network: Network, weight: int, bias: int, y_row: int, x: int, x_row: int, y: int, rows: int) -> None:
+    """y = bias + the rows of weights of the choices in each of some rows of inputs at x."""
+    theta, activations = network.theta, network.activations
+    for i in range(rows):
+        out = activations[y + i * y_row : y + (i + 1) * y_row]
+        for j in range(y_row):
+            out[j] = theta[bias + j]
+        for c in range(len(network.lookups)):
+            choice = np.int64(activations[x + i * x_row + network.lookups[c, 0]])
+            row = weight + (network.lookups[c, 1] + choice) * y_row
+            add(out, theta[row : row + y_row])
+
+
+@compiled
+def add_looked_up(
+    network: Network, x: int, x_row: int, rows: int, scratch: Floats, dy: int, y_row: int, gradient: Floats, g: int
+) -> None:
+    """Adds dL/dy of some rows to the gradient of the rows of weights, at g, that were looked up for them."""
+    for i in range(rows):
+        for c in range(len(network.lookups)):
+            choice = np.int64(network.activations[x + i * x_row + network.lookups[c, 0]])
+            row = g + (network.lookups[c, 1] + choice) * y_row
+            add(gradient[row : row + y_row], scratch[dy + i * y_row : dy + (i + 1) * y_row])
+
+
+@compiled
+def add(total: Floats, x: Floats) -> None:
+    """total += x."""
+    for i in range(len(total)):
+        total[i] += x[i]
 
 
 @compiled
@@ -274,6 +316,8 @@ def backward(
                 fan_in, rows, y_row,
                 AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
+            if number == first and len(network.lookups):
+                add_looked_up(network, x, x_row, rows, scratch, dy, y_row, gradient, g)
             matmul(
                 network.one, zero, zero, zero,
                 scratch, dy, y_row,

@@ -1,0 +1,197 @@
+"""Collector: acts T steps in N environments, and fills a rollout with what comes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.engines import Engine
+from a2c.envs import Envs
+from a2c.envs.compiled.vector import CompiledEnvs
+from a2c.envs.pool import Event
+from a2c.finite import bounds_to_check, outside, report
+from a2c.kernels.compiler import prepare
+from a2c.kernels.heads import draw, table_of
+from a2c.kernels.rollout import Books, Rules, choose, follow_up, not_finite, see
+from a2c.model.architecture import Architecture
+from a2c.model.factors import Actions
+from a2c.model.inputs import observe
+from a2c.rollout import Rollout
+from a2c.spaces import plain, row_type, unplain
+
+
+class Collector:
+    """Acts in environments, and knows where the episodes under way stand.
+
+    Attributes:
+        obs: [N] rows of observations: what to act on next. As of the end of the last whole rollout.
+    """
+
+    def __init__(
+        self,
+        envs: Envs | CompiledEnvs,
+        architecture: Architecture,
+        actions: Actions,
+        rules: Rules,
+        books: Books,
+        rollout: Rollout,
+    ) -> None:
+        """Begins an episode in every environment.
+
+        Args:
+            envs: N of them.
+            architecture: Knows what becomes of an observation.
+            actions: Knows what becomes of an action.
+            rules: Numbers of the run.
+            books: Statistics that observations are normalised with, and the episodes under way.
+            rollout: What is filled.
+
+        Raises:
+            EnvError: A reset raised.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        self._envs, self._architecture, self._actions = envs, architecture, actions
+        self._rules, self._books, self._rollout = rules, books, rollout
+        self._factors = table_of(actions.factors, envs.mask.shape[1])
+        self._rows = np.zeros((len(rollout.inputs), envs.num_envs), row_type(envs.single_observation_space))  # [T+1, N]
+        self.obs = envs.begin().copy()
+        self._mask = envs.mask.copy()
+        envs.mark()
+        self._bounds = bounds_to_check(envs.single_observation_space)
+        self._events: list[Event] = []
+
+    def collect(self, engine: Engine, update: int, steps: int) -> None:
+        """Acts for T steps, with the noise of one update; `steps` of the run came before.
+
+        Statistics hold still meanwhile.
+
+        Raises:
+            NumbersError: An observation or reward is not finite.
+            EnvError: An environment raised.
+            WorkerError: A worker died or gave no answer in time.
+        """
+        rollout, envs = self._rollout, self._envs
+        length, num_envs, columns = rollout.action.shape
+        log_std = engine.views(engine.theta).get("log_std", _NONE)
+        draw(self._factors, self._rules.seed, update, rollout.noise.reshape(-1), columns, 0, length * num_envs)
+        rollout.bad[...] = False
+        self._look(0, self.obs, self._mask)
+        for t in range(length):
+            self._see(rollout.observed[t], rollout.inputs[t])
+            engine.forward(rollout, t)
+            action = rollout.action[t]
+            choose(self._factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], action, 0, num_envs)
+            step = envs.advance(self._actions.to_rows(action))
+            rollout.reward[t], rollout.terminated[t], rollout.truncated[t] = (
+                step.reward,
+                step.terminated,
+                step.truncated,
+            )
+            if step.next_obs is not step.obs:  # Some episode ended.
+                self._value_truncated(engine, t, step.next_obs)
+            self._look(t + 1, step.obs, envs.mask)
+        self._see(rollout.observed[length], rollout.inputs[length])
+        engine.forward(rollout, length)
+        follow_up(rollout, 0, num_envs)
+        if rollout.bad.any():
+            raise report(rollout.bad, envs, self._rules.seed, steps, self._books.lengths, self.experience())
+        if self._bounds is not None:
+            self._check_bounds(steps)
+        # Only now: an error on the way must not leave half a rollout.
+        self.obs[...], self._mask[...] = self._rows[length], rollout.mask[length]
+        envs.mark()
+
+    def _look(self, t: int, rows: NDArray[Any], mask: NDArray[np.uint8]) -> None:
+        """Takes in what is to be acted on in step t."""
+        rollout = self._rollout
+        self._rows[t] = rows
+        observe(self._architecture, self._rows[t], rollout.observed[t], rollout.inputs[t])
+        if mask.shape[1]:
+            rollout.mask[t] = mask
+
+    def _see(self, observed: NDArray[np.float64], inputs: NDArray[np.float32]) -> None:
+        see(self._rules.normalize_observations, self._books.observations, observed, inputs, 0, len(observed))
+
+    def _value_truncated(self, engine: Engine, t: int, final_rows: NDArray[Any]) -> None:
+        """V of the last state of the episodes that were truncated in step t. What follows a termination is worth 0."""
+        rollout = self._rollout
+        cut = np.flatnonzero(rollout.truncated[t] & ~rollout.terminated[t])
+        if not len(cut):
+            return
+        observe(self._architecture, final_rows, rollout.final_observed, rollout.final_inputs)
+        self._see(rollout.final_observed, rollout.final_inputs)
+        rollout.next_value[t, cut] = engine.value(rollout.final_inputs[cut])
+        for n in cut.tolist():
+            rollout.bad[t, n] = not_finite(rollout.final_observed[n])
+
+    def _check_bounds(self, steps: int) -> None:
+        """Notes the first observation outside the bounds that the space declares, and looks no more."""
+        found = outside(self._rows[:-1], *self._bounds) if self._bounds is not None else None
+        if found is not None:
+            self._events.append(Event("outside_bounds", f"after {steps} steps {found}; training goes on"))
+            self._bounds = None
+
+    def experience(self) -> dict[str, NDArray[Any]]:
+        """The rollout last begun, as environments gave it: copies, for whoever looks for what went wrong."""
+        rollout = self._rollout
+        names = ("action", "reward", "terminated", "truncated")
+        arrays = {name: getattr(rollout, name).copy() for name in names}
+        rows = plain(self._rows.copy())
+        return {"obs": rows[:-1], **arrays, "value": rollout.value[:-1].copy(), "last_obs": rows[-1]}
+
+    def take_events(self) -> list[Event]:
+        """What happened since the last call, and did not end the run."""
+        events, self._events = self._events, []
+        return [*events, *self._envs.take_events()]
+
+    def prepare(self) -> None:
+        """Compiles what collecting needs, or loads it from disk, so that the first rollout costs no more."""
+        rollout, rules, books = self._rollout, self._rules, self._books
+        num_envs = self._envs.num_envs
+        prepare(draw, self._factors, rules.seed, 0, rollout.noise.reshape(-1), 0, 0, 0)
+        prepare(
+            see, rules.normalize_observations, books.observations, rollout.observed[0], rollout.inputs[0], 0, num_envs
+        )
+        step = (rollout.outputs[0], rollout.noise[0], rollout.mask[0], rollout.action[0])
+        prepare(choose, self._factors, _NONE, *step, 0, num_envs)
+        prepare(follow_up, rollout, 0, num_envs)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The episodes under way: observation, sum of rewards and steps so far, and where each environment stands.
+
+        As of the end of the last rollout, even where one began since and did not end.
+        """
+        envs = {f"envs.{name}": array for name, array in self._envs.state().items()}
+        books = {"returns": self._books.returns.copy(), "lengths": self._books.lengths.copy()}
+        return {"obs": plain(self.obs.copy()), **books, **envs}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Continues from a `state()`.
+
+        Returns:
+            [N] where an environment did not come to where it had been: its next episode was begun.
+
+        Raises:
+            KeyError: It lacks an array.
+            ValueError: An array has another shape or type, or holds what cannot be.
+            EnvError: A reset raised.
+            WorkerError: Workers died or gave no answer in time, again and again.
+        """
+        ours = {"obs": plain(self.obs), "returns": self._books.returns, "lengths": self._books.lengths}
+        for name, own in ours.items():
+            if state[name].shape != own.shape or state[name].dtype != own.dtype:
+                raise ValueError(
+                    f"{name} is {state[name].dtype} {state[name].shape}; it must be {own.dtype} {own.shape}"
+                )
+        obs = unplain(state["obs"], self.obs.dtype)
+        lost = self._envs.restore({n.removeprefix("envs."): a for n, a in state.items() if n.startswith("envs.")}, obs)
+        self.obs[...], self._mask[...] = self._envs.obs, self._envs.mask
+        self._books.returns[...] = np.where(lost, 0.0, state["returns"])
+        self._books.lengths[...] = np.where(lost, 0, state["lengths"])
+        return lost
+
+
+_NONE = np.zeros(0, np.float32)
+"""The log standard deviations where there are none."""

@@ -1,0 +1,297 @@
+"""Forward on the steps of a rollout, and the gradient of its loss, by any number of threads with the same result.
+
+Environments are divided into chunks, whose number follows from the size of the rollout alone. Each chunk's gradient is
+summed by itself, and the chunks' in order: who computed which does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled, inlined
+from a2c.kernels.heads import differentiate
+from a2c.kernels.passes import BLOCK_ROWS, X_ROW, Y_ROW, Network, Y, add, backward, forward, transpose
+from a2c.kernels.simd import Floats
+from a2c.kernels.threads import Crew, meet
+from a2c.rollout import Rollout
+
+CHUNK_ROWS = 128
+"""A chunk has about so many rows at least, ..."""
+
+MOST_CHUNKS = 32
+"""... and there are at most so many, as each needs room for a gradient, ..."""
+
+MOST_GRADIENT_BYTES = 2**28
+"""... which together take no more than this."""
+
+LOSS, POLICY_LOSS, VALUE_LOSS, ENTROPY, GRAD_NORM, EXPLAINED_VARIANCE = range(6)
+"""Places of an update's metrics."""
+
+
+class Loss(NamedTuple):
+    """What is minimised: -mean(A log pi) + value_coef mean((G - V)^2) - entropy_coef mean(H)."""
+
+    factors: NDArray[np.int64]  # of the action, as `a2c.kernels.heads.table_of` has them
+    value_coef: float
+    entropy_coef: float
+
+
+class Work(NamedTuple):
+    """How the work is divided, and room for it."""
+
+    chunks: NDArray[np.int64]  # [C + 1] the first environment of each chunk, and N
+    room: int  # rows of outputs that each chunk works in, where they are not kept
+    stamps: NDArray[np.int64]  # [T + 1] which parameters the kept outputs of each step were computed with, ...
+    stamp: NDArray[np.int64]  # [1] ... and which these are now
+    gradients: Floats  # [C * P] each chunk's gradient; after an update the whole one is the first
+    scratch: Floats  # a part for each thread
+    losses: NDArray[np.float64]  # [C, 6] sums of A log pi, (V - G)^2, H, V - G, G and G^2
+
+
+class Model(NamedTuple):
+    """What differentiates: the machine code of an engine."""
+
+    network: Network
+    loss: Loss
+    work: Work
+
+
+def divide(num_envs: int, rollout_length: int, parameters: int) -> tuple[NDArray[np.int64], int]:
+    """The chunks of a rollout: [C + 1] the first environment of each, and N; and how many rows each works in.
+
+    Args:
+        num_envs: N.
+        rollout_length: T.
+        parameters: How many a gradient has, about.
+    """
+    most = min(MOST_CHUNKS, max(1, MOST_GRADIENT_BYTES // (4 * parameters)))
+    chunks = min(max(1, num_envs * rollout_length // CHUNK_ROWS), num_envs, most)
+    bounds = np.array([num_envs * chunk // chunks for chunk in range(chunks + 1)], np.int64)
+    return bounds, max(BLOCK_ROWS, int(np.diff(bounds).max()))
+
+
+def work_for(network: Network, bounds: NDArray[np.int64], room: int, rollout_length: int, threads: int) -> Work:
+    """Room for the chunks that `divide` gave, and so many threads."""
+    chunks, size = len(bounds) - 1, len(network.theta)
+    return Work(
+        bounds,
+        room,
+        np.zeros(rollout_length + 1, np.int64),
+        np.ones(1, np.int64),
+        np.zeros(chunks * size, np.float32),
+        np.zeros(threads * 2 * BLOCK_ROWS * len(network.zeros), np.float32),
+        np.zeros((chunks, 6)),
+    )
+
+
+@inlined
+def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -> bool:
+    """Copies a row of inputs at x0 to the network's row; returns whether that held something else."""
+    x = row * network.layers[0, X_ROW]
+    differs = False
+    for j in range(columns):
+        # Not equal, or NaN: then nobody knows.
+        differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
+        network.activations[x + j] = inputs[x0 + j]
+    return differs
+
+
+@compiled
+def forward_chunk(
+    network: Network, work: Work, t: int, chunk: int,
+    inputs: NDArray[np.float32], outputs: NDArray[np.float32], value: Floats,
+) -> None:  # fmt: skip
+    """Actor and critic on the inputs of step t in one chunk of environments; in row T, the critic alone.
+
+    What each layer gave is kept for the gradient, where there is room.
+
+    Args:
+        network: What computes.
+        work: Knows the chunks.
+        t: Which step.
+        chunk: Which chunk.
+        inputs: [N, D] of step t.
+        outputs: [N, O] takes the actor's.
+        value: [N] takes the critic's.
+    """
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    length, num_envs = len(work.stamps) - 1, work.chunks[-1]
+    start, heads = work.chunks[chunk], network.actor_layers
+    count = work.chunks[chunk + 1] - start
+    # The rows of a chunk lie together, step by step; those of row T lie behind all.
+    rows = length * num_envs + start if t == length else length * start + t * count
+    row = rows if network.keeps else chunk * work.room
+    columns = inputs.shape[1]
+    flat = inputs.reshape(-1)
+    for i in range(count):
+        take_in(network, flat, (start + i) * columns, columns, rows + i)
+    actor, critic = network.layers[heads - 1], network.layers[-1]
+    if t < length:
+        forward(network, zero, heads, rows, row, count)
+        for i in range(count):
+            head = actor[Y] + (row + i) * actor[Y_ROW]
+            for j in range(outputs.shape[1]):
+                outputs[start + i, j] = network.activations[head + j]
+    forward(network, heads, 2 * heads, rows, row, count)
+    for i in range(count):
+        value[start + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]
+
+
+@compiled
+def forward_step(
+    network: Network, work: Work, t: int,
+    inputs: NDArray[np.float32], outputs: NDArray[np.float32], value: Floats,
+) -> None:  # fmt: skip
+    """`forward_chunk` for all environments."""
+    for chunk in range(len(work.chunks) - 1):
+        forward_chunk(network, work, t, chunk, inputs, outputs, value)
+    work.stamps[t] = work.stamp[0]
+
+
+@compiled
+def value_of(network: Network, work: Work, chunk: int, inputs: Floats, x0: int, columns: int) -> np.float32:
+    """The critic on one row of inputs, at x0, in the row of a chunk's first environment behind all steps."""
+    one: Any = np.int64(1)
+    rows = (len(work.stamps) - 1) * work.chunks[-1] + work.chunks[chunk]
+    row = rows if network.keeps else chunk * work.room
+    take_in(network, inputs, x0, columns, rows)
+    heads, critic = network.actor_layers, network.layers[-1]
+    forward(network, heads, 2 * heads, rows, row, one)
+    return np.float32(network.activations[critic[Y] + row * critic[Y_ROW]])
+
+
+@compiled
+def values_of(network: Network, work: Work, inputs: NDArray[np.float32], value: Floats) -> None:
+    """The critic on rows of inputs [B, D] -> value [B]."""
+    flat = inputs.reshape(-1)
+    zero: Any = np.int64(0)
+    for i in range(len(value)):
+        value[i] = value_of(network, work, zero, flat, i * inputs.shape[1], inputs.shape[1])
+
+
+@compiled
+def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int) -> None:
+    """The gradient and the loss of one chunk of environments, of the steps before row T.
+
+    What acting kept is used where it is of these very inputs and parameters; else it is computed again.
+
+    Args:
+        model: Takes the gradient and the sums of the loss.
+        rollout: With advantages and returns.
+        chunk: Which chunk.
+        dy: Where in work.scratch this thread may write, ...
+        dx: ... and where else.
+    """
+    network, loss, work = model.network, model.loss, model.work
+    length, num_envs = rollout.reward.shape
+    columns, actions, masks = rollout.inputs.shape[2], rollout.action.shape[2], rollout.mask.shape[2]
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    inputs, action, mask = rollout.inputs.reshape(-1), rollout.action.reshape(-1), rollout.mask.reshape(-1)
+    log_std = network.theta[network.log_std : network.log_std + network.log_stds]
+    start, stop = work.chunks[chunk], work.chunks[chunk + 1]
+    count = stop - start
+    size, heads = len(network.theta), network.actor_layers
+    g0 = chunk * size
+    work.gradients[g0 : g0 + size] = np.float32(0)
+    actor, critic = network.layers[heads - 1], network.layers[-1]
+    actor_row, critic_row = actor[Y_ROW], critic[Y_ROW]
+    scale = np.float32(1.0 / (length * num_envs))
+    value_scale = np.float32(2.0 * loss.value_coef / (length * num_envs))
+    entropy_coef = np.float32(loss.entropy_coef)
+    policy_sum, value_sum, entropy_sum = 0.0, 0.0, 0.0
+    error_sum, return_sum, return_squares = 0.0, 0.0, 0.0
+    for first in range(0, length * count, BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, length * count - first)
+        input_row = length * start + first
+        row = input_row if network.keeps else chunk * work.room
+        is_kept = network.keeps
+        t, n = first // count, start + first % count
+        for i in range(rows):
+            differs = take_in(network, inputs, (t * num_envs + n) * columns, columns, input_row + i)
+            is_kept = is_kept and not differs and work.stamps[t] == work.stamp[0]
+            n += 1
+            if n == stop:
+                t, n = t + 1, start
+        if not is_kept:
+            forward(network, zero, heads, input_row, row, rows)
+            forward(network, heads, 2 * heads, input_row, row, rows)
+        work.scratch[dy : dy + rows * max(actor_row, critic_row)] = np.float32(0)
+        t, n = first // count, start + first % count
+        for i in range(rows):
+            error = network.activations[critic[Y] + (row + i) * critic_row] - rollout.returns[t, n]
+            work.scratch[dy + i * critic_row] = value_scale * error
+            target = np.float64(rollout.returns[t, n])
+            value_sum += np.float64(error) ** 2
+            error_sum += np.float64(error)
+            return_sum += target
+            return_squares += target**2
+            n += 1
+            if n == stop:
+                t, n = t + 1, start
+        backward(network, heads, 2 * heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+        work.scratch[dy : dy + rows * actor_row] = np.float32(0)
+        t, n = first // count, start + first % count
+        for i in range(rows):
+            head, at = actor[Y] + (row + i) * actor_row, t * num_envs + n
+            advantage = rollout.advantage[t, n]
+            log_prob, entropy = differentiate(
+                loss.factors, log_std,
+                network.activations, head, action, at * actions, mask, at * masks,
+                advantage, entropy_coef, scale,
+                work.scratch, dy + i * actor_row, work.gradients, g0 + network.log_std,
+            )  # fmt: skip
+            policy_sum += np.float64(advantage) * log_prob
+            entropy_sum += np.float64(entropy)
+            n += 1
+            if n == stop:
+                t, n = t + 1, start
+        backward(network, zero, heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+    work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
+    work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
+
+
+@compiled
+def summarize(loss: Loss, work: Work, rows: int, metrics: NDArray[np.float64]) -> None:
+    """From the chunks' sums to an update's metrics [6], but for the norm of the gradient."""
+    for place in range(6):
+        total = 0.0
+        for chunk in range(len(work.losses)):
+            total += work.losses[chunk, place]
+        work.losses[0, place] = total / rows
+    policy, value, entropy = work.losses[0, 0], work.losses[0, 1], work.losses[0, 2]
+    error, mean, square = work.losses[0, 3], work.losses[0, 4], work.losses[0, 5]
+    metrics[LOSS] = -policy + loss.value_coef * value - loss.entropy_coef * entropy
+    metrics[POLICY_LOSS], metrics[VALUE_LOSS], metrics[ENTROPY] = -policy, value, entropy
+    variance = square - mean * mean
+    # Rounding leaves a little where nothing varies, and there is nothing to explain.
+    metrics[EXPLAINED_VARIANCE] = 1.0 - (value - error * error) / variance if variance > 1e-14 * square else 0.0
+
+
+@compiled
+def gradient(thread: int, crew: Crew, model: Model, rollout: Rollout, metrics: NDArray[np.float64]) -> None:
+    """One thread's part of the gradient, which is then the first of `work.gradients`; metrics [6] but for its norm."""
+    network, work = model.network, model.work
+    chunks, size = len(work.chunks) - 1, len(network.theta)
+    half = BLOCK_ROWS * len(network.zeros)
+    for chunk in range(chunks * thread // crew.threads, chunks * (thread + 1) // crew.threads):
+        chunk_gradient(model, rollout, chunk, 2 * thread * half, (2 * thread + 1) * half)
+    meet(crew)
+    start, stop = size * thread // crew.threads, size * (thread + 1) // crew.threads
+    for chunk in range(1, chunks):
+        add(work.gradients[start:stop], work.gradients[chunk * size + start : chunk * size + stop])
+    if thread == 0:
+        summarize(model.loss, work, rollout.reward.size, metrics)
+    meet(crew)
+
+
+@compiled
+def follow(thread: int, crew: Crew, model: Model) -> None:
+    """One thread's part of what has to follow when the parameters have changed."""
+    layers = len(model.network.layers)
+    transpose(model.network, layers * thread // crew.threads, layers * (thread + 1) // crew.threads)
+    if thread == 0:
+        model.work.stamp[0] += 1
+    meet(crew)

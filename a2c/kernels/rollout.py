@@ -1,0 +1,154 @@
+"""The verbs of a rollout, each once: the collector calls them from Python, `a2c.kernels.loop` from machine code.
+
+see         real numbers as observed -> inputs
+choose      outputs and noise -> actions                        (forward, between them, is the engine's)
+follow_up   what came of the whole rollout: next values, and what was not finite
+settle      rewards scaled, statistics moved, episodes counted
+estimate    advantages and returns
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled, inlined
+from a2c.kernels.heads import sample
+from a2c.kernels.simd import Floats
+from a2c.kernels.statistics import count_episodes, discounted, gae, merge_rows, normalized, scale_rewards
+from a2c.moments import Moments
+from a2c.rollout import Rollout
+
+LARGEST = float(np.finfo(np.float32).max)
+"""A number beyond it is infinite to the networks: `a2c.finite.finite`, here."""
+
+
+class Rules(NamedTuple):
+    """The numbers of a run that do not change."""
+
+    seed: int
+    gamma: float
+    gae_lambda: float
+    normalize_advantage: bool
+    normalize_observations: bool
+    normalize_returns: bool
+
+
+class Books(NamedTuple):
+    """What outlives a rollout: statistics, and the episodes under way."""
+
+    observations: Moments  # of R columns
+    scaled: Moments  # of 1: discounted sums of rewards
+    running: NDArray[np.float64]  # [N] those sums, so far
+    returns: NDArray[np.float64]  # [N] sums of rewards of the episodes under way
+    lengths: NDArray[np.int64]  # [N] their steps
+
+
+@compiled
+def see(
+    normalizes: bool,
+    moments: Moments,
+    observed: NDArray[np.float64],
+    inputs: NDArray[np.float32],
+    first: int,
+    last: int,
+) -> None:
+    """Rows first..last-1 of real numbers [N, R] as inputs [N, D], normalised if the run normalises."""
+    for n in range(first, last):
+        for j in range(observed.shape[1]):
+            if normalizes:
+                inputs[n, j] = normalized(observed[n, j], moments.mean[j], moments.variance[j])
+            else:
+                inputs[n, j] = np.float32(observed[n, j])
+
+
+@compiled
+def choose(
+    factors: NDArray[np.int64],
+    log_std: Floats,
+    outputs: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    mask: NDArray[np.uint8],
+    action: NDArray[np.float32],
+    first: int,
+    last: int,
+) -> None:
+    """Rows first..last-1 of actions [N, C], from the actor's outputs [N, O], noise [N, C] and masks [N, K]."""
+    flat_outputs, flat_noise = outputs.reshape(-1), noise.reshape(-1)
+    flat_mask, flat_action = mask.reshape(-1), action.reshape(-1)
+    for n in range(first, last):
+        sample(
+            factors, log_std, flat_outputs, n * outputs.shape[1], flat_noise, flat_mask, n * mask.shape[1],
+            flat_action, n * action.shape[1],
+        )  # fmt: skip
+
+
+@inlined
+def not_finite(row: NDArray[np.float64]) -> bool:
+    """Whether one of some numbers [R] is NaN, or too large for float32."""
+    found = False
+    for j in range(len(row)):
+        found |= not abs(row[j]) <= LARGEST
+    return found
+
+
+@compiled
+def follow_up(rollout: Rollout, first: int, last: int) -> None:
+    """Completes columns first..last-1 of a rollout that was collected: `bad`, and `next_value` but for truncations.
+
+    The successor of a step is what was acted on next, except where an episode ended: nothing follows a termination, and
+    a truncated episode would have gone on from its final state, whose value is there already.
+    """
+    for t in range(rollout.reward.shape[0]):
+        for n in range(first, last):
+            bad = not_finite(rollout.observed[t + 1, n]) or not abs(rollout.reward[t, n]) <= LARGEST
+            if t == 0:
+                bad = bad or not_finite(rollout.observed[0, n])
+            rollout.bad[t, n] = bad or rollout.bad[t, n]
+            if rollout.terminated[t, n]:
+                rollout.next_value[t, n] = np.float32(0)
+            elif not rollout.truncated[t, n]:
+                rollout.next_value[t, n] = rollout.value[t + 1, n]
+
+
+@compiled
+def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, int]:
+    """What needs the whole rollout at once: scaled rewards, statistics of observations, episodes that ended.
+
+    Scaled rewards are divided by the standard deviation of the discounted return, R_t = r_t + gamma R_{t-1} within an
+    episode, so that returns are of order 1, and clipped. They are not shifted: that would change which policies are
+    best wherever episodes can end.
+
+    Returns:
+        How many episodes ended, and the sums of their returns and lengths.
+
+    Reference: Engstrom et al., "Implementation matters in deep policy gradients" (2020), section 3.
+    """
+    length, num_envs = rollout.reward.shape
+    rows = length * num_envs
+    if rules.normalize_returns:
+        discounted(
+            rollout.reward, rollout.terminated, rollout.truncated, rules.gamma, books.running, rollout.scaled_reward
+        )
+        merge_rows(
+            rollout.scaled_reward.reshape((rows, 1)), books.scaled.seen, books.scaled.mean, books.scaled.variance
+        )
+        scale_rewards(rollout.reward, books.scaled.variance[0], rollout.scaled_reward)
+    if rules.normalize_observations:
+        observed = rollout.observed[:length]  # Row T is the next rollout's row 0.
+        merge_rows(
+            observed.reshape((rows, observed.shape[2])),
+            books.observations.seen, books.observations.mean, books.observations.variance,
+        )  # fmt: skip
+    return count_episodes(rollout.reward, rollout.terminated, rollout.truncated, books.returns, books.lengths)
+
+
+@compiled
+def estimate(rules: Rules, rollout: Rollout, first: int, last: int) -> None:
+    """Advantages and returns of columns first..last-1: `a2c.returns.gae`, not yet normalised."""
+    gae(
+        rollout.scaled_reward, rollout.value, rollout.next_value, rollout.terminated, rollout.truncated,
+        rules.gamma, rules.gae_lambda, rollout.advantage, rollout.returns, first, last,
+    )  # fmt: skip

@@ -1,0 +1,8 @@
+"""What a network is, as data: what it sees, its layers, what it decides."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Activation = Literal["relu", "tanh"]
+Initialization = Literal["orthogonal", "xavier"]

@@ -1,0 +1,120 @@
+"""The forward pass, written once for NumPy and Paddle, and the parameters it starts with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.model import Initialization
+from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
+from a2c.randomness import generator
+
+Array = Any
+"""A NumPy array or a Paddle tensor."""
+
+
+_LAYER = re.compile(r"(actor|critic)\.([0-9]{1,9})\.(weight|bias)")
+
+T = TypeVar("T")
+
+
+def forward(
+    xp: ModuleType, architecture: Architecture, network: Network, parameters: Mapping[str, Array], inputs: Array
+) -> Array:
+    """A network's outputs: inputs [B, D] -> [B, O] of the actor, [B, 1] of the critic.
+
+    Args:
+        xp: The array module, `numpy` or `paddle`: both spell the operations used here the same.
+        architecture: Of the network.
+        network: Which of the two.
+        parameters: Arrays of `xp`.
+        inputs: Rows as `a2c.model.inputs` makes them, of `xp`.
+    """
+    floats = architecture.num_floats
+    x = inputs[:, :floats]
+    for number, block in enumerate(architecture.blocks(network)):
+        weight, bias = parameters[f"{block.name}.weight"], parameters[f"{block.name}.bias"]
+        if number or not architecture.choices:
+            x = x @ weight + bias
+        else:  # A choice that was made selects a row of the weights: the product with its one-hot vector.
+            x = x @ weight[:floats] + bias if floats else bias
+            row = floats
+            for column, choices in enumerate(architecture.choices):
+                x = x + weight[inputs[:, floats + column].astype("int64") + row]
+                row += choices
+        if block.activation == "relu":
+            x = xp.where(x > 0, x, xp.zeros_like(x))
+        elif block.activation == "tanh":
+            x = xp.tanh(x)
+    return x
+
+
+def initial_parameters(
+    architecture: Architecture, initialization: Initialization, initial_log_std: float, seed: int
+) -> Parameters:
+    """Starting values, a pure function of the seed.
+
+    "orthogonal": orthonormal matrices times sqrt(2) in hidden layers, 0.01 at the policy's output (so that it starts
+    near uniform), 1 at the value's. "xavier": normal with variance 2 / (in + out). Biases start at 0.
+
+    Reference: Saxe et al. (2014) for orthogonal, Glorot and Bengio (2010), eq. 16 in its normal form, for Xavier;
+        the gains are those of Andrychowicz et al., "What matters in on-policy reinforcement learning?" (2021).
+    """
+    gains = {f"{block.name}.weight": block.gain for network in NETWORKS for block in architecture.blocks(network)}
+    parameters: Parameters = {}
+    for index, (name, shape) in enumerate(architecture.shapes().items()):
+        if name == "log_std":
+            parameters[name] = np.full(shape, initial_log_std, np.float32)
+        elif name.endswith("bias"):
+            parameters[name] = np.zeros(shape, np.float32)
+        else:
+            normal = generator(seed, "parameters", index).standard_normal(shape)
+            fan_in = architecture.num_inputs if name.endswith(".0.weight") else shape[0]
+            groups = (architecture.num_floats, *architecture.choices) if fan_in != shape[0] else (fan_in,)
+            if initialization == "xavier":
+                weight = normal * np.sqrt(2.0 / (fan_in + shape[1]))
+            else:
+                # A choice selects one row of its group: each row is as long as that of a single input would be, however
+                # many there are.
+                weight = np.concatenate(
+                    [
+                        _orthogonalize(rows) * (1.0 if group == 0 else max(1.0, np.sqrt(len(rows) / shape[1])))
+                        for group, rows in enumerate(np.split(normal, np.cumsum(groups)[:-1]))
+                        if len(rows)
+                    ]
+                )
+                weight *= gains[name]
+            parameters[name] = weight.astype(np.float32)
+    return parameters
+
+
+def numbered(parameters: Mapping[str, T], by: int) -> dict[str, T]:
+    """The same parameters with the layers of each network numbered anew in their order: 0, by, 2 * by, ...
+
+    Here layers count by 1. In a `paddle.nn.Sequential` of linear layers with an activation after each, by 2.
+    """
+    matches = {name: _LAYER.fullmatch(name) for name in parameters}
+    layers = sorted({(match[1], int(match[2])) for match in matches.values() if match})
+    new: dict[tuple[str, int], int] = {
+        (network, layer): by * index
+        for network in NETWORKS
+        for index, (_, layer) in enumerate(layer for layer in layers if layer[0] == network)
+    }
+    return {
+        f"{match[1]}.{new[match[1], int(match[2])]}.{match[3]}" if match else name: parameters[name]
+        for name, match in matches.items()
+    }
+
+
+def _orthogonalize(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest-sign orthonormal factor of a tall or wide matrix (rows or columns orthonormal)."""
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    q, r = np.linalg.qr(tall)
+    # QR leaves the signs open; fixing them by R's diagonal makes Q uniform over orthogonal matrices.
+    q = q * np.sign(np.diag(r))
+    return q if matrix.shape[0] >= matrix.shape[1] else q.T

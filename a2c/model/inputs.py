@@ -1,0 +1,63 @@
+"""From rows of observations to rows of inputs: the columns that the networks see.
+
+    observed  [B, R] float64    the real numbers, as the environment gave them: statistics are made of these
+    inputs    [B, D] float32    real numbers, normalised or not | what is scaled | the numbers of choices
+
+Real numbers pass through float64: large ones that differ little would become equal in float32 before their mean is
+taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.model.architecture import Architecture, Leaf
+from a2c.moments import CLIP, EPSILON, Moments
+from a2c.spaces import part_of
+
+
+def observe(
+    architecture: Architecture, rows: NDArray[Any], observed: NDArray[np.float64], inputs: NDArray[np.float32]
+) -> None:
+    """Writes rows of observations [B] to `observed` [B, R], and what is never normalised to `inputs` [B, D]."""
+    count = len(rows)
+    for leaf in architecture.leaves:
+        values = part_of(rows, leaf.name).reshape(count, leaf.columns)
+        columns = slice(leaf.first, leaf.first + leaf.columns)
+        if leaf.kind == "real":
+            observed[:, columns] = values
+        else:
+            inputs[:, columns] = _WRITERS[leaf.kind](leaf, values)
+
+
+def normalize(observed: NDArray[np.float64], moments: Moments) -> NDArray[np.float32]:
+    """(x - mean) / sqrt(variance + EPSILON), clipped: [B, R] -> [B, R]."""
+    normalized = (observed - moments.mean) / np.sqrt(moments.variance + EPSILON)
+    # Two plain functions: np.clip costs as much as all the rest.
+    clipped: NDArray[np.float64] = np.minimum(np.maximum(normalized, -CLIP), CLIP)
+    return clipped.astype(np.float32)
+
+
+def inputs_of(architecture: Architecture, rows: NDArray[Any], moments: Moments | None) -> NDArray[np.float32]:
+    """Rows of observations [B] as rows of inputs [B, D]; without moments, real numbers are taken as they are."""
+    observed = np.empty((len(rows), architecture.num_real))
+    inputs = np.empty((len(rows), architecture.num_inputs), np.float32)
+    observe(architecture, rows, observed, inputs)
+    with np.errstate(over="ignore"):  # What is infinite then is found and named.
+        inputs[:, : observed.shape[1]] = observed if moments is None else normalize(observed, moments)
+    return inputs
+
+
+def _scale(leaf: Leaf, values: NDArray[Any]) -> NDArray[Any]:
+    return values if leaf.divisor == 1 else values.astype(np.float32) / np.float32(leaf.divisor)
+
+
+def _count_from_0(leaf: Leaf, values: NDArray[Any]) -> NDArray[Any]:
+    return values - np.asarray(leaf.starts, np.int64)
+
+
+_WRITERS: dict[str, Callable[[Leaf, NDArray[Any]], NDArray[Any]]] = {"scaled": _scale, "one_of": _count_from_0}
