@@ -276,7 +276,7 @@ class _Play:
         while (left > 0).any():
             check()
             noise = None if self._rng is None else self._policy.draw_noise(self._rng, n)
-            step = envs.advance(self._policy.act_batch(obs, noise))
+            step = envs.advance(self._policy.act_batch(obs, noise, envs.mask))
             obs = step.obs
             self._require_finite(left > 0, step.next_obs, step.reward, step.terminated, more=1)
             for i in np.flatnonzero(left > 0).tolist():
