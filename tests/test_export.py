@@ -7,7 +7,7 @@ import pytest
 import a2c
 from a2c.cli import main
 from a2c.exports.layer import ActorCritic, paddle
-from a2c.mlp import numbered
+from a2c.model.blocks import numbered
 
 
 def trained(quick, **settings):
