@@ -18,17 +18,17 @@ from typing import Any
 
 import numba
 import numpy as np
+from a2c.kernels.mlp import LANES, forward
+from a2c.kernels.update import chunk_gradient
 
 import a2c
 from a2c.envs import make_envs
 from a2c.kernels.compiler import compiled
 from a2c.kernels.loop import settle
-from a2c.kernels.mlp import LANES, forward
 from a2c.kernels.optimizer import adam
 from a2c.kernels.random import uniforms
 from a2c.kernels.simd import AS_IT_IS, dots, matmul
 from a2c.kernels.statistics import gae
-from a2c.kernels.update import chunk_gradient
 from a2c.learner import Learner
 from benchmarks.measure import keep
 

@@ -3,12 +3,12 @@
 import gymnasium
 import numpy as np
 import pytest
+from a2c.distributions import distribution_for
+from a2c.mlp import initial_parameters
 
 import a2c
-from a2c.distributions import distribution_for
 from a2c.engines import choose_engine
 from a2c.learner import Learner
-from a2c.mlp import initial_parameters
 from a2c.policy import architecture_for
 from a2c.returns import gae
 from a2c.rollout import Rollout

@@ -8,16 +8,16 @@ import gymnasium
 import numpy as np
 import pytest
 import scipy.stats
+from a2c.distributions import distribution_for
+from a2c.mlp import initial_parameters
 
 import a2c
 from a2c import randomness
-from a2c.distributions import distribution_for
 from a2c.engines import choose_engine
 from a2c.kernels import heads, mlp, optimizer, random, simd, statistics
 from a2c.kernels.compiler import compiled
 from a2c.kernels.simd import LANES
 from a2c.kernels.threads import meet
-from a2c.mlp import initial_parameters
 from a2c.policy import architecture_for
 from a2c.returns import gae
 from a2c.rollout import Rollout

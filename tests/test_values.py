@@ -6,17 +6,17 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from a2c.distributions import distribution_for
+from a2c.normalize import PlainObservations
 from gymnasium.spaces import Box, Discrete
 from strangers import BYTES, HALF, NAN, Stranger, at
 
 import a2c
 from a2c import files
 from a2c.cli import main
-from a2c.distributions import distribution_for
 from a2c.envs.values import Observations, WrongValueError, flag_of, reward_of
 from a2c.errors import NumbersError, UserError
 from a2c.learner import Learner
-from a2c.normalize import PlainObservations
 from a2c.policy import POLICY_FILES, Policy
 from a2c.stage import Episode
 
