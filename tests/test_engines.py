@@ -240,14 +240,14 @@ CHANGES = {
     "actions": lambda case, rng: case.draw_actions(rng),
     "masks": lambda case, rng: case.rollout.mask.__setitem__(..., 1),
     "targets": lambda case, rng: case.rollout.returns.__iadd__(1),
-    "parameters": lambda case, rng: case.set_parameters({name: 0.5 * array for name, array in case.parameters().items()}),
+    "parameters": lambda case, rng: case.set_parameters({name: 0.5 * array for name, array in case.initial.items()}),
     "parameters and back": lambda case, rng: [
         case.set_parameters({name: factor * array for name, array in case.initial.items()}) for factor in (0.5, 1.0)
     ],
     "values asked for": lambda case, rng: case.engine.value(case.rollout.inputs[0] * 0 + 1),
     "a step forward again, with other inputs that are then put back": lambda case, rng: forward_and_back(case),
     "a step forward again, with other parameters": lambda case, rng: [
-        case.set_parameters({name: 0.5 * array for name, array in case.parameters().items()}),
+        case.set_parameters({name: 0.5 * array for name, array in case.initial.items()}),
         case.engine.forward(case.rollout, 1),
     ],
 }  # fmt: skip
