@@ -437,7 +437,8 @@ def test_a_gradient_that_is_not_finite_changes_nothing(bad):
         gradient[-1] = bad
         assert not Team(threads).run(optimizer.step, ours, theta, gradient, 0.01)
         assert (theta == 1).all()
-        assert not (ours.first.any() or ours.second.any() or ours.updates.any())
+        for array in (ours.first, ours.second, ours.updates):
+            assert not array.any()
 
 
 # -- random numbers --

@@ -6,8 +6,6 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from a2c.distributions import distribution_for
-from a2c.normalize import PlainObservations
 from gymnasium.spaces import Box, Discrete
 from strangers import BYTES, HALF, NAN, Stranger, at
 
@@ -17,6 +15,7 @@ from a2c.cli import main
 from a2c.envs.values import Observations, WrongValueError, flag_of, reward_of
 from a2c.errors import NumbersError, UserError
 from a2c.learner import Learner
+from a2c.model.factors import Actions
 from a2c.policy import POLICY_FILES, Policy
 from a2c.stage import Episode
 
@@ -397,8 +396,7 @@ def test_other_bounds_of_observations_are_a_warning(policy):
 
 
 def test_actions_of_half_precision_come_in_it():
-    distribution = distribution_for(Box(-1, 3, (2,), np.float16))
-    scaled = distribution.to_env(np.array([[0.5, -9.0]], np.float32))
+    scaled = Actions(Box(-1, 3, (2,), np.float16)).to_rows(np.array([[0.5, -9.0]], np.float32))
     assert scaled.dtype == np.float16
     assert scaled.tolist() == [[2.0, -1.0]]
 
