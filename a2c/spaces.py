@@ -134,6 +134,13 @@ def value_of(space: gymnasium.Space[Any]) -> Value:
     return _value(space, (), {part.path: part.name for part in parts(space)})
 
 
+def is_value(space: gymnasium.Space[Any]) -> bool:
+    """Whether a row, in an array of rows [N], is a value of the space already."""
+    if isinstance(space, spaces.Discrete):
+        return True
+    return not is_nested(space) and np.dtype(space.dtype).isnative and bool(space.shape)
+
+
 def _value(space: gymnasium.Space[Any], path: Path, names: Mapping[Path, str]) -> Value:
     if isinstance(space, spaces.Dict):
         named = [(key, _value(inner, (*path, key), names)) for key, inner in space.spaces.items()]

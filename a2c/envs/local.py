@@ -137,7 +137,9 @@ class Share:
             EnvError: A step or reset raised.
         """
         infos: list[Info] = []
-        actions, next_obs, final_obs, reward, terminated, truncated, _ = self._block
+        _, next_obs, final_obs, reward, terminated, truncated, _ = self._block
+        # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
+        actions = self._block.action.copy()
         line = self._line
         is_watched = self._watch.is_due()
         if is_watched:

@@ -66,7 +66,11 @@ def without_mask(observation_space: gymnasium.Space[Any], action_space: gymnasiu
 
 
 class ActionMasks:
-    """Finds and reads the masks of one environment."""
+    """Finds and reads the masks of one environment.
+
+    Attributes:
+        is_always: Whether there may be one where the info is empty.
+    """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         """Asks the environment for its method, once."""
@@ -78,6 +82,7 @@ class ActionMasks:
         with contextlib.suppress(Exception):  # Most have none, and some are proxies that raise what they like.
             method = env.get_wrapper_attr("action_masks")
             self._method = method if callable(method) else None
+        self.is_always = self._is_observed or self._method is not None
 
     def __call__(self, obs: Any, info: Mapping[str, Any]) -> Mask | None:
         """The mask [K] that belongs to what an environment just gave; None: everything is allowed.
