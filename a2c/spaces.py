@@ -128,8 +128,8 @@ def value_of(space: gymnasium.Space[Any]) -> Value:
 
     Example:
         >>> space = spaces.Dict(x=spaces.Box(-1, 1, (2,)), n=spaces.Discrete(3))
-        >>> value_of(space)(rows_of(space, {"x": [0.5, 1], "n": 2}))
-        {'n': np.int64(2), 'x': array([0.5, 1. ], dtype=float32)}
+        >>> value_of(space)(rows_of(space, {"n": 2, "x": [0.5, 1]}))["x"]
+        array([0.5, 1. ], dtype=float32)
     """
     return _value(space, (), {part.path: part.name for part in parts(space)})
 

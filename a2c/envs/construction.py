@@ -116,8 +116,9 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
         inner = inner.env
     normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
     observed = _copied(env.observation_space)
+    left = learnable(observed, env.action_space)
     return Traits(
-        learnable(observed, env.action_space) or observed,
+        observed if left is None else left,  # Some have a length, which may be 0.
         _copied(env.action_space),
         _asked(env, "spec"),
         dict(metadata) if isinstance(metadata, Mapping) else {},
