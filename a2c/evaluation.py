@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs import Envs, make_envs
-from a2c.envs.construction import require_trainable
-from a2c.envs.make import EnvSource, env_name
+from a2c.envs.make import EnvSource
 from a2c.envs.pool import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
@@ -212,7 +211,6 @@ class Evaluator:
                 seed=self._seed,
                 max_episode_steps=self._max_episode_steps,
             )
-            require_trainable(self._envs, env_name(self._env))
         return self._envs
 
 

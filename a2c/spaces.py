@@ -493,15 +493,3 @@ def _leaves(space: gymnasium.Space[Any], path: Path) -> Iterator[tuple[Path, gym
             yield from _leaves(inner, (*path, number))
     else:
         yield path, space
-
-
-def plain(rows: NDArray[Any]) -> NDArray[Any]:
-    """Rows as arrays that files can hold: structured ones as bytes [..., itemsize]."""
-    if rows.dtype.fields is None:
-        return rows
-    return np.ascontiguousarray(rows).view(np.uint8).reshape(*rows.shape, rows.dtype.itemsize)
-
-
-def unplain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """What `plain` was given, of that type."""
-    return array if dtype.fields is None else np.ascontiguousarray(array).view(dtype).reshape(array.shape[:-1])

@@ -16,7 +16,6 @@ from a2c import checkpoint, consent, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs, make_envs
 from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.envs.construction import require_trainable
 from a2c.envs.episode import Failure
 from a2c.envs.leftovers import sweep_temporary_folders
 from a2c.envs.make import EnvSource, compiled_form, env_name
@@ -414,7 +413,6 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs | CompiledE
         seed=config.seed,
         max_episode_steps=config.max_episode_steps,
     )
-    require_trainable(envs, env_name(env))
     for wrapper in envs.normalizers if isinstance(envs, Envs) else ():
         field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
         warnings.warn(

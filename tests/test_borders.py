@@ -14,8 +14,8 @@ from analytic import ConstantReward, MatchTheCue
 
 import a2c
 from a2c.cli import main
-from a2c.exports.layer import paddle
 from a2c.evaluation import evaluate
+from a2c.exports.layer import paddle
 
 
 class Wanders(MatchTheCue):

@@ -6,12 +6,12 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+from a2c.distributions import distribution_for
+from a2c.mlp import forward, initial_parameters
 
 import a2c
-from a2c.distributions import distribution_for
 from a2c.engines import choose_engine
 from a2c.exports.layer import ActorCritic, paddle
-from a2c.mlp import forward, initial_parameters
 from a2c.policy import architecture_for
 from a2c.rollout import Rollout
 

@@ -14,9 +14,10 @@ from safetensors.numpy import load
 
 import a2c
 from a2c import files
-from a2c.envs.masks import ActionMasks, mask_size
+from a2c.envs.masks import ActionMasks
 from a2c.envs.values import WrongValueError, reward_of
 from a2c.finite import finite
+from a2c.masks import mask_size
 from a2c.spaces import batch_of, plain, row_type, value_of
 
 NESTED = Dict(

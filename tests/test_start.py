@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 
 import a2c
 from a2c.cli import main
-from a2c.exports.layer import paddle
 from a2c.errors import UserError
+from a2c.exports.layer import paddle
 from a2c.files import read_arrays
 
 OBS = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)

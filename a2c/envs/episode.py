@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.history import Course
-from a2c.envs.masks import ActionMasks, Mask, mask_size, without_mask
+from a2c.envs.masks import ActionMasks, without_mask
 from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
 from a2c.errors import EnvError, UserError, plain
+from a2c.masks import Mask, mask_size
 from a2c.randomness import episode_seed
 from a2c.spaces import is_value, value_of
 

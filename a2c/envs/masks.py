@@ -1,12 +1,7 @@
-"""Action masks: which actions an environment allows next, in whatever form it says so.
+"""Action masks of an environment, wherever it keeps them.
 
-A mask is a row of K zeros and ones, the parts of the action space one after another: a Discrete has one for each of its
-actions, a MultiDiscrete those of its factors one after another, a MultiBinary two for each bit ("may be 0", "may be
-1"), a Box none. An environment gives it under the key "action_mask" of a dict that it observes, under that key of an
-info, or by a method `action_masks()`; the first of these counts.
-
-Reference: `mask` of Gymnasium's `Space.sample`, and MaskablePPO of Stable-Baselines3 Contrib, whose flat form the
-method usually returns.
+An environment gives a mask under the key "action_mask" of a dict that it observes, under that key of an info, or by a
+method `action_masks()`; the first of these counts. `a2c.masks` reads it.
 """
 
 from __future__ import annotations
@@ -16,37 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from a2c.envs.values import WrongValueError
-from a2c.errors import shown
+from a2c.masks import KEY, Mask, mask_size, read_mask
 from a2c.spaces import parts
-
-KEY = "action_mask"
-"""In a dict that is observed, and in an info."""
-
-Mask = NDArray[np.uint8]
-
-
-def mask_sizes(action_space: gymnasium.Space[Any]) -> list[int]:
-    """How many ones and zeros each factor of an action has, in order."""
-    sizes: list[int] = []
-    for _, _, space in parts(action_space):
-        match space:
-            case spaces.Discrete():
-                sizes.append(int(space.n))
-            case spaces.MultiDiscrete():
-                sizes += space.nvec.reshape(-1).tolist()
-            case spaces.MultiBinary():
-                sizes += [2] * int(np.prod(space.shape))
-    return sizes
-
-
-def mask_size(action_space: gymnasium.Space[Any]) -> int:
-    """K: the length of a mask; 0 where no action can be forbidden."""
-    return sum(mask_sizes(action_space))
 
 
 def observes_mask(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> bool:
@@ -75,8 +44,6 @@ class ActionMasks:
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         """Asks the environment for its method, once."""
         self._space = env.action_space
-        sizes = mask_sizes(self._space)
-        self._size, self._starts = sum(sizes), np.cumsum([0, *sizes[:-1]])
         self._is_observed = observes_mask(env.observation_space, self._space)
         self._method: Callable[[], Any] | None = None
         with contextlib.suppress(Exception):  # Most have none, and some are proxies that raise what they like.
@@ -97,146 +64,7 @@ class ActionMasks:
             mask = self._method()
         if mask is None:
             return None
-        flat = _flat(self._space, mask, "")
-        # Not a sum, which 256 ones of a byte would wrap to 0.
-        is_possible = np.maximum.reduceat(flat, self._starts)
-        if not is_possible.all():
-            raise WrongValueError(
-                f"gave an action_mask that allows nothing{self._where(is_possible)}; it must allow one"
-            )
-        return flat
-
-    def _where(self, is_possible: Mask) -> str:
-        """Which choice has nothing left, where there are several."""
-        if len(is_possible) == 1:
-            return ""
-        number = int(np.argmin(is_possible))
-        for name, _, space in parts(self._space):
-            count = len(mask_sizes(space))
-            if number < count:
-                which = f" at index {number}" if count > 1 else ""
-                return f" for {name!r}{which}" if name else which
-            number -= count
-        return ""
-
-
-def _flat(space: gymnasium.Space[Any], mask: Any, name: str) -> Mask:
-    """A mask of a space or of a part of it, of which a message knows the name, as zeros and ones one after another."""
-    size = mask_size(space)
-    if mask is None:
-        return np.ones(size, np.uint8)
-    if isinstance(space, spaces.Dict | spaces.Tuple):
-        inner = _inner(space, mask, name)
-        if inner is None:
-            return _bits(mask, [(size,)], f"{size} numbers, or have the structure of the actions", name)
-        return np.concatenate([np.empty(0, np.uint8), *inner])
-    match space:
-        case spaces.Discrete():
-            return _bits(mask, [(size,)], f"shape {(size,)}", name)
-        case spaces.MultiDiscrete():
-            return _of_factors(space.nvec, mask, name)
-        case spaces.MultiBinary():
-            return _of_bits(tuple(space.shape), mask, name)
-        case _:
-            raise WrongValueError(f"gave an action_mask{_of(name)} of a Box ({shown(mask)}); it must be None")
-
-
-def _inner(space: gymnasium.Space[Any], mask: Any, name: str) -> list[Mask] | None:
-    """The masks of the parts of a nested space, where the mask has its structure; None: it is flat."""
-    if isinstance(space, spaces.Dict) and isinstance(mask, Mapping):
-        for key in mask:
-            if key not in space.spaces:
-                raise WrongValueError(
-                    f"gave an action_mask with {key!r}; it must have {', '.join(map(repr, space.spaces))}"
-                )
-        for key, one in space.spaces.items():
-            if key not in mask and mask_size(one):
-                raise WrongValueError(f"gave an action_mask without {key!r}; None there allows everything")
-        return [_flat(one, mask.get(key), _join(name, key)) for key, one in space.spaces.items()]
-    if isinstance(space, spaces.Tuple) and isinstance(mask, tuple | list) and not all(map(_is_number, mask)):
-        if len(mask) != len(space.spaces):
-            raise WrongValueError(
-                f"gave an action_mask{_of(name)} of {len(mask)} parts; it must be {len(space.spaces)}"
-            )
-        pairs = zip(space.spaces, mask, strict=True)
-        return [_flat(one, of_one, _join(name, number)) for number, (one, of_one) in enumerate(pairs)]
-    return None
-
-
-def _of_factors(nvec: NDArray[Any], mask: Any, name: str) -> Mask:
-    """A mask of a MultiDiscrete: one for each factor, nested as these are, or all in one row."""
-    if isinstance(mask, np.ndarray) and mask.dtype == object:
-        mask = list(mask)
-    sizes = nvec.reshape(-1).tolist()
-    flat = (sum(sizes),)
-    right = f"one mask for each of the sizes {shown(sizes)}, or {flat[0]} numbers"
-    if not isinstance(mask, tuple | list) or all(map(_is_number, mask)):
-        shapes: list[tuple[int, ...]] = [flat]
-        if len(set(sizes)) == 1:
-            shapes.append((*nvec.shape, sizes[0]))
-        return _bits(mask, shapes, right, name)
-    if len(mask) != len(nvec):
-        raise WrongValueError(f"gave an action_mask{_of(name)} of {len(mask)} masks; it must be {right}")
-    if nvec.ndim > 1:
-        return np.concatenate([_of_factors(one, of_one, name) for one, of_one in zip(nvec, mask, strict=True)])
-    rows = [
-        np.ones(size, np.uint8) if one is None else _bits(one, [(size,)], f"shape {(size,)}", _join(name, number))
-        for number, (size, one) in enumerate(zip(sizes, mask, strict=True))
-    ]
-    return np.concatenate(rows)
-
-
-def _of_bits(shape: tuple[int, ...], mask: Any, name: str) -> Mask:
-    """A mask of a MultiBinary: Gymnasium's own (0: must be 0, 1: must be 1, 2: free), or pairs of "may be 0, 1"."""
-    count = int(np.prod(shape))
-    right = f"shape {shape} (0: must be 0, 1: must be 1, 2: free), or {2 * count} numbers"
-    array = _numbers(mask, right, name)
-    if array.shape != shape:
-        return _bits(array, [(2 * count,), (*shape, 2)], right, name)
-    flat = array.reshape(-1)
-    wrong = ~((flat == 0) | (flat == 1) | (flat == 2))
-    if wrong.any():
-        raise WrongValueError(f"gave an action_mask{_of(name)} with {flat[wrong][0]}; it must hold 0, 1 and 2")
-    return np.stack([flat != 1, flat != 0], 1).reshape(-1).astype(np.uint8)
-
-
-def _bits(mask: Any, shapes: list[tuple[int, ...]], right: str, name: str) -> Mask:
-    array = _numbers(mask, right, name)
-    if array.shape not in shapes:
-        raise WrongValueError(f"gave an action_mask{_of(name)} of shape {array.shape}; it must be {_the(right)}")
-    flat = array.reshape(-1)
-    if array.dtype.kind != "b":
-        wrong = (flat != 0) & (flat != 1)
-        if wrong.any():
-            raise WrongValueError(
-                f"gave an action_mask{_of(name)} with {flat[wrong][0]}; it must hold 0 (may not be done) and 1 (may be)"
-            )
-    return flat.astype(np.uint8)
-
-
-def _numbers(mask: Any, right: str, name: str) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.asarray(mask)
-    except Exception as error:  # Whatever the conversion of a foreign array raises.
-        raise WrongValueError(
-            f"gave an action_mask{_of(name)} that is no array ({shown(mask)}); it must be {_the(right)}"
-        ) from error
-    if array.dtype.kind not in "biuf":
-        raise WrongValueError(f"gave an action_mask{_of(name)} that is {shown(mask)}; it must be {_the(right)}")
-    return array
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, bool | int | float | np.generic)
-
-
-def _the(right: str) -> str:
-    return f"of {right}" if right.startswith("shape") else right
-
-
-def _of(name: str) -> str:
-    return f" for {name!r}" if name else ""
-
-
-def _join(name: str, key: Any) -> str:
-    return f"{name}.{key}" if name else str(key)
+        try:
+            return read_mask(self._space, mask)
+        except ValueError as error:
+            raise WrongValueError(f"gave an {error}") from error

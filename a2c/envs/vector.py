@@ -70,11 +70,6 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     autoreset_mode = AutoresetMode.SAME_STEP
     machine_code = None
 
-    @property
-    def mask(self) -> NDArray[np.uint8]:
-        """[N, K]."""
-        return np.ones((self.num_envs, 0), np.uint8)
-
     def __init__(self, probe: Traits, pool: Pool) -> None:
         """Puts both faces on a pool of environments.
 

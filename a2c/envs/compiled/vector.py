@@ -54,7 +54,6 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.single_observation_space, self.single_action_space = env.observation_space, env.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.mask = np.zeros((num_envs, 0), np.uint8)  # Their actions cannot be forbidden.
         self.functions = env.functions
         self.arrays = arrays_for(env, num_envs)
         self._env = env
@@ -114,7 +113,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def mask(self) -> NDArray[np.uint8]:
-        """[N, 0]: nothing is ever masked."""
+        """[N, 0]: their actions cannot be forbidden."""
         return np.ones((self.num_envs, 0), np.uint8)
 
     def failure(self, error: Exception) -> None:
