@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.errors import NumbersError
 from a2c.randomness import episode_seed
+from a2c.spaces import is_nested, parts
 
 if TYPE_CHECKING:
     from a2c.envs import Envs
@@ -31,13 +33,35 @@ def where_bad(
 
 
 def finite(values: Any) -> NDArray[np.bool_]:
-    """Which numbers the networks can compute with: they do in float32, where 1e39 is infinite."""
+    """Which numbers the networks can compute with: they do in float32, where 1e39 is infinite.
+
+    Of rows of a nested space: in which rows all are.
+    """
     values = np.asarray(values)
+    if values.dtype.names is not None:
+        return finite_rows(values, values.ndim)
     if values.dtype != np.float64:
         known: NDArray[np.bool_] = np.isfinite(values)
         return known
     within: NDArray[np.bool_] = np.abs(values) <= _LARGEST
     return within
+
+
+def finite_rows(rows: Any, dimensions: int = 1) -> NDArray[np.bool_]:
+    """Which rows hold nothing but such numbers.
+
+    Args:
+        rows: [N, ...], of any space.
+        dimensions: How many of their dimensions tell rows apart: 2 for [T, N, ...].
+
+    Returns:
+        [N], or of as many dimensions.
+    """
+    rows = np.asarray(rows)
+    fields = [rows] if rows.dtype.names is None else [rows[name] for name in rows.dtype.names]
+    within = [finite(field).reshape(*rows.shape[:dimensions], -1).all(-1) for field in fields]
+    found: NDArray[np.bool_] = np.logical_and.reduce(within)
+    return found
 
 
 def report(
@@ -93,7 +117,15 @@ def report(
 
 def brief(values: NDArray[Any]) -> str:
     """Numbers as a message shows them: the first few, and the first that is not finite."""
-    flat = np.asarray(values).reshape(-1)
+    values = np.asarray(values)
+    if values.dtype.names is not None:
+        named = {name: values[name] for name in values.dtype.names}
+        bad_parts = [name for name, part in named.items() if not finite(part).all()]
+        first = list(dict.fromkeys([*list(named)[:8], *bad_parts[:1]]))
+        return (
+            f"{{{', '.join(f'{name}: {brief(named[name])}' for name in first)}{', ...' * (len(first) < len(named))}}}"
+        )
+    flat = values.reshape(-1)
     if flat.size == 1:
         return f"{flat[0]}"
     shown = ", ".join(f"{value:.6g}" for value in flat[:8])
@@ -106,7 +138,27 @@ Bounds = tuple[NDArray[Any], NDArray[Any]]
 
 
 def bounds_to_check(space: Any) -> Bounds | None:
-    """Lowest and highest of each number of an observation; None where nothing can lie outside."""
+    """Lowest and highest of each number of an observation; None where nothing can lie outside.
+
+    Of a nested space both are rows, with those of its parts that have something to check: what counts (a Discrete,
+    say) is never outside, as `Observations` refuses it.
+    """
+    if not is_nested(space):
+        return _bounds_of(space)
+    found = {part.name: _bounds_of(part.space) for part in parts(space)}
+    kept = {name: bounds for name, bounds in found.items() if bounds is not None}
+    if not kept:
+        return None
+    dtype = np.dtype([(name, low.dtype, low.shape) for name, (low, _) in kept.items()])
+    lows, highs = np.empty((), dtype), np.empty((), dtype)
+    for name, (low, high) in kept.items():
+        lows[name], highs[name] = low, high
+    return lows, highs
+
+
+def _bounds_of(space: Any) -> Bounds | None:
+    if not isinstance(space, gymnasium.spaces.Box):
+        return None
     low, high = space.low, space.high
     kind = np.dtype(space.dtype).kind
     if kind == "f":
@@ -119,6 +171,18 @@ def bounds_to_check(space: Any) -> Bounds | None:
 
 def outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> str | None:
     """The first of observations [T, N, *shape] that lies outside its bounds, in words; None: there is none."""
+    if low.dtype.names is None:
+        return _outside(obs, low, high, "an observation with")
+    return next(
+        filter(
+            None,
+            (_outside(obs[n], low[n], high[n], f"an observation whose {n!r} has") for n in low.dtype.names),
+        ),
+        None,
+    )
+
+
+def _outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any], what: str) -> str | None:
     beyond = (obs < low) | (obs > high)
     if not beyond.any():
         return None
@@ -126,6 +190,6 @@ def outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> str | N
     place = tuple(index)
     where = f" at index {index[0] if len(index) == 1 else place}" if index else ""
     return (
-        f"environment {n} gave an observation with {obs[(t, n, *place)]}{where}, outside its space's bounds "
+        f"environment {n} gave {what} {obs[(t, n, *place)]}{where}, outside its space's bounds "
         f"{low[place]} to {high[place]}"
     )

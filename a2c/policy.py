@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from a2c import files
 from a2c.errors import UserError, shown
 from a2c.finite import finite
+from a2c.masks import KEY, mask_size, read_mask
 from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
 from a2c.model.blocks import forward
 from a2c.model.factors import Actions
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
 from a2c.randomness import generator
+from a2c.spaces import batch_of, batch_size, batched, describe, from_description, rows_of, same, to_arrays, value_of
 
-FORMAT = 1
-"""Version of the format; a reader refuses any other."""
+FORMAT = 2
+"""Version of the format. 1 knew a Box or Discrete alone, and is read, too; a reader refuses any other."""
 
 POLICY_FILES = _ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
 """What `Policy.to_files` gives, in the order in which it is written."""
@@ -66,20 +69,57 @@ class Policy:
         self._moments = moments
         self._rng = generator(0, "policy")
 
-    def act(self, obs: ArrayLike, greedy: bool = True) -> Any:
+    def act(self, obs: Any, greedy: bool = True, action_mask: Any = None) -> Any:
         """The action for one observation, or the actions for a batch of them.
 
         Args:
-            obs: [*shape] or [B, *shape], as the environment gives it (normalisation is done here).
+            obs: As the environment gives it (normalisation is done here), or a batch of those in Gymnasium's batched
+                form: [B, *shape], a dict of such arrays, a tuple of such.
             greedy: The most probable action; False samples one.
+            action_mask: What is allowed, as the environment says it (`info["action_mask"]`), or a list of those for a
+                batch; None: what obs["action_mask"] says, where there is one, and else everything.
 
         Returns:
-            What the environment's `step` takes: for one observation an int or an array of the space's shape, for a
-            batch an array of them.
+            What the environment's `step` takes: for one observation an int, an array, a dict or a tuple; for a batch
+            these in Gymnasium's batched form.
 
         Raises:
-            UserError: The observation does not have the environment's shape, or holds what is no finite number.
+            UserError: The observation is none of the environment's, holds what is no finite number, or the mask allows
+                nothing.
         """
+        rows, is_single = self._rows(obs)
+        if action_mask is None and isinstance(obs, Mapping) and KEY not in self._keys():
+            action_mask = obs.get(KEY)
+        mask = None if action_mask is None else self._mask([action_mask] if is_single else action_mask, len(rows))
+        noise = None if greedy else self.draw_noise(self._rng, len(rows))
+        actions = self.act_batch(rows, noise, mask)
+        if not is_single:
+            return batched(self.action_space, actions)
+        if isinstance(self.action_space, gymnasium.spaces.Discrete):
+            return int(actions[0])
+        return value_of(self.action_space)(actions[0])
+
+    def _rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
+        """Observations as rows [B], and whether there was one, not in a batch."""
+        if isinstance(self.observation_space, gymnasium.spaces.Box):
+            rows, is_single = self._box_rows(obs)
+        else:
+            n = batch_size(self.observation_space, obs)
+            is_single = n is None
+            try:
+                if n is None:
+                    rows = rows_of(self.observation_space, obs)[None]
+                else:
+                    rows = batch_of(self.observation_space, obs, n)
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        if not finite(rows).all():
+            fields = [rows] if rows.dtype.names is None else [rows[name] for name in rows.dtype.names]
+            bad = next(field[~finite(field)][0] for field in fields if not finite(field).all())
+            raise UserError(f"obs holds {bad}; every number must be finite in float32")
+        return rows, is_single
+
+    def _box_rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
         try:
             array = np.asarray(obs)
         except Exception as error:  # Whatever the conversion of a foreign array raises.
@@ -90,16 +130,22 @@ class Policy:
         leading = array.ndim - len(shape)
         if leading not in (0, 1) or array.shape[leading:] != shape:
             raise UserError(f"obs has shape {array.shape}; it must be {shape}, or a batch of those")
-        is_finite = finite(array)
-        if not is_finite.all():
-            raise UserError(f"obs holds {array[~is_finite][0]}; every number must be finite in float32")
-        single = leading == 0
-        batch = array[None] if single else array
-        noise = None if greedy else self.draw_noise(self._rng, len(batch))
-        action = self.act_batch(batch, noise)
-        if not single:
-            return action
-        return int(action[0]) if isinstance(self.action_space, gymnasium.spaces.Discrete) else action[0]
+        return (array[None], True) if leading == 0 else (array, False)
+
+    def _keys(self) -> tuple[Any, ...]:
+        space = self.observation_space
+        return tuple(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else ()
+
+    def _mask(self, masks: Any, n: int) -> NDArray[np.uint8]:
+        """Masks for a batch of N, as rows [N, K]."""
+        if not mask_size(self.action_space):
+            raise UserError(f"got an action_mask; of {self.action_space}, nothing can be masked")
+        if len(masks) != n:
+            raise UserError(f"got {len(masks)} action masks for {n} observations; there must be one for each")
+        try:
+            return np.stack([read_mask(self.action_space, mask) for mask in masks])
+        except ValueError as error:
+            raise UserError(f"got an {error}") from error
 
     def act_batch(
         self, obs: NDArray[Any], noise: NDArray[np.float32] | None, mask: NDArray[np.uint8] | None = None
@@ -147,18 +193,13 @@ class Policy:
         Raises:
             UserError: Naming both.
         """
-        is_box = isinstance(observation_space, gymnasium.spaces.Box)
-        fits = (
-            is_box and self.observation_space.shape == observation_space.shape,
-            _same(self.action_space, action_space),
-        )
         pairs = (self.observation_space, observation_space), (self.action_space, action_space)
-        for fit, (ours, theirs) in zip(fits, pairs, strict=True):
-            if not fit:
+        for (ours, theirs), bounds in zip(pairs, (False, True), strict=True):
+            if not same(ours, theirs, bounds):
                 raise UserError(
                     f"the policy was trained on {ours}, this environment has {theirs}; they must be the same"
                 )
-        if not _same(self.observation_space, observation_space):
+        if not same(self.observation_space, observation_space):
             warnings.warn(
                 "the bounds of this environment's observations are not those that the policy was trained with",
                 stacklevel=2,
@@ -169,12 +210,14 @@ class Policy:
         arrays: files.Arrays = dict(self.parameters)
         statistics = {} if self._moments is None else self._moments.state()
         arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()}
-        arrays |= _space_arrays("observation", self.observation_space) | _space_arrays("action", self.action_space)
+        arrays |= to_arrays(self.observation_space, "observation") | to_arrays(self.action_space, "action")
         description = {
             "format": FORMAT,
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
+            "observation_space": describe(self.observation_space),
+            "action_space": describe(self.action_space),
             **notes,
         }
         return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
@@ -192,6 +235,8 @@ class Policy:
         """
         description = files.read_json(folder / _DESCRIPTION)
         arrays = files.read_arrays(folder / _ARRAYS) | (newer or {})
+        if description.get("format") == 1:
+            description = _in_format_2(description, arrays)
         if description.get("format") != FORMAT:
             raise UserError(
                 f"{folder / _DESCRIPTION} has format {shown(description.get('format'))}; this version reads {FORMAT}"
@@ -204,8 +249,8 @@ class Policy:
             case _:
                 raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
         try:
-            observation_space = _space(arrays, "observation")
-            action_space = _space(arrays, "action")
+            observation_space = from_description(description["observation_space"], arrays, "observation")
+            action_space = from_description(description["action_space"], arrays, "action")
             statistics = {
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
@@ -228,42 +273,21 @@ class Policy:
         return cls(env_id, observation_space, action_space, architecture, parameters, moments)
 
 
-def _same(ours: Any, theirs: Any) -> bool:
-    """Whether two spaces hold the same numbers, in whatever type."""
-    match ours, theirs:
-        case gymnasium.spaces.Discrete(), gymnasium.spaces.Discrete():
-            return bool(ours.n == theirs.n and ours.start == theirs.start)
-        case gymnasium.spaces.Box(), gymnasium.spaces.Box():
-            if ours.shape != theirs.shape:
-                return False
-            # In the coarser of both types: 0.1 is another number in each.
-            dtype = min(ours.dtype, theirs.dtype, key=lambda dtype: dtype.itemsize)
-            bounds = ((ours.low, theirs.low), (ours.high, theirs.high))
-            return all(np.array_equal(a.astype(dtype), b.astype(dtype)) for a, b in bounds)
-        case _:
-            return False
+def _in_format_2(description: dict[str, Any], arrays: files.Arrays) -> dict[str, Any]:
+    """What 0.3 and 0.4 wrote, as it is written now.
 
-
-def _space_arrays(name: str, space: gymnasium.Space[Any]) -> files.Arrays:
-    match space:
-        case gymnasium.spaces.Discrete():
-            return {f"{name}.n_and_start": np.array([space.n, space.start], np.int64)}
-        case gymnasium.spaces.Box():
-            return {f"{name}.low": space.low, f"{name}.high": space.high}
-        case _:
-            raise TypeError(f"no arrays for {space}")
-
-
-def _space(arrays: files.Arrays, name: str) -> Any:
-    if f"{name}.n_and_start" in arrays:
-        numbers = arrays[f"{name}.n_and_start"]
-        if numbers.dtype != np.int64 or numbers.shape != (2,):
-            raise ValueError(f"{name}.n_and_start is {numbers.dtype} {numbers.shape}; it must be two of int64")
-        n, start = numbers.tolist()
-        if n < 1 or start + n > 2**63:
-            raise ValueError(f"{name}.n_and_start is {n}, {start}; there must be actions, and numbers for them")
-        return gymnasium.spaces.Discrete(n, start=start)
-    low, high = arrays[f"{name}.low"], arrays[f"{name}.high"]
-    if low.dtype != high.dtype or low.shape != high.shape or not (low <= high).all():
-        raise ValueError(f"{name}.low and {name}.high are not the limits of a space")
-    return gymnasium.spaces.Box(low, high, low.shape, low.dtype.type)
+    Raises:
+        UserError: It was trained on bytes as they are, which nothing is any more.
+    """
+    spaces = {}
+    for name in ("observation", "action"):
+        if f"{name}.n_and_start" in arrays:
+            n, start = (*arrays.pop(f"{name}.n_and_start").ravel().tolist(), 0, 0)[:2]
+            spaces[f"{name}_space"] = {"kind": "discrete", "n": n, "start": start, "type": "<i8"}
+        elif f"{name}.low" in arrays:
+            spaces[f"{name}_space"] = {"kind": "box", "type": arrays[f"{name}.low"].dtype.str}
+    low = arrays.get("observation.low")
+    is_plain = not description.get("scales_bytes") and not any(name.startswith(_NORMALIZER) for name in arrays)
+    if low is not None and low.dtype == np.uint8 and is_plain:
+        raise UserError("this policy was trained on bytes that were not scaled, as 0.3 did; it must be trained anew")
+    return {**description, **spaces, "format": FORMAT}

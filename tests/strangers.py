@@ -368,7 +368,9 @@ ODDITIES: dict[str, Oddity] = {
     "a bool for a reward": trains(reward=lambda t: True),
     "a decimal for a reward": trains(reward=lambda t: decimal.Decimal("0.5")),
     "a fraction for a reward": trains(reward=lambda t: fractions.Fraction(1, 2)),
-    "a reward of two numbers": says("reward", "(2,)", "environment 0", reward=at(3, np.array([0.5, 1]), 0.0)),
+    "a reward of two numbers": says(
+        "reward of 2 numbers", "--reward-weights", "environment 0", reward=at(3, np.array([0.5, 1]), 0.0)
+    ),
     "a reward that is None": says("reward", "None", "step 3", reward=at(3, None, 0.0)),
     "a reward that is text": says("reward", "'1'", reward=at(3, "1", 0.0)),
     "a complex reward": says("reward", reward=at(3, 1j, 0.0)),

@@ -11,7 +11,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Text
 
 import a2c
 from a2c.envs.construction import env_name
@@ -353,7 +353,7 @@ SpaceOfGym.__module__ = "gym.spaces.box"
         (Box, "is the class Box; it must be an instance"),
         ((2,), r"is \(2,\); it must be a gymnasium.Space"),
         (SpaceOfGym(), "import gymnasium instead of gym"),
-        (Discrete(3), "not supported; it must be a Box"),
+        (Text(3), "not supported: there are no numbers in it"),
     ],
 )
 def test_what_is_no_space_gets_a_sentence(space, says):

@@ -10,55 +10,97 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.errors import shown
+from a2c.spaces import batch_of, is_nested, limits, parts, row_type
 
 
 class ActionCheck:
     """Refuses actions that are none of the space's.
 
-    Kind, shape and, of a Discrete, range: an array of the block would take 0.9 for 0 and NaN for any number, and
-    machine code would read beyond its tables at 5 of 2. A Box's bounds are not checked: as in Gymnasium's vector
-    environments, actions go to the environment as they are, and many clip them themselves.
+    Kind, shape and, of what is counted (Discrete, MultiDiscrete, MultiBinary), range: an array of the block would take
+    0.9 for 0 and NaN for any number, and machine code would read beyond its tables at 5 of 2. A Box's bounds are not
+    checked: as in Gymnasium's vector environments, actions go to the environment as they are, and many clip them
+    themselves.
     """
 
     def __init__(self, space: gymnasium.Space[Any], num_envs: int) -> None:
         """What is right.
 
         Args:
-            space: Of one environment: a Discrete or a real Box.
+            space: Of one environment.
             num_envs: N.
         """
-        self._space = space
-        self._shape = (num_envs, *(space.shape or ()))
-        self._is_discrete = isinstance(space, gymnasium.spaces.Discrete)
-        self._kinds = "biu" if self._is_discrete else "fbiu"
-        self._first = self._last = 0
-        if isinstance(space, gymnasium.spaces.Discrete):
-            self._first, self._last = int(space.start), int(space.start + space.n - 1)
+        self._space, self._num_envs = space, num_envs
+        self._dtype = row_type(space).base
+        self._parts = [_PartCheck(part.space, num_envs, part.name) for part in parts(space)]
+        self._whole = None if is_nested(space) else self._parts[0]
 
     def __call__(self, action: NDArray[Any]) -> None:
-        """Checks actions.
+        """Checks actions: rows [N] of the space.
 
         Raises:
-            ValueError: They are of another shape or kind, or one is outside a Discrete.
+            ValueError: They are of another shape or kind, or one is outside what is counted.
         """
-        if action.shape != self._shape or action.dtype.kind not in self._kinds:
-            kind = "whole numbers" if self._is_discrete else "real numbers"
-            raise ValueError(f"the actions are {action.dtype} {action.shape}; they must be {kind} {self._shape}")
-        if self._is_discrete and len(action) > _LONG:
-            if action.min() < self._first or action.max() > self._last:
-                raise self._outside(action)
-        elif self._is_discrete:
-            numbers = action.tolist()  # A fifth of the time of NumPy's min and max, for a few.
-            if min(numbers) < self._first or max(numbers) > self._last:
-                raise self._outside(action)
+        if self._whole is not None:
+            self._whole(action)
+            return
+        if action.shape != (self._num_envs,) or action.dtype != self._dtype:
+            raise ValueError(
+                f"the actions are {action.dtype} {action.shape}; they must be {self._num_envs} rows of {self._space}"
+            )
+        for part in self._parts:
+            part(action[part.name])
 
     def read(self, actions: Any) -> NDArray[Any]:
-        """Actions as anybody may give them, as an array.
+        """Actions as anybody may give them, or rows, as rows [N].
 
         Raises:
             TypeError: One number for all.
             ValueError: As `__call__`, or a Box's action is NaN.
         """
+        if self._whole is not None:
+            return self._whole.read(actions)
+        is_rows = isinstance(actions, np.ndarray) and actions.dtype == self._dtype
+        rows: NDArray[Any] = actions if is_rows else batch_of(self._space, actions, self._num_envs, "actions")
+        self(rows)
+        for part in self._parts:
+            part.require_numbers(rows[part.name])
+        return rows
+
+
+class _PartCheck:
+    """Refuses actions that are none of a space that is not divided, or of such a part of one."""
+
+    def __init__(self, space: gymnasium.Space[Any], num_envs: int, name: str) -> None:
+        self._space, self.name = space, name
+        self._shape = (num_envs, *(space.shape or ()))
+        self._dtype = row_type(space).base
+        self._is_real = self._dtype.kind == "f"
+        self._is_discrete = isinstance(space, gymnasium.spaces.Discrete)
+        self._first, self._last = 0, 0  # of a Discrete
+        self._limits = limits(space)
+        if self._limits is None and not self._is_real:  # Of a Box of whole numbers, all that its type holds is right.
+            self._limits = np.array(np.iinfo(self._dtype).min), np.array(np.iinfo(self._dtype).max)
+        elif self._is_discrete and self._limits is not None:
+            self._first, self._last = int(self._limits[0]), int(self._limits[1])
+
+    def __call__(self, action: NDArray[Any]) -> None:
+        """Checks actions [N, ...]."""
+        if action.shape != self._shape or action.dtype.kind not in ("fbiu" if self._is_real else "biu"):
+            kind = "real numbers" if self._is_real else "whole numbers"
+            raise ValueError(
+                f"the actions{self._for()} are {action.dtype} {action.shape}; they must be {kind} {self._shape}"
+            )
+        if self._limits is None:
+            return
+        if self._is_discrete and len(action) <= _LONG:
+            numbers = action.tolist()  # A fifth of the time of NumPy's min and max, for a few.
+            if min(numbers) < self._first or max(numbers) > self._last:
+                raise self._outside(action, *self._limits)
+        elif (action < self._limits[0]).any() or (action > self._limits[1]).any():
+            raise self._outside(action, *self._limits)
+
+    def read(self, actions: Any) -> NDArray[Any]:
+        """Actions as anybody may give them, as an array."""
         try:
             array = np.asarray(actions)
         except ValueError as error:
@@ -66,15 +108,28 @@ class ActionCheck:
         if array.ndim == 0:
             raise TypeError(f"the actions are {shown(actions)}; they must be an array of shape {self._shape}")
         self(array)
-        if not self._is_discrete and np.isnan(array).any():
-            n = int(np.flatnonzero(np.isnan(array.reshape(len(array), -1)).any(1))[0])
-            raise ValueError(f"the action of environment {n} is {shown(array[n].tolist())}; it must be a number")
+        self.require_numbers(array)
         return array
 
-    def _outside(self, action: NDArray[Any]) -> ValueError:
-        n = int(np.flatnonzero((action < self._first) | (action > self._last))[0])
-        right = f"it must be from {self._first} to {self._last}"
-        return ValueError(f"the action of environment {n} is {action[n]}; {right}, of {self._space}")
+    def require_numbers(self, action: NDArray[Any]) -> None:
+        """Refuses NaN."""
+        if self._is_real and np.isnan(action).any():
+            n = int(np.flatnonzero(np.isnan(action.reshape(len(action), -1)).any(1))[0])
+            value = shown(action[n].tolist())
+            raise ValueError(f"the action{self._for()} of environment {n} is {value}; it must be a number")
+
+    def _outside(self, action: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> ValueError:
+        n, *index = np.argwhere((action < low) | (action > high))[0].tolist()
+        place = tuple(index)
+        where = f" at index {index[0] if len(index) == 1 else place}" if index else ""
+        first, last = np.broadcast_to(low, action.shape[1:])[place], np.broadcast_to(high, action.shape[1:])[place]
+        return ValueError(
+            f"the action{self._for()} of environment {n} is {action[(n, *place)]}{where}; it must be from {first} to "
+            f"{last}, of {self._space}"
+        )
+
+    def _for(self) -> str:
+        return f" for {self.name!r}" if self.name else ""
 
 
 _LONG = 64

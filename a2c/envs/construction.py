@@ -11,15 +11,22 @@ import json
 import os
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from a2c.envs.episode import claim, close, own_traceback
+from a2c.envs.masks import without_mask
 from a2c.errors import EnvError, UserError, shown
+from a2c.spaces import Path, left_out, named, numbers_only, parts
+
+if TYPE_CHECKING:
+    from a2c.envs.compiled.vector import CompiledEnvs
+    from a2c.envs.vector import Envs
 
 EnvSource = str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
 """A Gymnasium id, `module:Id`, a specification, or a callable that constructs an environment."""
@@ -54,6 +61,7 @@ class Traits(NamedTuple):
     """What one environment tells of all; copies, which outlive it."""
 
     observation_space: gymnasium.Space[Any]
+    """As far as it is learnt from."""
     action_space: gymnasium.Space[Any]
     spec: EnvSpec | None
     metadata: dict[str, Any]
@@ -107,8 +115,10 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
         wrappers.append(inner)
         inner = inner.env
     normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
+    observed = _copied(env.observation_space)
+    left = learnable(observed, env.action_space)
     return Traits(
-        _copied(env.observation_space),
+        observed if left is None else left,  # Some have a length, which may be 0.
         _copied(env.action_space),
         _asked(env, "spec"),
         dict(metadata) if isinstance(metadata, Mapping) else {},
@@ -184,6 +194,23 @@ def checked_kwargs(kwargs: Any) -> dict[str, Any]:
             f"env_kwargs is {shown(kwargs)}; it must be a dictionary of the constructor's arguments by name"
         )
     return dict(kwargs)
+
+
+def checked_weights(weights: Any) -> tuple[float, ...] | None:
+    """What the numbers of a reward count; None stands for a reward that is one number.
+
+    Raises:
+        UserError: They are no finite numbers.
+    """
+    if weights is None:
+        return None
+    try:
+        array = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise UserError(f"reward_weights is {shown(weights)}; it must be a number for each number of a reward")
+    return tuple(array.tolist())
 
 
 def env_name(env: Any) -> str:
@@ -314,18 +341,70 @@ def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
             hint = "; import gymnasium instead of gym" if _is_gyms(type(space)) else ""
             raise UserError(f"the {which} of {name} is {shown(space)}; it must be a gymnasium.Space{hint}")
     obs, action = env.observation_space, env.action_space
-    if not isinstance(obs, gymnasium.spaces.Box):
+    for path, part in left_out(action):
+        raise UserError(f"{_which(path, name)} is {shown(part)}, which is not supported; {_ACTIONS}")
+    for _, path, part in parts(action):
+        if np.dtype(part.dtype).kind == "b":
+            raise UserError(
+                f"{_which(path, name)} is {shown(part)}, which is not supported; what is made of bits is a MultiBinary"
+            )
+    left = learnable(obs, action)
+    if left is None and left_out(obs):
         raise UserError(
+            f"the observation space of {name} is {shown(obs)}, which is not supported: there are no numbers in it to "
+            "learn from"
+        )
+    if (
+        left is None
+        or not parts(action)
+        or any(0 in (part.space.shape or ()) for part in (*parts(left), *parts(action)))
+    ):
+        raise UserError(
+            f"{name} has an empty space: observations {shown(obs)}, actions {shown(action)}; both must have elements"
+        )
+
+
+def _which(path: Path, name: str) -> str:
+    return f"the part {named(path)} of the action space of {name}" if path else f"the action space of {name}"
+
+
+_ACTIONS = "it must be a Discrete, a MultiDiscrete, a MultiBinary, a Box of numbers, or a Dict or a Tuple of these"
+
+
+def learnable(
+    observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
+) -> gymnasium.Space[Any] | None:
+    """What of observations is learnt from: neither what cannot be numbers nor the action mask; None: nothing is."""
+    return numbers_only(without_mask(observation_space, action_space))
+
+
+def warn_of_left_out(env: gymnasium.Env[Any, Any], name: str) -> None:
+    """Says which parts of the observations nothing is learnt from."""
+    found = left_out(without_mask(env.observation_space, env.action_space))
+    if found:
+        listed = ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found)
+        warnings.warn(f"observations of {name} have parts that are no numbers, left out: {listed}", stacklevel=3)
+
+
+def require_trainable(envs: Envs | CompiledEnvs, name: str) -> None:
+    """Refuses spaces that the networks do not know yet, and closes the environments.
+
+    Raises:
+        UserError: Naming the space.
+    """
+    obs, action = envs.single_observation_space, envs.single_action_space
+    sentence = ""
+    if not isinstance(obs, gymnasium.spaces.Box):
+        sentence = (
             f"the observation space of {name} is {shown(obs)}, which is not supported; it must be a Box "
             "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
         )
     real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
-    if not real_box and not isinstance(action, gymnasium.spaces.Discrete):
-        raise UserError(
+    if not sentence and not real_box and not isinstance(action, gymnasium.spaces.Discrete):
+        sentence = (
             f"the action space of {name} is {shown(action)}, which is not supported; it must be a Discrete or a real "
             "Box"
         )
-    if 0 in obs.shape or 0 in (action.shape or ()):
-        raise UserError(
-            f"{name} has an empty space: observations {shown(obs)}, actions {shown(action)}; both must have elements"
-        )
+    if sentence:
+        envs.close()
+        raise UserError(sentence)

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.history import Course
+from a2c.envs.masks import ActionMasks, without_mask
 from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
 from a2c.errors import EnvError, UserError, plain
+from a2c.masks import Mask, mask_size
 from a2c.randomness import episode_seed
+from a2c.spaces import is_value, value_of
 
 _STEPS_TO_CHECK_MEMORY = 100
 """BipedalWalker-v3 shows within a few what it remembers."""
@@ -28,9 +31,27 @@ class SeededEnv:
     """An environment that counts its episodes and steps, and seeds each episode by its number.
 
     The state of a deterministic environment is therefore (episode, actions since its reset).
+
+    Attributes:
+        env: The environment.
+        mask: [K] which actions it allows where it stands; None: all of them.
     """
 
-    __slots__ = ("_observations_of", "_spaces", "env", "episode", "episode_seed", "first", "index", "seed", "steps")
+    __slots__ = (
+        "_action_of",
+        "_masks",
+        "_observations_of",
+        "_reward_weights",
+        "_spaces",
+        "env",
+        "episode",
+        "episode_seed",
+        "first",
+        "index",
+        "mask",
+        "seed",
+        "steps",
+    )
 
     def __init__(
         self,
@@ -38,6 +59,7 @@ class SeededEnv:
         seed: int,
         index: int,
         env: gymnasium.Env[Any, Any] | None = None,
+        reward_weights: tuple[float, ...] | None = None,
     ) -> None:
         """Constructs the environment.
 
@@ -46,6 +68,7 @@ class SeededEnv:
             seed: The run's seed.
             index: Which of the run's environments this is, from 0.
             env: One that was constructed already, and never reset.
+            reward_weights: How much each number of a reward of several counts; None: a reward is one number.
 
         Raises:
             UserError: It is an environment that is in use already.
@@ -56,6 +79,8 @@ class SeededEnv:
         self.episode = -1
         self.episode_seed: int | None = None
         self.steps = 0
+        self.mask: Mask | None = None
+        self._reward_weights = reward_weights
         try:
             self.env = make() if env is None else env
         except (Exception, SystemExit) as error:
@@ -65,7 +90,11 @@ class SeededEnv:
         try:
             give_own_spaces(self.env)
             self._spaces = Spaces(self.env)
-            self._observations_of = Observations(self.env.observation_space)
+            observed, acted = self.env.observation_space, self.env.action_space
+            self._observations_of = Observations(without_mask(observed, acted))
+            # A row that is a value already is not made one again, which takes a tenth of a cheap environment's step.
+            self._action_of = None if is_value(acted) else value_of(acted)
+            self._masks = ActionMasks(self.env) if mask_size(acted) else None
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
@@ -74,7 +103,7 @@ class SeededEnv:
         self.seed, self.first = seed, self.episode + 1
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begins the next episode.
+        """Begins the next episode, and returns its first observation, a row, and info.
 
         Args:
             seed: The episode's, and what the seeds of all later ones follow from; None: the next one's own.
@@ -91,7 +120,11 @@ class SeededEnv:
             self.seed, self.first, self.episode_seed = seed, self.episode, seed
         try:
             self._spaces.seed(self.episode_seed)
-            return first(self._reset(options), self._observations_of)
+            result = self._reset(options)
+            found = first(result, self._observations_of)
+            if self._masks is not None:
+                self.mask = self._masks(result[0], found[1])
+            return found
         except (Exception, SystemExit) as error:
             raise self.error("reset") from error
 
@@ -113,12 +146,22 @@ class SeededEnv:
     def step(self, action: Any) -> Outcome:
         """Takes a step, which is counted.
 
+        Args:
+            action: A row of the action space, which nobody writes again: the environment may keep it.
+
         Raises:
             EnvError: The environment raised, or returned what it must not.
         """
         self.steps += 1
         try:
-            return outcome(self.env.step(action), self._observations_of)
+            result = self.env.step(action if self._action_of is None else self._action_of(action))
+            found = outcome(result, self._observations_of, self._reward_weights)
+            if self._masks is not None:
+                self.mask = None
+                # Nobody acts after an end: what is allowed there, an environment need not know.
+                if (self._masks.is_always or found[4]) and not (found[2] or found[3]):
+                    self.mask = self._masks(result[0], found[4])
+            return found
         except (Exception, SystemExit) as error:
             raise self.error("step") from error
 
@@ -154,12 +197,13 @@ class SeededEnv:
             ReplayError: The second time, something was observed that was not the first time.
         """
         course = course._replace(actions=course.actions[:_STEPS_TO_CHECK_MEMORY])
-        first = [np.array(obs) for obs in self._observations(course, beat)]
+        dtype = self._observations_of.dtype
+        first = [np.array(obs, dtype) for obs in self._observations(course, beat)]
         with contextlib.suppress(EnvError, ReplayError):  # These actions were not meant for that one.
             for _ in self._observations(course._replace(seed=course.seed ^ 1), beat):
                 pass
         for before, after in zip(first, self._observations(course, beat), strict=True):
-            if not same_bits(before, np.asarray(after)):
+            if not same_bits(before, np.asarray(after, dtype)):
                 raise ReplayError(
                     f"its observation differs after the same {self.steps} steps with another episode between"
                 )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.randomness import episode_seed
+from a2c.spaces import limits, plain, row_type, unplain
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,13 +77,15 @@ class History:
             seed: The run's seed.
         """
         self._seed = seed
-        self._dtype = action_space.dtype
+        row = row_type(action_space)
+        self._dtype = row.base
         # As small as holds every action; what `actions` gives has the space's type again.
         kept: Any = self._dtype
-        if isinstance(action_space, gymnasium.spaces.Discrete):
-            first, last = int(action_space.start), int(action_space.start + action_space.n - 1)
+        found = limits(action_space)
+        if found is not None:
+            first, last = int(found[0].min()), int(found[1].max())
             kept = np.promote_types(np.min_scalar_type(first), np.min_scalar_type(last))
-        self._actions: NDArray[Any] = np.empty((64, num_envs, *(action_space.shape or ())), kept)
+        self._actions: NDArray[Any] = np.empty((64, num_envs, *row.shape), kept)
         self._dropped = 0  # vector steps that came before row 0
         self._rows = 0
         nothing = np.full(num_envs, -1, np.int64)
@@ -163,7 +166,7 @@ class History:
         return self._actions[max(0, stop - length) : stop, n].astype(self._dtype)
 
     def state(self) -> Arrays:
-        """The episodes under way at the last mark, their actions one after another.
+        """The episodes under way at the last mark, their actions one after another, as `plain` writes them.
 
         Raises:
             ValueError: Nothing was marked, and an episode is longer than what is kept then.
@@ -180,7 +183,7 @@ class History:
             "episode": marked.number,
             "seed": marked.seed,
             "length": np.array([len(part) for part in parts], np.int64),
-            "actions": np.concatenate(parts),
+            "actions": plain(np.concatenate(parts)),
         }
         # A run never resets with seeds of its own: its checkpoints are without.
         if (marked.root != self._seed).any() or marked.first.any():
@@ -201,8 +204,8 @@ class History:
             array = state[name]
             if array.shape != (num_envs,) or array.dtype != np.int64 or (array < 0).any():
                 raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {num_envs} whole numbers from 0")
-        length, actions = state["length"], state["actions"]
         kept = self._actions
+        length, actions = state["length"], unplain(state["actions"], kept.dtype)
         if actions.dtype != kept.dtype or actions.shape[1:] != kept.shape[2:] or len(actions) != sum(length.tolist()):
             raise ValueError(
                 f"actions is {actions.dtype} {actions.shape}; it must be {kept.dtype} {(sum(length), *kept.shape[2:])}"

@@ -28,6 +28,7 @@ class Share:
         block: Block,
         line: memoryview,
         first: gymnasium.Env[Any, Any] | None = None,
+        reward_weights: tuple[float, ...] | None = None,
     ) -> None:
         """Constructs the environments.
 
@@ -38,18 +39,21 @@ class Share:
             block: Their rows.
             line: Flags, where whoever waits can see which environment is at work, and that it gets on.
             first: The first of them, where that was constructed already.
+            reward_weights: How much each number of a reward of several counts; None: a reward is one number.
 
         Raises:
             EnvError: One of them could not be constructed; those before it are closed.
         """
         self._block, self._line = block, line
+        block.mask[...] = 1
+        self._is_masked = [False] * len(indices)  # whether that is otherwise in a row
         self._watch = Watch()
         self._watch.begin()
         self.envs: list[SeededEnv] = []
         try:
             for row, index in enumerate(indices):
                 line[ROW] = row
-                self.envs.append(SeededEnv(make, seed, index, None if row else first))
+                self.envs.append(SeededEnv(make, seed, index, None if row else first, reward_weights))
                 self._beat()
         except BaseException:
             self.close()  # They may hold what the next attempt needs.
@@ -73,6 +77,7 @@ class Share:
             self._line[ROW] = row
             if mask[row]:
                 self._block.obs[row], infos[row] = env.reset(seeds[row], options)
+                self._write_mask(row, env)
             self._beat()
         self._end_watch()
         return infos
@@ -111,6 +116,7 @@ class Share:
                 env.stand_before(course)
                 env.episode += 1
                 self._block.obs[row], _ = env.reset()
+            self._write_mask(row, env)
             self._beat()
             faults.append(fault)
         return faults
@@ -131,7 +137,7 @@ class Share:
             EnvError: A step or reset raised.
         """
         infos: list[Info] = []
-        _, next_obs, final_obs, reward, terminated, truncated = self._block
+        _, next_obs, final_obs, reward, terminated, truncated, _ = self._block
         # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
         actions = self._block.action.copy()
         line = self._line
@@ -151,6 +157,8 @@ class Share:
                 obs, info = env.reset()
                 info = {**info, "final_info": final_info}
             next_obs[row] = obs
+            if env.mask is not None or self._is_masked[row]:
+                self._write_mask(row, env)
             line[BEATS] += 1
             infos.append(info)
         if is_watched:
@@ -178,6 +186,10 @@ class Share:
         """Closes every environment; one that raises is warned of."""
         for env in self.envs:
             close(env.env)
+
+    def _write_mask(self, row: int, env: SeededEnv) -> None:
+        self._is_masked[row] = env.mask is not None
+        self._block.mask[row] = 1 if env.mask is None else env.mask
 
     def _end_watch(self) -> None:
         self._watch.end()

@@ -11,7 +11,7 @@ import multiprocessing
 import re
 import time
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gymnasium
@@ -20,7 +20,7 @@ import numpy as np
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, classic_control
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource as EnvSource
-from a2c.envs.construction import checked_kwargs, checked_source, construct, traits
+from a2c.envs.construction import checked_kwargs, checked_source, checked_weights, construct, traits, warn_of_left_out
 from a2c.envs.construction import env_name as env_name
 from a2c.envs.episode import close
 from a2c.envs.pool import Pool
@@ -102,6 +102,7 @@ def make_envs(
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
     max_episode_steps: int | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> Envs: ...
 
 
@@ -117,6 +118,7 @@ def make_envs(
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
     max_episode_steps: int | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> Envs | CompiledEnvs: ...
 
 
@@ -131,6 +133,7 @@ def make_envs(
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
     max_episode_steps: int | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> Envs | CompiledEnvs:
     """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
 
@@ -147,6 +150,7 @@ def make_envs(
         env_timeout_seconds: A worker in which an environment does nothing for this long is replaced.
         seed: Decides every episode of every environment.
         max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
+        reward_weights: How much each number of a reward of several counts, one each; None: a reward is one number.
 
     Raises:
         UserError: The environment is unknown or not supported, or an argument is out of range.
@@ -175,8 +179,12 @@ def make_envs(
         max_episode_steps=max_episode_steps,
     )
     kwargs = checked_kwargs(env_kwargs)
+    weights = checked_weights(reward_weights)
     own = env if isinstance(env, CompiledEnv) else _in_module(env) if isinstance(env, str) else None
     may_be_compiled = own is not None and not config.wants_workers and max_episode_steps is None
+    may_be_compiled = may_be_compiled and weights is None  # Which give one number.
+    if vectorization == "compiled" and weights is not None:
+        raise UserError(f"reward_weights is {shown(weights)}; what is compiled gives one number for a reward")
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
         return _make_compiled(env, num_envs, kwargs, seed, max_episode_steps)
     make = _maker(env, kwargs, max_episode_steps)
@@ -184,6 +192,7 @@ def make_envs(
     probe = construct(make, env_name(env), make.source, kwargs)
     first: gymnasium.Env[Any, Any] | None = probe
     try:
+        warn_of_left_out(probe, env_name(env))
         told = traits(probe)
         workers, was_stepped = _choose_workers(probe, num_envs, vectorization, num_workers, isolate_envs)
     except BaseException:
@@ -202,6 +211,7 @@ def make_envs(
         seed,
         env_timeout_seconds,
         first,
+        weights,
     )
     return Envs(told, pool)
 

@@ -53,24 +53,27 @@ CLOSE = "close"
 class Block(NamedTuple):
     """One vector step in arrays, in ordinary or in shared memory. Each share writes its own rows."""
 
-    action: NDArray[Any]  # [N, ...]
-    obs: NDArray[Any]  # [N, ...] what to act on next: after an end, the first observation of the next episode
+    action: NDArray[Any]  # [N, ...] rows of the action space
+    obs: NDArray[Any]  # [N, ...] rows to act on next: after an end, the first observation of the next episode
     final_obs: NDArray[Any]  # [N, ...] the last observation of an episode, where one ended in this step
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N]
     truncated: NDArray[np.bool_]  # [N]
+    mask: NDArray[np.uint8]  # [N, K] what may be done next, in the order of `masks.py`; all 1 where nobody said
 
     def rows(self, rows: slice) -> Block:
         """Views of some environments' rows."""
-        action, obs, final_obs, reward, terminated, truncated = self
-        return Block(action[rows], obs[rows], final_obs[rows], reward[rows], terminated[rows], truncated[rows])
+        action, obs, final_obs, reward, terminated, truncated, mask = self
+        return Block(
+            action[rows], obs[rows], final_obs[rows], reward[rows], terminated[rows], truncated[rows], mask[rows]
+        )
 
 
 class Field(NamedTuple):
     """Shape (without N) and type of one array of the block."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: np.dtype[Any]
 
 
 class Layout(NamedTuple):
@@ -80,11 +83,12 @@ class Layout(NamedTuple):
     num_workers: int
     action: Field
     obs: Field
+    mask: Field
 
     def fields(self) -> list[Field]:
         """The arrays of the block, in order."""
-        scalar, flag = Field((), "<f8"), Field((), "|b1")
-        return [self.action, self.obs, self.obs, scalar, flag, flag]
+        scalar, flag = Field((), np.dtype(np.float64)), Field((), np.dtype(np.bool_))
+        return [self.action, self.obs, self.obs, scalar, flag, flag, self.mask]
 
     def num_flags(self) -> int:
         """int64 flags at the start: a line for the parent and one for each worker."""
@@ -108,5 +112,5 @@ class Layout(NamedTuple):
         return flags, Block(*arrays)
 
     def _field_bytes(self, field: Field) -> int:
-        size = self.num_envs * int(np.prod(field.shape, dtype=np.int64)) * np.dtype(field.dtype).itemsize
+        size = self.num_envs * int(np.prod(field.shape, dtype=np.int64)) * field.dtype.itemsize
         return -(-size // 64) * 64

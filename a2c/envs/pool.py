@@ -19,9 +19,10 @@ from a2c.envs.history import Course, History
 from a2c.envs.local import Info, Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.seeding import in_words
-from a2c.envs.values import native
 from a2c.envs.workers import Worker, may_spin, packed, room_for, start_context
 from a2c.errors import UserError, WorkerError, plain
+from a2c.masks import mask_size
+from a2c.spaces import row_type, unplain
 
 MOST_DEATHS = 3
 """Workers lost at one and the same step before nobody else is sent there."""
@@ -64,6 +65,7 @@ class Pool:
         seed: int,
         timeout_seconds: float,
         first: gymnasium.Env[Any, Any] | None = None,
+        reward_weights: tuple[float, ...] | None = None,
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
@@ -71,12 +73,13 @@ class Pool:
             make: Constructs one environment.
             num_envs: N.
             action_space: Of one environment.
-            observation_space: Of one environment.
+            observation_space: Of one environment, as far as it is learnt from.
             num_workers: Worker processes beside this one.
             isolate: Whether this process steps none itself.
             seed: The run's seed.
             timeout_seconds: How long an environment in a worker may do nothing.
             first: The first environment, where it was constructed already and this process steps it; closed on errors.
+            reward_weights: How much each number of a reward of several counts; None: a reward is one number.
 
         Raises:
             EnvError: An environment could not be constructed; those that were are closed.
@@ -89,9 +92,10 @@ class Pool:
         # Of a pool that nobody closed: when it is forgotten, or before Python waits for its workers at its exit.
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
         self.num_envs, self.seed = num_envs, seed
-        layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space))
+        mask = Field((mask_size(action_space),), np.dtype(np.uint8))
+        layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space), mask)
         try:
-            pickled = _pickled(make) if num_workers else b""
+            pickled = _pickled((make, reward_weights)) if num_workers else b""
             buffer = _shared(layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
         except BaseException:
             if first is not None:
@@ -114,7 +118,7 @@ class Pool:
         self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
 
         def construct() -> None:
-            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None)
+            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None, reward_weights)
 
         try:
             for start in self._starts:
@@ -205,7 +209,7 @@ class Pool:
 
         Args:
             state: As `history` gave it.
-            obs: [N, ...] what they observed there.
+            obs: [N, ...] what they observed there, as rows or as `plain` writes them.
 
         Returns:
             [N] which could not.
@@ -216,6 +220,7 @@ class Pool:
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         self.history.restore(state)
+        obs = unplain(obs, self._obs.dtype)
         if obs.shape != self._obs.shape or obs.dtype != self._obs.dtype:
             raise ValueError(f"obs is {obs.dtype} {obs.shape}; it must be {self._obs.dtype} {self._obs.shape}")
         self._obs[...] = obs
@@ -432,8 +437,8 @@ def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exceptio
     return results, failures
 
 
-def _pickled(make: Callable[[], gymnasium.Env[Any, Any]]) -> bytes:
-    """What makes an environment, on its way to a worker.
+def _pickled(make: tuple[Callable[[], gymnasium.Env[Any, Any]], tuple[float, ...] | None]) -> bytes:
+    """What makes an environment, and its reward's weights, on their way to a worker.
 
     Raises:
         UserError: It holds what cannot be sent.
@@ -475,4 +480,5 @@ def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
 
 
 def _field(space: gymnasium.Space[Any]) -> Field:
-    return Field(tuple(space.shape or ()), native(space.dtype).str)
+    row = row_type(space)
+    return Field(row.shape, row.base)

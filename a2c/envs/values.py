@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.errors import shown
+from a2c.spaces import Path, is_nested, is_numbers, limits, named, numbers_only, parts, row_type
 
 
 class WrongValueError(ValueError):
@@ -23,25 +24,133 @@ this very tuple already, and to make another would cost as much as all the check
 
 
 class Observations:
-    """Takes observations of one space."""
+    """Takes observations of one space, without those parts of it that cannot be numbers.
+
+    Attributes:
+        dtype: Of what it gives: the space's, or that of a row where the space is nested.
+        are_right: Whether an observation is an array of the space's shape and type (or a number that a Discrete
+            counts), and can be used as it is; what every step asks.
+    """
 
     def __init__(self, space: gymnasium.Space[Any]) -> None:
-        """What is right: the shape and the type that the space declares."""
-        self._shape, self._dtype = tuple(space.shape or ()), native(space.dtype)
-        # Numbers of float64 whose squares sum up to no more than this can be held, each of them.
-        self._most = float(np.finfo(self._dtype).max) ** 2 if self._dtype in (np.float16, np.float32) else -1.0
+        """What is right: the structure, the shapes and the types that the space declares."""
+        left = numbers_only(space)
+        if left is None:
+            raise WrongValueError(f"has the observation space {shown(space)}, in which there are no numbers")
+        self.dtype = row_type(left).base
+        self._take, self._fill = None, None
+        self.are_right: Callable[[Any], bool] = _never
+        if is_nested(space):
+            # An error names a part by its place in the environment's own space, a row by that in what is left of it.
+            fields = [part.name for part in parts(left)]
+            takers = [_Numbers(part.space, part.name) for part in parts(space)]
+            self._fill = _filler(space, (), iter(zip(fields, takers, strict=True)))
+        else:
+            self._take = _Numbers(space, "")
+            self.are_right = self._take.is_right
 
     def __call__(self, obs: Any) -> NDArray[Any]:
         """An observation as an array of the space's type, the same numbers; float64 is rounded where that is float32.
 
+        Of a nested space, all its parts as a row of shape ().
+
         Raises:
-            WrongValueError: It has another shape, is of no numbers, or the type cannot hold one of them.
+            WrongValueError: It has another structure or shape, is of no numbers, or the type cannot hold one of them;
+                or a Discrete, MultiDiscrete or MultiBinary does not count as far.
         """
-        if self.are_right(obs):
-            return obs  # type: ignore[no-any-return]  # it is an array
+        if self._take is not None:
+            return self._take(obs)
+        row: NDArray[Any] = np.empty((), self.dtype)
+        if self._fill is not None:
+            self._fill(obs, row)
+        return row
+
+
+def _never(obs: Any) -> bool:
+    """Nothing that an environment of a nested space gives is a row as it is."""
+    return False
+
+
+_Fill = Callable[[Any, NDArray[Any]], None]
+
+
+def _filler(space: gymnasium.Space[Any], path: Path, takers: Iterator[tuple[str, _Numbers]]) -> _Fill | None:
+    """What writes a value of a part of a space into a row; None: there are no numbers in it."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        made = [(key, _filler(inner, (*path, key), takers)) for key, inner in space.spaces.items()]
+        named_fills = [(key, fill) for key, fill in made if fill is not None]
+        keys = ", ".join(repr(key) for key, _ in named_fills)
+
+        def fill_from_dict(value: Any, row: NDArray[Any]) -> None:
+            if not isinstance(value, Mapping):
+                raise WrongValueError(
+                    f"{_gave(named(path), 'that is', 'is')} {_a(value)}; it must be a dict with {keys}"
+                )
+            for key, fill in named_fills:
+                if key not in value:
+                    raise WrongValueError(f"gave an observation without {named((*path, key))!r}, which its space has")
+                fill(value[key], row)
+
+        return fill_from_dict if named_fills else None
+    if isinstance(space, gymnasium.spaces.Tuple):
+        fills = [_filler(inner, (*path, number), takers) for number, inner in enumerate(space.spaces)]
+
+        def fill_from_tuple(value: Any, row: NDArray[Any]) -> None:
+            if not isinstance(value, tuple | list) or len(value) != len(fills):
+                raise WrongValueError(
+                    f"{_gave(named(path), 'that is', 'is')} {_a(value)}; it must be a tuple of {len(fills)}"
+                )
+            for fill, item in zip(fills, value, strict=True):
+                if fill is not None:
+                    fill(item, row)
+
+        return fill_from_tuple if any(fills) else None
+    if not is_numbers(space):
+        return None
+    field, take = next(takers)
+
+    def fill_part(value: Any, row: NDArray[Any]) -> None:
+        row[field] = take(value)
+
+    return fill_part
+
+
+def _gave(name: str, of: str, has: str) -> str:
+    """How a sentence begins on an observation, or on one of its parts."""
+    return f"gave an observation whose {name!r} {has}" if name else f"gave an observation {of}"
+
+
+class _Numbers:
+    """Takes observations of a space that is not divided, or of such a part of one."""
+
+    def __init__(self, space: gymnasium.Space[Any], name: str) -> None:
+        """What is right, and what an error calls it: "" where it is the whole observation."""
+        self._shape, self._dtype, self._name = tuple(space.shape or ()), native(space.dtype), name
+        # Numbers of float64 whose squares sum up to no more than this can be held, each of them.
+        self._most = float(np.finfo(self._dtype).max) ** 2 if self._dtype in (np.float16, np.float32) else -1.0
+        self._limits = limits(space)
+        self._is_discrete = isinstance(space, gymnasium.spaces.Discrete)
+        self._first, self._last = 0, 0
+        self.is_right = self.is_array
+        if self._is_discrete and self._limits is not None:
+            self._first, self._last = int(self._limits[0]), int(self._limits[1])
+            self.is_right = self.is_number
+        elif self._limits is not None:
+            self.is_right = self.is_array_within
+
+    def __call__(self, obs: Any) -> NDArray[Any]:
+        """The numbers of an observation, as `Observations` gives them."""
+        if self.is_right(obs):
+            return obs  # type: ignore[no-any-return]  # it is an array, or a number that can stand for one
         array = obs if type(obs) is np.ndarray and obs.dtype.kind in "biuf" else self._array(obs)
+        if self._is_discrete and array.size == 1:
+            array = array.reshape(())
         if array.shape != self._shape:
-            raise WrongValueError(f"gave an observation of shape {array.shape}, its space says {self._shape}")
+            shape = f"shape {array.shape}, its space says {self._shape}"
+            raise WrongValueError(f"{_gave(self._name, 'of', 'has')} {shape}")
+        if self._limits is not None:
+            self._require_within(array, *self._limits)
+            return array.astype(self._dtype)
         if array.dtype == self._dtype:
             return array
         # What is ordinary costs a tenth of what follows.
@@ -61,43 +170,73 @@ class Observations:
             raise self._loses(array, lost)
         return cast
 
-    def are_right(self, obs: Any) -> bool:
-        """Whether an observation is an array of the space's shape and type; what every step asks."""
+    def is_array(self, obs: Any) -> bool:
+        """Whether an observation is an array of the space's shape and type."""
         return type(obs) is np.ndarray and obs.dtype == self._dtype and obs.shape == self._shape
+
+    def is_array_within(self, obs: Any) -> bool:
+        """Whether it is an array of the shape and type, of numbers that are counted."""
+        low, high = self._limits or (0, 0)
+        return self.is_array(obs) and bool(((obs >= low) & (obs <= high)).all())
+
+    def is_number(self, obs: Any) -> bool:
+        """Whether it is a whole number that is counted."""
+        return (type(obs) is int or type(obs) is np.int64) and bool(self._first <= obs <= self._last)
 
     def _array(self, obs: Any) -> NDArray[Any]:
         kind = type(obs).__name__
         if obs is None or isinstance(obs, Mapping):
-            raise WrongValueError(f"gave an observation that is {_a(obs)}; it must be an array of {self._dtype}")
+            raise WrongValueError(f"{_gave(self._name, 'that is', 'is')} {_a(obs)}; it must be {self._right()}")
         try:
             array = np.asarray(obs)
         except Exception as error:
             raise WrongValueError(
-                f"gave an observation that is no array ({kind}: {shown(obs)}); it must be one of {self._dtype}"
+                f"{_gave(self._name, 'that is', 'is')} no array ({kind}: {shown(obs)}); it must be one of {self._dtype}"
             ) from error
         if array.dtype.kind not in "biuf":
             raise WrongValueError(
-                f"gave an observation of type {array.dtype} ({shown(obs)}); it must be an array of {self._dtype}"
+                f"{_gave(self._name, 'of', 'is of')} type {array.dtype} ({shown(obs)}); it must be {self._right()}"
             )
         if _is_masked(obs):
-            raise WrongValueError(f"gave an observation with masked elements ({shown(obs)}); none may be missing")
+            raise WrongValueError(
+                f"{_gave(self._name, 'with', 'has')} masked elements ({shown(obs)}); none may be missing"
+            )
         return array
+
+    def _right(self) -> str:
+        return "a whole number" if self._is_discrete else f"an array of {self._dtype}"
+
+    def _require_within(self, array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
+        """Refuses what the space does not count: whoever looks it up in a table would read beyond its end."""
+        wrong = ~((array >= low) & (array <= high))
+        if array.dtype.kind == "f" and not wrong.any():
+            wrong = array != np.trunc(array)
+        if wrong.any():
+            index = tuple(np.argwhere(wrong)[0].tolist())
+            right = f"a whole number from {low[index]} to {high[index]}"
+            raise WrongValueError(
+                f"{_gave(self._name, 'with', 'has')} {array[index].item()}{_place(index)}, its space says {right}"
+            )
 
     def _loses(self, array: NDArray[Any], lost: NDArray[np.bool_]) -> WrongValueError:
         index = tuple(np.argwhere(lost)[0].tolist())
         value = array[index].item()
-        where = "" if not index else f" at index {index[0] if len(index) == 1 else index}"
         if self._dtype.kind == "f":
             right = "numbers that it can hold"
         elif self._dtype.kind == "b":
             right = "True or False"
         else:
-            limits = np.iinfo(self._dtype)
-            right = f"whole numbers from {limits.min} to {limits.max}, or the space of a type that holds it"
+            held = np.iinfo(self._dtype)
+            right = f"whole numbers from {held.min} to {held.max}, or the space of a type that holds it"
         return WrongValueError(
-            f"gave an observation with {value}{where}, which its space's type {self._dtype} cannot hold; it must be "
-            f"{right}"
+            f"{_gave(self._name, 'with', 'has')} {value}{_place(index)}, which its space's type {self._dtype} cannot "
+            f"hold; it must be {right}"
         )
+
+
+def _place(index: tuple[int, ...]) -> str:
+    """Where in an array something is."""
+    return f" at index {index[0] if len(index) == 1 else index}" if index else ""
 
 
 def native(dtype: Any) -> np.dtype[Any]:
@@ -106,18 +245,24 @@ def native(dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def reward_of(reward: Any) -> float:
+def reward_of(reward: Any, weights: tuple[float, ...] | None = None) -> float:
     """A reward as a float: any real number, or an array of one, a tensor included.
 
+    Args:
+        reward: What the environment gave.
+        weights: How much each number of a reward of several counts; None: a reward is one number.
+
     Raises:
-        WrongValueError: It is something else.
+        WrongValueError: It is something else, or has more numbers or fewer than there are weights.
     """
-    if isinstance(reward, float):
+    if isinstance(reward, float) and weights is None:
         return float(reward)  # Of a subclass, np.float64 say, too.
     if not isinstance(reward, numbers.Number | np.bool_) and (
         isinstance(reward, list | tuple) or hasattr(reward, "__array__")
     ):
         array = _small(reward, "reward")
+        if array.ndim == 1 and (weights is not None or array.size > 1):
+            return _weighted(array, weights)
         if array.size != 1:
             raise WrongValueError(f"gave a reward of shape {array.shape} ({shown(reward)}); it must be one number")
         reward = array.reshape(()).item()
@@ -126,9 +271,21 @@ def reward_of(reward: Any) -> float:
         raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number")
     number: Any = reward
     try:
-        return float(number)
+        value = float(number)
     except Exception as error:  # 10**400, say.
         raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number that float64 holds") from error
+    return value if weights is None else _weighted(np.array([value]), weights)
+
+
+def _weighted(array: NDArray[Any], weights: tuple[float, ...] | None) -> float:
+    """A reward of several numbers as one: what each of them counts, summed up."""
+    given = f"{array.size} number{'' if array.size == 1 else 's'} ({shown(array.tolist())})"
+    if weights is None:
+        raise WrongValueError(f"gave a reward of {given}; --reward-weights says how much each counts")
+    if array.size != len(weights):
+        raise WrongValueError(f"gave a reward of {given}; reward_weights {shown(weights)} are for {len(weights)}")
+    terms = [weight * reward_of(one) for weight, one in zip(weights, array.tolist(), strict=True)]
+    return float(sum(terms))
 
 
 def flag_of(flag: Any, name: str) -> bool:
@@ -163,8 +320,8 @@ def info_of(info: Any) -> dict[str, Any]:
     raise WrongValueError(f"gave an info that is {_a(info)}; it must be a dict, {{}} at least")
 
 
-def outcome(result: Any, observations: Observations) -> Outcome:
-    """What `step` returned.
+def outcome(result: Any, observations: Observations, weights: tuple[float, ...] | None = None) -> Outcome:
+    """What `step` returned; `weights` are those of `reward_of`.
 
     Raises:
         WrongValueError: It is not (observation, reward, terminated, truncated, info), or one of them is wrong.
@@ -176,6 +333,7 @@ def outcome(result: Any, observations: Observations) -> Outcome:
             and type(reward) is float
             and type(terminated) is type(truncated) is bool
             and type(info) is dict
+            and weights is None
             and observations.are_right(obs)
         ):
             return result
@@ -187,7 +345,7 @@ def outcome(result: Any, observations: Observations) -> Outcome:
         ) from error
     return (
         observations(obs),
-        reward_of(reward),
+        reward_of(reward, weights),
         flag_of(terminated, "terminated"),
         flag_of(truncated, "truncated"),
         info_of(info),

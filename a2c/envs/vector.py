@@ -19,6 +19,7 @@ from a2c.envs.history import Course
 from a2c.envs.local import Info
 from a2c.envs.pool import Event, Pool
 from a2c.errors import EnvError, WorkerError
+from a2c.spaces import batched, value_of
 
 
 class Step(NamedTuple):
@@ -69,11 +70,6 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     autoreset_mode = AutoresetMode.SAME_STEP
     machine_code = None
 
-    @property
-    def mask(self) -> NDArray[np.uint8]:
-        """[N, K]."""
-        return np.ones((self.num_envs, 0), np.uint8)
-
     def __init__(self, probe: Traits, pool: Pool) -> None:
         """Puts both faces on a pool of environments.
 
@@ -91,11 +87,13 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
         self.max_episode_steps = probe.max_episode_steps
+        # Without what cannot be learnt from: `construction.learnable`.
         self.single_observation_space = probe.observation_space
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._check_action = ActionCheck(self.single_action_space, self.num_envs)
+        self._observation_of = value_of(self.single_observation_space)
 
     def __len__(self) -> int:
         """N."""
@@ -122,8 +120,13 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def obs(self) -> NDArray[Any]:
-        """[N, ...] what to act on next; a view."""
+        """[N, ...] rows of `single_observation_space` to act on next; a view."""
         return self._block.obs
+
+    @property
+    def mask(self) -> NDArray[np.uint8]:
+        """[N, K] which actions may be done next, in the order of `masks.py`; a view."""
+        return self._block.mask
 
     def begin(self, seed: int | None = None) -> NDArray[Any]:
         """Begins the next episode of every environment and returns the observations, [N, ...].
@@ -142,10 +145,10 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return self._block.obs
 
     def advance(self, action: NDArray[Any]) -> Step:
-        """Steps every environment: action [N, ...], numbered and scaled as the environment's space says.
+        """Steps every environment: action [N, ...], rows of `single_action_space`.
 
         Raises:
-            ValueError: The actions have another shape or kind, or one is outside a Discrete.
+            ValueError: The actions have another shape or kind, or one is outside what is counted.
             ResetNeeded: An environment was never reset.
             EnvError: A step raised, or the reset after it.
             WorkerError: A worker died or gave no answer in time.
@@ -198,7 +201,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
         Args:
             state: What `state` gave.
-            obs: [N, ...] what was observed there.
+            obs: [N, ...] what was observed there, as rows or as `plain` writes them.
 
         Returns:
             [N] which did not, as far as their observations tell; `take_events` says why.
@@ -253,7 +256,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[Any], Info]:
+    ) -> tuple[Any, Info]:
         """Begins an episode in every environment, or in those of `options["reset_mask"]`, [N] of bool.
 
         Args:
@@ -262,7 +265,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             options: Passed to each environment, without "reset_mask".
 
         Returns:
-            Observations [N, ...] and infos.
+            Observations, as `observation_space` has them: an array [N, ...], or these in dicts and tuples; and infos.
 
         Raises:
             ValueError: Not as many seeds as environments, a seed outside 0..2**63-1, or a mask of another kind
@@ -276,14 +279,14 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             options = {name: value for name, value in options.items() if name != "reset_mask"}
         infos = self._reset(seeds, mask, options)
         self._warn()
-        return self._block.obs.copy(), self._merged(infos)
+        return batched(self.single_observation_space, self._block.obs), self._merged(infos)
 
     def step_async(self, actions: Any) -> None:
-        """Sends the actions [N, ...] out; `step_wait` brings what they led to.
+        """Sends actions out, as `action_space` has them; `step_wait` brings what they led to.
 
         Raises:
             TypeError: One number for all.
-            ValueError: The actions have another shape or kind, one is outside a Discrete, or NaN.
+            ValueError: The actions have another shape or kind, one is outside what is counted, or NaN.
             ResetNeeded: An environment was never reset.
         """
         self._require_begun("step_async")
@@ -293,7 +296,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def step_wait(
         self,
-    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+    ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
         """What the actions of `step_async` led to: obs, reward, terminated, truncated, infos.
 
         Where an episode ended, obs is the first of the next one; infos["final_obs"] and infos["final_info"] hold the
@@ -316,18 +319,16 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         block = self._block
         done = block.terminated | block.truncated
         for i in np.flatnonzero(done):
-            infos[i]["final_obs"] = block.final_obs[i].copy()
+            infos[i]["final_obs"] = self._observation_of(block.final_obs[i])
         return (
-            block.obs.copy(),
+            batched(self.single_observation_space, block.obs),
             block.reward.copy(),
             block.terminated.copy(),
             block.truncated.copy(),
             self._merged(infos),
         )
 
-    def step(
-        self, actions: Any
-    ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
+    def step(self, actions: Any) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
         """`step_async` and `step_wait`."""
         self.step_async(actions)
         return self.step_wait()

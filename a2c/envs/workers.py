@@ -69,7 +69,7 @@ class Worker:
 
         Args:
             number: Which worker, from 0.
-            make: Cloudpickled constructor of an environment.
+            make: Cloudpickled constructor of an environment, and what the numbers of its reward count.
             seed: The run's seed.
             layout: Where flags and arrays lie in the buffer.
             buffer: The shared bytes.

@@ -236,7 +236,7 @@ def differentiate_bernoulli(
     return log_prob, entropy
 
 
-@compiled
+@inlined
 def sample(
     factors: NDArray[np.int64], log_std: Floats,
     outputs: Floats, l0: int, noise: Floats, mask: Masks, m0: int, action: Floats, a0: int,
@@ -253,7 +253,7 @@ def sample(
             sample_bernoulli(outputs, l, n, noise, a, mask, m, action, a)
 
 
-@compiled
+@inlined
 def differentiate(
     factors: NDArray[np.int64], log_std: Floats,
     outputs: Floats, l0: int, action: Floats, a0: int, mask: Masks, m0: int,

@@ -113,7 +113,7 @@ class CompiledEnvs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def mask(self) -> NDArray[np.uint8]:
-        """[N, 0]: nothing is ever masked."""
+        """[N, 0]: their actions cannot be forbidden."""
         return np.ones((self.num_envs, 0), np.uint8)
 
     def failure(self, error: Exception) -> None:

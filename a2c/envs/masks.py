@@ -1,0 +1,70 @@
+"""Action masks of an environment, wherever it keeps them.
+
+An environment gives a mask under the key "action_mask" of a dict that it observes, under that key of an info, or by a
+method `action_masks()`; the first of these counts. `a2c.masks` reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium import spaces
+
+from a2c.envs.values import WrongValueError
+from a2c.masks import KEY, Mask, mask_size, read_mask
+from a2c.spaces import parts
+
+
+def observes_mask(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> bool:
+    """Whether masks come with the observations."""
+    return (
+        isinstance(observation_space, spaces.Dict) and KEY in observation_space.spaces and mask_size(action_space) > 0
+    )
+
+
+def without_mask(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+    """The space without the mask, which is obeyed and not learnt from; itself where nothing would be left."""
+    if not observes_mask(observation_space, action_space):
+        return observation_space
+    assert isinstance(observation_space, spaces.Dict)  # noqa: S101 - for mypy: it observes a mask
+    rest = spaces.Dict([(key, space) for key, space in observation_space.spaces.items() if key != KEY])
+    return rest if parts(rest) else observation_space
+
+
+class ActionMasks:
+    """Finds and reads the masks of one environment.
+
+    Attributes:
+        is_always: Whether there may be one where the info is empty.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        """Asks the environment for its method, once."""
+        self._space = env.action_space
+        self._is_observed = observes_mask(env.observation_space, self._space)
+        self._method: Callable[[], Any] | None = None
+        with contextlib.suppress(Exception):  # Most have none, and some are proxies that raise what they like.
+            method = env.get_wrapper_attr("action_masks")
+            self._method = method if callable(method) else None
+        self.is_always = self._is_observed or self._method is not None
+
+    def __call__(self, obs: Any, info: Mapping[str, Any]) -> Mask | None:
+        """The mask [K] that belongs to what an environment just gave; None: everything is allowed.
+
+        Raises:
+            WrongValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do.
+        """
+        mask = obs[KEY] if self._is_observed else None
+        if mask is None and info:
+            mask = info.get(KEY)
+        if mask is None and self._method is not None:
+            mask = self._method()
+        if mask is None:
+            return None
+        try:
+            return read_mask(self._space, mask)
+        except ValueError as error:
+            raise WrongValueError(f"gave an {error}") from error

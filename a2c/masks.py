@@ -1,0 +1,194 @@
+"""Action masks: which actions are allowed, in whatever form an environment says so, as one row of zeros and ones.
+
+A mask is a row of K zeros and ones, the parts of the action space one after another: a Discrete has one for each of its
+actions, a MultiDiscrete those of its factors one after another, a MultiBinary two for each bit ("may be 0", "may be
+1"), a Box none.
+
+Reference: `mask` of Gymnasium's `Space.sample`, and MaskablePPO of Stable-Baselines3 Contrib, whose flat form the
+method `action_masks` usually returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from a2c.errors import shown
+from a2c.spaces import parts
+
+KEY = "action_mask"
+"""In a dict that is observed, and in an info."""
+
+Mask = NDArray[np.uint8]
+
+
+def mask_sizes(action_space: gymnasium.Space[Any]) -> list[int]:
+    """How many ones and zeros each factor of an action has, in order."""
+    sizes: list[int] = []
+    for _, _, space in parts(action_space):
+        match space:
+            case spaces.Discrete():
+                sizes.append(int(space.n))
+            case spaces.MultiDiscrete():
+                sizes += space.nvec.reshape(-1).tolist()
+            case spaces.MultiBinary():
+                sizes += [2] * int(np.prod(space.shape))
+    return sizes
+
+
+def mask_size(action_space: gymnasium.Space[Any]) -> int:
+    """K: the length of a mask; 0 where no action can be forbidden."""
+    return sum(mask_sizes(action_space))
+
+
+def read_mask(action_space: gymnasium.Space[Any], mask: Any) -> Mask:
+    """A mask in any of its forms, as a row [K].
+
+    Raises:
+        ValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do. The text goes
+            on from "gave an ...".
+    """
+    flat = _flat(action_space, mask, "")
+    sizes = mask_sizes(action_space)
+    # Not a sum, which 256 ones of a byte would wrap to 0.
+    is_possible = np.maximum.reduceat(flat, np.cumsum([0, *sizes[:-1]]))
+    if not is_possible.all():
+        raise ValueError(f"action_mask that allows nothing{_where(action_space, is_possible)}; it must allow one")
+    return flat
+
+
+def _where(action_space: gymnasium.Space[Any], is_possible: Mask) -> str:
+    """Which choice has nothing left, where there are several."""
+    if len(is_possible) == 1:
+        return ""
+    number = int(np.argmin(is_possible))
+    for name, _, space in parts(action_space):
+        count = len(mask_sizes(space))
+        if number < count:
+            which = f" at index {number}" if count > 1 else ""
+            return f" for {name!r}{which}" if name else which
+        number -= count
+    return ""
+
+
+def _flat(space: gymnasium.Space[Any], mask: Any, name: str) -> Mask:
+    """A mask of a space or of a part of it, of which a message knows the name, as zeros and ones one after another."""
+    size = mask_size(space)
+    if mask is None:
+        return np.ones(size, np.uint8)
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = _inner(space, mask, name)
+        if inner is None:
+            return _bits(mask, [(size,)], f"{size} numbers, or have the structure of the actions", name)
+        return np.concatenate([np.empty(0, np.uint8), *inner])
+    match space:
+        case spaces.Discrete():
+            return _bits(mask, [(size,)], f"shape {(size,)}", name)
+        case spaces.MultiDiscrete():
+            return _of_factors(space.nvec, mask, name)
+        case spaces.MultiBinary():
+            return _of_bits(tuple(space.shape), mask, name)
+        case _:
+            raise ValueError(f"action_mask{_of(name)} of a Box ({shown(mask)}); it must be None")
+
+
+def _inner(space: gymnasium.Space[Any], mask: Any, name: str) -> list[Mask] | None:
+    """The masks of the parts of a nested space, where the mask has its structure; None: it is flat."""
+    if isinstance(space, spaces.Dict) and isinstance(mask, Mapping):
+        for key in mask:
+            if key not in space.spaces:
+                raise ValueError(f"action_mask with {key!r}; it must have {', '.join(map(repr, space.spaces))}")
+        for key, one in space.spaces.items():
+            if key not in mask and mask_size(one):
+                raise ValueError(f"action_mask without {key!r}; None there allows everything")
+        return [_flat(one, mask.get(key), _join(name, key)) for key, one in space.spaces.items()]
+    if isinstance(space, spaces.Tuple) and isinstance(mask, tuple | list) and not all(map(_is_number, mask)):
+        if len(mask) != len(space.spaces):
+            raise ValueError(f"action_mask{_of(name)} of {len(mask)} parts; it must be {len(space.spaces)}")
+        pairs = zip(space.spaces, mask, strict=True)
+        return [_flat(one, of_one, _join(name, number)) for number, (one, of_one) in enumerate(pairs)]
+    return None
+
+
+def _of_factors(nvec: NDArray[Any], mask: Any, name: str) -> Mask:
+    """A mask of a MultiDiscrete: one for each factor, nested as these are, or all in one row."""
+    if isinstance(mask, np.ndarray) and mask.dtype == object:
+        mask = list(mask)
+    sizes = nvec.reshape(-1).tolist()
+    flat = (sum(sizes),)
+    right = f"one mask for each of the sizes {shown(sizes)}, or {flat[0]} numbers"
+    if not isinstance(mask, tuple | list) or all(map(_is_number, mask)):
+        shapes: list[tuple[int, ...]] = [flat]
+        if len(set(sizes)) == 1:
+            shapes.append((*nvec.shape, sizes[0]))
+        return _bits(mask, shapes, right, name)
+    if len(mask) != len(nvec):
+        raise ValueError(f"action_mask{_of(name)} of {len(mask)} masks; it must be {right}")
+    if nvec.ndim > 1:
+        return np.concatenate([_of_factors(one, of_one, name) for one, of_one in zip(nvec, mask, strict=True)])
+    rows = [
+        np.ones(size, np.uint8) if one is None else _bits(one, [(size,)], f"shape {(size,)}", _join(name, number))
+        for number, (size, one) in enumerate(zip(sizes, mask, strict=True))
+    ]
+    return np.concatenate(rows)
+
+
+def _of_bits(shape: tuple[int, ...], mask: Any, name: str) -> Mask:
+    """A mask of a MultiBinary: Gymnasium's own (0: must be 0, 1: must be 1, 2: free), or pairs of "may be 0, 1"."""
+    count = int(np.prod(shape))
+    right = f"shape {shape} (0: must be 0, 1: must be 1, 2: free), or {2 * count} numbers"
+    array = _numbers(mask, right, name)
+    if array.shape != shape:
+        return _bits(array, [(2 * count,), (*shape, 2)], right, name)
+    flat = array.reshape(-1)
+    wrong = ~((flat == 0) | (flat == 1) | (flat == 2))
+    if wrong.any():
+        raise ValueError(f"action_mask{_of(name)} with {flat[wrong][0]}; it must hold 0, 1 and 2")
+    return np.stack([flat != 1, flat != 0], 1).reshape(-1).astype(np.uint8)
+
+
+def _bits(mask: Any, shapes: list[tuple[int, ...]], right: str, name: str) -> Mask:
+    array = _numbers(mask, right, name)
+    if array.shape not in shapes:
+        raise ValueError(f"action_mask{_of(name)} of shape {array.shape}; it must be {_the(right)}")
+    flat = array.reshape(-1)
+    if array.dtype.kind != "b":
+        wrong = (flat != 0) & (flat != 1)
+        if wrong.any():
+            raise ValueError(
+                f"action_mask{_of(name)} with {flat[wrong][0]}; it must hold 0 (may not be done) and 1 (may be)"
+            )
+    return flat.astype(np.uint8)
+
+
+def _numbers(mask: Any, right: str, name: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.asarray(mask)
+    except Exception as error:  # Whatever the conversion of a foreign array raises.
+        raise ValueError(
+            f"action_mask{_of(name)} that is no array ({shown(mask)}); it must be {_the(right)}"
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"action_mask{_of(name)} that is {shown(mask)}; it must be {_the(right)}")
+    return array
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bool | int | float | np.generic)
+
+
+def _the(right: str) -> str:
+    return f"of {right}" if right.startswith("shape") else right
+
+
+def _of(name: str) -> str:
+    return f" for {name!r}" if name else ""
+
+
+def _join(name: str, key: Any) -> str:
+    return f"{name}.{key}" if name else str(key)
