@@ -77,22 +77,6 @@ ACTIONS = nested(st.one_of(discretes(), multi_discretes(), multi_binaries(), rea
 OBSERVATIONS = nested(st.one_of(discretes(), multi_discretes(), multi_binaries(), small_boxes()))
 
 
-def value_of(space, row):
-    """A row as a value of its space."""
-    rows = {part.path: row[part.name] if part.name else row for part in parts(space)}
-
-    def build(inner, path):
-        match inner:
-            case gym_spaces.Dict():
-                return {key: build(one, (*path, key)) for key, one in inner.spaces.items()}
-            case gym_spaces.Tuple():
-                return tuple(build(one, (*path, number)) for number, one in enumerate(inner.spaces))
-            case _:
-                return np.asarray(rows[path])
-
-    return build(space, ())
-
-
 def rows_of(space, count, seed=0):
     """Random values of a space, as rows."""
     rows = np.empty(count, row_type(space)) if isinstance(space, gym_spaces.Dict | gym_spaces.Tuple) else None

@@ -7,15 +7,26 @@ import pytest
 import scipy.special
 import scipy.stats
 from engine_cases import random_masks
-from generated import ACTIONS, real_boxes, value_of, whole_boxes
+from generated import ACTIONS, real_boxes, whole_boxes
 from gymnasium import spaces
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from a2c.kernels import heads
+from a2c.kernels.compiler import compiled
 from a2c.kernels.rollout import choose
 from a2c.model.architecture import factors_of
 from a2c.model.factors import Actions, log_prob_and_entropy
+from a2c.spaces import value_of
+
+
+@compiled
+def differentiate(factors, log_std, outputs, l0, action, a0, mask, m0, advantage, entropy_coef, out, gradient):
+    """`heads.differentiate`, which is a part of what calls it."""
+    return heads.differentiate(
+        factors, log_std, outputs, l0, action, a0, mask, m0, advantage, entropy_coef, np.float32(1), out, 0, gradient, 0
+    )
+
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(50, 4)) * 3
@@ -151,10 +162,9 @@ def differentiated(actions, outputs, log_std, mask, action, advantage=1.5, entro
     flat_mask = np.zeros(0, np.uint8) if mask is None else mask.reshape(-1)
     for row in range(len(outputs)):
         out, gradient = np.full(outputs.shape[1], 9, np.float32), np.zeros(len(log_std), np.float32)
-        numbers = heads.differentiate(
+        numbers = differentiate(
             table, log_std, outputs.reshape(-1), row * outputs.shape[1], action.reshape(-1), row * action.shape[1],
-            flat_mask, row * actions.num_masks, np.float32(advantage), np.float32(entropy_coef), np.float32(1),
-            out, 0, gradient, 0,
+            flat_mask, row * actions.num_masks, np.float32(advantage), np.float32(entropy_coef), out, gradient,
         )  # fmt: skip
         yield out, gradient, *numbers
 
@@ -366,7 +376,7 @@ def test_environments_get_what_their_space_contains(space, data):
     with np.errstate(over="ignore"):  # float16 has an infinity where float32 has none.
         rows = actions.to_rows(columns_for(data, actions))
     assert rows.shape[0] == 1
-    assert space.contains(value_of(space, rows[0])), (space, rows)
+    assert space.contains(value_of(space)(rows[0])), (space, rows)
 
 
 @pytest.mark.parametrize("space", WIDE, ids=str)

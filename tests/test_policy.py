@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from engine_cases import Case, random_masks
-from generated import ACTIONS, OBSERVATIONS, rows_of, value_of
+from generated import ACTIONS, OBSERVATIONS, rows_of
 from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from a2c.kernels.statistics import merge_rows
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
 from a2c.policy import Policy
-from a2c.spaces import parts
+from a2c.spaces import parts, value_of
 
 ROWS = 12
 
@@ -94,7 +94,7 @@ def test_a_policy_gives_what_the_space_contains(masked, observations, actions, s
     both = Both(observations, actions, False, masked, seed)
     rows = both.policy.act_batch(both.rows, None if greedy else both.noise, both.mask)
     for row in rows:
-        assert actions.contains(value_of(actions, row))
+        assert actions.contains(value_of(actions)(row))
 
 
 @settings(max_examples=30)
