@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from a2c.engines import Engine
 from a2c.envs import Envs
-from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.envs.pool import Event
+from a2c.envs.stepper import Event
 from a2c.finite import bounds_to_check, outside, report
 from a2c.kernels.compiler import prepare
 from a2c.kernels.heads import draw, table_of
@@ -31,7 +30,7 @@ class Collector:
 
     def __init__(
         self,
-        envs: Envs | CompiledEnvs,
+        envs: Envs,
         architecture: Architecture,
         actions: Actions,
         rules: Rules,
@@ -96,7 +95,7 @@ class Collector:
         engine.forward(rollout, length)
         follow_up(rollout, 0, num_envs)
         if rollout.bad.any():
-            raise report(rollout.bad, envs, self._rules.seed, steps, self._books.lengths, self.experience())
+            raise report(rollout.bad, envs.stepper, self._rules.seed, steps, self._books.lengths, self.experience())
         if self._bounds is not None:
             self._check_bounds(steps)
         # Only now: an error on the way must not leave half a rollout.

@@ -9,8 +9,8 @@ from numba import boolean
 from numpy.typing import NDArray
 
 from a2c.engines import Metrics
+from a2c.envs import Envs
 from a2c.envs.compiled.stepping import failure
-from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
 from a2c.kernels.compiler import Compiled, prepare
@@ -24,7 +24,7 @@ _ROW = len(Metrics._fields) + 3
 class FusedUpdates:
     """Runs `a2c.kernels.loop` on the arrays of a learner."""
 
-    def __init__(self, training: Training, envs: CompiledEnvs, team: Team) -> None:
+    def __init__(self, training: Training, envs: Envs, team: Team) -> None:
         """Compiles the loop for these environments, or loads it from disk.
 
         Args:
@@ -33,17 +33,18 @@ class FusedUpdates:
             team: Who computes.
         """
         self._training, self._envs, self._team = training, envs, team
+        self._arrays, advance = envs.stepper.machine_code
         arguments = (training.model, training.optimizer, training.rollout, 0.0, np.zeros(_ROW))
         compiled_learn = Compiled(learn, boolean, 0, team.crew, *arguments)
-        self._fixed = (training, envs.arrays, envs.functions.advance, compiled_learn)
+        self._fixed = (training, self._arrays, advance, compiled_learn)
         prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)))
 
     def failure(self, steps: int) -> EnvError | NumbersError | None:
         """What is to be raised where an environment failed in the last `run`, after so many steps of the run."""
         rollout, books = self._training.rollout, self._training.books
         if rollout.bad.any():
-            return report(rollout.bad, self._envs, self._envs.seed, steps, books.lengths, self.experience())
-        return failure(self._envs.arrays)
+            return report(rollout.bad, self._envs.stepper, self._training.rules.seed, steps, books.lengths, self.experience())
+        return failure(self._arrays)
 
     def experience(self) -> dict[str, NDArray[Any]]:
         """The rollout last begun, as environments gave it; copies."""

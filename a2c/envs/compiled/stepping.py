@@ -38,6 +38,14 @@ class EnvArrays(NamedTuple):
     failed: NDArray[np.bool_]  # [N] whether a function raised; the environment stands still since
 
 
+class MachineCode(NamedTuple):
+    """What machine code needs to step environments by itself."""
+
+    arrays: EnvArrays
+    advance: Any
+    """As in `Functions`."""
+
+
 class Functions(NamedTuple):
     """What is compiled of an environment, for EnvArrays."""
 
