@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs import Envs, make_envs
-from a2c.envs.make import EnvSource
+from a2c.envs import Envs
+from a2c.envs.construction import EnvSource, checked_kwargs, checked_source
+from a2c.envs.make import Kind, gymnasium_envs
+from a2c.envs.placement import Placement, Vectorization
 from a2c.envs.pool import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
@@ -200,17 +202,11 @@ class Evaluator:
             auto = -(-episodes // -(-episodes // _SIDE_BY_SIDE))
             n = auto if layout.num_envs == "auto" else layout.num_envs
             workers = min(layout.num_workers, n if layout.isolate else n - 1)
-            self._envs = make_envs(
-                self._env,
-                n,
-                env_kwargs=self._env_kwargs,
-                vectorization="workers" if workers else "local",
-                num_workers=workers,
-                isolate_envs=layout.isolate,
-                env_timeout_seconds=layout.env_timeout_seconds,
-                seed=self._seed,
-                max_episode_steps=self._max_episode_steps,
+            kind = Kind(
+                checked_source(self._env), checked_kwargs(self._env_kwargs), self._seed, self._max_episode_steps
             )
+            where: Vectorization = "workers" if workers else "local"
+            self._envs = gymnasium_envs(kind, n, Placement(where, workers, layout.isolate, layout.env_timeout_seconds))
         return self._envs
 
 

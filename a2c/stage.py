@@ -19,7 +19,8 @@ from a2c.envs.episode import close, own_traceback
 from a2c.envs.values import Observations, WrongValueError, first, outcome
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
-from a2c.run import Run, Which
+from a2c.run.folder import Run
+from a2c.run.policies import Which
 
 
 class Episode:

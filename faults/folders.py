@@ -42,12 +42,14 @@ import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 
 import a2c
-from a2c import checkpoint, files
+from a2c import files
 from a2c.cli import main as command_line
 from a2c.commands.plot import draw
 from a2c.errors import EnvError, UserError
 from a2c.policy import Policy
-from a2c.run import Run, versions
+from a2c.run import checkpoint
+from a2c.run.folder import Run
+from a2c.run.versions import versions
 from faults.results import RESULTS
 
 SECONDS = 10.0

@@ -77,7 +77,7 @@ def most_alive(log):
     ],
 )
 def test_there_are_never_more_environments_than_asked_for(tmp_path, monkeypatch, num_envs, layout, constructed):
-    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    monkeypatch.setattr("a2c.envs.placement.cores", lambda: 2)
     log = tmp_path / "log"
     envs = a2c.make_envs(Limited, num_envs, env_kwargs={"log": log}, **layout)
     envs.begin()
@@ -94,7 +94,7 @@ class Ageing(Simple):
 
 
 def test_measuring_a_step_changes_no_number(monkeypatch):
-    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    monkeypatch.setattr("a2c.envs.placement.cores", lambda: 2)
     seen = set()
     for layout in ({}, {"vectorization": "local"}, {"num_workers": 1}):
         envs = a2c.make_envs(Ageing, 2, **layout)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from a2c.commands.groups import Preset, Settings
 from a2c.config import Config
-from a2c.envs.make import compiled_form
+from a2c.envs.make import envs_for
+from a2c.envs.placement import is_compiled
+from a2c.envs.sources import compiled_form
 from a2c.errors import UserError
 from a2c.machine import cores
 from a2c.output import print_json
@@ -119,8 +121,6 @@ def alternate(
 
 
 def _envs(config: Config, **placement: Any) -> Envs | CompiledEnvs:
-    from a2c.training import envs_for, is_compiled
-
     placed = dataclasses.replace(config, isolate_envs=False, **placement)
     return envs_for(placed, config.env_id, is_compiled(placed, config.env_id))
 

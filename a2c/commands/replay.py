@@ -13,7 +13,7 @@ from a2c.envs.episode import SeededEnv, close
 from a2c.envs.make import make_env
 from a2c.errors import EnvError, UserError, shown
 from a2c.finite import finite
-from a2c.run import Run
+from a2c.run.folder import Run
 
 
 @dataclasses.dataclass(frozen=True)
