@@ -6,9 +6,12 @@ import dataclasses
 import difflib
 import importlib
 import importlib.util
+import inspect
+import json
 import re
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -16,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from a2c.envs.compiled.classic import classic_control
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, checked_source
+from a2c.envs.construction import EnvSource, checked_source, env_name
 from a2c.errors import UserError
 
 
@@ -33,10 +36,25 @@ class EnvMaker:
         if isinstance(self.source, EnvSpec):
             env = gymnasium.make(self.source, **self.kwargs)
         else:
+            before = dict(gymnasium.registry)
             env = self.source(**self.kwargs)
+            if env is None:
+                self._refuse_if_it_registers(before)
         if self.max_episode_steps is None or not isinstance(env, gymnasium.Env):
             return env
         return gymnasium.wrappers.TimeLimit(env, self.max_episode_steps)
+
+    def _refuse_if_it_registers(self, before: Mapping[str, EnvSpec]) -> None:
+        """Says what to name instead of a function that makes no environment, but registers some."""
+        registered = [name for name, spec in gymnasium.registry.items() if spec is not before.get(name)]
+        if registered:
+            name, module = env_name(self.source), getattr(self.source, "__module__", "module")
+            is_called = name in _REGISTERING
+            hint = "name one as" if is_called else f"call {name} where {module} is imported, or register_envs, and name"
+            raise UserError(
+                f"{name} makes no environment, it registers {', '.join(registered[:5])}"
+                f"{', ...' if len(registered) > 5 else ''}; {hint} {module}:{registered[0]}"
+            )
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
@@ -96,6 +114,12 @@ def maker_of(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | No
         source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
     checked_source(source)  # A module may have anything under that name.
     if isinstance(source, EnvSpec):
+        if source.entry_point is None and source.vector_entry_point is not None:
+            raise UserError(
+                f"cannot make {source.id}: its entry_point is not specified, only a vector_entry_point, which makes "
+                "many at once; a2c puts num_envs single ones side by side: register it with the entry_point of one, or "
+                "give a callable that makes one"
+            )
         # We never step before a reset, so the wrapper that checks for it would only cost time.
         spec = dataclasses.replace(source, order_enforce=False)
         return EnvMaker(spec, kwargs | {"disable_env_checker": True}, max_episode_steps)
@@ -116,7 +140,7 @@ _PACKAGES = {
         "gymnasium-robotics",
     ),
     r"FlappyBird-": ("flappy_bird_gymnasium", "flappy-bird-gymnasium"),
-    r"(dm_control|atari|openspiel)/": ("shimmy", "shimmy"),
+    r"(dm_control|atari|openspiel)/|GymV2[16]Environment-v0": ("shimmy", "shimmy"),
 }
 """Well-known families of ids, the module that registers each, and what to pip install for it."""
 
@@ -129,22 +153,81 @@ def _package_hint(env_id: str) -> str | None:
     return None
 
 
+_SHIMMY = ("GymV21Environment-v0", "GymV26Environment-v0")
+"""What makes an environment of Gym one of Gymnasium; Gymnasium has these ids, too, and what it makes only raises."""
+
+
 def _find_spec(env_id: str) -> EnvSpec:
     """The registered specification, by value: a worker need not know the registration."""
     module, colon, name = env_id.rpartition(":")
     if colon:
-        _import(module, env_id)
-    if name not in gymnasium.registry:
-        hint = _package_hint(name) if not module else None
-        if hint is not None:
-            raise UserError(f"unknown environment {env_id!r}; {hint}")
-        known = list(gymnasium.registry)
-        close = (
-            difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
-        )
-        hint = f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
-        raise UserError(f"unknown environment {env_id!r}; {hint}")
+        _register(_import(module, env_id), name)
+    if name not in gymnasium.registry or (name in _SHIMMY and "shimmy" not in sys.modules):
+        raise UserError(f"unknown environment {env_id!r}; {_hint(module, name)}")
     return _without_script(gymnasium.spec(name))
+
+
+_REGISTERING = ("register_envs", "register_environments", "register_env", "register_all", "register")
+"""Functions that register a package's environments, where importing it does not."""
+
+
+def _register(module: types.ModuleType, name: str) -> None:
+    """Calls what registers a module's environments, if importing it has not registered this one.
+
+    The user has named the module, and a function of that name has one meaning. It must be the package's own (many
+    import `register` from Gymnasium) and need no argument.
+
+    Raises:
+        UserError: It raised.
+    """
+    for function in _REGISTERING:
+        found = getattr(module, function, None)
+        if name in gymnasium.registry or not callable(found):
+            continue
+        package = str(getattr(found, "__module__", "")).partition(".")[0]
+        if package != module.__name__.partition(".")[0] or not _needs_nothing(found):
+            continue
+        try:
+            found()
+        except Exception as error:
+            raise UserError(f"{module.__name__}.{function}() raised {type(error).__name__}: {error}") from error
+
+
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _hint(module: str, name: str) -> str:
+    """What may be meant by an id that is not registered."""
+    if module and _is_in_gym(name):
+        version = str(getattr(sys.modules.get("gym"), "__version__", "0.26.0"))
+        is_old = version < "0.26"  # The last that has step return four values is 0.25.
+        # The checker of the newer ones needs a NumPy before 2.
+        arguments = {} if is_old else {"make_kwargs": {"disable_env_checker": True}}
+        shimmys = _SHIMMY[0 if is_old else 1]
+        kwargs = json.dumps({"env_id": f"{module}:{name}", **arguments})
+        install = "" if importlib.util.find_spec("shimmy") else "pip install shimmy, and "
+        return (
+            f"it is registered with Gym, which Gymnasium has replaced; {install}name it as shimmy:{shimmys} "
+            f"--env-kwargs '{kwargs}'"
+        )
+    hint = _package_hint(name) if not module else None
+    if hint is not None:
+        return hint
+    known = list(gymnasium.registry)
+    close = difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
+    return f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
+
+
+def _is_in_gym(name: str) -> bool:
+    """Whether an id is registered with Gym, as far as a module has imported that."""
+    registry = getattr(sys.modules.get("gym.envs.registration"), "registry", None)
+    ids = registry if isinstance(registry, Mapping) else getattr(registry, "env_specs", None)
+    return isinstance(ids, Mapping) and name in ids
 
 
 def _without_script(spec: EnvSpec) -> EnvSpec:
