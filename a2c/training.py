@@ -29,9 +29,10 @@ from a2c.learner import Learner
 from a2c.presets import configure, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
+from a2c.run.evaluations import Surroundings
 from a2c.run.folder import Run
 from a2c.run.logs import Logs, cut_back, log_openers, open_logs
-from a2c.run.session import Session, Surroundings
+from a2c.run.session import Session
 from a2c.screen import Screen
 from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
 

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import datetime
 import json
+import warnings
 from pathlib import Path
 
 from a2c import files
@@ -31,6 +32,15 @@ class Events:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
         self._unwritten.append(json.dumps({"time": now, "steps": steps, "event": kind, "details": details}))
         self.write()
+
+    def tell(self, kind: str, steps: int, details: str) -> None:
+        """Adds a line, and says it.
+
+        Raises:
+            UserError: The file is a link.
+        """
+        self.add(kind, steps, details)
+        warnings.warn(details, stacklevel=3)
 
     def write(self) -> None:
         """Writes the events that wait, if that is possible now.

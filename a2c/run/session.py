@@ -1,67 +1,26 @@
-"""Session: what happens around the updates of a run. Evaluations, the best policy, checkpoints, events, the summary."""
+"""Session: what happens around the updates of a run: rows of metrics, evaluations, events, checkpoints, the summary."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 import signal
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
-
-import numpy as np
+from collections.abc import Sequence
 
 from a2c import files
 from a2c.config import Config
-from a2c.envs import Envs
 from a2c.envs.construction import EnvSource
 from a2c.envs.episode import Failure
 from a2c.envs.pool import Event
-from a2c.errors import EnvError, NumbersError, UserError, WorkerError
-from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
+from a2c.errors import NumbersError, UserError
 from a2c.learner import Learner
-from a2c.policy import Policy
 from a2c.run import checkpoint
 from a2c.run.books import Books, finite_or_none
+from a2c.run.evaluations import Evaluations, Surroundings
 from a2c.run.events import save_failure
 from a2c.run.folder import Run
 from a2c.run.logs import Logs
-from a2c.run.policies import Best, Which
 from a2c.run.versions import made_with, versions
-from a2c.schedule import is_due
-from a2c.signals import Stopped, StopSignals
-
-_MOST_LINES = 20
-"""About so many evaluations of a run are told of."""
-
-
-class Audience(Protocol):
-    """Who is told of evaluations: a person before a screen."""
-
-    def line(self, text: str) -> None:
-        """What one came to."""
-        ...
-
-    def evaluating(self, ended: int, episodes: int) -> None:
-        """One is going on, and has come so far."""
-        ...
-
-    def evaluated(self) -> None:
-        """It is over."""
-        ...
-
-
-class Surroundings(NamedTuple):
-    """What is around a run, and no part of it."""
-
-    stop: StopSignals
-    """Ends an evaluation."""
-    audience: Audience
-    watch: Callable[[Envs], contextlib.AbstractContextManager[None]]
-    """Makes what looks on while environments are stepped, as `a2c.envs.watchdog.watched` does."""
-    num_workers: int
-    """Worker processes of the training, as many of which evaluations may have."""
+from a2c.signals import Stopped
 
 
 class Session:
@@ -86,25 +45,11 @@ class Session:
             surroundings: Signals, a screen, a watch.
         """
         self._run, self._config, self._learner, self._logs = run, config, learner, logs
-        self._stop, self._audience, self.watch = surroundings.stop, surroundings.audience, surroundings.watch
-        # How many is a matter of the settings alone: a run that is resumed evaluates as one that never stopped.
-        side_by_side = min(16, config.eval_episodes) if config.eval_num_envs == "auto" else config.eval_num_envs
-        layout = Layout(
-            side_by_side,
-            surroundings.num_workers,
-            config.isolate_envs,
-            config.env_timeout_seconds,
-            surroundings.watch,
-            self._note,
-        )
-        self._evaluator = Evaluator(env, config.env_kwargs, config.seed, layout, config.max_episode_steps)
+        self._stop, self.watch = surroundings.stop, surroundings.watch
         self._books = Books(config, logs, learner.policy().action_space)
-        self._best = Best(run.path)
-        self._eval_seconds = 0.0
+        self._evaluations = Evaluations(run, config, env, learner, logs, surroundings, self._note)
         self.inexact: list[str] = []
         self._is_ending = False
-        self._evaluated_at = 0  # steps
-        self._evaluations: dict[str, Any] = {}  # those that end the run
         self._saved_at = time.monotonic()
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
@@ -116,11 +61,8 @@ class Session:
         """
         notes = saved.notes["session"]
         self._books.restore(notes, saved.arrays["session.pending"])
-        self._eval_seconds = float(notes.get("eval_seconds", 0.0))
         self.inexact = [str(reason) for reason in notes["inexact"]]
-        self._evaluated_at = int(notes["evaluated_at"])
-        steps = None if notes["kept_at"] is None else int(notes["kept_at"])
-        self._best.restore(steps, -math.inf if notes["best"] is None else float(notes["best"]), saved.files)
+        self._evaluations.restore(notes, saved.files)
 
     @property
     def episode_return(self) -> float | None:
@@ -140,12 +82,7 @@ class Session:
                 self.inexact.append(reason)
             if event.kind == "outside_bounds" and self._run.events.count().get(event.kind):
                 continue  # Said before the run was resumed.
-            self._event(event.kind, event.details)
-
-    def _event(self, kind: str, details: str) -> None:
-        """Writes a line of events.jsonl, and says it."""
-        self._run.events.add(kind, self._learner.steps, details)
-        warnings.warn(details, stacklevel=2)
+            self._run.events.tell(event.kind, self._learner.steps, event.details)
 
     def note_resumed(self, reasons: Sequence[str]) -> None:
         """Takes note that the run was continued, and why that may not be exact."""
@@ -166,58 +103,15 @@ class Session:
         self.note_environments()  # Only now: the books are as of the last update, whatever a warning leads to.
         collapse = self._books.take_collapse()
         if collapse is not None:
-            self._event("entropy_collapses", collapse)
+            self._run.events.tell("entropy_collapses", self._learner.steps, collapse)
         fault = self._books.flush()
         if fault is not None:
-            self._event("failed_saves", f"{fault}; training goes on, and the rows wait until it can be written")
+            self._run.events.tell(
+                "failed_saves",
+                self._learner.steps,
+                f"{fault}; training goes on, and the rows wait until it can be written",
+            )
         return seconds
-
-    def evaluate(self) -> None:
-        """Evaluates the policy, which becomes the best if none was better.
-
-        Every evaluation runs the same episodes, so that policies are compared and not their luck; the evaluations that
-        end the run are on others. One that fails is noted, and nothing else: training goes on.
-
-        Raises:
-            Stopped: A signal asked the run to end.
-        """
-        config, policy = self._config, self._learner.policy()
-        evaluation = self._evaluate(policy, config.eval_episodes, config.eval_greedy, index=1)
-        self._evaluated_at = self._learner.steps
-        if evaluation is None:
-            return
-        row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
-        row["evaluation_length"] = float(np.mean(evaluation.lengths))
-        if evaluation.unfinished:
-            row["evaluation_unfinished"] = float(evaluation.unfinished)
-        self._logs.write(self._learner.steps, row)
-        is_best = self._best.is_reached_by(evaluation.mean)
-        if is_best:
-            self._replace_best(policy, evaluation)
-        self._say(evaluation, is_best)
-
-    def _say(self, evaluation: Evaluation, is_best: bool) -> None:
-        """A line for an evaluation; of hundreds, every so manyth."""
-        config, steps = self._config, self._learner.steps
-        every = max(config.eval_every_steps, config.total_steps // _MOST_LINES)
-        if not config.eval_every_steps or is_due(every, steps, config.eval_every_steps) or steps >= config.total_steps:
-            mean, std = shown_returns([evaluation.mean, evaluation.std])
-            unfinished = f", {evaluation.unfinished} unfinished" if evaluation.unfinished else ""
-            best = ", best so far" if is_best else ""
-            self._audience.line(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}")
-
-    def evaluate_if_due(self) -> None:
-        """Evaluates where that is due and has not been done."""
-        config, steps = self._config, self._learner.steps
-        if is_due(config.eval_every_steps, steps, config.steps_per_update) and self._evaluated_at != steps:
-            self.evaluate()
-
-    def _replace_best(self, policy: Policy, evaluation: Evaluation | None) -> None:
-        """Takes a policy for the best; one that cannot be written now is written with the next checkpoint."""
-        try:
-            self._best.replace(policy, self._learner.steps, evaluation)
-        except UserError as error:
-            self._event("failed_saves", f"{error}; training goes on, and the policy is written with a checkpoint")
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
@@ -227,7 +121,11 @@ class Session:
             self.save()
         except (UserError, OSError) as error:
             self._saved_at = time.monotonic()
-            self._event("failed_saves", f"{error}; training goes on, and the checkpoints before are as they were")
+            self._run.events.tell(
+                "failed_saves",
+                self._learner.steps,
+                f"{error}; training goes on, and the checkpoints before are as they were",
+            )
 
     def save(self) -> None:
         """Writes a checkpoint, of the moment after the last update; when it is written changes no result.
@@ -244,27 +142,20 @@ class Session:
             return
         counted, pending = self._books.state()
         notes = {
-            "session": {
-                **counted,
-                "eval_seconds": self._eval_seconds,
-                "inexact": self.inexact,
-                "kept_at": self._best.steps,
-                "evaluated_at": self._evaluated_at,
-                "best": finite_or_none(self._best.mean),
-            },
+            "session": {**counted, **self._evaluations.state(), "inexact": self.inexact},
             "logs": self._logs.sizes(),
             "config": config.identity(),
             "made_with": made_with(learner.engine_name),
             "total_steps": config.total_steps,
         }
-        self._best.write()
+        self._evaluations.best.write()
         checkpoint.save(
             self._run.path / "checkpoints",
             {**learner.state(), "session.pending": pending},
             {"steps": learner.steps, "updates": learner.updates},
             config.keep_checkpoints,
             notes,
-            self._best.contents,
+            self._evaluations.best.contents,
         )
         self._saved_at = time.monotonic()
 
@@ -273,55 +164,19 @@ class Session:
         self.save()  # Before anything that only the end of a run does: from here it can be trained further.
         self._is_ending = True
         self._books.write_rest(self._learner.updates)
-        episodes = self._config.final_eval_episodes
-        if self._best.steps is None and (episodes or self._config.eval_every_steps):
-            self.evaluate()
-        if self._best.steps is None:  # None was evaluated.
-            self._replace_best(self._learner.policy(), None)
-        whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
-        for name, which in whiches.items():
-            if which == "final" and self._best.steps == self._learner.steps:
-                if "evaluation" in self._evaluations:  # The same policy on the same episodes.
-                    self._evaluations[name] = self._evaluations["evaluation"]
-                continue
-            evaluation = self._evaluate(self._run.policy(which), episodes, greedy=True, index=0)
-            if evaluation is not None:
-                self._evaluations[name] = evaluation.summary()
+        self._evaluations.end()
 
-    def _evaluate(self, policy: Policy, episodes: int | Literal["auto"], greedy: bool, index: int) -> Evaluation | None:
-        """An evaluation; None where it failed, which is noted.
+    def evaluate_if_due(self) -> None:
+        """Evaluates where that is due and has not been done.
 
         Raises:
             Stopped: A signal asked the run to end.
         """
-        start = time.perf_counter()
-        most = 100 if episodes == "auto" else episodes
-        try:
-            return self._evaluator.evaluate(
-                policy,
-                episodes,
-                greedy,
-                index,
-                self._stop.check,
-                lambda ended: self._audience.evaluating(ended, most),
-                self._config.total_steps,
-            )
-        except (UserError, EnvError, WorkerError) as error:
-            hint = ""
-            failure = error.failure if isinstance(error, EnvError | WorkerError | NumbersError) else None
-            if failure is not None:
-                with contextlib.suppress(UserError):  # Of a full disk: no reason to stop.
-                    save_failure(self._run.path, failure, str(error))
-                    hint = f"; {self._run.command('replay')} takes the same steps again"
-            self._event("failed_evaluations", f"an evaluation failed, and the run goes on without it: {error}{hint}")
-            return None
-        finally:
-            self._eval_seconds += time.perf_counter() - start
-            self._audience.evaluated()
+        self._evaluations.evaluate_if_due()
 
     def close(self) -> None:
         """Closes the environments of evaluations."""
-        self._evaluator.close()
+        self._evaluations.close()
 
     def save_all(self) -> None:
         """Saves what there is: a checkpoint, metrics, and a policy even if none was evaluated."""
@@ -330,8 +185,8 @@ class Session:
             self.save()
         finally:  # What can be saved where that could not.
             self._books.write_rest(self._learner.updates)  # A resumed run cuts this row off again.
-            if self._best.steps is None:
-                self._replace_best(self._learner.policy(), None)
+            if self._evaluations.best.steps is None:
+                self._evaluations.replace_best(self._learner.policy(), None)
             self._logs.flush()
 
     def keep_failure(self, error: Exception, failure: Failure | None) -> str:
@@ -339,7 +194,7 @@ class Session:
 
         Args:
             error: What was raised.
-            failure: The way of an environment there, where it can be gone again.
+            failure: The steps that led an environment there, if they can be taken again.
 
         Returns:
             A sentence that says where; empty where there was nothing to save.
@@ -370,7 +225,7 @@ class Session:
             UserError: It, or a row of metrics before it, cannot be written.
         """
         self._logs.flush()
-        seconds = self._books.train_seconds
+        seconds, best = self._books.train_seconds, self._evaluations.best
         summary = {
             "env_id": self._config.env_id,
             "seed": self._config.seed,
@@ -379,10 +234,10 @@ class Session:
             "steps": self._learner.steps,
             "updates": self._learner.updates,
             "train_seconds": seconds,
-            "eval_seconds": self._eval_seconds,
+            "eval_seconds": self._evaluations.seconds,
             "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
-            "best": {"steps": self._best.steps, "evaluation_return": finite_or_none(self._best.mean)},
-            **self._evaluations,
+            "best": {"steps": best.steps, "evaluation_return": finite_or_none(best.mean)},
+            **self._evaluations.at_the_end,
             "exact": not self.inexact,
             "inexact_because": list(dict.fromkeys(self.inexact)),
             "events": self._run.events.count(),
