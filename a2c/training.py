@@ -17,7 +17,6 @@ from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs
 from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.construction import EnvSource, env_name
-from a2c.envs.episode import Failure
 from a2c.envs.leftovers import sweep_temporary_folders
 from a2c.envs.make import envs_for
 from a2c.envs.placement import is_compiled, stays_compiled
@@ -208,7 +207,7 @@ def _train(asked: _Asked, run: Run | None) -> Run:
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
             # reached it before us is no error.
-            hint = _save_all(session, error, learner.failure(error))
+            hint = session.save_after(error, learner.failure(error))
             if not isinstance(error, Stopped | WorkerError) or not stop.received:
                 if asked.progress and hint:
                     print(hint, file=sys.stderr)
@@ -343,7 +342,7 @@ def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | N
         n,
     )
     try:
-        hint = _save_all(session, error, envs.failure(error))
+        hint = session.save_after(error, envs.failure(error))
         if stop is None:
             print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
         else:
@@ -361,16 +360,3 @@ def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
     if config.eval_every_steps:
         until = min(until, config.eval_every_steps - steps % config.eval_every_steps)
     return min(-(-until // config.steps_per_update), at_most)
-
-
-def _save_all(session: Session, error: Exception, failure: Failure | None) -> str:
-    """Saves what there is, and what led to the error; returns where that is.
-
-    Where saving fails too, says so: the first error is the one to report.
-    """
-    try:
-        session.save_all()
-        return session.keep_failure(error, failure)
-    except (UserError, OSError) as another:
-        warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
-        return ""

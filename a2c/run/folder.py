@@ -330,9 +330,10 @@ class Run:
         if ":" in env_id and env == env_id:
             consent.remember(self.path, env_id)
         if env is None and ":" in env_id and not consent.is_remembered(self.path, env_id):
-            name = shown(env_id)[1:-1]
+            name, kwargs = shown(env_id)[1:-1], self.config.env_kwargs
+            given = f" with {shown(kwargs)}" if kwargs else ""  # They may name modules, too: shimmy's do.
             raise UserError(
-                f"{self.path} names an environment in a module of its own, {name}; to import it, say so with "
+                f"{self.path} names an environment in a module of its own, {name}{given}; to import it, say so with "
                 f"--env {name}, once (from Python: env=...)"
             )
         return env or env_id

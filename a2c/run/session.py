@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from collections.abc import Sequence
 
 from a2c import files
@@ -177,6 +178,18 @@ class Session:
     def close(self) -> None:
         """Closes the environments of evaluations."""
         self._evaluations.close()
+
+    def save_after(self, error: Exception, failure: Failure | None) -> str:
+        """Saves what there is, and what led to an error; returns where that is.
+
+        Where saving fails too, says so: the first error is the one to report.
+        """
+        try:
+            self.save_all()
+            return self.keep_failure(error, failure)
+        except (UserError, OSError) as another:
+            warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
+            return ""
 
     def save_all(self) -> None:
         """Saves what there is: a checkpoint, metrics, and a policy even if none was evaluated."""
