@@ -403,7 +403,7 @@ def test_a_function_that_registers_instead_of_making_is_told_how_to_name_what_it
     setup, register = registering("First-v0", "Second-v0"), registering("Third-v0")
     setup.__qualname__, register.__qualname__ = "setup", "register"
     module("registers", setup=setup, register=register)
-    with pytest.raises(a2c.UserError, match="setup makes no environment, it registers First-v0, Second-v0; call setup"):
+    with pytest.raises(a2c.UserError, match="setup makes no environment, it registers First-v0, Second-v0; rename it"):
         a2c.make_envs("registers:setup", 2)
     with pytest.raises(a2c.UserError, match="it registers Third-v0; name one as registers:Third-v0"):
         a2c.make_envs("registers:register", 2)

@@ -47,14 +47,17 @@ class EnvMaker:
     def _refuse_if_it_registers(self, before: Mapping[str, EnvSpec]) -> None:
         """Says what to name instead of a function that makes no environment, but registers some."""
         registered = [name for name, spec in gymnasium.registry.items() if spec is not before.get(name)]
-        if registered:
-            name, module = env_name(self.source), getattr(self.source, "__module__", "module")
-            is_called = name in _REGISTERING
-            hint = "name one as" if is_called else f"call {name} where {module} is imported, or register_envs, and name"
-            raise UserError(
-                f"{name} makes no environment, it registers {', '.join(registered[:5])}"
-                f"{', ...' if len(registered) > 5 else ''}; {hint} {module}:{registered[0]}"
-            )
+        if not registered:
+            return
+        name, module = env_name(self.source), getattr(self.source, "__module__", "__main__")
+        if module == "__main__":
+            hint = f"call it first, and give {registered[0]!r}"
+        elif name in _REGISTERING:
+            hint = f"name one as {module}:{registered[0]}"
+        else:
+            hint = f"rename it {_REGISTERING[0]}, or call it in {module}, and name {module}:{registered[0]}"
+        several = ", ..." if len(registered) > 5 else ""
+        raise UserError(f"{name} makes no environment, it registers {', '.join(registered[:5])}{several}; {hint}")
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
@@ -204,8 +207,8 @@ def _needs_nothing(function: Callable[..., Any]) -> bool:
 def _hint(module: str, name: str) -> str:
     """What may be meant by an id that is not registered."""
     if module and _is_in_gym(name):
-        version = str(getattr(sys.modules.get("gym"), "__version__", "0.26.0"))
-        is_old = version < "0.26"  # The last that has step return four values is 0.25.
+        version = re.findall(r"\d+", str(getattr(sys.modules.get("gym"), "__version__", "0.26")))
+        is_old = [int(number) for number in version[:2]] < [0, 26]  # From there on, step returns five values.
         # The checker of the newer ones needs a NumPy before 2.
         arguments = {} if is_old else {"make_kwargs": {"disable_env_checker": True}}
         shimmys = _SHIMMY[0 if is_old else 1]
