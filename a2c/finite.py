@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from a2c.errors import NumbersError
 from a2c.randomness import episode_seed
-from a2c.spaces import is_nested, parts
+from a2c.spaces import is_nested, parts, plain
 
 if TYPE_CHECKING:
     from a2c.envs.stepper import Stepper
@@ -91,7 +91,7 @@ def report(
         f"after {steps} steps environment {n} gave {what} in step {t} of the rollout (episode {episode}, episode seed "
         f"{episode_seed(seed, n, episode)}, action {brief(rollout['action'][t, n])}, observation before "
         f"{brief(obs[t, n])}); it must be finite in float32",
-        rollout,
+        {name: plain(array) for name, array in rollout.items()},
         n,
     )
     steps_ago = len(obs) - 1 - t

@@ -108,7 +108,7 @@ class Learner:
         model = self._engine.machine_code
         if model is not None and envs.stepper.machine_code is not None:
             training = Training(model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout)
-            self._fused = FusedUpdates(training, envs, team)
+            self._fused = FusedUpdates(training, actions, envs, team)
         else:
             self._collector.prepare()
             self._engine.prepare(self._rollout)

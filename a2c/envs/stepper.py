@@ -1,4 +1,4 @@
-"""Stepper: what steps N environments of one kind, under the one `Envs`. What it is made of, nobody above needs to know."""
+"""Stepper: what steps N environments of one kind, under the one `Envs`."""
 
 from __future__ import annotations
 

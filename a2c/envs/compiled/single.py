@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.arguments import checked_seed
-from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.compiled.functions import Declared
 from a2c.envs.compiled.stepping import EnvArrays, arrays_for
 
 
 class SingleEnv(gymnasium.Env[Any, Any]):
     """Steps the machine code of a compiled environment once a call. A seed gives the episode it gives everywhere."""
 
-    def __init__(self, env: CompiledEnv, arrays: EnvArrays | None = None, row: int = 0) -> None:
+    def __init__(self, env: Declared, arrays: EnvArrays | None = None, row: int = 0) -> None:
         """Compiles the environment where that has not been done.
 
         Args:
