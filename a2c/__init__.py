@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from a2c.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from a2c.config import Config as Config
     from a2c.envs import Envs as Envs
@@ -23,12 +25,11 @@ if TYPE_CHECKING:
     from a2c.errors import UserError as UserError
     from a2c.errors import WorkerError as WorkerError
     from a2c.policy import Policy as Policy
-    from a2c.run import Run as Run
-    from a2c.run import load as load
+    from a2c.run.folder import Run as Run
+    from a2c.run.folder import load as load
     from a2c.training import resume as resume
     from a2c.training import train as train
 
-__version__ = "0.4.0"
 
 _HOMES = {
     "CompiledEnv": "a2c.envs.compiled.form",
@@ -39,8 +40,8 @@ _HOMES = {
     "UserError": "a2c.errors",
     "WorkerError": "a2c.errors",
     "Policy": "a2c.policy",
-    "Run": "a2c.run",
-    "load": "a2c.run",
+    "Run": "a2c.run.folder",
+    "load": "a2c.run.folder",
     "resume": "a2c.training",
     "train": "a2c.training",
 }

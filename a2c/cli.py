@@ -16,7 +16,6 @@ from typing import Annotated, Any, TypeVar
 import gymnasium
 import tyro
 
-import a2c
 from a2c.commands.benchmark import Benchmark
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
@@ -30,6 +29,7 @@ from a2c.commands.watch import Watch
 from a2c.config import Config
 from a2c.errors import EnvError, UserError, WorkerError, plain
 from a2c.output import reserved_for_json
+from a2c.version import __version__
 from a2c.words import VERBS, as_meant, elsewhere, flag
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _print_warning  # type: ignore[assignment]  # takes the rest of the arguments as they come
     if words == ["--version"]:
-        print(a2c.__version__)
+        print(__version__)
         return 0
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # For `module:Id`; last, so that nothing in it stands before what is installed.

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from a2c.engines import Engine
 from a2c.envs import Envs
-from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.envs.pool import Event
+from a2c.envs.stepper import Event
 from a2c.finite import bounds_to_check, outside, report
 from a2c.kernels.compiler import prepare
 from a2c.kernels.heads import draw, table_of
@@ -31,7 +30,7 @@ class Collector:
 
     def __init__(
         self,
-        envs: Envs | CompiledEnvs,
+        envs: Envs,
         architecture: Architecture,
         actions: Actions,
         rules: Rules,
@@ -96,7 +95,7 @@ class Collector:
         engine.forward(rollout, length)
         follow_up(rollout, 0, num_envs)
         if rollout.bad.any():
-            raise report(rollout.bad, envs, self._rules.seed, steps, self._books.lengths, self.experience())
+            raise report(rollout.bad, envs.stepper, self._rules.seed, steps, self._books.lengths, self.experience())
         if self._bounds is not None:
             self._check_bounds(steps)
         # Only now: an error on the way must not leave half a rollout.
@@ -135,11 +134,8 @@ class Collector:
 
     def experience(self) -> dict[str, NDArray[Any]]:
         """The rollout last begun, as environments gave it: copies, for whoever looks for what went wrong."""
-        rollout = self._rollout
-        names = ("action", "reward", "terminated", "truncated")
-        arrays = {name: getattr(rollout, name).copy() for name in names}
-        rows = plain(self._rows.copy())
-        return {"obs": rows[:-1], **arrays, "value": rollout.value[:-1].copy(), "last_obs": rows[-1]}
+        rows = self._rows.copy()
+        return {"obs": rows[:-1], **experience(self._rollout, self._actions), "last_obs": rows[-1]}
 
     def take_events(self) -> list[Event]:
         """What happened since the last call, and did not end the run."""
@@ -191,6 +187,19 @@ class Collector:
         self._books.returns[...] = np.where(lost, 0.0, state["returns"])
         self._books.lengths[...] = np.where(lost, 0, state["lengths"])
         return lost
+
+
+def experience(rollout: Rollout, actions: Actions) -> dict[str, NDArray[Any]]:
+    """What a rollout holds beside observations: copies, with actions [T, N, ...] as environments took them."""
+    taken = rollout.action.reshape(-1, rollout.action.shape[2])
+    rows = actions.to_rows(taken)
+    names = ("reward", "terminated", "truncated")
+    arrays = {name: getattr(rollout, name).copy() for name in names}
+    return {
+        "action": rows.reshape(*rollout.reward.shape, *rows.shape[1:]),
+        **arrays,
+        "value": rollout.value[:-1].copy(),
+    }
 
 
 _NONE = np.zeros(0, np.float32)

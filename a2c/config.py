@@ -51,6 +51,8 @@ class Environment:
     """Put every environment in a worker; by default this process steps a share itself, and evaluates."""
     max_episode_steps: int | None = None
     """Cut episodes off after so many steps, in training and evaluation; None: only where the environment does."""
+    reward_weights: tuple[float, ...] | None = None
+    """How much each number counts where an environment's reward is several; None: it is one number."""
     env_timeout_seconds: float = 60.0
     """An environment that does nothing for so long hangs: its worker is replaced; in this process, it ends the run."""
 
@@ -234,7 +236,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
         # 0.3 had no such fields, and did what these values say.
-        for name in ("start_from", "start_from_sha256", "max_episode_steps", "eval_num_envs"):
+        for name in ("start_from", "start_from_sha256", "max_episode_steps", "eval_num_envs", "reward_weights"):
             if values[name] in (None, "auto"):
                 del values[name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

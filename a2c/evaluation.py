@@ -10,9 +10,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs import Envs, make_envs
-from a2c.envs.make import EnvSource
-from a2c.envs.pool import Event
+from a2c.envs import Envs
+from a2c.envs.construction import EnvSource
+from a2c.envs.make import Kind, gymnasium_envs, kind_of
+from a2c.envs.placement import Placement, Vectorization
+from a2c.envs.stepper import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
 from a2c.policy import Policy
@@ -111,23 +113,16 @@ class Evaluator:
 
     def __init__(
         self,
-        env: EnvSource,
-        env_kwargs: Mapping[str, Any],
-        seed: int,
+        kind: Kind,
         layout: Layout,
-        max_episode_steps: int | None = None,
     ) -> None:
         """Makes nothing yet.
 
         Args:
-            env: What is played on, as `make_envs` takes it.
-            env_kwargs: Arguments of its constructor.
-            seed: Decides the episodes and the sampled actions.
+            kind: What is played on; its seed decides the episodes and the sampled actions.
             layout: How many, and where.
-            max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
         """
-        self._env, self._env_kwargs, self._seed, self._layout = env, env_kwargs, seed, layout
-        self._max_episode_steps = max_episode_steps
+        self._kind, self._layout = kind, layout
         self._envs: Envs | None = None
 
     def evaluate(
@@ -164,21 +159,21 @@ class Evaluator:
             policy.check_spaces(envs.single_observation_space, envs.single_action_space)
             with self._layout.watch(envs):
                 # A seed apart from those of training, and another for each set.
-                obs = envs.begin(episode_seed(self._seed, -1 - index, 0))
+                obs = envs.begin(episode_seed(self._kind.seed, -1 - index, 0))
                 most = _most_steps(envs.max_episode_steps, total_steps)
-                play = _Play(envs, policy, None if greedy else generator(self._seed, "evaluation", index), most)
+                play = _Play(envs, policy, None if greedy else generator(self._kind.seed, "evaluation", index), most)
                 return play.run(obs, episodes, total_steps, check, show)
         except EnvError as error:
             phase = f"{error.phase} during evaluation"
             again = EnvError(
                 error.env_index, phase, error.episode, error.episode_seed, error.step, error.details, error.raised
             )
-            again.failure = envs.failure(error)
+            again.failure = envs.stepper.failure(error)
             self.close()
             raise again from error
         except WorkerError as error:
             lost = WorkerError(f"{error}, during evaluation")
-            lost.failure = envs.failure(error)
+            lost.failure = envs.stepper.failure(error)
             self.close()
             raise lost from error
         except BaseException:
@@ -200,16 +195,9 @@ class Evaluator:
             auto = -(-episodes // -(-episodes // _SIDE_BY_SIDE))
             n = auto if layout.num_envs == "auto" else layout.num_envs
             workers = min(layout.num_workers, n if layout.isolate else n - 1)
-            self._envs = make_envs(
-                self._env,
-                n,
-                env_kwargs=self._env_kwargs,
-                vectorization="workers" if workers else "local",
-                num_workers=workers,
-                isolate_envs=layout.isolate,
-                env_timeout_seconds=layout.env_timeout_seconds,
-                seed=self._seed,
-                max_episode_steps=self._max_episode_steps,
+            where: Vectorization = "workers" if workers else "local"
+            self._envs = gymnasium_envs(
+                self._kind, n, Placement(where, workers, layout.isolate, layout.env_timeout_seconds)
             )
         return self._envs
 
@@ -225,8 +213,9 @@ def evaluate(
     check: Callable[[], None] = lambda: None,
     layout: Layout = Layout(),  # noqa: B008 - immutable
     max_episode_steps: int | None = None,
+    reward_weights: Sequence[float] | None = None,
 ) -> Evaluation:
-    """Runs whole episodes of a policy on fresh environments, once: as `Evaluator`, which says what the arguments are.
+    """Runs whole episodes of a policy on fresh environments, once: as `Evaluator` and `make_envs`, see there.
 
     Raises:
         UserError: The environment is unknown, or its spaces are not the policy's.
@@ -234,7 +223,8 @@ def evaluate(
         NumbersError: It gave an observation or a reward that is not finite.
         WorkerError: Workers died or hung in one and the same place.
     """
-    evaluator = Evaluator(env, env_kwargs, seed, layout, max_episode_steps)
+    kind = kind_of(env, env_kwargs, seed, max_episode_steps, reward_weights)
+    evaluator = Evaluator(kind, layout)
     try:
         return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=50 * MOST_STEPS)
     finally:
@@ -332,10 +322,12 @@ class _Play:
             if not (finite(reward[i]) and (ended[i] or finite(obs[i]).all())):
                 what = f"an observation of {brief(obs[i])}" if finite(reward[i]) else f"a reward of {reward[i]}"
                 episode = int(self._first[i]) + len(self._lengths[i]) - 1
-                way = self._envs.failure_at(i, episode, self._lengths[i][-1] + more, 0)
+                way = self._envs.stepper.failure_at(i, episode, self._lengths[i][-1] + more, 0)
+                where = f"episode {episode}"
+                if way is not None:
+                    where += f", episode seed {way.episode_seed}, step {len(way.actions)}"
                 error = NumbersError(
-                    f"environment {i} gave {what} during evaluation (episode {way.episode}, episode seed "
-                    f"{way.episode_seed}, step {len(way.actions)}); it must be finite",
+                    f"environment {i} gave {what} during evaluation ({where}); it must be finite",
                     {},
                     i,
                 )

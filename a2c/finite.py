@@ -10,26 +10,13 @@ from numpy.typing import NDArray
 
 from a2c.errors import NumbersError
 from a2c.randomness import episode_seed
-from a2c.spaces import is_nested, parts
+from a2c.spaces import is_nested, parts, plain
 
 if TYPE_CHECKING:
-    from a2c.envs import Envs
-    from a2c.envs.compiled.vector import CompiledEnvs
+    from a2c.envs.stepper import Stepper
 
 
 _LARGEST = float(np.finfo(np.float32).max)
-
-
-def where_bad(
-    obs: NDArray[Any], last_obs: NDArray[Any], reward: NDArray[np.float64], bad_final: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Steps that gave something not finite: obs [T, N, ...], what follows [N, ...], reward, bad final_obs -> [T, N]."""
-    if finite(reward).all() and finite(obs).all() and finite(last_obs).all():
-        return bad_final
-    gave = np.concatenate([obs[1:], last_obs[None]]).reshape(*reward.shape, -1)
-    bad: NDArray[np.bool_] = bad_final | ~finite(reward) | ~finite(gave).all(-1)
-    bad[0] |= ~finite(obs[0].reshape(reward.shape[1], -1)).all(-1)
-    return bad
 
 
 def finite(values: Any) -> NDArray[np.bool_]:
@@ -66,7 +53,7 @@ def finite_rows(rows: Any, dimensions: int = 1) -> NDArray[np.bool_]:
 
 def report(
     bad: NDArray[np.bool_],
-    envs: Envs | CompiledEnvs,
+    stepper: Stepper,
     seed: int,
     steps: int,
     lengths: NDArray[np.int64],
@@ -76,7 +63,7 @@ def report(
 
     Args:
         bad: [T, N] which steps gave one.
-        envs: Where it comes from, as they stand after it.
+        stepper: Where it comes from, as they stand after it.
         seed: The run's.
         steps: Of the run, before it.
         lengths: [N] steps of the episodes under way, before it.
@@ -86,7 +73,7 @@ def report(
     t, n = np.argwhere(bad)[0].tolist()
     obs, reward = rollout["obs"], rollout["reward"][t, n]
     done = rollout["terminated"] | rollout["truncated"]
-    episode = int(envs.episodes[n]) - int(done[t:, n].sum())
+    episode = int(stepper.numbers()[n]) - int(done[t:, n].sum())
     gave = obs[t + 1, n] if t + 1 < len(obs) else rollout["last_obs"][n]
     ended = np.flatnonzero(done[:t, n])
     length = t - int(ended[-1]) if len(ended) else int(lengths[n]) + t + 1  # of the episode, this step included
@@ -104,14 +91,14 @@ def report(
         f"after {steps} steps environment {n} gave {what} in step {t} of the rollout (episode {episode}, episode seed "
         f"{episode_seed(seed, n, episode)}, action {brief(rollout['action'][t, n])}, observation before "
         f"{brief(obs[t, n])}); it must be finite in float32",
-        rollout,
+        {name: plain(array) for name, array in rollout.items()},
         n,
     )
     steps_ago = len(obs) - 1 - t
     begins_next = done[t, n] and finite(reward) and not finite(gave).all()
     if begins_next:
         episode, length = episode + 1, 0
-    error.failure = envs.failure_at(n, episode, length, steps_ago)
+    error.failure = stepper.failure_at(n, episode, length, steps_ago)
     return error
 
 

@@ -8,13 +8,15 @@ import numpy as np
 from numba import boolean
 from numpy.typing import NDArray
 
+from a2c.collector import experience
 from a2c.engines import Metrics
+from a2c.envs import Envs
 from a2c.envs.compiled.stepping import failure
-from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
 from a2c.kernels.compiler import Compiled, prepare
 from a2c.kernels.loop import Training, learn, run_updates
+from a2c.model.factors import Actions
 from a2c.team import Team
 
 _ROW = len(Metrics._fields) + 3
@@ -24,34 +26,35 @@ _ROW = len(Metrics._fields) + 3
 class FusedUpdates:
     """Runs `a2c.kernels.loop` on the arrays of a learner."""
 
-    def __init__(self, training: Training, envs: CompiledEnvs, team: Team) -> None:
+    def __init__(self, training: Training, actions: Actions, envs: Envs, team: Team) -> None:
         """Compiles the loop for these environments, or loads it from disk.
 
         Args:
             training: What an update works on.
+            actions: Knows what becomes of an action.
             envs: What is acted on, episodes begun.
             team: Who computes.
         """
-        self._training, self._envs, self._team = training, envs, team
+        self._training, self._actions, self._envs, self._team = training, actions, envs, team
+        self._arrays, advance = envs.stepper.machine_code
         arguments = (training.model, training.optimizer, training.rollout, 0.0, np.zeros(_ROW))
         compiled_learn = Compiled(learn, boolean, 0, team.crew, *arguments)
-        self._fixed = (training, envs.arrays, envs.functions.advance, compiled_learn)
+        self._fixed = (training, self._arrays, advance, compiled_learn)
         prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)))
 
     def failure(self, steps: int) -> EnvError | NumbersError | None:
         """What is to be raised where an environment failed in the last `run`, after so many steps of the run."""
         rollout, books = self._training.rollout, self._training.books
         if rollout.bad.any():
-            return report(rollout.bad, self._envs, self._envs.seed, steps, books.lengths, self.experience())
-        return failure(self._envs.arrays)
+            seed, stepper = self._training.rules.seed, self._envs.stepper
+            return report(rollout.bad, stepper, seed, steps, books.lengths, self.experience())
+        return failure(self._arrays)
 
     def experience(self) -> dict[str, NDArray[Any]]:
         """The rollout last begun, as environments gave it; copies."""
         rollout = self._training.rollout
-        names = ("action", "reward", "terminated", "truncated")
-        arrays = {name: getattr(rollout, name).copy() for name in names}
         rows = rollout.observed.astype(np.float32).reshape(*rollout.value.shape, *self._envs.obs.shape[1:])
-        return {"obs": rows[:-1], **arrays, "value": rollout.value[:-1].copy(), "last_obs": rows[-1]}
+        return {"obs": rows[:-1], **experience(rollout, self._actions), "last_obs": rows[-1]}
 
     def run(self, first_update: int, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Makes updates with the given learning rates.

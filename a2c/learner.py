@@ -12,9 +12,8 @@ from a2c.collector import Collector
 from a2c.config import Config
 from a2c.engines import choose_engine
 from a2c.envs import Envs
-from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.episode import Failure
-from a2c.envs.pool import Event
+from a2c.envs.stepper import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.kernels.compiler import prepare
@@ -60,7 +59,7 @@ class Learner:
         actors in step; Schulman et al. (2016) for the advantage.
     """
 
-    def __init__(self, config: Config, envs: Envs | CompiledEnvs, start: Start | None = None) -> None:
+    def __init__(self, config: Config, envs: Envs, start: Start | None = None) -> None:
         """Networks at their starting values, every environment at the start of an episode.
 
         Args:
@@ -107,9 +106,9 @@ class Learner:
         self._is_whole = True
         self._fused: FusedUpdates | None = None
         model = self._engine.machine_code
-        if model is not None and envs.machine_code is not None:
+        if model is not None and envs.stepper.machine_code is not None:
             training = Training(model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout)
-            self._fused = FusedUpdates(training, envs.machine_code, team)
+            self._fused = FusedUpdates(training, actions, envs, team)
         else:
             self._collector.prepare()
             self._engine.prepare(self._rollout)
@@ -215,7 +214,7 @@ class Learner:
         """How an environment came to where it raised, hung or gave bad numbers, where that can be gone again."""
         if isinstance(error, EnvError | WorkerError | NumbersError) and error.failure is not None:
             return error.failure
-        return self._envs.failure(error)
+        return self._envs.stepper.failure(error)
 
     def policy(self) -> Policy:
         """The policy as it stands. Its statistics go on with the run's: use or save it before the next update."""

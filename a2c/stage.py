@@ -12,14 +12,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from a2c.envs import make_env
-from a2c.envs.construction import EnvSource, display_hint, env_name
-from a2c.envs.episode import close, own_traceback
-from a2c.envs.values import Observations, WrongValueError, first, outcome
+from a2c.envs.construction import EnvSource, display_hint, env_name, traits
+from a2c.envs.episode import SeededEnv, close
 from a2c.errors import EnvError, UserError
+from a2c.finite import brief, finite
 from a2c.policy import Policy
-from a2c.run import Run, Which
+from a2c.randomness import generator
+from a2c.run.folder import Run
+from a2c.run.policies import Which
+from a2c.spaces import row_type
 
 
 class Episode:
@@ -29,10 +33,20 @@ class Episode:
         fps: Frames per second at which the environment's time is real.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], policy: Policy, greedy: bool, seed: int, obs: Any) -> None:
-        self._env, self._policy, self._greedy, self._seed, self._obs = env, policy, greedy, seed, obs
-        self._observations = Observations(env.observation_space)
-        fps = _metadata(env).get("render_fps")
+    def __init__(self, env: SeededEnv, policy: Policy, greedy: bool, obs: Any) -> None:
+        """An episode that has begun.
+
+        Args:
+            env: Where it is played.
+            policy: What acts.
+            greedy: The most probable action; False samples.
+            obs: The first observation.
+        """
+        self._env, self._policy = env, policy
+        self._rng = None if greedy else generator(env.seed, "policy")
+        self._rows = np.zeros(1, row_type(policy.observation_space))
+        self._rows[0] = obs
+        fps = _metadata(env.env).get("render_fps")
         self.fps = float(fps) if isinstance(fps, int | float) and math.isfinite(fps) and fps > 0 else 30.0
 
     def steps(self, at_most: int | None = None) -> Iterator[tuple[float, Any]]:
@@ -45,15 +59,17 @@ class Episode:
         count, done = 0, False
         while not done and (at_most is None or count < at_most):
             count += 1
-            action = self._policy.act(self._obs, self._greedy)
+            if not finite(self._rows).all():
+                raise UserError(
+                    f"the environment gave an observation of {brief(self._rows)}; every number must be finite in "
+                    "float32"
+                )
+            noise = None if self._rng is None else self._policy.draw_noise(self._rng, 1)
+            mask = None if self._env.mask is None else self._env.mask[None]
+            action = self._policy.act_batch(self._rows, noise, mask)[0]
+            self._rows[0], reward, terminated, truncated, _ = self._env.step(action)
             try:
-                self._obs, reward, terminated, truncated, _ = outcome(self._env.step(action), self._observations)
-            except WrongValueError as error:
-                raise EnvError(0, "step", 0, self._seed, count, str(error), raised=False) from error
-            except Exception as error:
-                raise EnvError(0, "step", 0, self._seed, count, own_traceback(error)) from error
-            try:
-                frame = self._env.render()
+                frame = self._env.env.render()
             except Exception as error:
                 raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
             done = terminated or truncated
@@ -89,16 +105,18 @@ def play(
     kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
     stage = _stage(source, kwargs, render_mode, run.config.max_episode_steps)
     try:
-        policy.check_spaces(stage.observation_space, stage.action_space)
+        told = traits(stage)
+        policy.check_spaces(told.observation_space, told.action_space)
+        seeded = SeededEnv(lambda: stage, seed, 0, stage, run.config.reward_weights)
         try:
             # Gymnasium's environments open their window here.
-            obs, _ = first(stage.reset(seed=seed), Observations(stage.observation_space))
-        except WrongValueError as error:
-            raise EnvError(0, "reset", 0, seed, 0, str(error), raised=False) from error
-        except Exception as error:
+            obs, _ = seeded.reset(seed)
+        except EnvError as error:
+            if not error.raised:
+                raise
             hint = f"; {_WITHOUT_DISPLAY}" if render_mode == "human" else ""
             raise UserError(f"{env_name(source)} cannot be shown: {_said(error)}{hint}") from error
-        yield Episode(stage, policy, greedy, seed, obs)
+        yield Episode(seeded, policy, greedy, obs)
     finally:
         close(stage)
 

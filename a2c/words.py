@@ -90,11 +90,12 @@ def as_meant(words: Sequence[str], annotations: Mapping[str, Any]) -> list[str]:
             result.append(word)
             continue
         values = [value] if equals else []
-        if typing.get_origin(kind) is tuple:
+        items_kind = next((one for one in (kind, *typing.get_args(kind)) if typing.get_origin(one) is tuple), None)
+        if items_kind is not None:
             while not equals and rest and not rest[0].startswith("--"):
                 values.append(rest.pop(0))
             items = [item for item in re.split(r"[\s,()\[\]]+", " ".join(values)) if item]
-            (inner, *_) = typing.get_args(kind)
+            (inner, *_) = typing.get_args(items_kind)
             result += [f"--{name}", *(_number(field, item, inner) for item in items)]
         elif kind is bool and (equals or (rest and rest[0].lower() in _BOOLEANS)):
             result.append(f"--{name}" if _boolean(field, value if equals else rest.pop(0)) else f"--no-{name}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from a2c.commands import benchmark
-from a2c.run import versions
+from a2c.run.versions import versions
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import a2c
 from a2c.envs.history import History
-from a2c.session import Session
+from a2c.run.session import Session
 from benchmarks.measure import alternate, keep, ratio
 
 ROUNDS = 3
@@ -46,8 +46,8 @@ def rate(env: str, settings: dict[str, Any], safe: bool) -> float:
         return original(self, count)
 
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        stack.enter_context(unittest.mock.patch("a2c.session.Session.update", update))
-        stack.enter_context(unittest.mock.patch("a2c.session.Session.save_all"))
+        stack.enter_context(unittest.mock.patch("a2c.run.session.Session.update", update))
+        stack.enter_context(unittest.mock.patch("a2c.run.session.Session.save_all"))
         if not safe:
             stack.enter_context(_no_record())
         with contextlib.suppress(_TimeIsUp):
@@ -61,7 +61,7 @@ def rate(env: str, settings: dict[str, Any], safe: bool) -> float:
 @contextlib.contextmanager
 def _no_record() -> Iterator[None]:
     nothing = {"append": lambda self, action: None, "begin": lambda self, *_: None, "mark": lambda self: None}
-    with unittest.mock.patch.multiple(History, **nothing), unittest.mock.patch("a2c.session.Session.save"):
+    with unittest.mock.patch.multiple(History, **nothing), unittest.mock.patch("a2c.run.session.Session.save"):
         # `mark` makes what `state` reads; nobody reads it here.
         yield
 

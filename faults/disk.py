@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import a2c
-from a2c import checkpoint
+from a2c.run import checkpoint
 from faults.cases import Case
 from faults.compare import differences
 

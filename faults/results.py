@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from a2c.run import versions
+from a2c.run.versions import versions
 from faults.kinds import Outcome
 
 RESULTS = Path(__file__).parent / "results"

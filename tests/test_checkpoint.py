@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from a2c import checkpoint, files
+from a2c import files
 from a2c.errors import UserError
+from a2c.run import checkpoint
 
 
 def save(folder, steps, keep=3):

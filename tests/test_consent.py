@@ -36,6 +36,14 @@ def test_a_run_that_was_moved_copied_or_replaced_is_asked_for_again(run, tmp_pat
         a2c.Run(copy).evaluate(episodes=2)
 
 
+def test_who_is_asked_is_told_what_the_environment_is_given(run):
+    values = json.loads(run.config_path.read_text())
+    values["config"] |= {"env_id": "shimmy:GymV26Environment-v0", "env_kwargs": {"env_id": "hostile:Env-v0"}}
+    run.config_path.write_text(json.dumps(values))
+    with pytest.raises(a2c.UserError, match=r"with {'env_id': 'hostile:Env-v0'}; to import it"):
+        a2c.Run(run.path).environment()
+
+
 def test_a_folder_that_names_another_module_than_was_agreed_to_is_asked_for(run):
     values = json.loads(run.config_path.read_text())
     values["config"]["env_id"] = "faulty:Faulty-v0"

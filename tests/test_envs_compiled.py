@@ -18,7 +18,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import a2c
 from a2c.envs.compiled.vector import CompiledEnvs
-from a2c.envs.make import compiled_form, make_env
+from a2c.envs.make import make_env
+from a2c.envs.sources import compiled_form
 from a2c.randomness import episode_seed
 
 HERE = Path(__file__).parent

@@ -1,11 +1,13 @@
 """Making environments: each an object of its own, never more of them than asked for, closed where one fails."""
 
 import functools
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+import types
 import warnings
 
 import gymnasium
@@ -77,7 +79,7 @@ def most_alive(log):
     ],
 )
 def test_there_are_never_more_environments_than_asked_for(tmp_path, monkeypatch, num_envs, layout, constructed):
-    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    monkeypatch.setattr("a2c.envs.placement.cores", lambda: 2)
     log = tmp_path / "log"
     envs = a2c.make_envs(Limited, num_envs, env_kwargs={"log": log}, **layout)
     envs.begin()
@@ -94,7 +96,7 @@ class Ageing(Simple):
 
 
 def test_measuring_a_step_changes_no_number(monkeypatch):
-    monkeypatch.setattr("a2c.envs.make.cores", lambda: 2)
+    monkeypatch.setattr("a2c.envs.placement.cores", lambda: 2)
     seen = set()
     for layout in ({}, {"vectorization": "local"}, {"num_workers": 1}):
         envs = a2c.make_envs(Ageing, 2, **layout)
@@ -324,6 +326,139 @@ def registered():
     yield register
     for env_id in ids:
         del gymnasium.registry[env_id]
+
+
+# -- registered by other means --
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """Makes a module that can be imported, and takes it and what it registered away again."""
+    before = dict(gymnasium.registry)
+
+    def make(name, **contents):
+        made = types.ModuleType(name)
+        for key, value in contents.items():
+            if callable(value) and value.__module__ == __name__:
+                value.__module__ = name
+            setattr(made, key, value)
+        monkeypatch.setitem(sys.modules, name, made)
+
+    yield make
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
+
+
+def registering(*ids):
+    def register():
+        for env_id in ids:
+            gymnasium.register(env_id, entry_point=Simple)
+
+    return register
+
+
+@pytest.mark.parametrize("name", ["register", "register_envs", "register_all", "register_environments"])
+def test_a_module_that_registers_by_a_function_is_asked_to(module, name):
+    module("asked", **{name: registering("Asked-v0")})
+    envs = a2c.make_envs("asked:Asked-v0", 2, vectorization="local")
+    assert envs.spec.id == "Asked-v0"
+    envs.close()
+
+
+def test_only_a_function_of_the_package_that_needs_nothing_is_called(module):
+    def register_envs(folder):
+        raise AssertionError
+
+    called = []
+
+    def register_all():
+        called.append(1)
+
+    module("another", register_envs=register_envs, register=gymnasium.register, register_all=register_all)
+    sys.modules["another"].register_all.__module__ = "yet_another"
+    with pytest.raises(a2c.UserError, match="unknown environment 'another:Another-v0'"):
+        a2c.make_envs("another:Another-v0", 2)
+    assert not called
+
+
+def test_what_importing_registers_is_registered_once(module):
+    def register_envs():
+        raise AssertionError
+
+    gymnasium.register("Early-v0", entry_point=Simple)
+    module("early", register_envs=register_envs)
+    a2c.make_envs("early:Early-v0", 2, vectorization="local").close()
+
+
+def test_a_function_that_fails_to_register_gets_a_sentence(module):
+    def register_envs():
+        raise RuntimeError("no licence")
+
+    module("failing", register_envs=register_envs)
+    with pytest.raises(a2c.UserError, match=r"failing.register_envs\(\) raised RuntimeError: no licence"):
+        a2c.make_envs("failing:Failing-v0", 2)
+
+
+def test_a_function_that_registers_instead_of_making_is_told_how_to_name_what_it_registered(module):
+    setup, register = registering("First-v0", "Second-v0"), registering("Third-v0")
+    setup.__qualname__, register.__qualname__ = "setup", "register"
+    module("registers", setup=setup, register=register)
+    with pytest.raises(a2c.UserError, match="setup makes no environment, it registers First-v0, Second-v0; rename it"):
+        a2c.make_envs("registers:setup", 2)
+    with pytest.raises(a2c.UserError, match="it registers Third-v0; name one as registers:Third-v0"):
+        a2c.make_envs("registers:register", 2)
+    module("neither", setup=lambda: None)
+    with pytest.raises(a2c.UserError, match=r"made a NoneType; it must make a gymnasium.Env"):
+        a2c.make_envs("neither:setup", 2)
+
+
+class Registry:
+    """As Gym's was before 0.24: no mapping, but it has one."""
+
+    def __init__(self, *ids):
+        self.env_specs = dict.fromkeys(ids)
+
+
+@pytest.mark.parametrize(
+    ("version", "registry", "shimmys"),
+    [("0.26.2", {"Old-v0": None}, "GymV26Environment-v0"), ("0.21.0", Registry("Old-v0"), "GymV21Environment-v0")],
+)
+def test_an_id_of_gym_is_told_how_shimmy_makes_it(module, version, registry, shimmys):
+    module("gym", __version__=version)
+    module("gym.envs.registration", registry=registry)
+    module("of_gym")
+    with pytest.raises(a2c.UserError) as refused:
+        a2c.make_envs("of_gym:Old-v0", 2)
+    said = str(refused.value)
+    assert "registered with Gym, which Gymnasium has replaced; pip install shimmy, and name it as" in said
+    assert f"shimmy:{shimmys} --env-kwargs '" in said
+    kwargs = json.loads(said.split("--env-kwargs '")[1].rstrip("'"))
+    assert kwargs["env_id"] == "of_gym:Old-v0"
+
+
+def test_the_ids_of_shimmy_need_its_module():
+    with pytest.raises(a2c.UserError, match=r"shimmy:GymV26Environment-v0 \(pip install shimmy\)"):
+        a2c.make_envs("GymV26Environment-v0", 2)
+
+
+def test_an_id_that_shimmy_registered_is_made(module):
+    def make(env_id, **kwargs):
+        assert (env_id, kwargs["make_kwargs"]) == ("of_gym:Old-v0", {"disable_env_checker": True})
+        return Simple()
+
+    module("shimmy")
+    gymnasium.registry.pop("GymV26Environment-v0")
+    gymnasium.register("GymV26Environment-v0", entry_point=make)
+    kwargs = {"env_id": "of_gym:Old-v0", "make_kwargs": {"disable_env_checker": True}}
+    a2c.make_envs("shimmy:GymV26Environment-v0", 2, env_kwargs=kwargs, vectorization="local").close()
+
+
+@pytest.mark.parametrize("by_value", [False, True])
+def test_an_id_of_vector_environments_only_gets_a_sentence(registered, by_value):
+    registered("Batch-v0", vector_entry_point=lambda num_envs: None)
+    source = gymnasium.spec("Batch-v0") if by_value else "Batch-v0"
+    with pytest.raises(a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* give a callable that"):
+        a2c.make_envs(source, 2)
 
 
 def test_another_error_of_a_constructor_is_told_with_its_own_lines_only():

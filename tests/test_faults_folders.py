@@ -8,16 +8,16 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes, links and lim
 
 
 def test_whatever_a_folder_holds_it_is_read_or_refused_in_one_sentence():
-    from faults import folders
+    from faults.folders.fuzzer import campaign
 
-    findings = folders.campaign(count=1_200, seed=0)
+    findings = campaign(count=1_200, seed=0)
     assert not findings, "\n".join(map(str, findings[:20]))
 
 
 def test_the_fuzzer_hears_what_it_listens_for(tmp_path):
-    from faults import folders
+    from faults.folders.watch import Watch
 
-    watch = folders.Watch()
+    watch = Watch()
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "link").symlink_to(tmp_path / "outside.txt")

@@ -15,9 +15,9 @@ import pytest
 from compiled_envs import COUNTDOWN, DICE, DRIFT, drift, souring
 
 import a2c
-from a2c import checkpoint
-from a2c.envs.make import compiled_form
+from a2c.envs.sources import compiled_form
 from a2c.learner import Learner, Update
+from a2c.run import checkpoint
 
 ENVS = {
     "DICE": DICE,

@@ -7,7 +7,7 @@ from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
 import a2c
 from a2c.commands.benchmark import ways
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, is_gymnasiums_own
-from a2c.envs.make import compiled_form
+from a2c.envs.sources import compiled_form
 from a2c.presets import configure
 
 PENDULUM = "gymnasium.envs.classic_control:PendulumEnv"

@@ -14,7 +14,7 @@ from a2c.cli import main
 from a2c.commands.plot import _caption, _figure, draw
 from a2c.presets import configure, origins
 from a2c.report.curves import panels
-from a2c.run import Run
+from a2c.run.folder import Run
 
 
 @pytest.fixture

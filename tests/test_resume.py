@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import a2c
-from a2c import checkpoint, session
 from a2c.cli import main
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.evaluation import Evaluator
-from a2c.run import Run
+from a2c.run import checkpoint, versions
+from a2c.run.folder import Run
 from a2c.signals import StopSignals
 
 EXACT = [
@@ -215,7 +215,7 @@ def test_another_engine_goes_on_and_says_that_this_is_not_exact(quick, monkeypat
 
 def test_a_checkpoint_of_another_version_goes_on_and_says_so(quick, monkeypatch):
     run = interrupted(monkeypatch, settings(quick), 3)
-    monkeypatch.setattr(session, "processor", lambda: "abacus")
+    monkeypatch.setattr(versions, "processor", lambda: "abacus")
     resumed = a2c.resume(run)
     assert resumed.summary["exact"] is False
     assert "processor is abacus, it was" in resumed.summary["inexact_because"][0]
@@ -406,12 +406,12 @@ def test_the_command_that_goes_on_can_be_pasted(quick, monkeypatch, capsys, env_
 
 def test_events_follow_one_that_was_cut_by_a_crash(quick):
     run = a2c.train("CartPole-v1", **settings(quick))
-    run.add_event("resumes", 8, "")
+    run.events.add("resumes", 8, "")
     path = run.path / "events.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    run.add_event("worker_restarts", 16, "")
-    run.add_event("worker_restarts", 24, "")
-    assert run.count_events() == {"worker_restarts": 2}
+    run.events.add("worker_restarts", 16, "")
+    run.events.add("worker_restarts", 24, "")
+    assert run.events.count() == {"worker_restarts": 2}
 
 
 # -- what ends a run --
@@ -458,15 +458,15 @@ def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
     config = settings(quick, vectorization="local", save_every_seconds=0.0)
     whole = a2c.train("CartPole-v1", **config)
     script = f"""if True:
-        import resource, a2c, a2c.session
-        calls, update = [], a2c.session.Session.update
+        import resource, a2c, a2c.run.session
+        calls, update = [], a2c.run.session.Session.update
         unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
         def counted(self, count):
             calls.append(1)
             if len(calls) in (20, 60):  # Evaluations, rows and checkpoints are due meanwhile.
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1, unlimited[1]) if len(calls) == 20 else unlimited)
             return update(self, count)
-        a2c.session.Session.update = counted
+        a2c.run.session.Session.update = counted
         print(a2c.train("CartPole-v1", **{config | {"log": log}!r}).path)
     """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)

@@ -10,7 +10,7 @@ import pytest
 from analytic import MatchTheCue
 
 import a2c
-from a2c import checkpoint
+from a2c.run import checkpoint
 from a2c.schedule import is_due
 
 

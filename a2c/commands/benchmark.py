@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from a2c.commands.groups import Preset, Settings
 from a2c.config import Config
-from a2c.envs.make import compiled_form
+from a2c.envs.make import envs_for
+from a2c.envs.placement import is_compiled
+from a2c.envs.sources import compiled_form
 from a2c.errors import UserError
 from a2c.machine import cores
 from a2c.output import print_json
@@ -22,7 +24,6 @@ from a2c.signals import interrupts_held
 
 if TYPE_CHECKING:
     from a2c.envs import Envs
-    from a2c.envs.compiled.vector import CompiledEnvs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +119,7 @@ def alternate(
     return {name: {"median": statistics.median(values), "rounds": values} for name, values in rates.items()}
 
 
-def _envs(config: Config, **placement: Any) -> Envs | CompiledEnvs:
-    from a2c.training import envs_for, is_compiled
-
+def _envs(config: Config, **placement: Any) -> Envs:
     placed = dataclasses.replace(config, isolate_envs=False, **placement)
     return envs_for(placed, config.env_id, is_compiled(placed, config.env_id))
 

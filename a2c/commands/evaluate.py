@@ -9,7 +9,8 @@ import tyro
 
 from a2c.evaluation import in_words
 from a2c.output import print_json
-from a2c.run import Run, Which
+from a2c.run.folder import Run
+from a2c.run.policies import Which
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ import tyro
 from a2c import files
 from a2c.errors import UserError
 from a2c.policy import Policy
-from a2c.run import Run, Which
+from a2c.run.folder import Run
+from a2c.run.policies import Which
 
 
 @dataclasses.dataclass(frozen=True)

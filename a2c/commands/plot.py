@@ -14,7 +14,7 @@ import tyro
 from a2c import files
 from a2c.errors import UserError
 from a2c.report.curves import Curve, Panel, panels
-from a2c.run import Run
+from a2c.run.folder import Run
 
 # Okabe and Ito's colours, told apart by colour-blind people too, without the yellow, which white paper swallows.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")

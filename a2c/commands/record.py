@@ -12,10 +12,11 @@ import tyro
 from numpy.typing import NDArray
 
 from a2c import files
-from a2c.envs.make import EnvSource
+from a2c.envs.construction import EnvSource
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
-from a2c.run import Run, Which, settled
+from a2c.run.folder import Run, settled
+from a2c.run.policies import Which
 from a2c.stage import play
 
 _GIF_FPS = 25

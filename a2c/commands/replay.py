@@ -7,13 +7,16 @@ import sys
 import traceback
 from typing import Annotated
 
+import numpy as np
 import tyro
 
+from a2c.envs.construction import traits
 from a2c.envs.episode import SeededEnv, close
 from a2c.envs.make import make_env
 from a2c.errors import EnvError, UserError, shown
 from a2c.finite import finite
-from a2c.run import Run
+from a2c.run.folder import Run
+from a2c.spaces import row_type, unplain, value_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +33,20 @@ class Replay:
         run = Run(self.folder)
         failure = run.failure()
         env = make_env(run.environment(self.env), run.config.env_kwargs, None, run.config.max_episode_steps)
-        actions, space = failure.actions, env.action_space
-        if actions.shape[1:] != space.shape or actions.dtype != space.dtype:
+        space, path = env.action_space, run.path / "failure.safetensors"
+        right = row_type(space)
+        try:
+            actions = unplain(failure.actions, right)
+        except ValueError as error:
+            raise UserError(f"{path} has actions that are none of {run.config.env_id}: {error}") from error
+        if actions.shape[1:] != right.shape or actions.dtype != right.base:
             raise UserError(
-                f"{run.path / 'failure.safetensors'} has actions {actions.dtype} {actions.shape[1:]}, "
-                f"{run.config.env_id} takes {space.dtype} {space.shape}; they must be the same"
+                f"{path} has actions {actions.dtype} {actions.shape[1:]}, {run.config.env_id} takes {right.base} "
+                f"{right.shape}; they must be the same"
             )
+        value = value_of(space)
         for action in actions:
-            if not space.contains(action):
+            if not space.contains(value(action)):
                 raise UserError(f"failure.safetensors has an action {shown(action)}; {run.config.env_id} takes {space}")
         print(
             f"environment {failure.env_index}, episode {failure.episode}: reset with seed {failure.episode_seed}, "
@@ -45,18 +54,21 @@ class Replay:
             file=sys.stderr,
         )
         # As in training: with the same seeds, and the same eye on what it returns.
-        seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env)
+        seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env, run.config.reward_weights)
         seeded.episode = failure.episode - 1
         try:
             obs, _ = seeded.reset(failure.episode_seed)
-            if not finite(obs).all():
+            rows = np.zeros(1, row_type(traits(env).observation_space))
+            rows[0] = obs
+            if not finite(rows).all():
                 print(f"the reset gave observation {obs}")
                 return 1
             for number, action in enumerate(actions.copy(), 1):
                 print(f"\rstep {number}", end="", file=sys.stderr, flush=True)
                 obs, reward, terminated, truncated, _ = seeded.step(action)
+                rows[0] = obs
                 # Nobody acts on, or values, the last observation of a terminated episode.
-                if not finite(reward) or not (terminated or finite(obs).all()):
+                if not finite(reward) or not (terminated or finite(rows).all()):
                     print(f"\nstep {number} gave reward {reward}, observation {obs}")
                     return 1
                 if terminated or truncated:

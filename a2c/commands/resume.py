@@ -10,7 +10,7 @@ import tyro
 
 from a2c.commands.train import draw_pictures, exit_code, report
 from a2c.output import print_json
-from a2c.run import Run
+from a2c.run.folder import Run
 from a2c.signals import interrupts_held
 
 

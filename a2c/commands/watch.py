@@ -9,7 +9,8 @@ import tyro
 
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
-from a2c.run import Run, Which
+from a2c.run.folder import Run
+from a2c.run.policies import Which
 from a2c.stage import play
 
 

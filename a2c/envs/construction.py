@@ -13,7 +13,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -23,10 +23,6 @@ from a2c.envs.episode import claim, close, own_traceback
 from a2c.envs.masks import without_mask
 from a2c.errors import EnvError, UserError, shown
 from a2c.spaces import Path, left_out, named, numbers_only, parts
-
-if TYPE_CHECKING:
-    from a2c.envs.compiled.vector import CompiledEnvs
-    from a2c.envs.vector import Envs
 
 EnvSource = str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
 """A Gymnasium id, `module:Id`, a specification, or a callable that constructs an environment."""
@@ -384,27 +380,3 @@ def warn_of_left_out(env: gymnasium.Env[Any, Any], name: str) -> None:
     if found:
         listed = ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found)
         warnings.warn(f"observations of {name} have parts that are no numbers, left out: {listed}", stacklevel=3)
-
-
-def require_trainable(envs: Envs | CompiledEnvs, name: str) -> None:
-    """Refuses spaces that the networks do not know yet, and closes the environments.
-
-    Raises:
-        UserError: Naming the space.
-    """
-    obs, action = envs.single_observation_space, envs.single_action_space
-    sentence = ""
-    if not isinstance(obs, gymnasium.spaces.Box):
-        sentence = (
-            f"the observation space of {name} is {shown(obs)}, which is not supported; it must be a Box "
-            "(gymnasium.wrappers.FlattenObservation makes one of many other spaces)"
-        )
-    real_box = isinstance(action, gymnasium.spaces.Box) and np.issubdtype(action.dtype, np.floating)
-    if not sentence and not real_box and not isinstance(action, gymnasium.spaces.Discrete):
-        sentence = (
-            f"the action space of {name} is {shown(action)}, which is not supported; it must be a Discrete or a real "
-            "Box"
-        )
-    if sentence:
-        envs.close()
-        raise UserError(sentence)

@@ -7,20 +7,21 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import util
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import cloudpickle
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.episode import close
+from a2c.envs.episode import Failure, close
 from a2c.envs.history import Course, History
-from a2c.envs.local import Info, Share
+from a2c.envs.local import Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.seeding import in_words
+from a2c.envs.stepper import Arrays, Event, Info
 from a2c.envs.workers import Worker, may_spin, packed, room_for, start_context
-from a2c.errors import UserError, WorkerError, plain
+from a2c.errors import EnvError, UserError, WorkerError, plain
 from a2c.masks import mask_size
 from a2c.spaces import row_type, unplain
 
@@ -31,15 +32,8 @@ _STEP = b"step"
 """Stands for the step that is posted, among requests."""
 
 
-class Event(NamedTuple):
-    """Something that happened to the environments and did not end the run."""
-
-    kind: Literal["worker_restarts", "episodes_lost", "foreign_randomness", "outside_bounds"]
-    details: str
-
-
 class Pool:
-    """N environments in consecutive shares, the first of them stepped here, the others by a worker each.
+    """A `Stepper` of N environments in consecutive shares, the first of them stepped here, the others by a worker each.
 
     A worker that dies or hangs is replaced by one whose environments take the same course again.
 
@@ -47,8 +41,6 @@ class Pool:
         num_envs: N.
         seed: The run's.
         block: The arrays of the last vector step.
-        rows: The environments of each share, ours first.
-        history: How each environment came to where it stands.
         is_stepping: Whether an environment of our own share is at work.
         broken: Whether a worker was lost for good or interrupted; nothing can be asked of it any more.
         events: What happened, for whoever takes it from here.
@@ -102,19 +94,19 @@ class Pool:
                 close(first)
             raise
         self._flags, self.block = layout.map(buffer)
-        self.history = History(num_envs, action_space, seed)
+        self._history = History(num_envs, action_space, seed)
         self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
         self._attributes: dict[str, list[Any]] = {}  # that were set, [N] each
         self._foreign = 0  # generators of a whole process that were noted, `seeding.Watch.found`
         here, *elsewhere = shares = _shares(num_envs, num_workers, isolate)
-        self.rows = [slice(share.start, share.stop) for share in shares]
+        self._rows = [slice(share.start, share.stop) for share in shares]
         spins = may_spin(num_workers)
         self._starts = [
             functools.partial(Worker, number, pickled, seed, layout, buffer, self._flags, rows, spins, timeout_seconds)
             for number, rows in enumerate(elsewhere)
         ]
         ready = [first] if first is not None else []
-        block, ours = self.block.rows(self.rows[0]), self._flags[:LINE]
+        block, ours = self.block.rows(self._rows[0]), self._flags[:LINE]
         self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
 
         def construct() -> None:
@@ -148,6 +140,23 @@ class Pool:
         return len(self._workers)
 
     @property
+    def placement(self) -> str:
+        """Where the environments run, in words."""
+        if not self.num_workers:
+            return "in this process"
+        here = " and this process" if self.num_here else ""
+        return f"in {self.num_workers} worker process{'es' if self.num_workers > 1 else ''}{here}"
+
+    @property
+    def machine_code(self) -> None:
+        """There is none: they are stepped by Python."""
+
+    @property
+    def num_here(self) -> int:
+        """Environments that this process steps itself."""
+        return self._rows[0].stop - self._rows[0].start
+
+    @property
     def beats(self) -> int:
         """Grows with everything that an environment of our own share does."""
         return int(self._flags[BEATS])
@@ -157,14 +166,71 @@ class Pool:
         """The environment of our own share that is, or was last, at work."""
         return int(self._flags[ROW])
 
-    def note_foreign_randomness(self) -> None:
-        """Makes an event of it where environments were seen to draw from a generator of a whole process."""
+    def take_events(self) -> list[Event]:
+        """What happened since the last call: also that environments were seen to draw from another's generator."""
         found = self._foreign
         for number in range(1 + self.num_workers):
             found |= self._flags[number * LINE + FOREIGN]
         if found != self._foreign:
             self._foreign = found
             self.events.append(Event("foreign_randomness", in_words(found)))
+        events, self.events = self.events, []
+        return events
+
+    def numbers(self) -> NDArray[np.int64]:
+        """[N] number of the episode under way, from 0; -1 where there was no reset."""
+        return self._history.numbers()
+
+    def mark(self) -> None:
+        """From here on, `state` is as of now."""
+        self._history.mark()
+
+    def bound(self) -> None:
+        """From here on, only the last `history.UNMARKED_BYTES` of actions are kept, unless `mark` is called."""
+        self._history.bound()
+
+    def state(self) -> Arrays:
+        """Where every environment stood at the last mark: its episode, and the actions since. See `History`."""
+        return self._history.state()
+
+    def course_to(self, n: int) -> Course:
+        """How environment n came to where it stands, with the action under way."""
+        course = self._history.course(n)
+        return course._replace(actions=np.concatenate([course.actions, self.block.action[n : n + 1]]))
+
+    def failure(self, error: Exception) -> Failure | None:
+        """How an environment came to where it raised or hung; None where that is not known, or cannot be replayed."""
+        if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
+            return None
+        course = self.course_to(error.env_index)
+        if course.forgotten and not (isinstance(error, EnvError) and error.phase == "reset"):
+            return None
+        if isinstance(error, WorkerError):
+            return Failure(error.env_index, course.episode, course.seed, course.actions)
+        if error.phase not in ("reset", "step") or error.episode_seed is None:
+            return None
+        # A reset that raised began an episode without actions.
+        actions = course.actions if error.phase == "step" else course.actions[:0]
+        return Failure(error.env_index, error.episode, error.episode_seed, actions)
+
+    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
+        """How environment n came to where it stood: `length` steps into an episode, so many vector steps ago."""
+        actions = self._history.actions(n, length, steps_ago)
+        return Failure(n, episode, self._history.seed_of(n, episode), actions)
+
+    def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """Each environment's method called with the same arguments, or its attribute read; [N]."""
+        return self.everywhere("call", [(name, args, kwargs) for _ in self._rows])
+
+    def generators(self) -> list[np.random.Generator]:
+        """Each environment's random number generator, [N]."""
+        return self.call("np_random", (), {})
+
+    def generator_seeds(self) -> list[int]:
+        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        own = self.call("np_random_seed", (), {})
+        given = self._history.given_seeds()
+        return [mine if seed is None else seed for seed, mine in zip(given, own, strict=True)]
 
     def everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Calls a method of every share, each with its own arguments, and joins the lists they return.
@@ -187,21 +253,21 @@ class Pool:
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
-        infos = self.everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self.rows])
+        infos = self.everywhere("reset", [(seeds[rows], mask[rows], options) for rows in self._rows])
         for n in range(self.num_envs):
             if mask[n]:
-                self.history.begin(n, seeds[n], options)
+                self._history.begin(n, seeds[n], options)
         self._obs[...] = self.block.obs
         return infos
 
     def begin_anew(self, seed: int) -> None:
         """From the next reset on, the environments go through the episodes of another seed, as if made with it."""
-        self.everywhere("begin_anew", [(seed,) for _ in self.rows])
-        self.history.begin_anew(seed)
+        self.everywhere("begin_anew", [(seed,) for _ in self._rows])
+        self._history.begin_anew(seed)
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
         """Sets an attribute of each environment to its own value, [N]."""
-        self.everywhere("set_attr", [(name, values[rows]) for rows in self.rows])
+        self.everywhere("set_attr", [(name, values[rows]) for rows in self._rows])
         self._attributes[name] = list(values)
 
     def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
@@ -219,20 +285,20 @@ class Pool:
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
-        self.history.restore(state)
+        self._history.restore(state)
         obs = unplain(obs, self._obs.dtype)
         if obs.shape != self._obs.shape or obs.dtype != self._obs.dtype:
             raise ValueError(f"obs is {obs.dtype} {obs.shape}; it must be {self._obs.dtype} {self._obs.shape}")
         self._obs[...] = obs
         episodes = state["episode"].copy()
-        self._send([packed("restore", self._courses(rows)) for rows in self.rows[1:]])
-        ours = functools.partial(self._here, self._share.restore, *self._courses(self.rows[0]))
+        self._send([packed("restore", self._courses(rows)) for rows in self._rows[1:]])
+        ours = functools.partial(self._here, self._share.restore, *self._courses(self._rows[0]))
         answers = self._gather([ours, *(self._asked(number, None) for number in range(self.num_workers))])
-        for rows, faults in zip(self.rows, answers, strict=True):
+        for rows, faults in zip(self._rows, answers, strict=True):
             self._lose(rows, faults or [], stepping=False)
-        self.history.mark()
+        self._history.mark()
         self._obs[...] = self.block.obs
-        lost: NDArray[np.bool_] = self.history.numbers() != episodes
+        lost: NDArray[np.bool_] = self._history.numbers() != episodes
         return lost
 
     def post(self, action: NDArray[Any], want_infos: bool) -> None:
@@ -247,28 +313,34 @@ class Pool:
             self.abandon()
             raise
 
-    def finish(self) -> list[list[Info] | None]:
+    def finish(self) -> list[Info]:
         """Does our share of the step and waits for the others.
 
         Returns:
-            The infos of each share; None where a worker had none, or none were wanted.
+            The infos [N], {} of environments whose worker had none; none at all where none are wanted.
 
         Raises:
             EnvError: An environment raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
-        infos = self._gather(
+        of_shares = self._gather(
             [functools.partial(self._here, self._share.step), *map(self._stepped, range(self.num_workers))]
         )
         block = self.block
-        self.history.append(block.action)
+        self._history.append(block.action)
         done = block.terminated | block.truncated
         if done.any():
             for n in np.flatnonzero(done).tolist():
-                self.history.begin(n)
+                self._history.begin(n)
         if self._workers:
             self._obs[...] = block.obs
-        return infos
+        if not self._flags[WANT_INFOS]:
+            return []
+        return [
+            info
+            for rows, infos in zip(self._rows, of_shares, strict=True)
+            for info in infos or [{} for _ in range(rows.stop - rows.start)]
+        ]
 
     def close(self) -> None:
         """Closes every environment and ends the workers."""
@@ -369,7 +441,7 @@ class Pool:
 
     def _courses(self, rows: slice) -> tuple[list[Course], NDArray[Any]]:
         """What `Share.restore` takes, to bring environments to before the step under way."""
-        return [self.history.course(n) for n in range(rows.start, rows.stop)], self._obs[rows].copy()
+        return [self._history.course(n) for n in range(rows.start, rows.stop)], self._obs[rows].copy()
 
     def _lose(self, rows: slice, faults: Sequence[str | None], stepping: bool) -> list[int]:
         """Takes note of environments that did not come to where they had been, and began their next episode.
@@ -394,14 +466,14 @@ class Pool:
                 block.final_obs[n], block.reward[n] = self._obs[n], 0.0
                 block.terminated[n], block.truncated[n] = False, True
             else:
-                self.history.begin(n)
+                self._history.begin(n)
                 self._obs[n] = block.obs[n]
         return lost
 
     def _last_words(self, number: int, error: WorkerError) -> WorkerError:
         worker = self._workers[number]
         n = worker.at
-        course = self.history.course(n)
+        course = self._history.course(n)
         where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {course.length + 1}"
         return WorkerError(f"{error}; {MOST_DEATHS} workers were lost there, at {where}", n)
 

@@ -1,4 +1,4 @@
-"""Envs: N environments behind one interface, in this process, in workers, or some in each."""
+"""Envs: N environments behind one interface, whatever steps them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.arguments import ActionCheck, one_each, reset_mask, seeds_for
 from a2c.envs.construction import Traits
-from a2c.envs.episode import Failure
-from a2c.envs.history import Course
-from a2c.envs.local import Info
-from a2c.envs.pool import Event, Pool
-from a2c.errors import EnvError, WorkerError
+from a2c.envs.stepper import Event, Info, Stepper
 from a2c.spaces import batched, value_of
 
 
@@ -49,14 +45,14 @@ def step_of(
 
 
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """N copies of an environment, the first few stepped here, the others by worker processes.
+    """N copies of an environment, put on what steps them: this process, workers, machine code.
 
     Two faces. A2C's own: `begin() -> obs` and `advance(action) -> Step`, with nothing in dictionaries. Gymnasium's:
     `reset`, `step` (or `step_async` and `step_wait`), `call`, `get_attr`, `set_attr`, as any VectorEnv with SAME_STEP
     autoreset. They may be mixed.
 
-    Episode k of environment i is seeded with `episode_seed(seed, i, k)`, whichever process steps it: the numbers do
-    not depend on how many workers there are. After `reset(seed=s)` everything follows from s, as in Gymnasium's own:
+    Episode k of environment i is seeded with `episode_seed(seed, i, k)`: the numbers do not depend on how many workers
+    there are. After `reset(seed=s)` everything follows from s, as in Gymnasium's own:
     the episode it begins in environment i has the seed s + i, the j-th after it `episode_seed(s + i, i, j)`. `reset()`
     without a seed goes on from there.
 
@@ -68,20 +64,19 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """
 
     autoreset_mode = AutoresetMode.SAME_STEP
-    machine_code = None
 
-    def __init__(self, probe: Traits, pool: Pool) -> None:
-        """Puts both faces on a pool of environments.
+    def __init__(self, probe: Traits, stepper: Stepper) -> None:
+        """Puts both faces on a stepper.
 
         Args:
             probe: What one that was constructed tells of all.
-            pool: The environments, which this owns from now on.
+            stepper: The environments, which this owns from now on.
         """
         self._waiting = self._has_begun = False
         self._said = 0  # events that the second face warned of
-        self._pool = pool
-        self._block = pool.block
-        self.num_envs = pool.num_envs
+        self.stepper = stepper
+        self._block = stepper.block
+        self.num_envs = stepper.num_envs
         self.spec = probe.spec
         self.normalizers = probe.normalizers
         self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
@@ -102,21 +97,17 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     @property
     def num_workers(self) -> int:
         """Worker processes beside this one."""
-        return self._pool.num_workers
+        return self.stepper.num_workers
 
     @property
     def placement(self) -> str:
         """Where the environments run, in words."""
-        if not self.num_workers:
-            return "in this process"
-        ours = self._pool.rows[0]
-        here = " and this process" if ours.stop > ours.start else ""
-        return f"in {self.num_workers} worker process{'es' if self.num_workers > 1 else ''}{here}"
+        return self.stepper.placement
 
     @property
     def episodes(self) -> NDArray[np.int64]:
         """[N] number of the episode under way, from 0."""
-        return self._pool.history.numbers()
+        return self.stepper.numbers()
 
     @property
     def obs(self) -> NDArray[Any]:
@@ -140,7 +131,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """
         if seed is not None:
             self._require_in_step("begin")
-            self._pool.begin_anew(seed)
+            self.stepper.begin_anew(seed)
         self._reset([None] * self.num_envs, [True] * self.num_envs, None)
         return self._block.obs
 
@@ -155,46 +146,18 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """
         self._require_begun("advance")
         self._check_action(action)
-        self._pool.post(action, want_infos=False)
-        self._pool.finish()
+        self.stepper.post(action, want_infos=False)
+        self.stepper.finish()
         block = self._block
         return step_of(block.obs, block.final_obs, block.reward, block.terminated, block.truncated)
 
-    @property
-    def num_here(self) -> int:
-        """Environments that this process steps itself."""
-        return self._pool.rows[0].stop - self._pool.rows[0].start
-
-    @property
-    def is_stepping(self) -> bool:
-        """Whether one of those is at a step or reset."""
-        return self._pool.is_stepping
-
-    @property
-    def beats(self) -> int:
-        """Grows with everything that one of those does."""
-        return self._pool.beats
-
-    @property
-    def at(self) -> int:
-        """Which of those is, or was last, at work."""
-        return self._pool.at
-
-    def hold(self) -> None:
-        """Lets whoever steps those go no further than the step it is at, until `release`."""
-        self._pool.hold()
-
-    def release(self) -> None:
-        """Lets whoever was held go on."""
-        self._pool.release()
-
     def mark(self) -> None:
         """From here on, `state` is as of now."""
-        self._pool.history.mark()
+        self.stepper.mark()
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Where every environment stood at the last mark: its episode, and the actions since. See `History`."""
-        return self._pool.history.state()
+        """Where every environment stood at the last mark."""
+        return self.stepper.state()
 
     def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
         """Brings every environment to where it stood; one that does not come there begins its next episode.
@@ -211,46 +174,12 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
-        return self._pool.restore(state, obs)
+        return self.stepper.restore(state, obs)
 
     def take_events(self) -> list[Event]:
         """What happened since the last call."""
-        self._pool.note_foreign_randomness()
-        events, self._pool.events = self._pool.events, []
         self._said = 0
-        return events
-
-    def course_to(self, n: int) -> Course:
-        """How environment n came to where it stands, with the action under way."""
-        course = self._pool.history.course(n)
-        return course._replace(actions=np.concatenate([course.actions, self._block.action[n : n + 1]]))
-
-    def failure(self, error: Exception) -> Failure | None:
-        """How an environment came to where it raised or hung, where that is known and can be gone again."""
-        if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
-            return None
-        course = self.course_to(error.env_index)
-        if course.forgotten and not (isinstance(error, EnvError) and error.phase == "reset"):
-            return None
-        if isinstance(error, WorkerError):
-            return Failure(error.env_index, course.episode, course.seed, course.actions)
-        if error.phase not in ("reset", "step") or error.episode_seed is None:
-            return None
-        # A reset that raised began an episode without actions.
-        actions = course.actions if error.phase == "step" else course.actions[:0]
-        return Failure(error.env_index, error.episode, error.episode_seed, actions)
-
-    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
-        """How environment n came to where it stood.
-
-        Args:
-            n: Which.
-            episode: That of its episodes that was under way, begun with its own seed.
-            length: Steps of it that led there.
-            steps_ago: How many vector steps ago that was, since the last mark.
-        """
-        actions = self._pool.history.actions(n, length, steps_ago)
-        return Failure(n, episode, self._pool.history.seed_of(n, episode), actions)
+        return self.stepper.take_events()
 
     # -- Gymnasium's face --
 
@@ -273,7 +202,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
-        self._pool.history.bound()
+        self.stepper.bound()
         seeds, mask = seeds_for(seed, self.num_envs), reset_mask(options, self.num_envs)
         if options is not None:
             options = {name: value for name, value in options.items() if name != "reset_mask"}
@@ -290,8 +219,8 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
             ResetNeeded: An environment was never reset.
         """
         self._require_begun("step_async")
-        self._pool.history.bound()
-        self._pool.post(self._check_action.read(actions), want_infos=True)
+        self.stepper.bound()
+        self.stepper.post(self._check_action.read(actions), want_infos=True)
         self._waiting = True
 
     def step_wait(
@@ -310,11 +239,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if not self._waiting:
             raise gymnasium.error.NoAsyncCallError("step_wait was called without step_async before it", "step")
         self._waiting = False
-        infos = [
-            info
-            for rows, of_share in zip(self._pool.rows, self._pool.finish(), strict=True)
-            for info in of_share or [{} for _ in range(rows.stop - rows.start)]
-        ]
+        infos = self.stepper.finish()
         self._warn()
         block = self._block
         done = block.terminated | block.truncated
@@ -336,7 +261,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Each environment's method called with the same arguments, or its attribute read; in order."""
         self._require_in_step("call")
-        return tuple(self._pool.everywhere("call", [(name, args, kwargs) for _ in self._pool.rows]))
+        return tuple(self.stepper.call(name, args, kwargs))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """Each environment's attribute, in order."""
@@ -346,7 +271,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Sets an attribute: a list or tuple gives each environment its own value, anything else is for all."""
         values = one_each(values, self.num_envs)
         self._require_in_step("set_attr")
-        self._pool.set_attr(name, values)
+        self.stepper.set_attr(name, values)
 
     def render(self) -> tuple[Any, ...]:
         """Each environment's frame, in order."""
@@ -355,24 +280,24 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     @property  # type: ignore[misc]  # VectorEnv lets it be set; here, as in SyncVectorEnv, each environment has its own
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # as above
         """Each environment's random number generator."""
-        return self.get_attr("np_random")
+        self._require_in_step("np_random")
+        return tuple(self.stepper.generators())
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
         """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
-        given = self._pool.history.given_seeds()
-        own = self.get_attr("np_random_seed")
-        return tuple(mine if seed is None else seed for seed, mine in zip(given, own, strict=True))
+        self._require_in_step("np_random_seed")
+        return tuple(self.stepper.generator_seeds())
 
     def close_extras(self, **kwargs: Any) -> None:
         """Closes every environment and ends the workers; called once by `close`."""
-        self._pool.close()
+        self.stepper.close()
 
     # -- both --
 
     def _reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
         self._require_in_step("reset")
-        return self._pool.reset(seeds, mask, options)
+        return self.stepper.reset(seeds, mask, options)
 
     def _merged(self, infos: Sequence[Info]) -> Info:
         merged: Info = {}
@@ -385,15 +310,15 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def _warn(self) -> None:
         """Warns of episodes that were lost: whoever steps us through Gymnasium's face never takes events."""
-        for event in self._pool.events[self._said :]:
+        for event in self.stepper.events[self._said :]:
             if event.kind == "episodes_lost":
                 warnings.warn(event.details, stacklevel=3)
-        self._said = len(self._pool.events)
+        self._said = len(self.stepper.events)
 
     def _require_begun(self, name: str) -> None:
         self._require_in_step(name)
         if not self._has_begun:
-            never = np.flatnonzero(self._pool.history.numbers() < 0)
+            never = np.flatnonzero(self.stepper.numbers() < 0)
             if len(never):
                 raise gymnasium.error.ResetNeeded(f"{name} was called before reset of environment {never[0]}")
             self._has_begun = True
@@ -401,7 +326,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def _require_in_step(self, name: str) -> None:
         if self.closed:
             raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after close")
-        if self._pool.broken:
+        if self.stepper.broken:
             raise gymnasium.error.ClosedEnvironmentError(f"{name} was called after a worker was lost or interrupted")
         if self._waiting:
             raise gymnasium.error.AlreadyPendingCallError(f"{name} was called before step_wait", "step")

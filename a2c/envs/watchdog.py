@@ -8,23 +8,23 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 
-from a2c.envs.vector import Envs
+from a2c.envs.stepper import Stepper
 from a2c.machine import started
 
 
 @contextlib.contextmanager
-def watched(envs: Envs, timeout_seconds: float, on_hang: Callable[[int], None]) -> Iterator[None]:
+def watched(stepper: Stepper, timeout_seconds: float, on_hang: Callable[[int], None]) -> Iterator[None]:
     """Looks on, from a thread of its own, while the block runs.
 
     An environment that hangs without ever letting another Python thread run cannot be seen from here.
 
     Args:
-        envs: Whose share of this process is watched; where it steps none, nothing is done.
+        stepper: Whose share of this process is watched; where it steps none, nothing is done.
         timeout_seconds: How long an environment may be at one step.
         on_hang: Called once, in that thread, with the environment that took longer. Should the environment come back
             after all, the thread that stepped it goes no further.
     """
-    if not envs.num_here:
+    if not stepper.num_here:
         yield
         return
     ended = threading.Event()
@@ -38,14 +38,14 @@ def watched(envs: Envs, timeout_seconds: float, on_hang: Callable[[int], None]) 
             # If more time went by than we asked for, the process was stopped meanwhile.
             silent += min(now - start, slice_seconds)
             start = now
-            if not envs.is_stepping or envs.beats != beats:
-                silent, beats = 0.0, envs.beats
+            if not stepper.is_stepping or stepper.beats != beats:
+                silent, beats = 0.0, stepper.beats
             elif silent > timeout_seconds:
-                envs.hold()
-                if envs.is_stepping:
-                    on_hang(envs.at)
+                stepper.hold()
+                if stepper.is_stepping:
+                    on_hang(stepper.at)
                     return
-                envs.release()  # It came back in this very moment.
+                stepper.release()  # It came back in this very moment.
 
     thread = threading.Thread(target=watch, daemon=True, name="a2c-watchdog")
     if not started(thread):

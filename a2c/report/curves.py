@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from a2c import files
 from a2c.config import FREE, Config
 from a2c.errors import UserError
-from a2c.run import Run
+from a2c.run.folder import Run
 
 _NO_SETTING = {
     *(name for name in FREE if name != "total_steps"),

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
+from a2c.envs.compiled.functions import Functions, Observe, Reset, Step
 from a2c.errors import UserError
-
-if TYPE_CHECKING:
-    from a2c.envs.compiled.stepping import Functions
-
-State = NDArray[np.float64]
-Reset = Callable[[State, NDArray[np.float64]], None]
-Step = Callable[[State, Any, NDArray[np.float64]], tuple[float, bool]]
-Observe = Callable[[State, NDArray[np.float32]], None]
 
 
 class CompiledEnv:

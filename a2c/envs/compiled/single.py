@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.arguments import checked_seed
-from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.compiled.functions import Declared
 from a2c.envs.compiled.stepping import EnvArrays, arrays_for
 
 
 class SingleEnv(gymnasium.Env[Any, Any]):
     """Steps the machine code of a compiled environment once a call. A seed gives the episode it gives everywhere."""
 
-    def __init__(self, env: CompiledEnv, arrays: EnvArrays | None = None, row: int = 0) -> None:
+    def __init__(self, env: Declared, arrays: EnvArrays | None = None, row: int = 0) -> None:
         """Compiles the environment where that has not been done.
 
         Args:
@@ -30,7 +30,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         self.metadata = {"render_modes": []}
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.max_episode_steps = env.max_episode_steps
-        self._functions = env.functions
+        self._functions, self._name = env.functions, env.name
         self._arrays, self._row = arrays_for(env, 1) if arrays is None else arrays, row
         self._is_box = isinstance(env.action_space, gymnasium.spaces.Box)
 
@@ -52,6 +52,14 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         key = int(self.np_random.integers(2**31)) if seed is None else checked_seed(seed)
         self._functions.begin(self._arrays, self._row, key)
         return self._arrays.obs[self._row].copy(), {}
+
+    def render(self) -> None:
+        """Draws nothing.
+
+        Raises:
+            NotImplementedError: Always; it says what draws.
+        """
+        raise NotImplementedError(f"the compiled form of {self._name} draws nothing; vectorization 'local' does")
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """One step."""

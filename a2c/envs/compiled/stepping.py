@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.envs.compiled.functions import Declared, Functions, Observe, Reset, Step
 from a2c.errors import EnvError, UserError
 from a2c.kernels.compiler import Compiled, inlined, instance, prepare
 from a2c.kernels.random import doubles, episode_seed
-
-if TYPE_CHECKING:
-    from a2c.envs.compiled.form import CompiledEnv, Observe, Reset, Step
 
 _STREAM = 5
 """Of the random numbers of resets and steps."""
@@ -38,18 +36,15 @@ class EnvArrays(NamedTuple):
     failed: NDArray[np.bool_]  # [N] whether a function raised; the environment stands still since
 
 
-class Functions(NamedTuple):
-    """What is compiled of an environment, for EnvArrays."""
+class MachineCode(NamedTuple):
+    """What machine code needs to step environments by itself."""
 
-    begin: Any
-    """begin(envs, n, key): starts an episode in environment n from the random numbers of a key."""
-    step: Any
-    """step(envs, n): steps environment n; does not begin anew where its episode ends."""
+    arrays: EnvArrays
     advance: Any
-    """advance(envs, first, count, seed): steps environments first..first+count-1, and begins anew where one ended."""
+    """As in `a2c.envs.compiled.form.Functions`."""
 
 
-def arrays_for(env: CompiledEnv, num_envs: int) -> EnvArrays:
+def arrays_for(env: Declared, num_envs: int) -> EnvArrays:
     """Room for N environments, none of which has begun."""
     randoms = max(env.reset_randoms, env.step_randoms)
     is_box = isinstance(env.action_space, gymnasium.spaces.Box)
@@ -87,7 +82,7 @@ def failure(envs: EnvArrays) -> EnvError | None:
     )
 
 
-def compile_functions(env: CompiledEnv, reset: Reset, step: Step, observe: Observe) -> Functions:
+def compile_functions(env: Declared, reset: Reset, step: Step, observe: Observe) -> Functions:
     """Compiles an environment, or loads it from disk.
 
     Raises:

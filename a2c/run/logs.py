@@ -195,6 +195,29 @@ class Logs:
             log.close()
 
 
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl, in order of steps.
+
+    Raises:
+        UserError: The file is missing or damaged before its last line (which a crash may have cut).
+    """
+    path = folder / _RECORD
+    lines = files.read_bytes(path).splitlines()
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            steps = row.get("steps") if isinstance(row, dict) else None
+            if not isinstance(steps, int) or isinstance(steps, bool) or not 0 <= steps < 2**63:
+                raise ValueError("it has no steps")
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):
+                break
+            raise UserError(f"{path}, line {number} is no row of metrics: {error}") from error
+        found.append(row)
+    return found
+
+
 def cut_back(folder: Path, sizes: Mapping[str, Any]) -> str | None:
     """Takes off what was logged after `Logs.sizes` said how much there was.
 

@@ -99,6 +99,15 @@ def save(
     return target
 
 
+def within(run: Path) -> Path:
+    """The folder of checkpoints in the folder of a run.
+
+    Raises:
+        UserError: It is a link to somewhere else.
+    """
+    return files.no_link(run / "checkpoints")
+
+
 def sweep(folder: Path) -> None:
     """Removes what a process that was killed left unfinished; nobody else may be writing."""
     if folder.is_dir():

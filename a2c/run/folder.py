@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import datetime
-import functools
-import json
 import os
-import platform
 import re
 import shlex
 import signal
-import warnings
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-import a2c
-from a2c import checkpoint, consent, files
+from a2c import consent, files
 from a2c.config import Config
+from a2c.envs.construction import EnvSource
 from a2c.envs.episode import Failure
-from a2c.envs.make import EnvSource
 from a2c.errors import UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate
 from a2c.policy import Policy
-
-Which = Literal["best", "final"]
+from a2c.run import checkpoint, events, logs, policies
+from a2c.run.policies import Which
+from a2c.run.versions import versions
 
 _FORMAT = 1
 
@@ -49,6 +43,7 @@ class Run:
         config: The run's settings.
         is_compiled: Whether it trains on environments in compiled form: its numbers are others.
         is_callable: Whether it trains on what a callable makes; `config.env_id` is only its name.
+        events: What happened to it.
 
     Example:
         >>> import a2c
@@ -64,7 +59,7 @@ class Run:
             UserError: The folder is missing, is not a run's, or its config.json is damaged.
         """
         self.path = settled(path)
-        self._unwritten_events: list[str] = []  # lines
+        self.events = events.Events(self.path)
         if not self.path.is_dir():
             raise UserError(f"there is no run folder {os.fspath(path)}")
         if not self.config_path.is_file():
@@ -201,7 +196,7 @@ class Run:
         Raises:
             UserError: It is a link to somewhere else.
         """
-        return files.no_link(self.path / "checkpoints")
+        return checkpoint.within(self.path)
 
     @property
     def is_finished(self) -> bool:
@@ -225,82 +220,13 @@ class Run:
         except OSError as error:
             raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
 
-    def add_event(self, kind: str, steps: int, details: str) -> None:
-        """Writes a line of events.jsonl: something happened after so many steps.
-
-        One that cannot be written, on a full disk, say, waits for `write_events`.
-
-        Raises:
-            UserError: The file is a link.
-        """
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-        self._unwritten_events.append(json.dumps({"time": now, "steps": steps, "event": kind, "details": details}))
-        self.write_events()
-
-    def write_events(self) -> None:
-        """Writes the events that wait, where that is possible now.
-
-        Raises:
-            UserError: The file is a link.
-        """
-        path = self.path / "events.jsonl"
-        if path.is_symlink():
-            raise UserError(f"{path} is a symbolic link; it must be a file")
-        if not self._unwritten_events:
-            return
-        data = "".join(f"{line}\n" for line in self._unwritten_events).encode()
-        with contextlib.suppress(OSError), path.open("ab+", buffering=0) as file:
-            size = file.tell()
-            file.seek(max(0, size - 1))
-            if file.read(1) not in (b"", b"\n"):  # A crash cut the last line.
-                data = b"\n" + data
-            if file.write(data) == len(data):
-                self._unwritten_events.clear()
-            else:
-                file.truncate(size)
-
-    def count_events(self) -> dict[str, int]:
-        """How often each kind of event happened."""
-        lines = [line.encode() for line in self._unwritten_events]
-        with contextlib.suppress(UserError):
-            lines += files.read_bytes(self.path / "events.jsonl").splitlines()
-        kinds: collections.Counter[str] = collections.Counter()
-        for line in lines:
-            with contextlib.suppress(ValueError, RecursionError):  # The last line may have been cut by a crash.
-                match json.loads(line):
-                    case {"event": str(kind)}:
-                        kinds[kind] += 1
-        return dict(kinds)
-
-    def save_failure(self, failure: Failure, message: str) -> None:
-        """Keeps how an environment came to where it failed.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        files.write_arrays(self.path / "failure.safetensors", {"actions": failure.actions})
-        description = {**failure._asdict(), "message": message}
-        del description["actions"]
-        files.write_json(self.path / "failure.json", description)
-
     def failure(self) -> Failure:
         """How an environment came to where it failed.
 
         Raises:
             UserError: None did, or the files are damaged.
         """
-        path = self.path / "failure.json"
-        if not path.exists():
-            raise UserError(f"{self.path} has no failure.json: no environment of this run failed in training")
-        description = files.read_json(path)
-        arrays = files.read_arrays(self.path / "failure.safetensors")
-        match description, arrays:
-            case (
-                {"env_index": int(index), "episode": int(episode), "episode_seed": int(seed)},
-                {"actions": actions},
-            ) if 0 <= seed < 2**63 and actions.ndim >= 1:
-                return Failure(index, episode, seed, actions)
-        raise UserError(f"{path} or failure.safetensors lacks the environment, its episode or its actions")
+        return events.saved_failure(self.path)
 
     def command(self, verb: str) -> str:
         """The command line that does something with this run, as a person may paste it."""
@@ -338,21 +264,7 @@ class Run:
         Raises:
             UserError: The file is missing or damaged before its last line (which a crash may have cut).
         """
-        path = self.path / "metrics.jsonl"
-        lines = files.read_bytes(path).splitlines()
-        rows = []
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                steps = row.get("steps") if isinstance(row, dict) else None
-                if not isinstance(steps, int) or isinstance(steps, bool) or not 0 <= steps < 2**63:
-                    raise ValueError("it has no steps")
-            except (ValueError, RecursionError) as error:
-                if number == len(lines):
-                    break
-                raise UserError(f"{path}, line {number} is no row of metrics: {error}") from error
-            rows.append(row)
-        return rows
+        return logs.rows(self.path)
 
     def policy(self, which: Which = "best") -> Policy:
         """The policy that was best by evaluation, or the one of the newest checkpoint.
@@ -360,26 +272,7 @@ class Run:
         Raises:
             UserError: It is missing or damaged.
         """
-        if which not in ("best", "final"):
-            raise UserError(f"which is {which!r}; it must be 'best' or 'final'")
-        if not (self.path / "policy").is_dir():
-            self._put_policy_back()
-        newer = checkpoint.newest(self.checkpoints).arrays if which == "final" else None
-        return Policy.load(self.path / "policy", newer)
-
-    def _put_policy_back(self) -> None:
-        """Writes the best policy from the newest checkpoint, where its own folder was removed.
-
-        Raises:
-            UserError: The run has none yet, or it cannot be written.
-        """
-        kept = {} if checkpoint.is_empty(self.checkpoints) else checkpoint.newest(self.checkpoints).files
-        if not kept:
-            raise UserError(f"{self.path} has no policy yet: the run has not come to its first evaluation")
-        folder = files.folder(self.path / "policy")
-        for name, data in kept.items():
-            files.write_bytes(folder / name, data)
-        warnings.warn(f"{folder} was missing; its policy is the best of the newest checkpoint", stacklevel=3)
+        return policies.read(self.path, which)
 
     def evaluate(
         self,
@@ -420,6 +313,7 @@ class Run:
             config.seed if seed is None else seed,
             layout=Layout(eval_num_envs),
             max_episode_steps=config.max_episode_steps,
+            reward_weights=config.reward_weights,
         )
 
     def environment(self, env: EnvSource | None = None) -> EnvSource:
@@ -437,9 +331,10 @@ class Run:
         if ":" in env_id and env == env_id:
             consent.remember(self.path, env_id)
         if env is None and ":" in env_id and not consent.is_remembered(self.path, env_id):
-            name = shown(env_id)[1:-1]
+            name, kwargs = shown(env_id)[1:-1], self.config.env_kwargs
+            given = f" with {shown(kwargs)}" if kwargs else ""  # They may name modules, too: shimmy's do.
             raise UserError(
-                f"{self.path} names an environment in a module of its own, {name}; to import it, say so with "
+                f"{self.path} names an environment in a module of its own, {name}{given}; to import it, say so with "
                 f"--env {name}, once (from Python: env=...)"
             )
         return env or env_id
@@ -456,16 +351,3 @@ def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
         UserError: The run or the policy is missing or damaged.
     """
     return (run if isinstance(run, Run) else Run(run)).policy(which)
-
-
-@functools.cache
-def versions() -> dict[str, str | None]:
-    """What the run was made with: exactness is promised for the same versions on the same kind of machine."""
-    known: dict[str, str | None] = {"a2c": a2c.__version__, "python": platform.python_version()}
-    known["machine"] = platform.machine()
-    for package in ("numpy", "numba", "gymnasium", "paddlepaddle", "paddlepaddle-gpu"):
-        try:
-            known[package] = version(package)
-        except PackageNotFoundError:
-            known[package] = None
-    return known

@@ -1,0 +1,127 @@
+"""Where environments run: in this process, in how many workers, or compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import time
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from a2c.envs.construction import EnvSource
+from a2c.envs.sources import compiled_form
+from a2c.errors import UserError
+from a2c.machine import cores
+
+if TYPE_CHECKING:
+    from a2c.config import Config  # Only then: worker processes import this package, and need no command line.
+
+Vectorization = Literal["auto", "compiled", "local", "workers"]
+
+_WORTH_A_WORKER_SECONDS = 60e-6
+"""A step of all environments that takes longer is trained on faster with a worker: by a quarter and more, as measured
+by `benchmarks/placement.py`. Below, there is less to gain, and a worker takes half a second to start."""
+
+
+class Placement(NamedTuple):
+    """Where N environments are to run. It changes no number, but for "compiled"."""
+
+    vectorization: Vectorization = "auto"
+    num_workers: int | Literal["auto"] = "auto"
+    isolate_envs: bool = False
+    """Every environment in a worker. By default this process steps a share itself."""
+    env_timeout_seconds: float = 60.0
+    """A worker in which an environment does nothing for this long is replaced."""
+
+    @classmethod
+    def of(cls, config: Config) -> Placement:
+        """That of a run's settings."""
+        return cls(config.vectorization, config.num_workers, config.isolate_envs, config.env_timeout_seconds)
+
+
+def is_compiled(config: Config, env: EnvSource) -> bool:
+    """Whether a new run trains on environments in compiled form: if there is one and nothing else is asked for.
+
+    Raises:
+        UserError: The environment's module cannot be imported.
+    """
+    if config.vectorization != "auto":
+        return config.vectorization == "compiled"
+    if config.wants_workers or config.env_kwargs or config.max_episode_steps is not None:
+        return False
+    return compiled_form(env) is not None
+
+
+def stays_compiled(was_compiled: bool, config: Config, run: str) -> bool:
+    """The same of a run that goes on, which it cannot change: resets draw other numbers.
+
+    Args:
+        was_compiled: How it began.
+        config: What is asked for now.
+        run: Its folder, for the sentence.
+
+    Raises:
+        UserError: Another kind is asked for.
+    """
+    if was_compiled and (config.wants_workers or config.vectorization not in ("auto", "compiled")):
+        raise UserError(
+            f"{run} trains on the compiled form of {config.env_id}, which is in no worker and no other "
+            "vectorization; without isolate_envs, num_workers and vectorization it goes on"
+        )
+    if not was_compiled and config.vectorization == "compiled":
+        raise UserError(f"{run} does not train on the compiled form of {config.env_id}; vectorization must stay")
+    return was_compiled
+
+
+def choose_workers(probe: gymnasium.Env[Any, Any], num_envs: int, placement: Placement) -> tuple[int, bool]:
+    """How many workers, and whether the probe was stepped to find that out.
+
+    Raises:
+        UserError: So many cannot be had.
+    """
+    vectorization, num_workers, isolate_envs, _ = placement
+    at_most = num_envs if isolate_envs else num_envs - 1  # Every process has at least one environment.
+    may_have = not multiprocessing.current_process().daemon
+    if not may_have and (isolate_envs or vectorization == "workers" or num_workers not in ("auto", 0)):
+        raise UserError(
+            "workers are asked for in a daemonic process of multiprocessing, which may start none; num_workers 0 steps "
+            "all environments here, and Process(daemon=False) may have workers"
+        )
+    if num_workers != "auto":
+        if num_workers > at_most:
+            raise UserError(
+                f"num_workers is {num_workers}; with {num_envs} environments it must be at most {at_most}"
+                + ("" if isolate_envs else " (this process steps a share, too)")
+            )
+        return num_workers, False
+    if vectorization == "local" or (num_envs == 1 and not isolate_envs and vectorization == "auto"):
+        return 0, False
+    wanted = isolate_envs or vectorization == "workers"
+    if wanted and not at_most:
+        raise UserError(
+            "vectorization is 'workers' with 1 environment, which this process steps itself; isolate_envs puts it in a "
+            "worker"
+        )
+    spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
+    if wanted or cores() == 1 or not may_have:
+        return (spare if wanted else 0), False
+    return (spare if _seconds_per_step(probe) * num_envs >= _WORTH_A_WORKER_SECONDS else 0), True
+
+
+def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
+    """How long a step takes, from some random ones; 0 if the environment raises (it will again, where it is named)."""
+    seconds: list[float] = []
+    with contextlib.suppress(Exception):
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        stop = time.perf_counter() + 0.05
+        while time.perf_counter() < stop and len(seconds) < 200:
+            action = env.action_space.sample()
+            start = time.perf_counter()
+            _, _, terminated, truncated, _ = env.step(action)
+            seconds.append(time.perf_counter() - start)
+            if terminated or truncated:
+                env.reset()
+    return float(np.median(seconds)) if seconds else 0.0

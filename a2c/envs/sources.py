@@ -1,0 +1,242 @@
+"""From a name to what makes an environment: Gymnasium ids, `module:Id`, callables, and what is registered elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import inspect
+import json
+import re
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec
+
+from a2c.envs.compiled.classic import classic_control
+from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.construction import EnvSource, checked_source, env_name
+from a2c.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvMaker:
+    """Constructs one environment, here or (pickled) in a worker that knows nothing of what was registered here."""
+
+    source: EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
+    kwargs: dict[str, Any]
+    max_episode_steps: int | None = None
+
+    def __call__(self) -> gymnasium.Env[Any, Any]:
+        """A new environment."""
+        if isinstance(self.source, EnvSpec):
+            env = gymnasium.make(self.source, **self.kwargs)
+        else:
+            before = dict(gymnasium.registry)
+            env = self.source(**self.kwargs)
+            if env is None:
+                self._refuse_if_it_registers(before)
+        if self.max_episode_steps is None or not isinstance(env, gymnasium.Env):
+            return env
+        return gymnasium.wrappers.TimeLimit(env, self.max_episode_steps)
+
+    def _refuse_if_it_registers(self, before: Mapping[str, EnvSpec]) -> None:
+        """Says what to name instead of a function that makes no environment, but registers some."""
+        registered = [name for name, spec in gymnasium.registry.items() if spec is not before.get(name)]
+        if not registered:
+            return
+        name, module = env_name(self.source), getattr(self.source, "__module__", "__main__")
+        if module == "__main__":
+            hint = f"call it first, and give {registered[0]!r}"
+        elif name in _REGISTERING:
+            hint = f"name one as {module}:{registered[0]}"
+        else:
+            hint = f"rename it {_REGISTERING[0]}, or call it in {module}, and name {module}:{registered[0]}"
+        several = ", ..." if len(registered) > 5 else ""
+        raise UserError(f"{name} makes no environment, it registers {', '.join(registered[:5])}{several}; {hint}")
+
+
+def compiled_form(env: EnvSource) -> CompiledEnv | None:
+    """The environment in compiled form: itself, one of our own named by `module:NAME`, or Gymnasium's classic control.
+
+    Raises:
+        UserError: The module cannot be imported.
+    """
+    if isinstance(env, str):
+        return compiled_in_module(env) or classic_control(env)
+    return env if isinstance(env, CompiledEnv) else None
+
+
+def compiled_in_module(name: str) -> CompiledEnv | None:
+    """The CompiledEnv that `module:NAME` names, if it does name one.
+
+    Raises:
+        UserError: The module cannot be imported.
+    """
+    module, _, attribute = name.rpartition(":")
+    found = getattr(_import(module, name), attribute, None) if module else None
+    return found if isinstance(found, CompiledEnv) else None
+
+
+def _callable_in_module(name: str) -> Callable[..., gymnasium.Env[Any, Any]] | None:
+    """What `module:Class` or `module:function` names, where no environment is registered under that."""
+    module, _, attribute = name.rpartition(":")
+    if not module or attribute in gymnasium.registry:
+        return None
+    found = getattr(_import(module, name), attribute, None)
+    return found if callable(found) and attribute not in gymnasium.registry else None
+
+
+def _import(module: str, name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"cannot import the module of {name!r} ({fault}); it must be installed, or in this folder or PYTHONPATH"
+        ) from error
+
+
+def maker_of(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
+    """What constructs an environment.
+
+    Args:
+        env: An id, `module:Id`, a specification or a callable.
+        kwargs: Arguments of the constructor.
+        max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
+
+    Raises:
+        UserError: The environment is unknown, or its module cannot be imported.
+    """
+    source: Any = env
+    if isinstance(env, str):
+        source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
+    checked_source(source)  # A module may have anything under that name.
+    if isinstance(source, EnvSpec):
+        if source.entry_point is None and source.vector_entry_point is not None:
+            raise UserError(
+                f"cannot make {source.id}: its entry_point is not specified, only a vector_entry_point, which makes "
+                "many at once; a2c puts num_envs single ones side by side: register it with the entry_point of one, or "
+                "give a callable that makes one"
+            )
+        # We never step before a reset, so the wrapper that checks for it would only cost time.
+        spec = dataclasses.replace(source, order_enforce=False)
+        return EnvMaker(spec, kwargs | {"disable_env_checker": True}, max_episode_steps)
+    return EnvMaker(source, kwargs, max_episode_steps)
+
+
+_PACKAGES = {
+    r"ALE/": ("ale_py", "ale-py"),
+    r"(highway|merge|roundabout|parking|intersection|racetrack|exit|two-way|u-turn)(-fast)?-v": (
+        "highway_env",
+        "highway-env",
+    ),
+    r"(MiniGrid|BabyAI)-": ("minigrid", "minigrid"),
+    r"MiniWorld-": ("miniworld", "miniworld"),
+    r"Panda[A-Z]": ("panda_gym", "panda-gym"),
+    r"(Fetch|HandReach|HandManipulate|PointMaze|AntMaze|FrankaKitchen|AdroitHand)": (
+        "gymnasium_robotics",
+        "gymnasium-robotics",
+    ),
+    r"FlappyBird-": ("flappy_bird_gymnasium", "flappy-bird-gymnasium"),
+    r"(dm_control|atari|openspiel)/|GymV2[16]Environment-v0": ("shimmy", "shimmy"),
+}
+"""Well-known families of ids, the module that registers each, and what to pip install for it."""
+
+
+def _package_hint(env_id: str) -> str | None:
+    for pattern, (module, package) in _PACKAGES.items():
+        if re.match(pattern, env_id):
+            is_there = importlib.util.find_spec(module) is not None
+            return f"its module goes before it, {module}:{env_id}" + ("" if is_there else f" (pip install {package})")
+    return None
+
+
+_SHIMMY = ("GymV21Environment-v0", "GymV26Environment-v0")
+"""What makes an environment of Gym one of Gymnasium; Gymnasium has these ids, too, and what it makes only raises."""
+
+
+def _find_spec(env_id: str) -> EnvSpec:
+    """The registered specification, by value: a worker need not know the registration."""
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        _register(_import(module, env_id), name)
+    if name not in gymnasium.registry or (name in _SHIMMY and "shimmy" not in sys.modules):
+        raise UserError(f"unknown environment {env_id!r}; {_hint(module, name)}")
+    return _without_script(gymnasium.spec(name))
+
+
+_REGISTERING = ("register_envs", "register_environments", "register_env", "register_all", "register")
+"""Functions that register a package's environments, where importing it does not."""
+
+
+def _register(module: types.ModuleType, name: str) -> None:
+    """Calls what registers a module's environments, if importing it has not registered this one.
+
+    The user has named the module, and a function of that name has one meaning. It must be the package's own (many
+    import `register` from Gymnasium) and need no argument.
+
+    Raises:
+        UserError: It raised.
+    """
+    for function in _REGISTERING:
+        found = getattr(module, function, None)
+        if name in gymnasium.registry or not callable(found):
+            continue
+        package = str(getattr(found, "__module__", "")).partition(".")[0]
+        if package != module.__name__.partition(".")[0] or not _needs_nothing(found):
+            continue
+        try:
+            found()
+        except Exception as error:
+            raise UserError(f"{module.__name__}.{function}() raised {type(error).__name__}: {error}") from error
+
+
+def _needs_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _hint(module: str, name: str) -> str:
+    """What may be meant by an id that is not registered."""
+    if module and _is_in_gym(name):
+        version = re.findall(r"\d+", str(getattr(sys.modules.get("gym"), "__version__", "0.26")))
+        is_old = [int(number) for number in version[:2]] < [0, 26]  # From there on, step returns five values.
+        # The checker of the newer ones needs a NumPy before 2.
+        arguments = {} if is_old else {"make_kwargs": {"disable_env_checker": True}}
+        shimmys = _SHIMMY[0 if is_old else 1]
+        kwargs = json.dumps({"env_id": f"{module}:{name}", **arguments})
+        install = "" if importlib.util.find_spec("shimmy") else "pip install shimmy, and "
+        return (
+            f"it is registered with Gym, which Gymnasium has replaced; {install}name it as shimmy:{shimmys} "
+            f"--env-kwargs '{kwargs}'"
+        )
+    hint = _package_hint(name) if not module else None
+    if hint is not None:
+        return hint
+    known = list(gymnasium.registry)
+    close = difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
+    return f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
+
+
+def _is_in_gym(name: str) -> bool:
+    """Whether an id is registered with Gym, as far as a module has imported that."""
+    registry = getattr(sys.modules.get("gym.envs.registration"), "registry", None)
+    ids = registry if isinstance(registry, Mapping) else getattr(registry, "env_specs", None)
+    return isinstance(ids, Mapping) and name in ids
+
+
+def _without_script(spec: EnvSpec) -> EnvSpec:
+    """The specification with its class itself, where it names one in `__main__`: in a worker that is another script."""
+    entry_point = spec.entry_point
+    if isinstance(entry_point, str) and entry_point.startswith("__main__:"):
+        found: Any = gymnasium.envs.registration.load_env_creator(entry_point)
+        return dataclasses.replace(spec, entry_point=found)
+    return spec

@@ -1,0 +1,151 @@
+"""What a run counts while it trains, and the rows of metrics that come of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.config import Config
+from a2c.engines import Metrics
+from a2c.errors import UserError
+from a2c.learner import Update
+from a2c.run.logs import Logs
+from a2c.schedule import is_due
+
+_EARLY, _COLLAPSED = 4, 0.03
+"""An entropy below this share of the largest is told of in the first quarter of a run."""
+
+
+class Books:
+    """Takes in what updates did, and writes a row of means every `log_every_steps`.
+
+    Attributes:
+        episode_return: Mean over the episodes of the last row of metrics that knows of some.
+        train_seconds: What the updates took of which there are rows.
+    """
+
+    def __init__(self, config: Config, logs: Logs, action_space: Any) -> None:
+        """Nothing was counted yet; `restore` puts the books of a run that goes on in their place.
+
+        Args:
+            config: The run's settings.
+            logs: What the rows go to.
+            action_space: Of the policy: of a choice it is known how large the entropy can be.
+        """
+        self.episode_return: float | None = None
+        self.train_seconds = 0.0
+        self._config, self._logs = config, logs
+        self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
+        self._pending_seconds = 0.0
+        self._is_written = True
+        # Of choices; that of real numbers has no upper end. None: it is not looked at.
+        is_choice = isinstance(action_space, gymnasium.spaces.Discrete) and action_space.n > 1
+        self._most_entropy = math.log(int(action_space.n)) if is_choice else None
+        self._collapse: str | None = None
+
+    def take_in(self, updates: NDArray[np.float64], made: int, seconds: float) -> None:
+        """Takes in some updates, and writes the rows of metrics that came due with one of them.
+
+        Args:
+            updates: [count, 10], the fields of `Update`.
+            made: Updates of the run up to the last of these.
+            seconds: What they took.
+        """
+        size, each = self._config.steps_per_update, seconds / len(updates)
+        before = made - len(updates)
+        steps = size * np.arange(before + 1, made + 1)  # after each update
+        begin = 0
+        for due in np.flatnonzero(is_due(self._config.log_every_steps, steps, size)).tolist():
+            self._remember(updates[begin : due + 1], each)
+            self._write_row(before + due + 1)
+            begin = due + 1
+        self._remember(updates[begin:], each)
+
+    def write_rest(self, made: int) -> None:
+        """Writes the row of the updates since the last one, if there are any.
+
+        Args:
+            made: Updates of the run.
+        """
+        if sum(map(len, self._pending)):
+            self._write_row(made)
+
+    def flush(self) -> str | None:
+        """Lets readers see the rows; returns the fault from which on that cannot be done, once.
+
+        Rows that cannot be written are no reason to stop: they wait.
+        """
+        try:
+            self._logs.flush()
+        except UserError as error:
+            is_new, self._is_written = self._is_written, False
+            return str(error) if is_new else None
+        self._is_written = True
+        return None
+
+    def take_collapse(self) -> str | None:
+        """A sentence, once, where the policy hardly tries anything else any more, early in its run."""
+        sentence, self._collapse = self._collapse, None
+        return sentence
+
+    def state(self) -> tuple[dict[str, Any], NDArray[np.float64]]:
+        """Numbers for the notes of a checkpoint, and the updates since the last row."""
+        notes = {
+            "pending_seconds": self._pending_seconds,
+            "train_seconds": self.train_seconds,
+            "episode_return": finite_or_none(self.episode_return),
+        }
+        return notes, np.concatenate([np.empty((0, len(Update._fields))), *self._pending])
+
+    def restore(self, notes: dict[str, Any], pending: NDArray[Any]) -> None:
+        """Goes on from a `state()`.
+
+        Raises:
+            KeyError, TypeError, ValueError: Something is missing, or of another kind.
+        """
+        if pending.shape[1:] != (len(Update._fields),) or pending.dtype != np.float64:
+            raise ValueError(f"session.pending is {pending.dtype} {pending.shape}")
+        self._pending = [pending] if len(pending) else []
+        self._pending_seconds = float(notes["pending_seconds"])
+        self.train_seconds = float(notes["train_seconds"])
+        self.episode_return = None if notes["episode_return"] is None else float(notes["episode_return"])
+
+    def _remember(self, updates: NDArray[np.float64], seconds_each: float) -> None:
+        self._pending.append(updates)
+        self._pending_seconds += len(updates) * seconds_each
+
+    def _write_row(self, made: int) -> None:
+        """Writes a row of metrics: means over the updates since the last one, and over the episodes that ended."""
+        pending, seconds = np.concatenate(self._pending), self._pending_seconds
+        self._pending, self._pending_seconds = [], 0.0
+        self.train_seconds += seconds
+        row = {"updates": float(made)}
+        means = Update(*(pending.sum(0) / len(pending)).tolist())
+        if means.episodes:
+            row["episode_return"] = self.episode_return = means.return_sum / means.episodes
+            row["episode_length"] = means.length_sum / means.episodes
+        row |= zip(Metrics._fields, means, strict=False)
+        row["learning_rate"] = float(pending[-1, -1])
+        row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
+        steps = made * self._config.steps_per_update
+        self._logs.write(steps, row)
+        self._look_at_entropy(means.entropy, steps)
+
+    def _look_at_entropy(self, entropy: float, steps: int) -> None:
+        if self._most_entropy is None or steps > self._config.total_steps // _EARLY:
+            return
+        if entropy < _COLLAPSED * self._most_entropy:
+            self._collapse = (
+                f"the entropy is {entropy:.2g} after {steps:,} steps, of at most {self._most_entropy:.2g}: the policy "
+                f"hardly explores any more; if it has not learnt what it should, try entropy_coef 0.01"
+            )
+            self._most_entropy = None
+
+
+def finite_or_none(number: float | None) -> float | None:
+    """A number as JSON can have it."""
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,228 @@
+"""Evaluations of a run under way: which are due, what they brought, and the best policy so far."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from a2c.config import Config
+from a2c.envs import Envs
+from a2c.envs.construction import EnvSource
+from a2c.envs.make import kind_of
+from a2c.envs.stepper import Event
+from a2c.errors import EnvError, NumbersError, UserError, WorkerError
+from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
+from a2c.learner import Learner
+from a2c.policy import Policy
+from a2c.run.books import finite_or_none
+from a2c.run.events import save_failure
+from a2c.run.folder import Run
+from a2c.run.logs import Logs
+from a2c.run.policies import Best, Which
+from a2c.schedule import is_due
+from a2c.signals import StopSignals
+
+_MOST_LINES = 20
+"""About so many evaluations of a run are told of."""
+
+
+class Audience(Protocol):
+    """Who is told of evaluations: a person before a screen."""
+
+    def line(self, text: str) -> None:
+        """What one came to."""
+        ...
+
+    def evaluating(self, ended: int, episodes: int) -> None:
+        """One is going on, and has come so far."""
+        ...
+
+    def evaluated(self) -> None:
+        """It is over."""
+        ...
+
+
+class Surroundings(NamedTuple):
+    """What is around a run, and no part of it."""
+
+    stop: StopSignals
+    """Ends an evaluation."""
+    audience: Audience
+    watch: Callable[[Envs], contextlib.AbstractContextManager[None]]
+    """Makes what looks on while environments are stepped, as `a2c.envs.watchdog.watched` does."""
+    num_workers: int
+    """Worker processes of the training, as many of which evaluations may have."""
+
+
+class Evaluations:
+    """Evaluates the policy of a run on fresh environments, which are made once. Training never feels it.
+
+    Attributes:
+        best: The best policy so far.
+        seconds: What all of them took.
+        at_the_end: What those came to that end the run, by name.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: Config,
+        env: EnvSource,
+        learner: Learner,
+        logs: Logs,
+        surroundings: Surroundings,
+        note: Callable[[Sequence[Event]], None],
+    ) -> None:
+        """None yet. Arguments as of `Session`; `note` is told what happened to the environments."""
+        self._run, self._config, self._learner, self._logs = run, config, learner, logs
+        self._stop, self._audience = surroundings.stop, surroundings.audience
+        # How many is a matter of the settings alone: a run that is resumed evaluates as one that never stopped.
+        side_by_side = min(16, config.eval_episodes) if config.eval_num_envs == "auto" else config.eval_num_envs
+        layout = Layout(
+            side_by_side,
+            surroundings.num_workers,
+            config.isolate_envs,
+            config.env_timeout_seconds,
+            surroundings.watch,
+            note,
+        )
+        self._evaluator = Evaluator(
+            kind_of(env, config.env_kwargs, config.seed, config.max_episode_steps, config.reward_weights), layout
+        )
+        self.best = Best(run.path)
+        self.seconds = 0.0
+        self.at_the_end: dict[str, Any] = {}
+        self._evaluated_at = 0  # steps
+
+    def state(self) -> dict[str, Any]:
+        """Numbers for the notes of a checkpoint; the best policy has files of its own there."""
+        return {
+            "eval_seconds": self.seconds,
+            "kept_at": self.best.steps,
+            "evaluated_at": self._evaluated_at,
+            "best": finite_or_none(self.best.mean),
+        }
+
+    def restore(self, notes: dict[str, Any], contents: dict[str, bytes]) -> None:
+        """Goes on from a `state()`, and puts back the policy that was best then, of these files.
+
+        Raises:
+            KeyError, TypeError, ValueError: Something is missing, or of another kind.
+            UserError: The policy's folder cannot be written.
+        """
+        self.seconds = float(notes.get("eval_seconds", 0.0))
+        self._evaluated_at = int(notes["evaluated_at"])
+        steps = None if notes["kept_at"] is None else int(notes["kept_at"])
+        self.best.restore(steps, -math.inf if notes["best"] is None else float(notes["best"]), contents)
+
+    def evaluate(self) -> None:
+        """Evaluates the policy, which becomes the best if none was better.
+
+        Every evaluation runs the same episodes, so that policies are compared and not their luck; the evaluations that
+        end the run are on others. One that fails is noted, and nothing else: training goes on.
+
+        Raises:
+            Stopped: A signal asked the run to end.
+        """
+        config, policy = self._config, self._learner.policy()
+        evaluation = self._evaluate(policy, config.eval_episodes, config.eval_greedy, index=1)
+        self._evaluated_at = self._learner.steps
+        if evaluation is None:
+            return
+        row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
+        row["evaluation_length"] = float(np.mean(evaluation.lengths))
+        if evaluation.unfinished:
+            row["evaluation_unfinished"] = float(evaluation.unfinished)
+        self._logs.write(self._learner.steps, row)
+        is_best = self.best.is_reached_by(evaluation.mean)
+        if is_best:
+            self.replace_best(policy, evaluation)
+        self._say(evaluation, is_best)
+
+    def _say(self, evaluation: Evaluation, is_best: bool) -> None:
+        """A line for an evaluation; of hundreds, every so manyth."""
+        config, steps = self._config, self._learner.steps
+        every = max(config.eval_every_steps, config.total_steps // _MOST_LINES)
+        if not config.eval_every_steps or is_due(every, steps, config.eval_every_steps) or steps >= config.total_steps:
+            mean, std = shown_returns([evaluation.mean, evaluation.std])
+            unfinished = f", {evaluation.unfinished} unfinished" if evaluation.unfinished else ""
+            best = ", best so far" if is_best else ""
+            self._audience.line(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}")
+
+    def evaluate_if_due(self) -> None:
+        """Evaluates where that is due and has not been done."""
+        config, steps = self._config, self._learner.steps
+        if is_due(config.eval_every_steps, steps, config.steps_per_update) and self._evaluated_at != steps:
+            self.evaluate()
+
+    def replace_best(self, policy: Policy, evaluation: Evaluation | None) -> None:
+        """Takes a policy for the best; one that cannot be written now is written with the next checkpoint."""
+        try:
+            self.best.replace(policy, self._learner.steps, evaluation)
+        except UserError as error:
+            self._run.events.tell(
+                "failed_saves",
+                self._learner.steps,
+                f"{error}; training goes on, and the policy is written with a checkpoint",
+            )
+
+    def end(self) -> None:
+        """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
+        episodes = self._config.final_eval_episodes
+        if self.best.steps is None and (episodes or self._config.eval_every_steps):
+            self.evaluate()
+        if self.best.steps is None:  # None was evaluated.
+            self.replace_best(self._learner.policy(), None)
+        whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
+        for name, which in whiches.items():
+            if which == "final" and self.best.steps == self._learner.steps:
+                if "evaluation" in self.at_the_end:  # The same policy on the same episodes.
+                    self.at_the_end[name] = self.at_the_end["evaluation"]
+                continue
+            evaluation = self._evaluate(self._run.policy(which), episodes, greedy=True, index=0)
+            if evaluation is not None:
+                self.at_the_end[name] = evaluation.summary()
+
+    def _evaluate(self, policy: Policy, episodes: int | Literal["auto"], greedy: bool, index: int) -> Evaluation | None:
+        """An evaluation; None where it failed, which is noted.
+
+        Raises:
+            Stopped: A signal asked the run to end.
+        """
+        start = time.perf_counter()
+        most = 100 if episodes == "auto" else episodes
+        try:
+            return self._evaluator.evaluate(
+                policy,
+                episodes,
+                greedy,
+                index,
+                self._stop.check,
+                lambda ended: self._audience.evaluating(ended, most),
+                self._config.total_steps,
+            )
+        except (UserError, EnvError, WorkerError) as error:
+            hint = ""
+            failure = error.failure if isinstance(error, EnvError | WorkerError | NumbersError) else None
+            if failure is not None:
+                with contextlib.suppress(UserError):  # Of a full disk: no reason to stop.
+                    save_failure(self._run.path, failure, str(error))
+                    hint = f"; {self._run.command('replay')} takes the same steps again"
+            self._run.events.tell(
+                "failed_evaluations",
+                self._learner.steps,
+                f"an evaluation failed, and the run goes on without it: {error}{hint}",
+            )
+            return None
+        finally:
+            self.seconds += time.perf_counter() - start
+            self._audience.evaluated()
+
+    def close(self) -> None:
+        """Closes the environments."""
+        self._evaluator.close()

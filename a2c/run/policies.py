@@ -1,0 +1,115 @@
+"""The policies of a run: the best by evaluation, in its folder `policy`, and the one of the newest checkpoint."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from a2c import files
+from a2c.errors import UserError
+from a2c.evaluation import Evaluation
+from a2c.policy import POLICY_FILES, Policy
+from a2c.run import checkpoint
+
+Which = Literal["best", "final"]
+
+
+def read(folder: Path, which: Which) -> Policy:
+    """The policy of the run in a folder.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    if which not in ("best", "final"):
+        raise UserError(f"which is {which!r}; it must be 'best' or 'final'")
+    if not (folder / "policy").is_dir():
+        _put_back(folder)
+    newer = checkpoint.newest(checkpoint.within(folder)).arrays if which == "final" else None
+    return Policy.load(folder / "policy", newer)
+
+
+def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
+    """Writes the files of the best policy into the folder of a run; returns where they are.
+
+    Raises:
+        UserError: They cannot be written.
+    """
+    where = files.folder(folder / "policy")
+    for name, data in contents.items():
+        files.write_bytes(where / name, data)
+    return where
+
+
+def _put_back(folder: Path) -> None:
+    """Writes the best policy from the newest checkpoint: its own folder was removed.
+
+    Raises:
+        UserError: The run has none yet, or it cannot be written.
+    """
+    checkpoints = checkpoint.within(folder)
+    contents = {} if checkpoint.is_empty(checkpoints) else checkpoint.newest(checkpoints).files
+    if not contents:
+        raise UserError(f"{folder} has no policy yet: the run has not come to its first evaluation")
+    where = write(folder, contents)
+    warnings.warn(f"{where} was missing; its policy is the best of the newest checkpoint", stacklevel=4)
+
+
+class Best:
+    """The best policy of a run under way: in memory, and, as soon as it can be written, in its folder.
+
+    Attributes:
+        steps: After how many it was the policy of the run; None: there is none yet.
+        mean: What it reached; -inf where it was not evaluated, or reached nothing finite.
+        contents: Its files, by name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """None yet; the folder is the run's."""
+        self.steps: int | None = None
+        self.mean = -math.inf
+        self.contents: dict[str, bytes] = {}
+        self._folder, self._is_written = folder, True
+
+    def is_reached_by(self, mean: float) -> bool:
+        """Whether a policy that reached this is as good. Equally good, the later one has learnt from more."""
+        return self.steps is None or mean >= self.mean
+
+    def replace(self, policy: Policy, steps: int, evaluation: Evaluation | None) -> None:
+        """Takes this policy for the best.
+
+        Raises:
+            UserError: It cannot be written now; `write` does so later.
+        """
+        notes = {}
+        if evaluation is not None:
+            self.mean = evaluation.mean if math.isfinite(evaluation.mean) else -math.inf
+            notes["evaluation"] = evaluation.summary()
+        self.steps, self.contents = steps, policy.to_files(steps=steps, **notes)
+        self._is_written = False
+        self.write()
+
+    def write(self) -> None:
+        """Writes it, unless that is done.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        if not self._is_written:
+            write(self._folder, self.contents)
+            self._is_written = True
+
+    def restore(self, steps: int | None, mean: float, contents: Mapping[str, bytes]) -> None:
+        """Puts back the policy that was best when a checkpoint was written.
+
+        Raises:
+            KeyError: A file of it is missing.
+            UserError: It cannot be written.
+        """
+        self.steps, self.mean = steps, mean
+        if steps is not None:
+            self.contents = {name: contents[name] for name in POLICY_FILES}
+            self._is_written = False
+            self.write()

@@ -1,0 +1,260 @@
+"""Session: what happens around the updates of a run: rows of metrics, evaluations, events, checkpoints, the summary."""
+
+from __future__ import annotations
+
+import signal
+import time
+import warnings
+from collections.abc import Sequence
+
+from a2c import files
+from a2c.config import Config
+from a2c.envs.construction import EnvSource
+from a2c.envs.episode import Failure
+from a2c.envs.stepper import Event
+from a2c.errors import NumbersError, UserError
+from a2c.learner import Learner
+from a2c.run import checkpoint
+from a2c.run.books import Books, finite_or_none
+from a2c.run.evaluations import Evaluations, Surroundings
+from a2c.run.events import save_failure
+from a2c.run.folder import Run
+from a2c.run.logs import Logs
+from a2c.run.versions import made_with, versions
+from a2c.signals import Stopped
+
+
+class Session:
+    """What happens around the updates of one run. Nothing here feeds back into the learner.
+
+    Attributes:
+        watch: Looks on while environments are stepped, as `a2c.envs.watchdog.watched` does.
+        inexact: Why the run is not, to the bit, the one that was never disturbed; empty where it is.
+    """
+
+    def __init__(
+        self, run: Run, config: Config, env: EnvSource, learner: Learner, logs: Logs, surroundings: Surroundings
+    ) -> None:
+        """A run that is about to begin; `restore` makes one that goes on of it.
+
+        Args:
+            run: Its folder.
+            config: Its settings.
+            env: What it is evaluated on.
+            learner: What it trains.
+            logs: What its metrics go to.
+            surroundings: Signals, a screen, a watch.
+        """
+        self._run, self._config, self._learner, self._logs = run, config, learner, logs
+        self._stop, self.watch = surroundings.stop, surroundings.watch
+        self._books = Books(config, logs, learner.policy().action_space)
+        self._evaluations = Evaluations(run, config, env, learner, logs, surroundings, self._note)
+        self.inexact: list[str] = []
+        self._is_ending = False
+        self._saved_at = time.monotonic()
+
+    def restore(self, saved: checkpoint.Checkpoint) -> None:
+        """Continues from a checkpoint, and puts back the policy that was best then.
+
+        Raises:
+            KeyError, TypeError, ValueError: The checkpoint lacks something, or it is of another kind.
+            UserError: The policy's folder cannot be written.
+        """
+        notes = saved.notes["session"]
+        self._books.restore(notes, saved.arrays["session.pending"])
+        self.inexact = [str(reason) for reason in notes["inexact"]]
+        self._evaluations.restore(notes, saved.files)
+
+    @property
+    def episode_return(self) -> float | None:
+        """Mean over the episodes of the last row of metrics that knows of some."""
+        return self._books.episode_return
+
+    def note_environments(self) -> None:
+        """Takes note of what happened to the environments since the last time."""
+        self._note(self._learner.take_events())
+
+    def _note(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind in ("episodes_lost", "foreign_randomness"):
+                reason = f"{self._config.env_id}: {event.details}"
+                if event.kind == "foreign_randomness" and reason in self.inexact:
+                    continue  # Of an evaluation, or before the run was resumed.
+                self.inexact.append(reason)
+            if event.kind == "outside_bounds" and self._run.events.count().get(event.kind):
+                continue  # Said before the run was resumed.
+            self._run.events.tell(event.kind, self._learner.steps, event.details)
+
+    def note_resumed(self, reasons: Sequence[str]) -> None:
+        """Takes note that the run was continued, and why that may not be exact."""
+        self._run.events.add("resumes", self._learner.steps, "; ".join(reasons))
+        self.inexact += reasons
+        self.note_environments()
+
+    def update(self, count: int) -> float:
+        """Makes updates, and writes the rows of metrics that came due with one of them.
+
+        Returns:
+            The seconds that the updates took.
+        """
+        start = time.perf_counter()
+        updates = self._learner.update(count)
+        seconds = time.perf_counter() - start
+        self._books.take_in(updates, self._learner.updates, seconds)
+        self.note_environments()  # Only now: the books are as of the last update, whatever a warning leads to.
+        collapse = self._books.take_collapse()
+        if collapse is not None:
+            self._run.events.tell("entropy_collapses", self._learner.steps, collapse)
+        fault = self._books.flush()
+        if fault is not None:
+            self._run.events.tell(
+                "failed_saves",
+                self._learner.steps,
+                f"{fault}; training goes on, and the rows wait until it can be written",
+            )
+        return seconds
+
+    def save_if_due(self) -> None:
+        """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
+        if time.monotonic() - self._saved_at < self._config.save_every_seconds:
+            return
+        try:
+            self.save()
+        except (UserError, OSError) as error:
+            self._saved_at = time.monotonic()
+            self._run.events.tell(
+                "failed_saves",
+                self._learner.steps,
+                f"{error}; training goes on, and the checkpoints before are as they were",
+            )
+
+    def save(self) -> None:
+        """Writes a checkpoint, of the moment after the last update; when it is written changes no result.
+
+        Nothing where an update failed half-way: then what is there is from before. Nothing where the run is ending:
+        what that adds, a run that is trained further does not have.
+
+        Raises:
+            UserError: It cannot be written; those that are there stay as they are.
+        """
+        learner, config = self._learner, self._config
+        self._run.events.write()
+        if not learner.is_whole or self._is_ending:
+            return
+        counted, pending = self._books.state()
+        notes = {
+            "session": {**counted, **self._evaluations.state(), "inexact": self.inexact},
+            "logs": self._logs.sizes(),
+            "config": config.identity(),
+            "made_with": made_with(learner.engine_name),
+            "total_steps": config.total_steps,
+        }
+        self._evaluations.best.write()
+        checkpoint.save(
+            self._run.path / "checkpoints",
+            {**learner.state(), "session.pending": pending},
+            {"steps": learner.steps, "updates": learner.updates},
+            config.keep_checkpoints,
+            notes,
+            self._evaluations.best.contents,
+        )
+        self._saved_at = time.monotonic()
+
+    def evaluate_at_the_end(self) -> None:
+        """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
+        self.save()  # Before anything that only the end of a run does: from here it can be trained further.
+        self._is_ending = True
+        self._books.write_rest(self._learner.updates)
+        self._evaluations.end()
+
+    def evaluate_if_due(self) -> None:
+        """Evaluates where that is due and has not been done.
+
+        Raises:
+            Stopped: A signal asked the run to end.
+        """
+        self._evaluations.evaluate_if_due()
+
+    def close(self) -> None:
+        """Closes the environments of evaluations."""
+        self._evaluations.close()
+
+    def save_after(self, error: Exception, failure: Failure | None) -> str:
+        """Saves what there is, and what led to an error; returns where that is.
+
+        Where saving fails too, says so: the first error is the one to report.
+        """
+        try:
+            self.save_all()
+            return self.keep_failure(error, failure)
+        except (UserError, OSError) as another:
+            warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
+            return ""
+
+    def save_all(self) -> None:
+        """Saves what there is: a checkpoint, metrics, and a policy even if none was evaluated."""
+        self.note_environments()
+        try:
+            self.save()
+        finally:  # What can be saved where that could not.
+            self._books.write_rest(self._learner.updates)  # A resumed run cuts this row off again.
+            if self._evaluations.best.steps is None:
+                self._evaluations.replace_best(self._learner.policy(), None)
+            self._logs.flush()
+
+    def keep_failure(self, error: Exception, failure: Failure | None) -> str:
+        """Saves what led to an error, for study.
+
+        Args:
+            error: What was raised.
+            failure: The steps that led an environment there, if they can be taken again.
+
+        Returns:
+            A sentence that says where; empty where there was nothing to save.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        if isinstance(error, Stopped):
+            return ""
+        self._run.events.add("failures", self._learner.steps, str(error))
+        hints = []
+        if isinstance(error, NumbersError) and error.rollout:
+            path = self._run.path / "failed_rollout.safetensors"
+            files.write_arrays(path, error.rollout)
+            hints.append(f"the rollout is in {path}")
+        if failure is not None:
+            save_failure(self._run.path, failure, str(error))
+            hints.append(f"{self._run.command('replay')} takes the same steps again, in one process")
+        return "; ".join(hints)
+
+    def summarize(self, vectorization: str) -> None:
+        """Writes summary.json.
+
+        Args:
+            vectorization: Where the environments ran.
+
+        Raises:
+            UserError: It, or a row of metrics before it, cannot be written.
+        """
+        self._logs.flush()
+        seconds, best = self._books.train_seconds, self._evaluations.best
+        summary = {
+            "env_id": self._config.env_id,
+            "seed": self._config.seed,
+            "engine": self._learner.engine_name,
+            "vectorization": vectorization,
+            "steps": self._learner.steps,
+            "updates": self._learner.updates,
+            "train_seconds": seconds,
+            "eval_seconds": self._evaluations.seconds,
+            "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
+            "best": {"steps": best.steps, "evaluation_return": finite_or_none(best.mean)},
+            **self._evaluations.at_the_end,
+            "exact": not self.inexact,
+            "inexact_because": list(dict.fromkeys(self.inexact)),
+            "events": self._run.events.count(),
+            "stopped_by": signal.Signals(self._stop.received).name if self._stop.received else None,
+            "versions": versions(),
+        }
+        files.write_json(self._run.path / "summary.json", summary)
