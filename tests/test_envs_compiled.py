@@ -12,12 +12,12 @@ import gymnasium
 import numba
 import numpy as np
 import pytest
+from a2c.envs.compiled.vector import CompiledEnvs
 from compiled_envs import COUNTDOWN, DICE, DRIFT, drift
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import a2c
-from a2c.envs.compiled.vector import CompiledEnvs
 from a2c.envs.make import make_env
 from a2c.envs.sources import compiled_form
 from a2c.randomness import episode_seed

@@ -12,6 +12,7 @@ from strangers import BYTES, HALF, NAN, Stranger, at
 import a2c
 from a2c import files
 from a2c.cli import main
+from a2c.envs.episode import SeededEnv
 from a2c.envs.values import Observations, WrongValueError, flag_of, reward_of
 from a2c.errors import NumbersError, UserError
 from a2c.learner import Learner
@@ -156,14 +157,16 @@ def test_what_trains_is_played_alike(quick):
         )
 
     policy = a2c.train(make, **quick).policy("best")
-    env = make()
-    env.render = lambda: None
-    obs, _ = env.reset()
-    assert [reward for reward, _ in Episode(env, policy, True, 0, obs).steps()] == [0.5] * 5
-    env = Loose()
-    env.render = lambda: None
+
+    def played(env):
+        env.render = lambda: None
+        seeded = SeededEnv(lambda: env, 0, 0)
+        obs, _ = seeded.reset(0)
+        return [reward for reward, _ in Episode(seeded, policy, True, obs).steps()]
+
+    assert played(make()) == [0.5] * 5
     with pytest.raises(a2c.EnvError, match=r"environment 0 gave an observation with 0\.7"):
-        list(Episode(env, policy, True, 0, HALF).steps())
+        played(Loose())
 
 
 # -- numbers that are none
