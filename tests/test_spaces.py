@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from a2c import files
+from a2c.envs.values import Observations
 from a2c.finite import bounds_to_check, brief, finite, finite_rows, outside, where_bad
 from a2c.spaces import (
     batch_of,
@@ -98,6 +99,14 @@ def test_a_value_becomes_a_row_and_again_that_value(space, seed):
     again = value_of(space)(row)
     assert space.contains(again)
     assert equal(dict(value) if isinstance(value, dict) else value, again)
+
+
+@quickly
+@given(every_space, st.integers(0, 1000))
+def test_what_an_environment_gives_becomes_the_same_row(space, seed):
+    value = sampled(space, seed)
+    row, known = Observations(space)(value), rows_of(space, value)
+    assert np.asarray(row, known.dtype).tobytes() == known.tobytes()
 
 
 @quickly
