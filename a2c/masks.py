@@ -46,49 +46,67 @@ def mask_size(action_space: gymnasium.Space[Any]) -> int:
     return sum(mask_sizes(action_space))
 
 
-def read_mask(action_space: gymnasium.Space[Any], mask: Any) -> Mask:
-    """A mask in any of its forms, as a row [K].
+class MaskReader:
+    """Reads masks of one action space."""
 
-    Raises:
-        ValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do. The text goes
-            on from "gave an ...".
-    """
-    flat = _flat(action_space, mask, "")
-    sizes = mask_sizes(action_space)
-    # Not a sum, which 256 ones of a byte would wrap to 0.
-    is_possible = np.maximum.reduceat(flat, np.cumsum([0, *sizes[:-1]]))
-    if not is_possible.all():
-        raise ValueError(f"action_mask that allows nothing{_where(action_space, is_possible)}; it must allow one")
-    return flat
+    def __init__(self, action_space: gymnasium.Space[Any]) -> None:
+        self._space = action_space
+        sizes = mask_sizes(action_space)
+        self._size, self._starts = sum(sizes), np.cumsum([0, *sizes[:-1]])
 
+    def __call__(self, mask: Any) -> Mask:
+        """A mask in any of its forms, as a row [K].
 
-def _where(action_space: gymnasium.Space[Any], is_possible: Mask) -> str:
-    """Which choice has nothing left, where there are several."""
-    if len(is_possible) == 1:
+        Raises:
+            ValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do. The text
+                goes on from "gave an ...".
+        """
+        flat = self._quickly(mask)
+        if flat is None:
+            flat = _flat(self._space, mask, "")
+        if len(self._starts) == 1 and flat.any():
+            return flat
+        # Not a sum, which 256 ones of a byte would wrap to 0.
+        is_possible = np.maximum.reduceat(flat, self._starts)
+        if not is_possible.all():
+            raise ValueError(f"action_mask that allows nothing{self._where(is_possible)}; it must allow one")
+        return flat
+
+    def _quickly(self, mask: Any) -> Mask | None:
+        """The mask, where it is as most are: bytes or bools in one row. A tenth of the time of any other form."""
+        if type(mask) is np.ndarray and mask.shape == (self._size,) and mask.dtype.itemsize == 1:
+            data = mask.tobytes()
+            if not data.strip(b"\x00\x01"):
+                return np.frombuffer(data, np.uint8)
+        return None
+
+    def _where(self, is_possible: Mask) -> str:
+        """Which choice has nothing left, where there are several."""
+        if len(is_possible) == 1:
+            return ""
+        number = int(np.argmin(is_possible))
+        for name, _, space in parts(self._space):
+            count = len(mask_sizes(space))
+            if number < count:
+                which = f" at index {number}" if count > 1 else ""
+                return f" for {name!r}{which}" if name else which
+            number -= count
         return ""
-    number = int(np.argmin(is_possible))
-    for name, _, space in parts(action_space):
-        count = len(mask_sizes(space))
-        if number < count:
-            which = f" at index {number}" if count > 1 else ""
-            return f" for {name!r}{which}" if name else which
-        number -= count
-    return ""
 
 
 def _flat(space: gymnasium.Space[Any], mask: Any, name: str) -> Mask:
     """A mask of a space or of a part of it, of which a message knows the name, as zeros and ones one after another."""
-    size = mask_size(space)
     if mask is None:
-        return np.ones(size, np.uint8)
+        return np.ones(mask_size(space), np.uint8)
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = _inner(space, mask, name)
         if inner is None:
+            size = mask_size(space)
             return _bits(mask, [(size,)], f"{size} numbers, or have the structure of the actions", name)
         return np.concatenate([np.empty(0, np.uint8), *inner])
     match space:
         case spaces.Discrete():
-            return _bits(mask, [(size,)], f"shape {(size,)}", name)
+            return _bits(mask, [(int(space.n),)], f"shape {(int(space.n),)}", name)
         case spaces.MultiDiscrete():
             return _of_factors(space.nvec, mask, name)
         case spaces.MultiBinary():

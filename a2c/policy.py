@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from a2c import files
 from a2c.errors import UserError, shown
 from a2c.finite import finite
-from a2c.masks import KEY, mask_size, read_mask
+from a2c.masks import KEY, MaskReader, mask_size
 from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
 from a2c.model.blocks import forward
 from a2c.model.factors import Actions
@@ -142,8 +142,9 @@ class Policy:
             raise UserError(f"got an action_mask; of {self.action_space}, nothing can be masked")
         if len(masks) != n:
             raise UserError(f"got {len(masks)} action masks for {n} observations; there must be one for each")
+        read = MaskReader(self.action_space)
         try:
-            return np.stack([read_mask(self.action_space, mask) for mask in masks])
+            return np.stack([read(mask) for mask in masks])
         except ValueError as error:
             raise UserError(f"got an {error}") from error
 

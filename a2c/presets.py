@@ -8,7 +8,12 @@ from typing import Any
 
 from a2c.config import Config, check_field_names
 from a2c.envs.compiled.classic import is_gymnasiums_own
+from a2c.envs.construction import EnvSource
 from a2c.errors import UserError
+from a2c.fitting import FITTED, Fit, fit_to
+
+NO_FIT = Fit({}, {})
+"""Nothing in particular fits."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The PaddlePaddle A2C tutorial (CartPole-v0), setting by setting. Its entropy term is 0.01 times a sum over the
@@ -77,14 +82,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def configure(env_id: str, preset: str, chosen: Mapping[str, Any]) -> Config:
-    """The Config for an environment: what was chosen, else what the preset says, else the default.
+def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO_FIT) -> Config:
+    """The Config for an environment: what was chosen, else what the preset says, else what fits it, else the default.
 
     Args:
         env_id: The environment.
         preset: A name in PRESETS; "auto" for the one named like the environment, if there is one and the id is what
             Gymnasium registers under it; "none".
         chosen: Field names and values.
+        fit: What fits the environment, where it has no preset.
 
     Raises:
         UserError: An unknown preset or field, or a value out of range.
@@ -92,7 +98,19 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any]) -> Config:
     check_field_names(chosen)
     # Python writes lists where Config keeps what cannot change.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    return dataclasses.replace(Config(env_id), **{**preset_values(env_id, preset), **tuples})
+    return dataclasses.replace(Config(env_id), **{**fit.values, **preset_values(env_id, preset), **tuples})
+
+
+def fit_without_preset(env: EnvSource, preset: str, env_kwargs: Mapping[str, Any]) -> Fit:
+    """What fits an environment that has no preset of its own; nothing where a preset was named, or none asked for.
+
+    Raises:
+        UserError: The environment is unknown or cannot be trained on.
+        EnvError: Its constructor raised.
+    """
+    if preset != "auto" or (isinstance(env, str) and preset_values(env, preset)):
+        return NO_FIT
+    return fit_to(env, env_kwargs)
 
 
 def preset_values(env_id: str, preset: str) -> dict[str, Any]:
@@ -112,8 +130,8 @@ def preset_values(env_id: str, preset: str) -> dict[str, Any]:
             raise UserError(f"unknown preset {preset!r}; there are auto, none, {', '.join(PRESETS)}")
 
 
-def origins(config: Config, preset: str) -> dict[str, str]:
-    """Where each setting came from: "preset <name>", "default" or "chosen".
+def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
+    """Where each setting came from: "preset <name>", "fitted: <why>", "default" or "chosen".
 
     A value that equals the preset's is the preset's, whoever wrote it.
     """
@@ -125,6 +143,9 @@ def origins(config: Config, preset: str) -> dict[str, str]:
         value = getattr(config, field.name)
         if field.name in values:
             origin[field.name] = f"preset {name}" if value == values[field.name] else "chosen"
+        elif field.name in fit.values:
+            is_fitted = value == fit.values[field.name]
+            origin[field.name] = f"{FITTED}: {fit.reasons[field.name]}" if is_fitted else "chosen"
         else:
             is_default = field.name != "env_id" and value == getattr(defaults, field.name)
             origin[field.name] = "default" if is_default else "chosen"

@@ -24,7 +24,7 @@ from a2c.errors import UserError, WorkerError
 from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
-from a2c.presets import configure, origins
+from a2c.presets import configure, fit_without_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
@@ -65,12 +65,16 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
+    fitting = fit_without_preset(env, preset, settings.get("env_kwargs") or {})
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
     if isinstance(settings.get("start_from"), Run):
         settings["start_from"] = str(settings["start_from"].path)
-    config = configure(env_name(env), preset, settings)
-    return _passed_on(fit(config, env, origins(config, preset), progress))
+    config = configure(env_name(env), preset, settings, fitting)
+    settings_from = origins(config, preset, fitting)
+    for line in fitting.lines(settings_from) if progress else ():
+        print(line, file=sys.stderr)
+    return _passed_on(fit(config, env, settings_from, progress))
 
 
 def resume(

@@ -179,7 +179,7 @@ def test_a_fork_server_that_is_stopped_is_told_of():
 
 def test_workers_of_a_program_that_forgets_them_end_with_it():
     script = 'import a2c; envs = a2c.make_envs("CartPole-v1", 3, num_workers=2)'
-    done = python(f"{script}; print(*[worker._process.pid for worker in envs._pool._workers])", timeout=30)
+    done = python(f"{script}; print(*[worker._process.pid for worker in envs.stepper._workers])", timeout=30)
     assert done.returncode == 0
     for pid in map(int, done.stdout.split()):
         deadline = time.monotonic() + 10

@@ -53,7 +53,7 @@ def with_workers(env_id, steps, before_step=lambda envs, t: None, isolate=False,
 
 
 def kill_worker(envs, number, how=signal.SIGKILL):
-    os.kill(envs._pool._workers[number]._process.pid, how)
+    os.kill(envs.stepper._workers[number]._process.pid, how)
 
 
 @linux
@@ -389,7 +389,7 @@ if __name__ == "__main__":
     child.start()
     child.join()
     sweep_temporary_folders()
-    os.kill(envs._pool._workers[0]._process.pid, signal.SIGKILL)
+    os.kill(envs.stepper._workers[0]._process.pid, signal.SIGKILL)
     envs.advance(np.array([0, 1]))  # The worker's replacement meets there.
     print([event.kind for event in envs.take_events()], child.exitcode)
     envs.close()

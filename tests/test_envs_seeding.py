@@ -104,7 +104,7 @@ def test_a_worker_that_is_replaced_goes_on_with_the_seeds_of_the_reset():
     vector.reset(seed=7)
     for t, action in enumerate(ACTIONS):
         if t in (5, 40):
-            vector._pool._workers[1]._process.kill()
+            vector.stepper._workers[1]._process.kill()
         assert (vector.step(action)[0] == expected[t + 1]).all()
     vector.close()
 
@@ -135,7 +135,7 @@ def test_an_endless_episode_under_another_library_keeps_few_actions(monkeypatch)
     vector.reset(seed=0)
     for _ in range(3000):
         vector.step(np.zeros((2, 2), np.float32))
-    assert vector._pool.history._actions.nbytes < 5000
+    assert vector.stepper._history._actions.nbytes < 5000
     vector.close()
 
 

@@ -338,6 +338,14 @@ def test_a_mask_is_found_wherever_it_is_given(where, vectorization):
             envs.advance(np.zeros(2, np.int64))
 
 
+def test_a_method_behind_wrappers_is_found():
+    make = lambda: gymnasium.wrappers.TimeLimit(Sampler(mask=in_turn, where="method"), 5)  # noqa: E731
+    with contextlib.closing(a2c.make_envs(make, 1, vectorization="local")) as envs:
+        envs.begin()
+        envs.advance(np.zeros(1, np.int64))
+        assert envs.mask.tolist() == [[0, 1, 0]]
+
+
 def test_a_mask_that_is_not_given_again_does_not_stay():
     mask = lambda t: [0, 1, 0] if t == 1 else None  # noqa: E731
     with contextlib.closing(local(1, mask=mask)) as envs:
@@ -622,3 +630,46 @@ def test_frozen_lake_and_blackjack_are_stepped():
                 allowed = envs.mask.argmax(1)
                 step = envs.advance(allowed)
                 assert finite(step.obs).all()
+
+
+class Another(Sampler):
+    """The second that is made has other spaces."""
+
+    made = 0
+
+    def __init__(self, first, second):
+        type(self).made += 1
+        super().__init__(*(first if self.made == 1 else second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        ((Dict(a=Discrete(2)), Discrete(3)), (Dict(b=Discrete(2)), Discrete(3)), "has the observation space Dict"),
+        (
+            (Box(-1, 1, (2,)), Discrete(3)),
+            (Box(-1, 1, (3,)), Discrete(3)),
+            r"has the observation space Box.*float32 \(2,",
+        ),
+        ((Discrete(2), Discrete(3)), (Discrete(2), MultiDiscrete([3])), "has the action space MultiDiscrete"),
+        (
+            (Discrete(2), Discrete(3)),
+            (Discrete(2), Discrete(4)),
+            "has the action space Discrete.4.; it must have 3 choices",
+        ),
+    ],
+)
+def test_environments_that_differ_in_their_spaces_are_refused(first, second, says, monkeypatch):
+    monkeypatch.setattr(Another, "made", 0)
+    with pytest.raises(a2c.EnvError, match=f"environment 1 {says}"):
+        a2c.make_envs(lambda: Another(first, second), 2, vectorization="local")
+
+
+def test_what_an_environment_samples_from_a_nested_space_follows_from_its_episode():
+    seen = []
+    for _ in range(2):
+        with contextlib.closing(local(2, observation_space=NESTED, seed=5)) as envs:
+            envs.begin()
+            seen.append([envs.advance(np.zeros(2, np.int64)).obs.tobytes() for _ in range(7)])
+    assert seen[0] == seen[1]
+    assert len(set(seen[0])) == 7

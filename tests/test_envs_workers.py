@@ -249,7 +249,7 @@ def test_programs_that_an_environment_starts_hear_signals():
 
 def test_environments_that_nobody_closed_end_with_their_owner():
     envs = a2c.make_envs("CartPole-v1", 2, num_workers=1)
-    process = envs._pool._workers[0]._process
+    process = envs.stepper._workers[0]._process
     del envs
     process.join(5)
     assert not process.is_alive()

@@ -139,7 +139,7 @@ def test_continuous_actions_outside_their_box_are_clipped():
     envs = a2c.make_envs(env, 4)
     learner = Learner(a2c.Config("none", num_envs=4, rollout_length=5, initial_log_std=2.0), envs)
     learner.update(20)
-    assert envs.arrays.state.ravel().tolist() == [0.5] * 4
+    assert envs.stepper.arrays.state.ravel().tolist() == [0.5] * 4
 
 
 # -- what must not change a bit --

@@ -19,7 +19,7 @@ from a2c.envs.sources import compiled_form
 from a2c.errors import UserError
 from a2c.machine import cores
 from a2c.output import print_json
-from a2c.presets import configure
+from a2c.presets import configure, fit_without_preset
 from a2c.signals import interrupts_held
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Benchmark:
 
     def with_preset(self) -> Benchmark:
         """The same with the preset's settings as defaults, for the command line to be read over them."""
-        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}))
+        fit = fit_without_preset(self.config.env_id, self.preset, self.config.env_kwargs)
+        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:
         """Returns the exit code."""

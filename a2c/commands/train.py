@@ -18,7 +18,7 @@ from a2c.envs.placement import is_compiled
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.output import print_json
-from a2c.presets import configure, origins
+from a2c.presets import configure, fit_without_preset, origins
 from a2c.run.folder import Run
 from a2c.signals import interrupts_held
 from a2c.start import settled
@@ -41,7 +41,8 @@ class Train:
 
     def with_preset(self) -> Train:
         """The same with the preset's settings as defaults, for the command line to be read over them."""
-        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}))
+        fit = fit_without_preset(self.config.env_id, self.preset, self.config.env_kwargs)
+        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
@@ -56,7 +57,11 @@ class Train:
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
-                run = fit(config, config.env_id, origins(config, self.preset), True, owns_process=True)
+                fitting = fit_without_preset(config.env_id, self.preset, config.env_kwargs)
+                settings_from = origins(config, self.preset, fitting)
+                for line in fitting.lines(settings_from):
+                    print(line, file=sys.stderr)
+                run = fit(config, config.env_id, settings_from, True, owns_process=True)
             else:
                 free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
                 run = go_on(there, config.env_id, True, owns_process=True, **free)

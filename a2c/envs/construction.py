@@ -11,7 +11,6 @@ import json
 import os
 import re
 import textwrap
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -64,8 +63,10 @@ class Traits(NamedTuple):
     render_mode: str | None
     max_episode_steps: int | None
     """After how many steps it cuts an episode off, as far as its wrappers or its registration tell."""
-    normalizers: tuple[str, ...]
+    normalizers: tuple[str, ...] = ()
     """Names of Gymnasium's normalising wrappers that are around it."""
+    left_out: str = ""
+    """Which parts of its observations are no numbers, and nothing is learnt from; empty where there are none."""
 
 
 def construct(
@@ -121,6 +122,7 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
         _asked(env, "render_mode"),
         _time_limit(env),
         tuple(type(wrapper).__name__ for wrapper in wrappers if isinstance(wrapper, normalizing)),
+        _left_out(env),
     )
 
 
@@ -374,9 +376,7 @@ def learnable(
     return numbers_only(without_mask(observation_space, action_space))
 
 
-def warn_of_left_out(env: gymnasium.Env[Any, Any], name: str) -> None:
-    """Says which parts of the observations nothing is learnt from."""
+def _left_out(env: gymnasium.Env[Any, Any]) -> str:
+    """Which parts of the observations nothing is learnt from."""
     found = left_out(without_mask(env.observation_space, env.action_space))
-    if found:
-        listed = ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found)
-        warnings.warn(f"observations of {name} have parts that are no numbers, left out: {listed}", stacklevel=3)
+    return ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found)

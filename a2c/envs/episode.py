@@ -18,10 +18,10 @@ from a2c.envs.history import Course
 from a2c.envs.masks import ActionMasks, without_mask
 from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
-from a2c.errors import EnvError, UserError, plain
+from a2c.errors import EnvError, UserError, plain, shown
 from a2c.masks import Mask, mask_size
 from a2c.randomness import episode_seed
-from a2c.spaces import is_value, value_of
+from a2c.spaces import is_value, numbers_only, row_type, value_of
 
 _STEPS_TO_CHECK_MEMORY = 100
 """BipedalWalker-v3 shows within a few what it remembers."""
@@ -97,6 +97,26 @@ class SeededEnv:
             self._masks = ActionMasks(self.env) if mask_size(acted) else None
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
+
+    def require_rows(self, obs: NDArray[Any], action: NDArray[Any], mask: NDArray[np.uint8]) -> None:
+        """Refuses an environment whose spaces have other parts than those of the first, which the rows are made for.
+
+        Raises:
+            EnvError: Naming both.
+        """
+        observed, acted = self.env.observation_space, self.env.action_space
+        left = numbers_only(without_mask(observed, acted))
+        for name, space, rows in (("observation", left, obs), ("action", acted, action)):
+            ours = row_type(space) if space is not None else np.dtype(np.void)
+            if ours.shape != rows.shape[1:] or ours.base.names != rows.dtype.names:
+                right = rows.dtype if rows.dtype.names else f"{rows.dtype} {rows.shape[1:]}"
+                said = f"has the {name} space {shown(space)}; it must be of the rows of the first environment, {right}"
+                raise EnvError(self.index, "construction", -1, None, 0, said, raised=False)
+        if mask_size(acted) != mask.shape[1]:
+            said = (
+                f"has the action space {shown(acted)}; it must have {mask.shape[1]} choices, as the first environment"
+            )
+            raise EnvError(self.index, "construction", -1, None, 0, said, raised=False)
 
     def begin_anew(self, seed: int) -> None:
         """From the next episode on, goes through those of another seed, from the first of them."""

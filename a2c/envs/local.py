@@ -54,6 +54,7 @@ class Share:
             for row, index in enumerate(indices):
                 line[ROW] = row
                 self.envs.append(SeededEnv(make, seed, index, None if row else first, reward_weights))
+                self.envs[-1].require_rows(block.obs, block.action, block.mask)
                 self._beat()
         except BaseException:
             self.close()  # They may hold what the next attempt needs.

@@ -19,7 +19,6 @@ from a2c.envs.construction import (
     construct,
     env_name,
     traits,
-    warn_of_left_out,
 )
 from a2c.envs.episode import close
 from a2c.envs.placement import Placement, Vectorization, choose_workers
@@ -148,7 +147,12 @@ def make_envs(
     may_be_compiled = may_be_compiled and kind.reward_weights is None  # Which gives one number.
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
         return _compiled_envs(kind, num_envs)
-    return gymnasium_envs(kind, num_envs, Placement.of(config))
+    envs = gymnasium_envs(kind, num_envs, Placement.of(config))
+    if envs.left_out:
+        warnings.warn(
+            f"observations of {env_name(env)} have parts that are no numbers, left out: {envs.left_out}", stacklevel=2
+        )
+    return envs
 
 
 def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
@@ -202,7 +206,6 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
     probe = construct(make, env_name(kind.env), make.source, kind.kwargs)
     first: gymnasium.Env[Any, Any] | None = probe
     try:
-        warn_of_left_out(probe, env_name(kind.env))
         told = traits(probe)
         workers, was_stepped = choose_workers(probe, num_envs, placement)
     except BaseException:
@@ -250,7 +253,5 @@ def _compiled_envs(kind: Kind, num_envs: int) -> Envs:
         )
     from a2c.envs.compiled.stepper import CompiledStepper  # Here: importing Numba takes a while.
 
-    told = Traits(
-        form.observation_space, form.action_space, None, {"render_modes": []}, None, form.max_episode_steps, ()
-    )
+    told = Traits(form.observation_space, form.action_space, None, {"render_modes": []}, None, form.max_episode_steps)
     return Envs(told, CompiledStepper(form, num_envs, kind.seed))

@@ -14,7 +14,7 @@ import gymnasium
 from gymnasium import spaces
 
 from a2c.envs.values import WrongValueError
-from a2c.masks import KEY, Mask, mask_size, read_mask
+from a2c.masks import KEY, Mask, MaskReader, mask_size
 from a2c.spaces import parts
 
 
@@ -43,8 +43,8 @@ class ActionMasks:
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         """Asks the environment for its method, once."""
-        self._space = env.action_space
-        self._is_observed = observes_mask(env.observation_space, self._space)
+        self._read = MaskReader(env.action_space)
+        self._is_observed = observes_mask(env.observation_space, env.action_space)
         self._method: Callable[[], Any] | None = None
         with contextlib.suppress(Exception):  # Most have none, and some are proxies that raise what they like.
             method = env.get_wrapper_attr("action_masks")
@@ -65,6 +65,6 @@ class ActionMasks:
         if mask is None:
             return None
         try:
-            return read_mask(self._space, mask)
+            return self._read(mask)
         except ValueError as error:
             raise WrongValueError(f"gave an {error}") from error

@@ -76,13 +76,36 @@ class Spaces:
                 break
             layer = layer.env
         self._generators, self._others = [], []
-        for space in spaces:
-            # Those that are made of others have a generator for each.
-            is_single = isinstance(space, gymnasium.spaces.Box | gymnasium.spaces.Discrete)
-            if is_single and isinstance(space.np_random.bit_generator, np.random.PCG64):
+        for space in _undivided(spaces):
+            # What is made of others in a way of its own has a generator for each.
+            if isinstance(space, _SINGLE) and isinstance(space.np_random.bit_generator, np.random.PCG64):
                 self._generators.append(space.np_random.bit_generator)
             else:
                 self._others.append(space)
+
+
+_SINGLE = (
+    gymnasium.spaces.Box,
+    gymnasium.spaces.Discrete,
+    gymnasium.spaces.MultiDiscrete,
+    gymnasium.spaces.MultiBinary,
+)
+"""Spaces that sample with one generator of their own."""
+
+
+def _undivided(spaces: list[gymnasium.Space[Any]]) -> list[gymnasium.Space[Any]]:
+    """What dicts and tuples are made of, once each: seeding these as Gymnasium does it makes generators anew."""
+    found: list[gymnasium.Space[Any]] = []
+    left = spaces[::-1]
+    while left:
+        space = left.pop()
+        if type(space) is gymnasium.spaces.Dict:
+            left += list(space.spaces.values())[::-1]
+        elif type(space) is gymnasium.spaces.Tuple:
+            left += space.spaces[::-1]
+        elif not any(space is one for one in found):
+            found.append(space)
+    return found
 
 
 def _put(generator: Any, seed: int, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -120,6 +121,10 @@ def _gave(name: str, of: str, has: str) -> str:
     return f"gave an observation whose {name!r} {has}" if name else f"gave an observation {of}"
 
 
+_LONG = 64
+"""Up to so many numbers, Python compares them one by one in a third of the time that NumPy takes for all."""
+
+
 class _Numbers:
     """Takes observations of a space that is not divided, or of such a part of one."""
 
@@ -137,6 +142,7 @@ class _Numbers:
             self.is_right = self.is_number
         elif self._limits is not None:
             self.is_right = self.is_array_within
+            self._lowest, self._highest = (limit.reshape(-1).tolist() for limit in self._limits)
 
     def __call__(self, obs: Any) -> NDArray[Any]:
         """The numbers of an observation, as `Observations` gives them."""
@@ -176,8 +182,13 @@ class _Numbers:
 
     def is_array_within(self, obs: Any) -> bool:
         """Whether it is an array of the shape and type, of numbers that are counted."""
-        low, high = self._limits or (0, 0)
-        return self.is_array(obs) and bool(((obs >= low) & (obs <= high)).all())
+        if not self.is_array(obs) or self._limits is None:
+            return False
+        low, high = self._limits
+        if obs.size > _LONG:
+            return bool(((obs >= low) & (obs <= high)).all())
+        counted = obs.reshape(-1).tolist()
+        return all(map(operator.le, self._lowest, counted)) and all(map(operator.ge, self._highest, counted))
 
     def is_number(self, obs: Any) -> bool:
         """Whether it is a whole number that is counted."""

@@ -78,7 +78,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._block = stepper.block
         self.num_envs = stepper.num_envs
         self.spec = probe.spec
-        self.normalizers = probe.normalizers
+        self.normalizers, self.left_out = probe.normalizers, probe.left_out
         self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
         self.max_episode_steps = probe.max_episode_steps

@@ -1,0 +1,104 @@
+"""Settings that follow from an environment's spaces: what a run without a preset takes where nothing else was said."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gymnasium
+
+from a2c.envs.compiled.form import CompiledEnv
+from a2c.envs.construction import EnvSource, traits
+from a2c.envs.episode import close
+from a2c.envs.make import make_env
+from a2c.model.architecture import leaves_of
+
+FITTED = "fitted"
+"""What an origin begins with that is one of these reasons."""
+
+_WIDE, _WIDEST = 64, 512
+"""Inputs up to which hidden layers of 64, and of 128 units do; beyond, they have 256."""
+
+_LONG_ROLLOUTS = 2048
+"""Inputs up to which a rollout of 16 steps is cheap to keep; beyond, it has 8."""
+
+
+class Fit(NamedTuple):
+    """Settings, and why."""
+
+    values: dict[str, Any]
+    """Fields of Config."""
+    reasons: dict[str, str]
+    """Of each of those fields."""
+
+    def lines(self, origins: Mapping[str, str]) -> list[str]:
+        """What was chosen and why, a line for each reason; only of settings that nobody chose otherwise."""
+        by_reason: dict[str, list[str]] = {}
+        for name, value in self.values.items():
+            if origins.get(name, "").startswith(FITTED):
+                shown = "-".join(map(str, value)) if isinstance(value, tuple) else value
+                by_reason.setdefault(self.reasons[name], []).append(f"{name} {shown}")
+        return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+
+
+def fit_to(env: EnvSource, env_kwargs: Mapping[str, Any]) -> Fit:
+    """The settings for an environment; one is made to be asked for its spaces.
+
+    Args:
+        env: What to train on.
+        env_kwargs: Arguments of its constructor.
+
+    Raises:
+        UserError: It is unknown or cannot be trained on.
+        EnvError: Its constructor raised.
+    """
+    if isinstance(env, str):
+        return _fit_to_id(env, json.dumps(dict(env_kwargs), sort_keys=True))
+    if isinstance(env, CompiledEnv):
+        return fit(env.observation_space)
+    return fit(_observations_of(env, env_kwargs))
+
+
+@functools.cache
+def _fit_to_id(env_id: str, env_kwargs: str) -> Fit:
+    # A command line is read twice, for its defaults and for where they came from; the environment is made once.
+    return fit(_observations_of(env_id, json.loads(env_kwargs)))
+
+
+def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium.Space[Any]:
+    probe = make_env(env, env_kwargs)
+    try:
+        return traits(probe).observation_space
+    finally:
+        close(probe)
+
+
+def fit(observation_space: gymnasium.Space[Any]) -> Fit:
+    """The settings for observations of a space.
+
+    Example:
+        >>> fit(gymnasium.spaces.Box(-1, 1, (17,))).values["hidden_sizes"]
+        (64, 64)
+    """
+    leaves = leaves_of(observation_space, normalizes=True)
+    real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
+    inputs = sum(sum(leaf.choices) or leaf.columns for leaf in leaves)
+    width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
+    length = 16 if inputs <= _LONG_ROLLOUTS else 8
+    of_real = f"{real} of them real" if real < inputs else "all of them real"
+    seen = f"observations are {inputs} numbers, {of_real}" if real else f"observations are {inputs} zeros and ones"
+    if not real and any(leaf.divisor != 1 for leaf in leaves):
+        seen = "observations are bytes"
+    chosen: list[tuple[dict[str, Any], str]] = [
+        ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
+        ({"hidden_sizes": (width, width)}, f"wide enough for {inputs} inputs"),
+        (
+            {"rollout_length": length, "schedule": "linear"},
+            f"{'longer rollouts are cheap with so few inputs' if length == 16 else 'so many inputs are much to keep'}, "
+            "and smaller steps at the end keep what was learnt",
+        ),
+    ]
+    values = {name: value for group, _ in chosen for name, value in group.items()}
+    return Fit(values, {name: reason for group, reason in chosen for name in group})
