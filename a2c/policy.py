@@ -249,6 +249,8 @@ class Policy:
                 pass
             case _:
                 raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
+        if lacking := [name for name in ("observation_space", "action_space") if name not in description]:
+            raise UserError(f"{folder / _DESCRIPTION} lacks {' and '.join(lacking)}")
         try:
             observation_space = from_description(description["observation_space"], arrays, "observation")
             action_space = from_description(description["action_space"], arrays, "action")

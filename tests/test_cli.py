@@ -5,9 +5,12 @@ import os
 import subprocess
 import sys
 
+import gymnasium
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from gymnasium.spaces import Text
+from strangers import Stranger
 
 import a2c
 from a2c.cli import main
@@ -145,6 +148,9 @@ def test_watch_plays_episodes(called, run, monkeypatch):
     assert [line.split(":")[0] for line in out.splitlines()] == ["episode 1", "episode 2"]
 
 
+gymnasium.register("Talks-v0", entry_point=lambda: Stranger(observation_space=Text(3)))
+gymnasium.register("Listens-v0", entry_point=lambda: Stranger(action_space=Text(3)))
+
 MISTAKES = {
     "": "train",
     "fly": "fly",
@@ -153,8 +159,8 @@ MISTAKES = {
     "train cartpole": "did you mean CartPole-v1",
     "train Nothing-Like-It-v0": "it must be a Gymnasium id or module:Id",
     "train no_such_module:Env-v0": "cannot import the module of 'no_such_module:Env-v0'",
-    "train FrozenLake-v1": "the observation space of FrozenLake-v1 is Discrete(16), which is not supported",
-    "train Blackjack-v1": "the observation space of Blackjack-v1 is Tuple",
+    "train Talks-v0": "the observation space of Talks-v0 is Text(1, 3",
+    "train Listens-v0": "the action space of Listens-v0 is Text(1, 3",
     "train CartPole-v1 --num-envs zero": "zero",
     "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
     "train CartPole-v1 --num-envs 2 --num-workers 2": "num_workers is 2; with 2 environments it must be at most 1",
@@ -171,7 +177,7 @@ MISTAKES = {
     "train CartPole-v1 --engine compiled --device gpu": "engine is 'compiled', which has no device 'gpu'",
     "train CartPole-v1 --engine fast": "fast",
     "train CartPole-v1 --num-threads 0": "num_threads is 0; it must be a whole number from 1 to 1,000,000",
-    "train Taxi-v3 --vectorization compiled": "Taxi-v3 has no compiled form; there are CartPole-v0, CartPole-v1",
+    "train FrozenLake-v1 --vectorization compiled": "FrozenLake-v1 has no compiled form; there are CartPole-v0",
     "train CartPole-v1 --vectorization compiled --num-workers 1": "vectorization is 'compiled', which has no workers",
     'train CartPole-v1 --vectorization compiled --env-kwargs {"g":1}': "the compiled form of CartPole-v1 takes none",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
@@ -277,6 +283,16 @@ def damaged(run, tmp_path):
     return copy
 
 
+def policy_of(hidden_sizes):
+    """The description of a policy of CartPole-v1."""
+    spaces = {
+        "observation_space": {"kind": "box", "type": "<f4"},
+        "action_space": {"kind": "discrete", "n": 2, "start": 0, "type": "<i8"},
+    }
+    said = {"format": 2, "env_id": "X", "hidden_sizes": hidden_sizes, "activation": "relu", **spaces}
+    return json.dumps(said).encode()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
@@ -284,16 +300,22 @@ def damaged(run, tmp_path):
         ("config.json", b"{}", "config.json has format None; this version reads 1"),
         ("config.json", b'{"format": 1}', "a Config must be a JSON object"),
         ("config.json", b'{"format": 1, "config": {"env_id": 3}}', "env_id is 3"),
-        ("policy/policy.json", b'{"format": 7}', "policy.json has format 7; this version reads 1"),
+        ("policy/policy.json", b'{"format": 7}', "policy.json has format 7; this version reads 2"),
         ("policy/policy.json", b'{"format": 1}', "lacks a valid env_id, hidden_sizes or activation"),
+        ("policy/policy.json", b'{"format": 2}', "lacks a valid env_id, hidden_sizes or activation"),
         (
             "policy/policy.json",
-            b'{"format": 1, "env_id": "X", "hidden_sizes": [9], "activation": "relu"}',
+            b'{"format": 2, "env_id": "X", "hidden_sizes": [8], "activation": "relu"}',
+            "policy.json lacks observation_space and action_space",
+        ),
+        (
+            "policy/policy.json",
+            policy_of([9]),
             "policy.safetensors does not fit its description: actor.0.weight is float32 (4, 8), not float32 (4, 9)",
         ),
         (
             "policy/policy.json",
-            b'{"format": 1, "env_id": "X", "hidden_sizes": [8, 8], "activation": "relu"}',
+            policy_of([8, 8]),
             "policy.safetensors lacks the array 'actor.2.weight'",
         ),
         ("policy/policy.safetensors", b"", "policy.safetensors is not a whole safetensors file"),

@@ -9,6 +9,7 @@ import pytest
 from analytic import ConstantReward, MatchTheCue
 
 import a2c
+from a2c.envs.make import kind_of
 from a2c.evaluation import Evaluation, Evaluator, Layout, evaluate, in_words, shown_returns
 from a2c.learner import Learner
 
@@ -72,7 +73,7 @@ def test_environments_are_used_again_for_the_same_episodes(policy):
         made.append(1)
         return MatchTheCue()
 
-    evaluator = Evaluator(make, {}, 5, Layout(num_envs=4))
+    evaluator = Evaluator(kind_of(make, {}, 5), Layout(num_envs=4))
     results = [evaluator.evaluate(policy, 8, greedy=False, index=index) for index in (1, 0, 1)]
     evaluator.close()
     assert len(made) == 4
@@ -84,7 +85,7 @@ def test_environments_are_used_again_for_the_same_episodes(policy):
     ("total_steps", "episodes"), [(100, 10), (8 * 10 * 5 * 3, 30), (8 * 10 * 5 * 4 - 1, 30), (10**6, 100)]
 )
 def test_auto_evaluates_as_many_rounds_as_fit_in_a_fifth_of_the_run(policy, total_steps, episodes):
-    evaluator = Evaluator(MatchTheCue, {}, 0, Layout(num_envs=10))
+    evaluator = Evaluator(kind_of(MatchTheCue, {}, 0), Layout(num_envs=10))
     evaluation = evaluator.evaluate(policy, "auto", greedy=True, total_steps=total_steps)
     evaluator.close()
     assert (len(evaluation.returns), set(evaluation.lengths)) == (episodes, {8})
@@ -92,7 +93,7 @@ def test_auto_evaluates_as_many_rounds_as_fit_in_a_fifth_of_the_run(policy, tota
 
 @pytest.mark.parametrize("num_envs", [1, 3, 10, 200])
 def test_auto_evaluates_at_least_ten_episodes_and_about_a_hundred_at_most(policy, num_envs):
-    evaluator = Evaluator(MatchTheCue, {}, 0, Layout(num_envs=num_envs))
+    evaluator = Evaluator(kind_of(MatchTheCue, {}, 0), Layout(num_envs=num_envs))
     few, many = (len(evaluator.evaluate(policy, "auto", True, total_steps=s).returns) for s in (1, 10**9))
     evaluator.close()
     assert few == {1: 10, 3: 12, 10: 10, 200: 100}[num_envs]
@@ -101,7 +102,7 @@ def test_auto_evaluates_at_least_ten_episodes_and_about_a_hundred_at_most(policy
 
 def test_what_is_shown_says_how_far_an_evaluation_has_come(policy):
     ended = []
-    evaluator = Evaluator(MatchTheCue, {}, 0, Layout(num_envs=2))
+    evaluator = Evaluator(kind_of(MatchTheCue, {}, 0), Layout(num_envs=2))
     evaluator.evaluate(policy, 5, greedy=True, show=ended.append)
     evaluator.close()
     assert ended == [1, 2, 3, 4, 5]
