@@ -22,13 +22,12 @@ import numpy as np
 import a2c
 from a2c.envs import make_envs
 from a2c.kernels.compiler import compiled
-from a2c.kernels.loop import settle
-from a2c.kernels.mlp import LANES, forward
+from a2c.kernels.gradient import chunk_gradient
+from a2c.kernels.heads import draw
 from a2c.kernels.optimizer import adam
-from a2c.kernels.random import uniforms
-from a2c.kernels.simd import AS_IT_IS, dots, matmul
-from a2c.kernels.statistics import gae
-from a2c.kernels.update import chunk_gradient
+from a2c.kernels.passes import forward
+from a2c.kernels.rollout import estimate, settle
+from a2c.kernels.simd import AS_IT_IS, LANES, dots, matmul
 from a2c.learner import Learner
 from benchmarks.measure import keep
 
@@ -66,10 +65,10 @@ def times_forward(network, first, last, chunk_rows, rows, times):
 
 
 @compiled
-def times_gradient(network, loss, batch, work, half, times):
+def times_gradient(model, rollout, half, times):
     for _ in range(times):
-        for chunk in range(len(work.chunks) - 1):
-            chunk_gradient(network, loss, batch, work, chunk, 0, half)
+        for chunk in range(len(model.work.chunks) - 1):
+            chunk_gradient(model, rollout, chunk, 0, half)
 
 
 @compiled
@@ -86,24 +85,21 @@ def times_env(advance, envs, count, length, times):
 
 
 @compiled
-def times_noise(noise, times):
+def times_noise(factors, noise, columns, times):
     for update in range(times):
-        uniforms(0, 2, update, 0, noise, 0, len(noise))
+        draw(factors, 0, update, noise, columns, 0, len(noise) // columns)
 
 
 @compiled
-def times_gae(experience, batch, times):
+def times_estimate(rules, rollout, times):
     for _ in range(times):
-        gae(
-            experience.reward, experience.value, experience.next_value, experience.terminated, experience.truncated,
-            0.99, 0.95, batch.advantage, batch.returns, 0, experience.reward.shape[1],
-        )  # fmt: skip
+        estimate(rules, rollout, 0, rollout.reward.shape[1])
 
 
 @compiled
-def times_settle(algorithm, statistics, experience, record, times):
+def times_settle(rules, books, rollout, times):
     for _ in range(times):
-        settle(algorithm, statistics, experience, record)
+        settle(rules, books, rollout)
 
 
 def microseconds(run: Callable[[int], Any], at_least: float = 2e-3) -> float:
@@ -173,22 +169,23 @@ def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: f
     envs = make_envs("CartPole-v1", num_envs, vectorization="compiled")
     learner = Learner(config, envs)
     learner.update(10)
-    fused = learner._fused
-    network, loss, optimizer, algorithm, statistics, _, batch, work, experience, arrays, advance, _ = fused._fixed
+    training, arrays, advance, _ = learner._fused._fixed
+    model, rules, books, rollout = training.model, training.rules, training.books, training.rollout
+    network, work = model.network, model.work
     rows, heads = num_envs * length, network.actor_layers
     chunk_rows = int(work.chunks[1] - work.chunks[0])
     half = len(work.scratch) // 2
-    noise, record = np.zeros(rows, np.float32), np.zeros(9)
+    noise = rollout.noise.reshape(-1)
     run = {
         "acting: actor and critic": lambda times: [
             times_forward(network, first, first + heads, chunk_rows, rows, times) for first in (0, heads)
         ],
         "environments": lambda times: times_env(advance, arrays, num_envs, length, times),
-        "noise": lambda times: times_noise(noise, times),
-        "advantages": lambda times: times_gae(experience, batch, times),
-        "books": lambda times: times_settle(algorithm, statistics, experience, record, times),
-        "gradient": lambda times: times_gradient(network, loss, batch, work, half, times),
-        "Adam": lambda times: times_adam(optimizer, network.theta, work.gradients, times),
+        "noise": lambda times: times_noise(model.loss.factors, noise, rollout.noise.shape[2], times),
+        "advantages": lambda times: times_estimate(rules, rollout, times),
+        "books": lambda times: times_settle(rules, books, rollout, times),
+        "gradient": lambda times: times_gradient(model, rollout, half, times),
+        "Adam": lambda times: times_adam(training.optimizer, network.theta, work.gradients, times),
     }
     us = {name: microseconds(function) for name, function in run.items()}
     us["whole update"] = microseconds(lambda times: learner.update(times))

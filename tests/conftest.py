@@ -4,11 +4,16 @@ import multiprocessing
 import warnings
 
 import pytest
+from hypothesis import settings
 
 with warnings.catch_warnings():
     # Paddle's own imports use what Python has deprecated; ours must not.
     warnings.simplefilter("ignore")
     import paddle  # noqa: F401
+
+# The same examples every time, however long one takes, and no folder of what failed once.
+settings.register_profile("house", derandomize=True, deadline=None, database=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

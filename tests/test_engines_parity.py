@@ -1,111 +1,78 @@
 """Both engines on the same rollouts: the same gradients, metrics and steps, up to rounding."""
 
-import gymnasium
 import numpy as np
 import pytest
+from engine_cases import Case, distance
+from generated import ACTIONS, OBSERVATIONS
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import a2c
-from a2c.distributions import distribution_for
-from a2c.engines import choose_engine
 from a2c.learner import Learner
-from a2c.mlp import initial_parameters
-from a2c.policy import architecture_for
 from a2c.returns import gae
-from a2c.rollout import Rollout
 
 CLOSE = 1e-5
 """Norm of the difference over norm, of gradients in float32."""
 
 SPACES = {
-    "2 choices": gymnasium.spaces.Discrete(2),
-    "4 choices": gymnasium.spaces.Discrete(4),
-    "5 choices": gymnasium.spaces.Discrete(5),
-    "18 choices": gymnasium.spaces.Discrete(18),
-    "1 action": gymnasium.spaces.Box(-1, 1, (1,), np.float32),
-    "4 actions": gymnasium.spaces.Box(-1, 1, (4,), np.float32),
-    "5 actions": gymnasium.spaces.Box(-1, 1, (5,), np.float32),
-    "17 actions": gymnasium.spaces.Box(-1, 1, (17,), np.float32),
+    "2 choices": spaces.Discrete(2),
+    "4 choices": spaces.Discrete(4),
+    "5 choices": spaces.Discrete(5),
+    "18 choices": spaces.Discrete(18),
+    "1 action": spaces.Box(-1, 1, (1,), np.float32),
+    "4 actions": spaces.Box(-1, 1, (4,), np.float32),
+    "5 actions": spaces.Box(-1, 1, (5,), np.float32),
+    "17 actions": spaces.Box(-1, 1, (17,), np.float32),
+    "5 bits": spaces.MultiBinary(5),
+    "choices and bits": spaces.Tuple([spaces.MultiDiscrete([3, 18]), spaces.MultiBinary(2)]),
+    "all kinds": spaces.Dict(a=spaces.Discrete(5), b=spaces.Box(-1, 1, (3,)), c=spaces.MultiBinary(2)),
 }
 
 
 class Pair:
     """Both engines with the same parameters, and a rollout that both have acted in."""
 
-    def __init__(self, space, shape=(4, 3), obs_size=5, ends=True, seed=0, **settings):
-        length, num_envs = shape
-        self.settings = {
-            "max_grad_norm": None,
-            "entropy_coef": 0.3,
-            "adam_beta1": 0.0,
-            "hidden_sizes": (7,),
-            **settings,
-        }
-        self.configs = [
-            a2c.Config("none", engine=name, num_envs=num_envs, rollout_length=length, **self.settings)
-            for name in ("compiled", "paddle")
+    def __init__(self, space, shape=(4, 3), obs_size=5, ends=True, seed=0, observations=None, masked=False, **chosen):
+        chosen = {"max_grad_norm": None, "entropy_coef": 0.3, "hidden_sizes": (7,), **chosen}
+        observations = spaces.Box(-1, 1, (obs_size,)) if observations is None else observations
+        self.cases = [
+            Case(engine, observations, space, shape, masked, seed, **chosen) for engine in ("compiled", "paddle")
         ]
-        config, self.distribution = self.configs[0], distribution_for(space)
-        self.architecture = architecture_for((obs_size,), config.hidden_sizes, config.activation, self.distribution)
-        initial = initial_parameters(self.architecture, "xavier", -0.5, seed)
-        rng = np.random.default_rng(seed)
-        for name, array in initial.items():
-            if name.endswith("bias"):
-                array[...] = rng.normal(size=array.shape) / 2
-        self.engines = [
-            choose_engine(config, self.architecture, self.distribution, initial)[0] for config in self.configs
-        ]
-        obs = rng.normal(size=(length, num_envs, obs_size)).astype(np.float32)
-        noise = self.distribution.draw_noise(rng, shape)
-        reward = rng.normal(size=shape)
-        terminated, truncated = (rng.random((2, *shape)) < 0.15) if ends else np.zeros((2, *shape), bool)
-        successors = rng.normal(size=obs.shape).astype(np.float32).reshape(-1, obs_size)
-        self.acted = [self.act(engine, obs, noise) for engine in self.engines]
-        # The compiled engine's actions and advantages for both: nothing but the update may differ.
-        action, value = self.acted[0]
-        next_value = np.where(terminated, 0, self.engines[0].value(successors).reshape(shape)).astype(np.float32)
-        self.rollouts = [
-            Rollout(obs, action, reward, terminated, truncated, own_value, next_value) for _, own_value in self.acted
-        ]
-        self.advantage, self.returns = gae(reward, value, next_value, terminated, truncated, 0.9, 0.8)
-
-    def act(self, engine, obs, noise):
-        acted = [engine.act(obs[t], noise[t], t) for t in range(len(obs))]
-        return tuple(np.stack(parts) for parts in zip(*acted, strict=True))
-
-    def update(self, rate=1e-3):
-        """Metrics of both engines."""
-        return [
-            engine.update(rollout, self.advantage, self.returns, rate)
-            for engine, rollout in zip(self.engines, self.rollouts, strict=True)
-        ]
-
-    def gradients(self):
-        """Of both engines, by parameter: with beta1 = 0 it is the first moment itself."""
-        states = [engine.state() for engine in self.engines]
-        return [{name: state[f"optimizer.moment1.{name}"] for name in self.architecture.shapes()} for state in states]
-
-
-def distance(a, b):
-    """Relative, of arrays or of all arrays of two dictionaries."""
-    if isinstance(a, dict):
-        a, b = (np.concatenate([array.ravel() for array in arrays.values()]) for arrays in (a, b))
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30)
+        ours, theirs = self.cases
+        data, rng = ours.rollout, np.random.default_rng(seed)
+        data.reward[...] = rng.normal(size=shape)
+        if ends:
+            data.terminated[...], data.truncated[...] = rng.random((2, *shape)) < 0.15
+        successors = rng.permutation(data.inputs[1:].reshape(-1, data.inputs.shape[2]))
+        next_value = ours.engine.value(successors).reshape(shape)
+        data.next_value[...] = np.where(data.terminated, 0, next_value)
+        data.advantage[...], data.returns[...] = gae(
+            data.reward, data.value[:-1], data.next_value, data.terminated, data.truncated, 0.9, 0.8
+        )
+        # The compiled engine's advantages for both: nothing but the gradient may differ.
+        for name in ("inputs", "mask", "action"):
+            np.testing.assert_array_equal(getattr(theirs.rollout, name), getattr(data, name))
+        theirs.rollout.advantage[...], theirs.rollout.returns[...] = data.advantage, data.returns
 
 
 def check(pair):
-    (action, value), (their_action, their_value) = pair.acted
-    if action.dtype == np.int64:
-        np.testing.assert_array_equal(action, their_action, strict=True)
-    else:
-        np.testing.assert_allclose(action, their_action, rtol=1e-5, atol=1e-5, strict=True)
-    np.testing.assert_allclose(value, their_value, rtol=1e-5, atol=1e-5, strict=True)
-    ours, theirs = pair.update()
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-    gradients, their_gradients = pair.gradients()
+    ours, theirs = pair.cases
+    for name in ("outputs", "value"):
+        np.testing.assert_allclose(
+            getattr(ours.rollout, name), getattr(theirs.rollout, name), rtol=1e-5, atol=1e-5, strict=True
+        )
+    (gradients, metrics), (their_gradients, their_metrics) = (case.gradient() for case in pair.cases)
+    np.testing.assert_allclose(metrics, their_metrics, rtol=1e-4, atol=1e-5)
     assert distance(gradients, their_gradients) < CLOSE
+    # An array that is small because its terms cancel out is as exact as they are.
+    least = 1e-1 * np.linalg.norm(np.concatenate([array.ravel() for array in their_gradients.values()]))
+    assert gradients.keys() == their_gradients.keys()
     for name, gradient in gradients.items():
-        assert distance(gradient, their_gradients[name]) < CLOSE, name
+        size = max(np.linalg.norm(their_gradients[name]), least)
+        assert np.linalg.norm(gradient - their_gradients[name]) < CLOSE * size, name
+    norms = [case.update().grad_norm for case in pair.cases]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
@@ -117,7 +84,7 @@ def test_gradients_of_every_kind_of_network_agree(space, hidden_sizes, activatio
 
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (5, 1), (8, 64), (33, 40), (256, 1)], ids=str)
-@pytest.mark.parametrize("space", ["2 choices", "5 actions"])
+@pytest.mark.parametrize("space", ["2 choices", "5 actions", "all kinds"])
 def test_gradients_of_rollouts_of_every_size_agree(space, shape, ends):
     check(Pair(SPACES[space], shape, obs_size=33, hidden_sizes=(33, 7), ends=ends))
 
@@ -126,6 +93,43 @@ def test_gradients_of_rollouts_of_every_size_agree(space, shape, ends):
 @pytest.mark.parametrize("space", ["2 choices", "17 actions"])
 def test_gradients_of_big_networks_agree(space, activation):
     check(Pair(SPACES[space], (8, 64), obs_size=100, hidden_sizes=(256, 256), activation=activation, num_threads=2))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("hidden_sizes", [(), (7,), (16, 33)], ids=str)
+@settings(max_examples=40)
+@given(
+    observations=OBSERVATIONS,
+    actions=ACTIONS,
+    activation=st.sampled_from(("tanh", "relu")),
+    shape=st.sampled_from(((4, 3), (1, 1), (3, 50))),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_engines_agree_on_every_pair_of_spaces(masked, hidden_sizes, observations, actions, activation, shape, seed):
+    chosen = {"hidden_sizes": hidden_sizes, "activation": activation}
+    check(Pair(actions, shape, seed=seed, observations=observations, masked=masked, **chosen))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("hidden_sizes", [(), (7,), (16, 33)], ids=str)
+@settings(max_examples=15)
+@given(observations=OBSERVATIONS, actions=ACTIONS, seed=st.integers(0, 2**32 - 1))
+def test_engines_agree_on_the_log_probability_and_entropy_of_every_step(
+    masked, hidden_sizes, observations, actions, seed
+):
+    pair = Pair(actions, (2, 2), seed=seed, observations=observations, masked=masked, hidden_sizes=hidden_sizes)
+    means = []
+    for at in np.ndindex(2, 2):
+        for case in pair.cases:  # The policy's loss is then the log-probability of one step, over four.
+            case.rollout.advantage[...] = 0
+            case.rollout.advantage[at] = -4
+        (_, ours), (_, theirs) = (case.gradient() for case in pair.cases)
+        assert ours.policy_loss == pytest.approx(theirs.policy_loss, rel=CLOSE, abs=CLOSE)
+        assert ours.entropy == pytest.approx(theirs.entropy, rel=CLOSE, abs=CLOSE)
+        means.append(ours.policy_loss)
+    for case in pair.cases:
+        case.rollout.advantage[...] = -1
+        assert case.gradient()[1].policy_loss == pytest.approx(np.mean(means), rel=1e-4, abs=1e-4)
 
 
 # -- whole training --

@@ -3,11 +3,11 @@
 import numpy as np
 import paddle_tutorial
 import pytest
-from a2c.mlp import numbered
 
 import a2c
 from a2c.cli import main
 from a2c.exports.layer import ActorCritic, paddle
+from a2c.model.blocks import numbered
 
 
 def trained(quick, **settings):

@@ -7,20 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 import gymnasium
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
+from engine_cases import Case
 
-import a2c
 from a2c import randomness
-from a2c.distributions import distribution_for
-from a2c.engines import choose_engine
-from a2c.kernels import heads, mlp, optimizer, random, simd, statistics
+from a2c.kernels import heads, optimizer, passes, random, rollout, simd, statistics
 from a2c.kernels.compiler import compiled
 from a2c.kernels.simd import LANES
-from a2c.kernels.threads import meet
-from a2c.mlp import initial_parameters
-from a2c.policy import architecture_for
+from a2c.kernels.threads import Crew, meet
+from a2c.model.factors import Actions
+from a2c.moments import EPSILON, Moments
 from a2c.returns import gae
-from a2c.rollout import Rollout
+from a2c.team import Team
 
 # -- products --
 
@@ -184,7 +183,7 @@ def test_tanh_is_off_by_at_most_one_in_a_million_wherever_there_are_floats():
     y = x.copy()
     with np.errstate(invalid="ignore"):
         expected = np.tanh(x.astype(np.float64))
-    mlp.tanh(y)
+    passes.tanh(y)
     np.testing.assert_array_equal(np.isnan(y), np.isnan(x))
     whole = ~np.isnan(x)
     assert np.abs(y[whole] - expected[whole]).max() <= 1e-6
@@ -197,14 +196,18 @@ def test_tanh_is_off_by_at_most_one_in_a_million_wherever_there_are_floats():
 def test_a_tanh_does_not_depend_on_what_is_computed_with_it():
     x = 3 * floats(np.random.default_rng(0), 200)
     whole = x.copy()
-    mlp.tanh(whole)
+    passes.tanh(whole)
     for start, stop in [(0, 1), (1, 2), (3, 50), (7, 8 + LANES), (0, 199), (100, 200)]:
         part = x[start:stop].copy()
-        mlp.tanh(part)
+        passes.tanh(part)
         np.testing.assert_array_equal(part, whole[start:stop])
 
 
 # -- heads --
+
+
+ALL = np.zeros(0, np.uint8), -1
+"""The mask that allows everything, and where it starts."""
 
 
 def categorical(logits, action, advantage, entropy_coef):
@@ -221,7 +224,7 @@ def test_the_gradient_of_a_discrete_head_is_that_of_its_loss(n):
     out = np.full(n + 4, 9, np.float32)
     padded = np.concatenate([np.full(3, 9, np.float32), logits])
     log_prob, entropy = heads.differentiate_categorical(
-        padded, 3, n, action, advantage, np.float32(0.3), np.float32(0.25), out, 2
+        padded, 3, n, action, *ALL, advantage, np.float32(0.3), np.float32(0.25), out, 2
     )
     double = logits.astype(np.float64)
     expected = [
@@ -237,12 +240,12 @@ def test_the_gradient_of_a_discrete_head_is_that_of_its_loss(n):
 def test_logits_far_apart_are_no_trouble():
     logits, out = np.float32([3e4, -3e4, 0]), np.zeros(3, np.float32)
     log_prob, entropy = heads.differentiate_categorical(
-        logits, 0, 3, 1, np.float32(1), np.float32(0.1), np.float32(1), out, 0
+        logits, 0, 3, 1, *ALL, np.float32(1), np.float32(0.1), np.float32(1), out, 0
     )
     assert (log_prob, entropy) == (-6e4, 0)
     assert out.tolist() == [1, -1, 0]
     for uniform in (0, 0.5, 1 - 2.0**-24):
-        assert heads.sample_categorical(logits, 0, 3, np.float32(uniform)) == 0
+        assert heads.sample_categorical(logits, 0, 3, np.float32(uniform), *ALL) == 0
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 33])
@@ -250,20 +253,21 @@ def test_discrete_actions_come_as_often_as_their_probabilities_say(n):
     rng = np.random.default_rng(n)
     logits = floats(rng, n + 2)
     uniform = (np.arange(20_000, dtype=np.float32) + np.float32(0.5)) / np.float32(20_000)
-    actions = np.array([heads.sample_categorical(logits, 1, n, u) for u in uniform])
+    actions = np.array([heads.sample_categorical(logits, 1, n, u, *ALL) for u in uniform])
     probability = np.exp(logits[1 : n + 1].astype(np.float64))
     probability /= probability.sum()
     np.testing.assert_allclose(np.bincount(actions, minlength=n) / 20_000, probability, rtol=0, atol=2e-4)
     assert (np.diff(actions) >= 0).all()
-    ends = [heads.sample_categorical(logits, 1, n, np.float32(u)) for u in (0, 1 - 2.0**-24)]
+    ends = [heads.sample_categorical(logits, 1, n, np.float32(u), *ALL) for u in (0, 1 - 2.0**-24)]
     assert ends == [0, n - 1]
 
 
 def test_discrete_actions_are_those_of_the_policy_in_numpy():
-    rng, distribution = np.random.default_rng(0), distribution_for(gymnasium.spaces.Discrete(5))
-    logits, noise = floats(rng, 2000, 5), rng.random(2000, dtype=np.float32)
-    ours = [heads.sample_categorical(row, 0, 5, u) for row, u in zip(logits, noise, strict=True)]
-    assert np.mean(ours == distribution.sample((logits,), noise)) > 0.999  # but for rounding at a boundary
+    rng, actions = np.random.default_rng(0), Actions(gymnasium.spaces.Discrete(5))
+    logits, noise = floats(rng, 2000, 5), rng.random((2000, 1), dtype=np.float32)
+    ours = [heads.sample_categorical(row, 0, 5, u, *ALL) for row, (u,) in zip(logits, noise, strict=True)]
+    theirs = actions.sample(logits, np.zeros(0, np.float32), noise)[:, 0]
+    assert np.mean(ours == theirs) > 0.999  # but for rounding at a boundary
 
 
 def gaussian(mean, log_std, action, advantage, entropy_coef):
@@ -300,12 +304,69 @@ def test_the_gradient_of_a_continuous_head_is_that_of_its_loss(n):
     assert entropy == pytest.approx(-gaussian(double_mean, double_std, drawn, 0, 1), rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("n", [2, 5, 33])
+def test_a_masked_discrete_head_is_one_of_the_choices_that_are_left(n):
+    rng = np.random.default_rng(n)
+    logits, mask = floats(rng, n), (rng.random(n + 2) < 0.5).astype(np.uint8)
+    mask[n // 2 + 2] = 1
+    left = np.flatnonzero(mask[2:])
+    for place, action in enumerate(left.tolist()):
+        out, fewer = np.full(n, 9, np.float32), np.full(len(left), 9, np.float32)
+        numbers = np.float32(1.5), np.float32(0.3), np.float32(0.25)
+        masked = heads.differentiate_categorical(logits, 0, n, action, mask, 2, *numbers, out, 0)
+        alone = heads.differentiate_categorical(logits[left], 0, len(left), place, *ALL, *numbers, fewer, 0)
+        assert masked == alone
+        np.testing.assert_array_equal(out[left], fewer)
+        assert not np.delete(out, left).any()
+    for u in (np.arange(1000, dtype=np.float32) + np.float32(0.5)) / np.float32(1000):
+        sampled = heads.sample_categorical(logits, 0, n, u, mask, 2)
+        assert sampled == left[heads.sample_categorical(logits[left], 0, len(left), u, *ALL)]
+
+
+def bernoulli(logits, bits, advantage, entropy_coef):
+    """-A log pi(a) - c H, in float64."""
+    distribution = scipy.stats.bernoulli(scipy.special.expit(logits))
+    return -advantage * distribution.logpmf(bits).sum() - entropy_coef * distribution.entropy().sum()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 33])
+def test_the_gradient_of_a_head_of_bits_is_that_of_its_loss(n):
+    rng = np.random.default_rng(n)
+    logits, bits = floats(rng, n + 1), rng.integers(0, 2, n)
+    action, out = np.append(9, bits).astype(np.float32), np.full(n + 3, 9, np.float32)
+    log_prob, entropy = heads.differentiate_bernoulli(
+        logits, 1, n, action, 1, *ALL, np.float32(1.5), np.float32(0.3), np.float32(0.25), out, 2
+    )
+    double = logits[1:].astype(np.float64)
+    expected = [
+        (bernoulli(double + step, bits, 1.5, 0.3) - bernoulli(double - step, bits, 1.5, 0.3)) / 2e-6
+        for step in 1e-6 * np.eye(n)
+    ]
+    np.testing.assert_allclose(out[2 : n + 2], 0.25 * np.array(expected), rtol=1e-4, atol=1e-6)
+    assert out[:2].tolist() + out[n + 2 :].tolist() == [9, 9, 9]
+    assert log_prob == pytest.approx(-bernoulli(double, bits, 1, 0), rel=1e-5, abs=1e-5)
+    assert entropy == pytest.approx(-bernoulli(double, bits, 0, 1), rel=1e-5, abs=1e-5)
+
+
+def test_logits_of_bits_far_from_zero_are_no_trouble():
+    logits, out = np.float32([3e4, -3e4, 3e4]), np.zeros(3, np.float32)
+    log_prob, entropy = heads.differentiate_bernoulli(
+        logits, 0, 3, np.float32([1, 0, 0]), 0, *ALL, np.float32(1), np.float32(0.1), np.float32(1), out, 0
+    )
+    assert (log_prob, entropy, out.tolist()) == (-3e4, 0, [0, 0, 1])
+    for uniform in (0.5, 1 - 2.0**-24):
+        heads.sample_bernoulli(logits, 0, 3, np.full(3, uniform, np.float32), 0, *ALL, out, 0)
+        assert out.tolist() == [1, 0, 1]
+
+
 # -- optimizers --
 
 
-def rule(is_adam, beta1=0.9, beta2=0.99, epsilon=1e-5, size=100):
-    zeros = np.zeros((2, size), np.float32)
-    return optimizer.Optimizer(is_adam, beta1, beta2, epsilon, *zeros, np.zeros(1, np.int64))
+def rule(is_adam, beta1=0.9, beta2=0.99, epsilon=1e-5, size=100, limit=math.inf):
+    zeros, blocks = np.zeros((2, size), np.float32), -(-size // optimizer.NORM_BLOCK)
+    return optimizer.Optimizer(
+        is_adam, beta1, beta2, epsilon, limit, *zeros, np.zeros(1, np.int64), np.zeros(blocks, np.float32), np.zeros(1)
+    )
 
 
 @pytest.mark.parametrize("is_adam", [True, False])
@@ -346,6 +407,38 @@ def test_moments_of_a_parameter_without_gradient_become_zero_before_arithmetic_b
     assert not ours.second.any()
     assert not ours.first.any()
     assert np.isfinite(theta).all()
+
+
+@pytest.mark.parametrize("limit", [math.inf, 1e3, 0.1])
+@pytest.mark.parametrize("is_adam", [True, False])
+def test_a_step_clips_by_the_global_norm_whoever_takes_it(is_adam, limit):
+    rng, size = np.random.default_rng(0), 3 * optimizer.NORM_BLOCK + 5 * LANES
+    start, gradient = floats(rng, 2, size)
+    norm = np.sqrt(np.sum(gradient.astype(np.float64) ** 2))
+    results = []
+    for threads in (1, 2, 3):
+        ours, theta = rule(is_adam, size=size, limit=limit), start.copy()
+        assert Team(threads).run(optimizer.step, ours, theta, gradient, 0.01)
+        assert ours.norm[0] == pytest.approx(norm, rel=1e-6)
+        assert ours.updates.tolist() == [1]
+        results.append((theta.tobytes(), ours.first.tobytes(), ours.second.tobytes(), ours.norm[0]))
+    assert results == results[:1] * 3
+    by_hand, theta = rule(is_adam, size=size), start.copy()
+    scale = min(1.0, limit / ours.norm[0])
+    (optimizer.adam if is_adam else optimizer.rmsprop)(by_hand, theta, gradient, 0, size, scale, 0.01)
+    assert theta.tobytes() == results[0][0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])  # the last one is infinite once squared
+def test_a_gradient_that_is_not_finite_changes_nothing(bad):
+    size = 2 * optimizer.NORM_BLOCK
+    for threads in (1, 2):
+        ours, theta, gradient = rule(True, size=size), np.ones(size, np.float32), np.ones(size, np.float32)
+        gradient[-1] = bad
+        assert not Team(threads).run(optimizer.step, ours, theta, gradient, 0.01)
+        assert (theta == 1).all()
+        for array in (ours.first, ours.second, ours.updates):
+            assert not array.any()
 
 
 # -- random numbers --
@@ -437,7 +530,7 @@ def test_episode_seeds_of_kernels_are_those_of_python():
 
 
 @pytest.fixture
-def rollout():
+def steps():
     """Rewards and values [T, N] with terminations, truncations, and both at once."""
     rng = np.random.default_rng(0)
     shape = (50, 4)
@@ -447,8 +540,8 @@ def rollout():
 
 
 @pytest.mark.parametrize(("gamma", "lam"), [(0.99, 0.95), (1.0, 1.0), (0.9, 0.0), (0.0, 0.5)])
-def test_advantages_are_those_of_a_loop_in_python(rollout, gamma, lam):
-    reward, value, next_value, terminated, truncated = rollout
+def test_advantages_are_those_of_a_loop_in_python(steps, gamma, lam):
+    reward, value, next_value, terminated, truncated = steps
     expected = np.zeros(reward.shape)
     for n in range(reward.shape[1]):
         following = 0.0
@@ -458,7 +551,7 @@ def test_advantages_are_those_of_a_loop_in_python(rollout, gamma, lam):
             following += reward[t, n] + bootstrap - float(value[t, n])
             expected[t, n] = following
     advantage, returns = np.full((2, *reward.shape), 9, np.float32)
-    statistics.gae(*rollout, gamma, lam, advantage, returns, 1, 3)  # two columns of four
+    statistics.gae(*steps, gamma, lam, advantage, returns, 1, 3)  # two columns of four
     np.testing.assert_allclose(advantage[:, 1:3], expected[:, 1:3], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(returns[:, 1:3], (expected + value)[:, 1:3], rtol=1e-6, atol=1e-6)
     assert (advantage[:, [0, 3]] == 9).all()
@@ -484,18 +577,20 @@ def test_running_moments_are_those_of_numpy(dtype):
 
 
 def test_normalizing_is_that_of_numpy_and_keeps_a_nan():
-    x = 20 * floats(np.random.default_rng(0), 30, 3)
+    x = 20 * np.random.default_rng(0).normal(size=(30, 3))
     x[3, 1] = np.nan
-    mean, variance = np.array([1.0, 2.0, -3.0]), np.array([2.0, 9.0, 0.0])
-    out = np.zeros((30, 3), np.float32)
-    statistics.normalize_rows(x, mean, variance, out)
-    expected = np.clip((x - mean) / np.sqrt(variance + statistics.EPSILON), -10, 10).astype(np.float32)
-    np.testing.assert_array_equal(out, expected)
+    moments = Moments(np.ones(1), np.array([1.0, 2.0, -3.0]), np.array([2.0, 9.0, 0.0]))
+    out = np.full((30, 5), 9, np.float32)  # two columns more than there are real numbers
+    rollout.see(True, moments, x, out, 1, 29)
+    expected = np.clip((x - moments.mean) / np.sqrt(moments.variance + EPSILON), -10, 10).astype(np.float32)
+    np.testing.assert_array_equal(out[1:29, :3], expected[1:29])
     assert {-10, 10} <= set(out[:, 0])
+    assert (out[[0, 29]] == 9).all()
+    assert (out[:, 3:] == 9).all()
 
 
-def test_discounted_sums_and_scaled_rewards_are_those_of_a_loop_in_python(rollout):
-    reward, _, _, terminated, truncated = rollout
+def test_discounted_sums_and_scaled_rewards_are_those_of_a_loop_in_python(steps):
+    reward, _, _, terminated, truncated = steps
     running, out = np.arange(4.0), np.zeros(reward.shape)
     sums, expected = np.arange(4.0), []
     for r, done in zip(reward, terminated | truncated, strict=True):
@@ -506,86 +601,100 @@ def test_discounted_sums_and_scaled_rewards_are_those_of_a_loop_in_python(rollou
     np.testing.assert_allclose(out, expected, rtol=1e-12)
     np.testing.assert_allclose(running, sums, rtol=1e-12)
     statistics.scale_rewards(reward, 1e-3, out)
-    np.testing.assert_array_equal(out, np.clip(reward / np.sqrt(1e-3 + statistics.EPSILON), -10, 10))
+    np.testing.assert_array_equal(out, np.clip(reward / np.sqrt(1e-3 + EPSILON), -10, 10))
     assert {-10.0, 10.0} <= set(out.ravel())
     statistics.scale_rewards(np.full((1, 1), np.nan), 1.0, out[:1, :1])
     assert math.isnan(out[0, 0])
 
 
-def test_episodes_are_counted_as_a_loop_in_python_does(rollout):
-    reward, _, _, terminated, truncated = rollout
+def test_episodes_are_counted_as_a_loop_in_python_does(steps):
+    reward, _, _, terminated, truncated = steps
     returns, lengths = np.ones(4), np.full(4, 2)
-    totals, steps, ended = np.ones(4), np.full(4, 2), []
+    totals, taken, ended = np.ones(4), np.full(4, 2), []
     for r, done in zip(reward, terminated | truncated, strict=True):
-        totals, steps = totals + r, steps + 1
-        ended += list(zip(totals[done], steps[done], strict=True))
-        totals, steps = np.where(done, 0, totals), np.where(done, 0, steps)
+        totals, taken = totals + r, taken + 1
+        ended += list(zip(totals[done], taken[done], strict=True))
+        totals, taken = np.where(done, 0, totals), np.where(done, 0, taken)
     number, return_sum, length_sum = statistics.count_episodes(reward, terminated, truncated, returns, lengths)
     assert number == len(ended)
     assert return_sum == pytest.approx(sum(total for total, _ in ended))
     assert length_sum == sum(length for _, length in ended)
     np.testing.assert_allclose(returns, totals, rtol=1e-12)
-    np.testing.assert_array_equal(lengths, steps)
+    np.testing.assert_array_equal(lengths, taken)
 
 
 # -- threads --
 
 
 @compiled
-def rounds(thread, threads, arrivals, places, turns):
+def rounds(thread, crew, places, turns):
     """Writes, meets, looks at what the others wrote, meets; returns how often something was not there."""
     wrong = 0
     for turn in range(turns):
         places[thread] = turn
-        meet(arrivals, threads)
-        for other in range(threads):
+        meet(crew)
+        for other in range(crew.threads):
             if places[other] != turn:
                 wrong += 1
-        meet(arrivals, threads)
+        meet(crew)
     return wrong
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_that_meet_see_what_all_have_done(threads):
-    arrivals, places = np.zeros(1, np.int64), np.full(threads, -1)
-    rounds(0, 1, arrivals, places, 0)  # compiled before there are several
+    crew, places = Crew(threads, np.zeros(1, np.int64)), np.full(threads, -1)
+    rounds(0, crew, places, 0)  # compiled before there are several
     with ThreadPoolExecutor(threads) as pool:
-        results = [pool.submit(rounds, thread, threads, arrivals, places, 200) for thread in range(threads)]
+        results = [pool.submit(rounds, thread, crew, places, 200) for thread in range(threads)]
         assert [result.result() for result in results] == [0] * threads
 
 
-def stepped(space, **settings):
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_team_runs_a_kernel_on_every_thread(threads):
+    team, places = Team(threads), np.full(threads, -1)
+    assert team.crew.threads == threads
+    for turns in (1, 200):
+        assert team.run(rounds, places, turns) == 0
+        assert places.tolist() == [turns - 1] * threads
+
+
+REALS, LOOKED_UP = (
+    gymnasium.spaces.Box(-1, 1, (5,)),
+    gymnasium.spaces.Tuple([gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.MultiDiscrete([4, 7])]),
+)
+DISCRETE, CONTINUOUS = gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-1, 1, (5,))
+MIXED = gymnasium.spaces.Tuple([DISCRETE, CONTINUOUS, gymnasium.spaces.MultiBinary(2)])
+
+
+def stepped(observation_space, action_space, masked, **settings):
     """The state of a compiled engine after some updates on made-up rollouts."""
-    shape, obs_size = (9, 70), 5
-    chosen = {"num_envs": shape[1], "rollout_length": shape[0], "hidden_sizes": (33, 7), **settings}
-    config = a2c.Config("none", engine="compiled", **chosen)
-    distribution = distribution_for(space)
-    architecture = architecture_for((obs_size,), config.hidden_sizes, config.activation, distribution)
-    initial = initial_parameters(architecture, "xavier", -0.5, 0)
-    engine, name = choose_engine(config, architecture, distribution, initial)
-    rng = np.random.default_rng(0)
-    metrics = []
+    case = Case("compiled", observation_space, action_space, (9, 70), masked=masked, hidden_sizes=(33, 7), **settings)
+    rng, metrics = np.random.default_rng(0), []
     for _ in range(5):
-        obs, noise = floats(rng, *shape, obs_size), distribution.draw_noise(rng, shape)
-        acted = [engine.act(obs[t], noise[t], t) for t in range(len(obs))]
-        action, value = (np.stack(parts) for parts in zip(*acted, strict=True))
-        no = np.zeros(shape, bool)
-        data = Rollout(obs, action, rng.normal(size=shape), no, no, value, value)
-        advantage, returns = gae(data.reward, value, value, no, no, 0.9, 0.8)
-        metrics.append(engine.update(data, advantage, returns, 1e-2))
-    return {name: array.tobytes() for name, array in engine.state().items()}, metrics, name
+        data, no = case.rollout, np.zeros((9, 70), bool)
+        case.fill(rng)
+        case.act()
+        case.draw_actions(rng)
+        value = data.value[:-1].copy()
+        data.advantage[...], data.returns[...] = gae(rng.normal(size=no.shape), value, value, no, no, 0.9, 0.8)
+        metrics.append(case.update(1e-2))
+    return {name: array.tobytes() for name, array in case.state().items()}, metrics, case.engine.name
 
 
 @pytest.mark.parametrize(
-    "space", [gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-1, 1, (5,))], ids=["discrete", "continuous"]
+    ("observations", "actions", "masked"),
+    [(REALS, DISCRETE, False), (REALS, CONTINUOUS, False), (LOOKED_UP, MIXED, True)],
+    ids=["discrete", "continuous", "mixed"],
 )
-def test_no_bit_depends_on_how_many_threads_compute_nor_on_whether_outputs_are_kept(monkeypatch, space):
-    one, metrics, name = stepped(space, num_threads=1)
+def test_no_bit_depends_on_how_many_threads_compute_nor_on_whether_outputs_are_kept(
+    monkeypatch, observations, actions, masked
+):
+    one, metrics, name = stepped(observations, actions, masked, num_threads=1)
     assert name == "compiled, 1 thread"
     for threads, kept in [(2, None), (3, None), (4, None), (1, 0), (3, 0), (1, 2**40)]:
         if kept is not None:
-            monkeypatch.setattr(mlp, "KEPT_BYTES", kept)
-        other, other_metrics, name = stepped(space, num_threads=threads)
+            monkeypatch.setattr(passes, "KEPT_BYTES", kept)
+        other, other_metrics, name = stepped(observations, actions, masked, num_threads=threads)
         assert name == f"compiled, {threads} thread{'s' if threads > 1 else ''}"
         assert other == one
         assert other_metrics == metrics

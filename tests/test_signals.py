@@ -122,15 +122,15 @@ def test_threads_do_not_wait_for_one_that_was_interrupted_before_its_part():
 
     import numpy as np
 
-    from a2c.kernels.threads import dismiss, meet
+    from a2c.kernels.threads import Crew, dismiss, meet
 
-    arrivals = np.zeros(1, np.int64)
-    meet(arrivals, 1)  # compiled
+    crew = Crew(2, np.zeros(1, np.int64))
+    meet(Crew(1, crew.arrivals))  # compiled
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(lambda: [meet(arrivals, 2) for _ in range(3)])
+        waiting = pool.submit(lambda: [meet(crew) for _ in range(3)])
         with pytest.raises(concurrent.futures.TimeoutError):
             waiting.result(0.2)
-        dismiss(arrivals)
+        dismiss(crew)
         waiting.result(10)
 
 

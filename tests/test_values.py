@@ -12,11 +12,12 @@ from strangers import BYTES, HALF, NAN, Stranger, at
 import a2c
 from a2c import files
 from a2c.cli import main
-from a2c.distributions import distribution_for
+from a2c.envs.episode import SeededEnv
 from a2c.envs.values import Observations, WrongValueError, flag_of, reward_of
 from a2c.errors import NumbersError, UserError
 from a2c.learner import Learner
-from a2c.normalize import PlainObservations
+from a2c.model.architecture import architecture_for
+from a2c.model.factors import Actions
 from a2c.policy import POLICY_FILES, Policy
 from a2c.stage import Episode
 
@@ -156,14 +157,16 @@ def test_what_trains_is_played_alike(quick):
         )
 
     policy = a2c.train(make, **quick).policy("best")
-    env = make()
-    env.render = lambda: None
-    obs, _ = env.reset()
-    assert [reward for reward, _ in Episode(env, policy, True, 0, obs).steps()] == [0.5] * 5
-    env = Loose()
-    env.render = lambda: None
+
+    def played(env):
+        env.render = lambda: None
+        seeded = SeededEnv(lambda: env, 0, 0)
+        obs, _ = seeded.reset(0)
+        return [reward for reward, _ in Episode(seeded, policy, True, obs).steps()]
+
+    assert played(make()) == [0.5] * 5
     with pytest.raises(a2c.EnvError, match=r"environment 0 gave an observation with 0\.7"):
-        list(Episode(env, policy, True, 0, HALF).steps())
+        played(Loose())
 
 
 # -- numbers that are none
@@ -258,7 +261,7 @@ def test_images_are_learnt_from(quick, monkeypatch):
         return run.summary["evaluation"]["mean"]
 
     assert mean() > 7
-    monkeypatch.setattr("a2c.learner.divisor_of", lambda space: 1.0)
+    monkeypatch.setattr("a2c.model.architecture.is_bytes", lambda space: False)
     assert mean() < 5
 
 
@@ -279,53 +282,45 @@ def test_a_policy_sees_images_as_training_did(quick, tmp_path):
     policy = image_bits(quick, total_steps=8)
     image = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
     inputs = image.reshape(5, 64).astype(np.float32) / np.float32(255)
-    plain = Policy(
-        policy.env_id, Box(0, 1, (64,), np.float32), policy.action_space, policy.architecture, policy.parameters,
-        PlainObservations(),
-    )  # fmt: skip
+    space = Box(0, 1, (64,), np.float32)
+    architecture = architecture_for(space, policy.action_space, (8,), "tanh", False)
+    plain = Policy(policy.env_id, space, policy.action_space, architecture, policy.parameters, None)
+    assert policy.architecture.shapes() == architecture.shapes()
     np.testing.assert_array_equal(policy.value(image), plain.value(inputs))
     for name, data in policy.to_files().items():
         files.write_bytes(tmp_path / name, data)
-    assert json.loads((tmp_path / "policy.json").read_text())["scales_bytes"] is True
     np.testing.assert_array_equal(Policy.load(tmp_path).value(image), policy.value(image))
 
 
-def test_a_policy_of_0_3_sees_images_as_it_was_trained(quick, tmp_path):
-    """There, bytes went into the networks as they were, and no file says anything of it."""
-    policy = image_bits(quick, total_steps=8)
-    for name, data in policy.to_files().items():
-        files.write_bytes(tmp_path / name, data)
-    array_file, description = (tmp_path / name for name in POLICY_FILES)
-    arrays = files.read_arrays(array_file)
-    del arrays["normalizer.divisor"]
+def written_in_format_1(policy, folder, **said):
+    """A policy of images as 0.3 and 0.4 wrote it."""
+    array_file, description = (folder / name for name in POLICY_FILES)
+    space = policy.observation_space
+    arrays = {
+        **policy.parameters,
+        "observation.low": space.low,
+        "observation.high": space.high,
+        "action.n_and_start": np.array([2, 0]),
+    }
     files.write_arrays(array_file, arrays)
-    said = json.loads(description.read_text())
-    del said["scales_bytes"]
-    description.write_text(json.dumps(said))
-    old = Policy.load(tmp_path)
+    kept = {"format": 1, "env_id": policy.env_id, "hidden_sizes": [8], "activation": policy.architecture.activation}
+    description.write_text(json.dumps(kept | said))
+
+
+def test_a_policy_of_0_4_sees_images_as_it_was_trained(quick, tmp_path):
+    policy = image_bits(quick, total_steps=8)
+    written_in_format_1(policy, tmp_path, scales_bytes=True)
     image = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
-    np.testing.assert_array_equal(old.value(image / np.float32(255)), policy.value(image))
-    assert json.loads(old.to_files()["policy.json"])["scales_bytes"] is False
+    np.testing.assert_array_equal(Policy.load(tmp_path).value(image), policy.value(image))
 
 
-def test_a_run_of_0_3_goes_on_with_images_as_it_began():
-    config = a2c.Config("images", num_envs=2, rollout_length=2, hidden_sizes=(4,))
-    with_bytes, of_0_3 = (Learner(config, a2c.make_envs(BrightHalf, 2, vectorization="local")) for _ in range(2))
-    state = with_bytes.state()
-    assert state.pop("normalizer.divisor").tolist() == [255]
-    of_0_3.restore(state, 0)
-    assert not np.array_equal(with_bytes.update(), of_0_3.update())
-    assert "normalizer.divisor" not in of_0_3.state()
-    for learner in (with_bytes, of_0_3):
-        learner._envs.close()
-
-
-@pytest.mark.parametrize(
-    "divisor", [np.zeros(1, np.float32), np.ones(2, np.float32), np.ones(1), np.full(1, NAN, np.float32)]
-)
-def test_a_divisor_that_divides_nothing_is_refused(divisor):
-    with pytest.raises(ValueError, match="divisor is"):
-        PlainObservations().restore({"divisor": divisor})
+@pytest.mark.parametrize("said", [{}, {"scales_bytes": False}], ids=str)
+def test_a_policy_of_0_3_that_saw_bytes_as_they_were_is_refused(quick, tmp_path, said):
+    """There, bytes went into the networks as they were; now it would act as another policy."""
+    policy = image_bits(quick, total_steps=8)
+    written_in_format_1(policy, tmp_path, **said)
+    with pytest.raises(UserError, match=r"trained on bytes that were not scaled, as 0.3 did; it must be trained anew"):
+        Policy.load(tmp_path)
 
 
 # -- policies
@@ -397,8 +392,7 @@ def test_other_bounds_of_observations_are_a_warning(policy):
 
 
 def test_actions_of_half_precision_come_in_it():
-    distribution = distribution_for(Box(-1, 3, (2,), np.float16))
-    scaled = distribution.to_env(np.array([[0.5, -9.0]], np.float32))
+    scaled = Actions(Box(-1, 3, (2,), np.float16)).to_rows(np.array([[0.5, -9.0]], np.float32))
     assert scaled.dtype == np.float16
     assert scaled.tolist() == [[2.0, -1.0]]
 

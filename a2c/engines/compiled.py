@@ -59,7 +59,15 @@ class CompiledEngine:
         return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
-        """Of the loss that `Engine` and the design give."""
+        """Of the loss that `Engine` and the design give.
+
+        Raises:
+            ValueError: A, V and G are not [T, N] of this engine, whose kernels would read beyond them.
+        """
+        shape = (len(self._model.work.stamps) - 1, int(self._model.work.chunks[-1]))
+        shapes = [array.shape for array in (rollout.value[:-1], rollout.advantage, rollout.returns)]
+        if shapes != [shape] * 3:
+            raise ValueError(f"value, advantage and returns differ in shape from {shape}: {shapes}")
         metrics = np.zeros(len(Metrics._fields))
         self._team.run(gradient, self._model, rollout, metrics)
         return self._model.work.gradients[: len(self.theta)], Metrics(*metrics.tolist())

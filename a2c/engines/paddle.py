@@ -107,7 +107,8 @@ class PaddleEngine:
         gradient = np.zeros_like(self.theta)
         gradient[: sum(self._sizes)] = self._tensor.grad.numpy()
         self._spread()
-        explained = explained_variance(rollout.value[:-1], rollout.returns)
+        with np.errstate(invalid="ignore"):  # What is not finite, the norm of the gradient tells.
+            explained = explained_variance(rollout.value[:-1], rollout.returns)
         return gradient, Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), 0.0, explained)
 
     def follow(self) -> None:

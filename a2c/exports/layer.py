@@ -69,7 +69,7 @@ class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         self._has_log_std = architecture.log_std_size > 0
 
     def set_state_dict(self, state_dict: Mapping[str, Any], use_structured_name: bool = True) -> Any:
-        """Takes parameters under a Sequential's names, or under the portable ones (`a2c.mlp`)."""
+        """Takes parameters under a Sequential's names, or under the portable ones (`a2c.model.architecture`)."""
         return super().set_state_dict(numbered(state_dict, by=2), use_structured_name)
 
     def policy(self, obs: Any) -> tuple[Any, ...]:

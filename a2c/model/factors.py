@@ -106,8 +106,10 @@ class Actions:
                 case "categorical":
                     action[:, factor.column] = _choose(_masked(np, factor, own, mask), noise[:, factor.column])
                 case "bernoulli":
-                    zero = 1.0 / (1.0 + np.exp(np.minimum(_bit_logits(np, factor, own, mask), 80.0)))
-                    action[:, columns] = noise[:, columns] >= zero
+                    zero = 1.0 / (1.0 + np.exp(np.minimum(own, 80.0)))
+                    # Certainty by comparison: of a probability next to 0, a uniform of 0 would still make a choice.
+                    decided = _bit_logits(np, factor, np.zeros_like(own), mask)
+                    action[:, columns] = ((noise[:, columns] >= zero) | (decided > 0)) & (decided >= 0)
         return action
 
     def mode(self, outputs: NDArray[np.float32], mask: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
@@ -273,7 +275,7 @@ def _converter(space: gymnasium.Space[Any], column: int, count: int, scaling: Sc
     if isinstance(space, spaces.Box):
         low, high = scaling.low[here], scaling.high[here]
         center, half_range = scaling.center[here], scaling.half_range[here]
-        is_whole = dtype.kind in "iu"
+        is_whole, lowest, highest = dtype.kind in "iu", space.low.ravel(), space.high.ravel()
 
         def scale(action: NDArray[np.float32]) -> NDArray[Any]:
             # In place, and without np.clip, which takes as long as all of this: it is done at every step.
@@ -281,9 +283,12 @@ def _converter(space: gymnasium.Space[Any], column: int, count: int, scaling: Sc
             scaled += center
             np.maximum(scaled, low, out=scaled)
             np.minimum(scaled, high, out=scaled)
-            if is_whole:
-                np.rint(scaled, out=scaled)
-            return scaled.astype(dtype).reshape(len(action), *shape)
+            if not is_whole:
+                return scaled.astype(dtype).reshape(len(action), *shape)
+            whole = np.rint(scaled, out=scaled).astype(dtype)
+            if dtype.itemsize == 8:  # Bounds beyond 2^53 have been rounded.
+                np.minimum(np.maximum(whole, lowest, out=whole), highest, out=whole)
+            return whole.reshape(len(action), *shape)
 
         return scale
     start = scaling.start[here]

@@ -116,9 +116,11 @@ def _array_changed(rng: random.Random, arrays: files.Arrays) -> str:
             arrays[name], arrays[other] = arrays[other], arrays[name]
             return f"{name} and {other} change places"
         case "space":
-            name = rng.choice(("observation", "action")) + ".n_and_start"
+            # Policies of 0.4 and before have the numbers of a Discrete there; later ones, the bounds of Boxes alone.
+            name = rng.choice(("observation", "action")) + rng.choice((".n_and_start", ".low", ".high"))
             values = ([2, 0], [0, 0], [-1, 0], [2, 2**63 - 1], [2**62, 0], [2**63 - 1, 2**63 - 1], [2], [1, 2, 3], [])
-            arrays[name] = np.array(rng.choice(values), np.int64)
+            kind = np.int64 if name.endswith("start") else rng.choice((np.float32, np.float64, np.int64))
+            arrays[name] = np.array(rng.choice(values), kind)
             return f"{name} is {arrays[name].tolist()}"
     del arrays[name]
     return f"{name} removed"

@@ -1,0 +1,167 @@
+"""An engine, its optimizer, and a rollout that it acted in, for tests of both engines."""
+
+import numpy as np
+
+import a2c
+from a2c.engines import choose_engine
+from a2c.model.architecture import architecture_for
+from a2c.model.blocks import forward, initial_parameters
+from a2c.model.factors import Actions, log_prob_and_entropy
+from a2c.optimizers import Optimizer
+from a2c.rollout import rollout_for
+from a2c.team import Team
+
+
+def random_masks(rng, factors, num_masks, rows):
+    """Masks [rows, K] that leave at least one choice of each factor (and one value of each bit)."""
+    mask = (rng.random((rows, num_masks)) < 0.6).astype(np.uint8)
+    for factor in factors:
+        if factor.kind == "gaussian":
+            continue
+        size = 2 if factor.kind == "bernoulli" else factor.outputs
+        for first in range(
+            factor.mask, factor.mask + factor.outputs * (size if factor.kind == "bernoulli" else 1), size
+        ):
+            mask[np.arange(rows), first + rng.integers(size, size=rows)] = 1
+    return mask
+
+
+class Case:
+    """An engine of an architecture, with random parameters, and a rollout with random inputs, actions and targets.
+
+    Whoever is made from the same arguments has the same rollout, whichever engine it has.
+    """
+
+    def __init__(self, engine, observation_space, action_space, shape, masked=False, seed=0, **settings):
+        length, num_envs = shape
+        self.config = a2c.Config(
+            "none", engine=engine, rollout_length=length, num_envs=num_envs, **{"hidden_sizes": (7,), **settings}
+        )
+        self.actions = Actions(action_space)
+        self.architecture = architecture_for(
+            observation_space, action_space, self.config.hidden_sizes, self.config.activation, True
+        )
+        self.num_masks = self.actions.num_masks if masked else 0
+        rng = np.random.default_rng(seed)
+        self.initial = initial_parameters(self.architecture, "xavier", -0.5, seed)
+        for name, array in self.initial.items():
+            if name.endswith("bias"):
+                array[...] = rng.normal(size=array.shape) / 2
+        self.rollout = rollout_for(self.architecture, length, num_envs, self.num_masks, False)
+        self.fill(rng)
+        self.begin()
+        self.act()
+        self.draw_actions(rng)
+
+    def begin(self, parameters=None):
+        """A fresh engine and a fresh optimizer."""
+        team = Team(1 if self.config.num_threads == "auto" else self.config.num_threads)
+        self.engine = choose_engine(self.config, self.architecture, self.num_masks, team)
+        self.optimizer = Optimizer(self.config, len(self.engine.theta), self.engine.views, team)
+        self.set_parameters(self.initial if parameters is None else parameters)
+
+    def set_parameters(self, parameters):
+        for name, view in self.engine.views(self.engine.theta).items():
+            view[...] = parameters[name]
+        self.engine.follow()
+
+    def parameters(self):
+        return self.named(self.engine.theta)
+
+    def named(self, flat):
+        """Copies of the named arrays in a flat one."""
+        return {name: view.copy() for name, view in self.engine.views(flat).items()}
+
+    def fill(self, rng):
+        """Random inputs, masks, advantages and returns."""
+        rollout, architecture = self.rollout, self.architecture
+        floats = architecture.num_floats
+        rollout.inputs[..., :floats] = rng.normal(size=(*rollout.inputs.shape[:2], floats))
+        for column, choices in enumerate(architecture.choices):
+            rollout.inputs[..., floats + column] = rng.integers(choices, size=rollout.inputs.shape[:2])
+        if self.num_masks:
+            masks = random_masks(rng, self.actions.factors, self.num_masks, rollout.value.size)
+            rollout.mask[...] = masks.reshape(rollout.mask.shape)
+        rollout.advantage[...], rollout.returns[...] = rng.normal(size=(2, *rollout.reward.shape))
+
+    def draw_actions(self, rng):
+        """Actions that the outputs and random noise lead to; what they are of is `mask`."""
+        rollout = self.rollout
+        rows, columns = rollout.reward.size, rollout.action.shape[2]
+        noise = self.actions.draw_noise(rng, rows)
+        mask = rollout.mask[:-1].reshape(rows, -1) if self.num_masks else None
+        log_std = self.initial.get("log_std", np.zeros(0, np.float32))
+        # From the initial parameters in NumPy: the same for every engine.
+        outputs = forward(np, self.architecture, "actor", self.initial, rollout.inputs[:-1].reshape(rows, -1))
+        action = self.actions.sample(outputs, log_std, noise, mask)
+        rollout.noise[...], rollout.action[...] = (
+            array.reshape(*rollout.reward.shape, columns) for array in (noise, action)
+        )
+
+    def act(self):
+        """Outputs and values of every step."""
+        for t in range(self.config.rollout_length + 1):
+            self.engine.forward(self.rollout, t)
+
+    def gradient(self):
+        """By parameter, and the metrics."""
+        flat, metrics = self.engine.gradient(self.rollout)
+        return self.named(flat), metrics
+
+    def update(self, rate=1e-3):
+        """A step on the actions of the first parameters, but the values of those that are there now."""
+        self.act()
+        gradient, metrics = self.engine.gradient(self.rollout)
+        norm = self.optimizer.step(self.engine.theta, gradient, rate)
+        self.engine.follow()
+        return metrics._replace(grad_norm=norm)
+
+    def state(self):
+        """Parameters, and what the optimizer remembers."""
+        return self.parameters() | {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
+
+    def restore(self, state):
+        self.optimizer.restore(
+            {name.removeprefix("optimizer."): array for name, array in state.items() if name.startswith("optimizer.")}
+        )
+        self.set_parameters(state)
+
+    def loss(self, parameters):
+        """The loss of the design, in float64 NumPy, independent of the engine."""
+        double = {name: array.astype(np.float64) for name, array in parameters.items()}
+        rollout, config = self.rollout, self.config
+        rows = rollout.reward.size
+        inputs, action, mask = (
+            array.reshape(rows, array.shape[2])
+            for array in (rollout.inputs[:-1].astype(np.float64), rollout.action, rollout.mask[:-1])
+        )
+        outputs, value = (forward(np, self.architecture, network, double, inputs) for network in ("actor", "critic"))
+        log_prob, entropy = log_prob_and_entropy(
+            np, self.actions.factors, outputs, double.get("log_std"), action, mask if self.num_masks else None
+        )
+        policy_loss = -np.mean(rollout.advantage.ravel() * log_prob)
+        value_loss = np.mean((rollout.returns.ravel() - value[:, 0]) ** 2)
+        return policy_loss + config.value_coef * value_loss - config.entropy_coef * np.mean(entropy)
+
+
+def finite_differences(case):
+    """dL/dtheta, by parameter."""
+    gradients = {}
+    for name, array in case.initial.items():
+        gradients[name] = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            sides = []
+            for step in (1e-5, -1e-5):
+                moved = {key: value.astype(np.float64) for key, value in case.initial.items()}
+                moved[name][index] += step
+                sides.append(case.loss(moved))
+            gradients[name][index] = (sides[0] - sides[1]) / 2e-5
+    return gradients
+
+
+def distance(a, b):
+    """Norm of the difference over norm, of arrays or of all arrays of two dictionaries."""
+    if isinstance(a, dict):
+        a, b = (np.concatenate([array.ravel() for array in arrays.values()]) for arrays in (a, b))
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return np.linalg.norm(a - b) / max(np.linalg.norm(b), 1e-30)
