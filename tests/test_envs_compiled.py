@@ -12,7 +12,6 @@ import gymnasium
 import numba
 import numpy as np
 import pytest
-from a2c.envs.compiled.vector import CompiledEnvs
 from compiled_envs import COUNTDOWN, DICE, DRIFT, drift
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
