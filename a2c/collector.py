@@ -18,7 +18,7 @@ from a2c.model.architecture import Architecture
 from a2c.model.factors import Actions
 from a2c.model.inputs import observe
 from a2c.rollout import Rollout
-from a2c.spaces import plain, row_type, unplain
+from a2c.spaces import plain, row_type
 
 
 class Collector:
@@ -181,8 +181,8 @@ class Collector:
                 raise ValueError(
                     f"{name} is {state[name].dtype} {state[name].shape}; it must be {own.dtype} {own.shape}"
                 )
-        obs = unplain(state["obs"], self.obs.dtype)
-        lost = self._envs.restore({n.removeprefix("envs."): a for n, a in state.items() if n.startswith("envs.")}, obs)
+        own_state = {name.removeprefix("envs."): a for name, a in state.items() if name.startswith("envs.")}
+        lost = self._envs.restore(own_state, state["obs"])
         self.obs[...], self._mask[...] = self._envs.obs, self._envs.mask
         self._books.returns[...] = np.where(lost, 0.0, state["returns"])
         self._books.lengths[...] = np.where(lost, 0, state["lengths"])

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from a2c.envs.episode import Failure
 
 
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=\w) at 0x[0-9a-fA-F]+")
@@ -30,6 +28,16 @@ def shown(value: object) -> str:
         text = f"a {type(value).__name__}"
     text = plain(_LINES.sub(" ", text))
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class Failure(NamedTuple):
+    """The course of an environment to where it raised, hung or took its process with it."""
+
+    env_index: int
+    episode: int
+    episode_seed: int
+    actions: NDArray[Any]
+    """[L, ...]; the last one did not come to an end."""
 
 
 class UserError(Exception):

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 import a2c.start
 from a2c.collector import Collector
 from a2c.config import Config
-from a2c.engines import choose_engine
+from a2c.engines.choice import choose_engine
 from a2c.envs import Envs
-from a2c.envs.episode import Failure
 from a2c.envs.stepper import Event
-from a2c.errors import EnvError, NumbersError, WorkerError
+from a2c.errors import EnvError, Failure, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Training

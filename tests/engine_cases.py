@@ -3,7 +3,7 @@
 import numpy as np
 
 import a2c
-from a2c.engines import choose_engine
+from a2c.engines.choice import choose_engine
 from a2c.model.architecture import architecture_for
 from a2c.model.blocks import forward, initial_parameters
 from a2c.model.factors import Actions, log_prob_and_entropy

@@ -455,7 +455,7 @@ ODDITIES: dict[str, Oddity] = {
     "an action with one bound": trains(action_space=Box(0, INF, (2,), np.float32)),
     "an action that cannot move": trains(action_space=Box(1, 1, (2,), np.float32)),
     "an action that may be huge": trains(action_space=Box(-1e38, 1e38, (2,), np.float32)),
-    "actions of whole numbers": says("action space", error="UserError", action_space=Box(0, 9, (2,), np.int64)),
+    "actions of whole numbers": made(variant(action_space=Box(0, 9, (2,), np.int64))),
     "an action that is scribbled on": made(ScribblesOnItsAction),
     # -- manners
     "metadata that is None": made(variant(metadata=None)),

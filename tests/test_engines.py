@@ -10,7 +10,7 @@ from engine_cases import Case, finite_differences, random_masks
 from gymnasium import spaces
 
 import a2c
-from a2c.engines import choose_engine
+from a2c.engines.choice import choose_engine
 from a2c.exports.layer import ActorCritic, paddle
 from a2c.kernels.heads import table_of
 from a2c.kernels.rollout import choose

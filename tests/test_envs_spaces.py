@@ -207,7 +207,7 @@ def test_an_environment_may_keep_and_write_its_actions():
         for _ in range(3):
             envs.advance(rows)
         assert not rows["camera.left"].any()
-        assert not envs.course_to(0).actions["camera.left"].any()
+        assert not envs.stepper.course_to(0).actions["camera.left"].any()
         (got,) = envs.get_attr("got")
         assert len({id(action["camera"]["left"]) for action in got}) == 3
 
@@ -613,13 +613,22 @@ def test_compiled_environments_take_no_weights():
 # -- all of it at once --
 
 
+@pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("observed", OBSERVATIONS)
 @pytest.mark.parametrize("acted", ["discrete", "nested"])
-def test_training_refuses_in_a_sentence_what_the_networks_do_not_know(observed, acted, quick):
-    if isinstance(OBSERVATIONS[observed], Box) and acted == "discrete":
-        pytest.skip("it is known")
-    with pytest.raises(a2c.UserError, match="is not supported; it must be a"):
-        a2c.train(lambda: Sampler(OBSERVATIONS[observed], ACTIONS[acted]), **quick | {"vectorization": "local"})
+def test_every_space_trains_is_resumed_and_acts(observed, acted, normalize, quick):
+    def env():
+        return Sampler(OBSERVATIONS[observed], ACTIONS[acted])
+
+    settings = quick | {"vectorization": "local", "normalize_observations": normalize, "final_eval_episodes": 2}
+    run = a2c.train(env, **settings)
+    longer = a2c.resume(run, env=env, total_steps=2 * settings["total_steps"])
+    assert longer.summary["exact"], longer.summary["inexact_because"]
+    assert longer.summary["final_evaluation"]["episodes"] == 2
+    policy = longer.policy("final")
+    obs, _ = env().reset(seed=3)
+    assert policy.act(obs) in policy.action_space
+    assert policy.act(obs, greedy=False) in policy.action_space
 
 
 def test_frozen_lake_and_blackjack_are_stepped():

@@ -10,16 +10,6 @@ ROOT = Path(__file__).parent.parent
 SEVERAL_ARGUMENTS = 12
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
 
-# Circles that are known, and what would take each apart. Nothing may be added.
-KNOWN_CIRCLES = {
-    # errors.py names Failure, which episode.py defines: `Failure` can move to errors.py.
-    frozenset({"a2c.errors", "a2c.envs.episode", "a2c.envs.values"}),
-    # Constants of normalize.py that its kernel needs.
-    frozenset({"a2c.normalize", "a2c.kernels.statistics"}),
-    # The Collector is given an engine, and an engine a Rollout: they are two files to be.
-    frozenset({"a2c.rollout", "a2c.engines", "a2c.engines.compiled", "a2c.engines.paddle"}),
-}
-
 # Who may know of screens, of the process's streams and of the command line.
 MAY_KNOW_OF_SCREENS = ("a2c.training", "a2c.cli", "a2c.__main__", "a2c.commands", "a2c.screen", "a2c.streams")
 
@@ -78,8 +68,7 @@ def test_a_circle_is_found():
 
 def test_imports_make_no_circle():
     found = circles({module: imported(module) for module in MODULES})
-    new = {circle for circle in found if not any(circle <= known for known in KNOWN_CIRCLES)}
-    assert not new, [{module: sorted(imported(module) & circle) for module in sorted(circle)} for circle in new]
+    assert not found, [{module: sorted(imported(module) & circle) for module in sorted(circle)} for circle in found]
 
 
 def test_engines_and_environments_do_not_know_each_other():

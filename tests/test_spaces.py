@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from a2c import files
 from a2c.envs.values import Observations
-from a2c.finite import bounds_to_check, brief, finite, finite_rows, outside, where_bad
+from a2c.finite import bounds_to_check, brief, finite, finite_rows, outside
 from a2c.spaces import (
     batch_of,
     batch_size,
@@ -175,14 +175,6 @@ def test_one_bad_number_makes_its_row_bad():
     rows["a"][1, 2, 0] = np.nan
     assert np.argwhere(~finite_rows(rows, 2)).tolist() == [[1, 2]]
     assert brief(rows[1, 2]) == "{a: [nan, 0], n: 0}"
-
-
-def test_the_step_that_gave_a_bad_part_is_found():
-    space = spaces.Dict(a=spaces.Box(-np.inf, np.inf, (2,)), n=spaces.Discrete(3))
-    rows = np.zeros((3, 2), row_type(space))
-    rows["a"][1, 1, 0] = np.inf
-    bad = where_bad(rows, rows[0], np.zeros((3, 2)), np.zeros((3, 2), bool))
-    assert np.argwhere(bad).tolist() == [[0, 1]]  # What is observed after step 0.
 
 
 def test_a_part_outside_its_bounds_is_named():

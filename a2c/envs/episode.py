@@ -8,7 +8,7 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -271,16 +271,6 @@ def own_traceback(error: BaseException | None) -> str:
 def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays of one type are equal, NaN to NaN and -0 apart from 0."""
     return a.tobytes() == b.tobytes()
-
-
-class Failure(NamedTuple):
-    """The course of an environment to where it raised, hung or took its process with it."""
-
-    env_index: int
-    episode: int
-    episode_seed: int
-    actions: NDArray[Any]
-    """[L, ...]; the last one did not come to an end."""
 
 
 class ReplayError(Exception):

@@ -121,6 +121,7 @@ def make_envs(
         WorkerError: A worker died while starting.
 
     Example:
+        >>> import numpy as np
         >>> envs = make_envs("CartPole-v1", num_envs=2, seed=7)
         >>> obs = envs.begin()
         >>> step = envs.advance(np.array([0, 1]))

@@ -14,14 +14,14 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.episode import Failure, close
+from a2c.envs.episode import close
 from a2c.envs.history import Course, History
 from a2c.envs.local import Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.seeding import in_words
 from a2c.envs.stepper import Arrays, Event, Info
 from a2c.envs.workers import Worker, may_spin, packed, room_for, start_context
-from a2c.errors import EnvError, UserError, WorkerError, plain
+from a2c.errors import EnvError, Failure, UserError, WorkerError, plain
 from a2c.masks import mask_size
 from a2c.spaces import row_type, unplain
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.episode import Failure
 from a2c.envs.history import Course
 from a2c.envs.memory import Block
+from a2c.errors import Failure
 
 Info = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]

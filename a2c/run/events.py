@@ -10,8 +10,7 @@ import warnings
 from pathlib import Path
 
 from a2c import files
-from a2c.envs.episode import Failure
-from a2c.errors import UserError
+from a2c.errors import Failure, UserError
 from a2c.spaces import plain
 
 

@@ -16,8 +16,7 @@ from typing import Any, Literal
 from a2c import consent, files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
-from a2c.envs.episode import Failure
-from a2c.errors import UserError, shown
+from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate
 from a2c.policy import Policy
 from a2c.run import checkpoint, events, logs, policies

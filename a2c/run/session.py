@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from a2c import files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
-from a2c.envs.episode import Failure
 from a2c.envs.stepper import Event
-from a2c.errors import NumbersError, UserError
+from a2c.errors import Failure, NumbersError, UserError
 from a2c.learner import Learner
 from a2c.run import checkpoint
 from a2c.run.books import Books, finite_or_none

@@ -1,0 +1,39 @@
+"""Which engine a run has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from a2c.config import Config
+from a2c.engines import Engine
+from a2c.engines.compiled import CompiledEngine
+from a2c.errors import UserError
+from a2c.model.architecture import Architecture
+from a2c.signals import interrupts_held
+from a2c.team import Team
+
+
+def choose_engine(config: Config, architecture: Architecture, num_masks: int, team: Team) -> Engine:
+    """The engine for a run, its parameters 0.
+
+    Args:
+        config: Which engine and device; loss weights; size of a rollout.
+        architecture: Of the networks.
+        num_masks: Columns of action masks, K.
+        team: Who computes.
+
+    Raises:
+        UserError: Paddle is asked for and not installed, or the device is not there.
+    """
+    if config.engine == "compiled" and config.device != "cpu":
+        raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
+    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu"):
+        return CompiledEngine(config, architecture, num_masks, team)
+    with interrupts_held():
+        try:
+            from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second.
+        except ModuleNotFoundError as error:
+            why = "engine is 'paddle'" if config.engine == "paddle" else f"device is {config.device!r}"
+            raise UserError(f"{why}, and PaddlePaddle is not installed; pip install 'a2c[paddle]'") from error
+    engine: Any = PaddleEngine(config, architecture)
+    return engine  # type: ignore[no-any-return]  # its module is typed; the variable keeps mypy from wanting Paddle
