@@ -177,7 +177,7 @@ MISTAKES = {
     "train CartPole-v1 --engine compiled --device gpu": "engine is 'compiled', which has no device 'gpu'",
     "train CartPole-v1 --engine fast": "fast",
     "train CartPole-v1 --num-threads 0": "num_threads is 0; it must be a whole number from 1 to 1,000,000",
-    "train FrozenLake-v1 --vectorization compiled": "FrozenLake-v1 has no compiled form; there are CartPole-v0",
+    "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; there are Cart",
     "train CartPole-v1 --vectorization compiled --num-workers 1": "vectorization is 'compiled', which has no workers",
     'train CartPole-v1 --vectorization compiled --env-kwargs {"g":1}': "the compiled form of CartPole-v1 takes none",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
