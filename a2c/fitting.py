@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
+from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource, traits
 from a2c.envs.episode import close
@@ -33,14 +34,16 @@ class Fit(NamedTuple):
     reasons: dict[str, str]
     """Of each of those fields."""
 
-    def lines(self, origins: Mapping[str, str]) -> list[str]:
-        """What was chosen and why, a line for each reason; only of settings that nobody chose otherwise."""
-        by_reason: dict[str, list[str]] = {}
-        for name, value in self.values.items():
-            if origins.get(name, "").startswith(FITTED):
-                shown = "-".join(map(str, value)) if isinstance(value, tuple) else value
-                by_reason.setdefault(self.reasons[name], []).append(f"{name} {shown}")
-        return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+
+def lines(config: Config, origins: Mapping[str, str]) -> list[str]:
+    """What was chosen to fit and why, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, origin in origins.items():
+        if origin.startswith(FITTED):
+            value = getattr(config, name)
+            shown = "-".join(map(str, value)) if isinstance(value, tuple) else value
+            by_reason.setdefault(origin.removeprefix(f"{FITTED}: "), []).append(f"{name} {shown}")
+    return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
 
 
 def fit_to(env: EnvSource, env_kwargs: Mapping[str, Any]) -> Fit:

@@ -10,9 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from a2c import consent, start
+from a2c import consent, fitting, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource, env_name
@@ -24,6 +22,7 @@ from a2c.errors import UserError, WorkerError
 from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
+from a2c.model.architecture import is_image
 from a2c.presets import configure, fit_without_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
@@ -33,6 +32,7 @@ from a2c.run.logs import Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
 from a2c.screen import Screen
 from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
+from a2c.spaces import parts
 
 _CALL_SECONDS = 0.1
 """How long a call of many updates may take, about: signals are heard between two calls."""
@@ -65,15 +65,13 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
-    fitting = fit_without_preset(env, preset, settings.get("env_kwargs") or {})
+    fits = fit_without_preset(env, preset, settings.get("env_kwargs") or {})
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
     if isinstance(settings.get("start_from"), Run):
         settings["start_from"] = str(settings["start_from"].path)
-    config = configure(env_name(env), preset, settings, fitting)
-    settings_from = origins(config, preset, fitting)
-    for line in fitting.lines(settings_from) if progress else ():
-        print(line, file=sys.stderr)
+    config = configure(env_name(env), preset, settings, fits)
+    settings_from = origins(config, preset, fits)
     return _passed_on(fit(config, env, settings_from, progress))
 
 
@@ -197,7 +195,7 @@ def _train(asked: _Asked, run: Run | None) -> Run:
         cleanup.callback(session.close)
         reasons = [] if saved is None else _restore(session, saved, asked.config, learner, lost)
         if asked.progress:
-            _announce(asked.config, run, learner, envs)
+            _announce(asked, run, learner, envs)
             if saved is not None:
                 how = f", not exactly: {'; '.join(reasons)}" if reasons else ""
                 print(f"resumed after {learner.steps} steps{how}", file=sys.stderr)
@@ -295,19 +293,24 @@ def _restore(session: Session, saved: Checkpoint, config: Config, learner: Learn
     return reasons
 
 
-def _announce(config: Config, run: Run, learner: Learner, envs: Envs) -> None:
+def _announce(asked: _Asked, run: Run, learner: Learner, envs: Envs) -> None:
+    config = asked.config
+    for line in fitting.lines(config, asked.settings_from):
+        print(line, file=sys.stderr)
     several = "s" if config.num_envs > 1 else ""
     place = f"engine {learner.engine_name}, {config.num_envs} environment{several} {envs.placement}"
     print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
 
 
 def _warn_of_images(envs: Envs) -> None:
-    space: Any = envs.single_observation_space
-    if space.dtype == np.uint8 and len(space.shape) in (2, 3):
-        warnings.warn(
-            f"observations are images {space.shape}, and the network is fully connected: it has no convolution yet",
-            stacklevel=3,
-        )
+    for part in parts(envs.single_observation_space):
+        if is_image(part.space):
+            what = f"{part.name!r} of the observations is" if part.name else "observations are"
+            warnings.warn(
+                f"{what} images {part.space.shape}, which are scaled to [0, 1], and the network is fully connected: it "
+                "has no convolution yet",
+                stacklevel=3,
+            )
 
 
 def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:

@@ -59,8 +59,6 @@ class Train:
             if there is None:
                 fitting = fit_without_preset(config.env_id, self.preset, config.env_kwargs)
                 settings_from = origins(config, self.preset, fitting)
-                for line in fitting.lines(settings_from):
-                    print(line, file=sys.stderr)
                 run = fit(config, config.env_id, settings_from, True, owns_process=True)
             else:
                 free = {name: getattr(config, name) for name in FREE if name != "run_dir"}

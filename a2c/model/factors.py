@@ -241,8 +241,10 @@ def _bounds(box: Any) -> tuple[Any, Any, Any, Any]:
     low, high = box.low.ravel().astype(np.float64), box.high.ravel().astype(np.float64)
     # The largest number of a type is no bound, and nothing is gained by spreading actions over it.
     if dtype.kind == "f":
-        largest = min(float(np.finfo(dtype).max), float(np.finfo(np.float32).max))
+        of_type = float(np.finfo(dtype).max)
+        largest = min(of_type, float(np.finfo(np.float32).max))
         has_low, has_high = low > -largest, high < largest
+        low, high = np.maximum(low, -of_type), np.minimum(high, of_type)  # Beyond it, a cast would give infinity.
     else:
         limits = np.iinfo(dtype)
         is_wide = dtype.itemsize >= 4
