@@ -22,7 +22,7 @@ from a2c.errors import UserError, WorkerError
 from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
-from a2c.model.architecture import is_image
+from a2c.model.architecture import leaves_of
 from a2c.presets import configure, fit_without_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
@@ -233,7 +233,7 @@ def _envs_and_learner(
         compiled = is_compiled(config, env) if run is None else stays_compiled(run.is_compiled, config, str(run.path))
         envs = envs_for(config, env, compiled)
         cleanup.callback(envs.close)
-        _warn_of_images(envs)
+        _warn_of_images(envs, config.normalize_observations)
         learner = Learner(config, envs, begins_with)
         if saved is not None:
             with resumption.fitting(saved):
@@ -302,13 +302,16 @@ def _announce(asked: _Asked, run: Run, learner: Learner, envs: Envs) -> None:
     print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
 
 
-def _warn_of_images(envs: Envs) -> None:
-    for part in parts(envs.single_observation_space):
-        if is_image(part.space):
-            what = f"{part.name!r} of the observations is" if part.name else "observations are"
+def _warn_of_images(envs: Envs, normalizes: bool) -> None:
+    space = envs.single_observation_space
+    scaled = {leaf.name for leaf in leaves_of(space, normalizes) if leaf.kind == "scaled"}
+    for name, _, part in parts(space):
+        shape = tuple(part.shape or ())
+        if part.dtype == np.uint8 and len(shape) in (2, 3):
+            what = f"{name!r} of the observations is" if name else "observations are"
+            how = ", scaled to [0, 1]," if name in scaled else ","
             warnings.warn(
-                f"{what} images {part.space.shape}, which are scaled to [0, 1], and the network is fully connected: it "
-                "has no convolution yet",
+                f"{what} images {shape}{how} and the network is fully connected: it has no convolution yet",
                 stacklevel=3,
             )
 
