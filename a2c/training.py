@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from a2c import consent, fitting, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs
