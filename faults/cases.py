@@ -70,6 +70,8 @@ CASES = {
     "pixels-2-workers": _case(
         "faults.envs:Pixels-v0", 20_000, 800, normalize_observations=False, eval_num_envs=1, **_WORKERS
     ),
+    # Nested observations, a choice and a number as the action, masks; it raises at what is not allowed.
+    "nested-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, **_WORKERS),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 

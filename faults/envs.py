@@ -1,6 +1,7 @@
 """Environments that are the real ones, until a file tells one of them to hang: `faults.envs:HangingCartPole-v1`.
 
-And one of images that samples from its own spaces: `faults.envs:Pixels-v0`.
+And one of images that samples from its own spaces, `faults.envs:Pixels-v0`, and one whose observations and actions are
+nested and whose actions are masked, `faults.envs:Nested-v0`.
 
 The variable HANG names a folder. Whichever environment removes a file from it, in a worker, hangs: after `sleep` as
 Python sleeps, after `hold` in C and without ever letting another thread run.
@@ -63,10 +64,46 @@ class Pixels(gymnasium.Env[Any, Any]):
         return image
 
 
+class Nested(gymnasium.Env[Any, Any]):
+    """Choose the one that is shown among those that are allowed, and a number near the one that is shown.
+
+    Raises at an action that is not allowed.
+    """
+
+    observation_space = gymnasium.spaces.Dict(
+        wanted=gymnasium.spaces.Discrete(5, start=1),
+        place=gymnasium.spaces.Tuple((gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.MultiBinary(3))),
+    )
+    action_space = gymnasium.spaces.Tuple((gymnasium.spaces.Discrete(5, start=1), gymnasium.spaces.Box(-2, 2, (1,))))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next()
+
+    def step(self, action: Any) -> Any:
+        choice, number = action
+        if not self._mask[choice - 1]:
+            raise ValueError(f"{choice} is not allowed, {self._mask} are")
+        reward = float(choice == self._wanted) - abs(float(number[0]) - float(self._place[0]))
+        self._steps += 1
+        obs, info = self._next()
+        return obs, reward, self._steps == 20, False, info
+
+    def _next(self) -> Any:
+        self._place = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        self._mask = self.np_random.integers(0, 2, 5, dtype=np.int8)
+        self._wanted = int(self.np_random.integers(1, 6))
+        self._mask[self._wanted - 1] = 1
+        bits = self.np_random.integers(0, 2, 3, dtype=np.int8)
+        return {"wanted": self._wanted, "place": (self._place, bits)}, {"action_mask": (self._mask, None)}
+
+
 def make(env_id: str, **kwargs: Any) -> Hanging:
     return Hanging(gymnasium.make(env_id, **kwargs))
 
 
 gymnasium.register("Pixels-v0", entry_point="faults.envs:Pixels")
-for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0"):
+gymnasium.register("Nested-v0", entry_point="faults.envs:Nested")
+for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0", "Nested-v0"):
     gymnasium.register(f"Hanging{_env_id}", entry_point="faults.envs:make", kwargs={"env_id": _env_id})
