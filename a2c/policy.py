@@ -21,7 +21,8 @@ from a2c.model.factors import Actions
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
 from a2c.randomness import generator
-from a2c.spaces import batch_of, batch_size, batched, describe, from_description, rows_of, same, to_arrays, value_of
+from a2c.space_files import describe, from_description, to_arrays
+from a2c.spaces import batch_of, batch_size, batched, rows_of, same, value_of
 
 FORMAT = 2
 """Version of the format. 1 knew a Box or Discrete alone, and is read, too; a reader refuses any other."""

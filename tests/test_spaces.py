@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from a2c import files
 from a2c.envs.values import Observations
 from a2c.finite import bounds_to_check, brief, finite, finite_rows, outside
+from a2c.space_files import describe, from_description, to_arrays
 from a2c.spaces import (
     batch_of,
     batch_size,
     batched,
-    describe,
-    from_description,
     left_out,
     numbers_only,
     parts,
@@ -27,7 +26,6 @@ from a2c.spaces import (
     row_type,
     rows_of,
     same,
-    to_arrays,
     unplain,
     value_of,
 )

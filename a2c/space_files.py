@@ -1,0 +1,150 @@
+"""Spaces <-> files: their structure as JSON, the bounds of Boxes as arrays. What is read may come from a stranger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from a2c.errors import shown
+from a2c.spaces import Path, parts, row_type, unique_names
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def describe(space: gymnasium.Space[Any]) -> Any:
+    """A space of numbers only as JSON, without the bounds of its Boxes, which `to_arrays` gives.
+
+    Raises:
+        TypeError: It has another part, or a key that JSON does not know.
+    """
+    match space:
+        case spaces.Dict():
+            for key in space.spaces:
+                if type(key) not in (str, int):
+                    raise TypeError(f"{space} has the key {key!r}; only text and whole numbers can be written")
+            return {"kind": "dict", "parts": [[key, describe(inner)] for key, inner in space.spaces.items()]}
+        case spaces.Tuple():
+            return {"kind": "tuple", "parts": [describe(inner) for inner in space.spaces]}
+        case spaces.Box():
+            return {"kind": "box", "type": np.dtype(space.dtype).str}
+        case spaces.Discrete():
+            kind = np.dtype(space.dtype).str
+            return {"kind": "discrete", "n": int(space.n), "start": int(space.start), "type": kind}
+        case spaces.MultiDiscrete():
+            kind, nvec, start = np.dtype(space.dtype).str, space.nvec.tolist(), space.start.tolist()
+            return {"kind": "multi_discrete", "nvec": nvec, "start": start, "type": kind}
+        case spaces.MultiBinary():
+            return {"kind": "multi_binary", "shape": list(space.shape)}
+        case _:
+            raise TypeError(f"{space} cannot be written")
+
+
+def to_arrays(space: gymnasium.Space[Any], prefix: str) -> Arrays:
+    """The bounds of a space's Boxes: "prefix.low" and "prefix.high", of a part "prefix.<its name>.low" and so on."""
+    arrays: Arrays = {}
+    for part in parts(space):
+        if isinstance(part.space, spaces.Box):
+            native = row_type(part.space).base
+            arrays[_joined(prefix, part.name, "low")] = part.space.low.astype(native)
+            arrays[_joined(prefix, part.name, "high")] = part.space.high.astype(native)
+    return arrays
+
+
+def from_description(description: Any, arrays: Mapping[str, NDArray[Any]], prefix: str) -> gymnasium.Space[Any]:
+    """The space that `describe` and `to_arrays` gave. It may come from a stranger: nothing in it can run.
+
+    Raises:
+        KeyError: An array is missing.
+        ValueError: The description or an array is none of a space.
+    """
+    found = list(_described(description, (), 0))
+    is_nested_ = description["kind"] in ("dict", "tuple")
+    names = unique_names([path for path, _ in found]) if is_nested_ else [""]
+    leaves = iter([_leaf(one, arrays, _joined(prefix, name)) for name, (_, one) in zip(names, found, strict=True)])
+    return _space(description, leaves)
+
+
+_DEEPEST = 32
+_MOST_BITS = 2**24
+_TYPES = {np.dtype(order + code).str for code in "?bBhHiIlLqQefd" for order in "<>"}
+
+
+def _described(description: Any, path: Path, depth: int) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The parts that a description has, in order."""
+    if depth > _DEEPEST:
+        raise ValueError(f"a space is nested more than {_DEEPEST} deep")
+    match description:
+        case {"kind": "dict", "parts": list(pairs)}:
+            keys = [pair[0] for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+            if len(keys) != len(pairs) or not all(type(key) in (str, int) for key in keys):
+                raise ValueError(f"{shown(pairs)} are no named parts of a space")
+            if len(set(keys)) != len(keys):
+                raise ValueError(f"{shown(keys)} are names of parts, one of them twice")
+            for key, inner in pairs:
+                yield from _described(inner, (*path, key), depth + 1)
+        case {"kind": "tuple", "parts": list(items)}:
+            for number, inner in enumerate(items):
+                yield from _described(inner, (*path, number), depth + 1)
+        case {"kind": str()}:
+            yield path, description
+        case _:
+            raise ValueError(f"{shown(description)} describes no space")
+
+
+def _space(description: dict[str, Any], leaves: Iterator[gymnasium.Space[Any]]) -> gymnasium.Space[Any]:
+    match description:
+        case {"kind": "dict", "parts": list(pairs)}:
+            return spaces.Dict([(key, _space(inner, leaves)) for key, inner in pairs])
+        case {"kind": "tuple", "parts": list(items)}:
+            return spaces.Tuple([_space(inner, leaves) for inner in items])
+        case _:
+            return next(leaves)
+
+
+def _leaf(description: dict[str, Any], arrays: Mapping[str, NDArray[Any]], name: str) -> gymnasium.Space[Any]:
+    match description:
+        case {"kind": "box", "type": str(kind)} if kind in _TYPES:
+            low, high = arrays[f"{name}.low"], arrays[f"{name}.high"]
+            dtype = np.dtype(kind)
+            is_of_type = low.dtype == high.dtype == dtype.newbyteorder("=")
+            if not is_of_type or low.shape != high.shape or not (low <= high).all():
+                raise ValueError(f"{name}.low and {name}.high are not the limits of a space of {dtype}")
+            return spaces.Box(low.astype(dtype), high.astype(dtype), low.shape, dtype)
+        case {"kind": "discrete", "n": int(n), "start": int(start), "type": str(kind)} if _is_whole(kind):
+            dtype = np.dtype(kind)
+            if n < 1 or not _fits(dtype, n, start, start + n - 1):
+                raise ValueError(f"{name} has {n} numbers from {start}; there must be some, and {dtype} hold them")
+            return spaces.Discrete(n, start=start, dtype=kind)
+        case {"kind": "multi_discrete", "nvec": list(ns), "start": list(starts), "type": str(kind)} if _is_whole(kind):
+            dtype = np.dtype(kind)
+            nvec, start_at = np.array(ns, object), np.array(starts, object)
+            if nvec.shape != start_at.shape or not all(type(one) is int for one in [*nvec.flat, *start_at.flat]):
+                raise ValueError(f"{name} has {shown(ns)} numbers from {shown(starts)}, which is no space")
+            for count, first in zip(nvec.flat, start_at.flat, strict=True):
+                if count < 1 or not _fits(dtype, count, first, first + count - 1):
+                    raise ValueError(f"{name} has {count} numbers from {first}; there must be some, in {dtype}")
+            return spaces.MultiDiscrete(nvec.astype(dtype), dtype=kind, start=start_at.astype(dtype))
+        case {"kind": "multi_binary", "shape": list(shape)} if all(type(size) is int and size > 0 for size in shape):
+            if not shape or int(np.prod(np.array(shape, object))) > _MOST_BITS:
+                raise ValueError(f"{name} has the shape {shown(shape)}; it must be that of some bits")
+            return spaces.MultiBinary(shape if len(shape) > 1 else shape[0])
+        case _:
+            raise ValueError(f"{name} is {shown(description)}, which describes no space")
+
+
+def _is_whole(kind: str) -> bool:
+    return kind in _TYPES and np.dtype(kind).kind in "iu"
+
+
+def _fits(dtype: np.dtype[Any], *numbers: int) -> bool:
+    held = np.iinfo(dtype)
+    return all(held.min <= number <= min(held.max, 2**63 - 1) for number in numbers)
+
+
+def _joined(*names: str) -> str:
+    return ".".join(name for name in names if name)
