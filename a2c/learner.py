@@ -16,6 +16,7 @@ from a2c.envs.stepper import Event
 from a2c.errors import EnvError, Failure, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.kernels.compiler import prepare
+from a2c.kernels.gradient import divide
 from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, settle
 from a2c.kernels.statistics import standardize
@@ -79,7 +80,9 @@ class Learner:
             envs.single_observation_space, envs.single_action_space,
             config.hidden_sizes, config.activation, config.normalize_observations,
         )  # fmt: skip
-        team = Team(cores() if config.num_threads == "auto" else config.num_threads)
+        # More threads than chunks would only wait for each other.
+        chunks, _ = divide(num_envs, config.rollout_length, self._architecture.num_parameters)
+        team = Team(min(cores() if config.num_threads == "auto" else config.num_threads, len(chunks) - 1))
         self._engine = choose_engine(config, self._architecture, num_masks, team)
         self._optimizer = Optimizer(config, len(self._engine.theta), self._engine.views, team)
         self._rules = Rules(

@@ -29,15 +29,14 @@ class CompiledEngine:
             team: Computes gradients; results do not depend on how many they are.
         """
         self._architecture, self._team = architecture, team
-        parameters = sum(int(np.prod(shape)) for shape in architecture.shapes().values())
-        bounds, room = divide(config.num_envs, config.rollout_length, parameters)
+        bounds, room = divide(config.num_envs, config.rollout_length, architecture.num_parameters)
         # The last inputs are for successors.
         network = network_for(architecture, config.steps_per_update + config.num_envs, (len(bounds) - 1) * room)
         work = work_for(network, bounds, room, config.rollout_length, team.crew.threads)
         loss = Loss(table_of(architecture.factors, num_masks), config.value_coef, config.entropy_coef)
         self.theta = network.theta
         self._model = Model(network, loss, work)
-        threads = min(team.crew.threads, len(bounds) - 1)
+        threads = team.crew.threads
         self.name = f"compiled, {threads} thread{'s' if threads > 1 else ''}"
 
     @property

@@ -145,6 +145,11 @@ class Architecture(NamedTuple):
             for number, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes))
         )
 
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers all parameters have."""
+        return sum(int(np.prod(shape, dtype=np.int64)) for shape in self.shapes().values())
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter, in order."""
         shapes: dict[str, tuple[int, ...]] = {}
