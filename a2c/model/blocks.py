@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from types import ModuleType
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.model import Initialization
+from a2c.model import Activation, Initialization
 from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
 from a2c.randomness import generator
 
@@ -35,23 +36,32 @@ def forward(
         parameters: Arrays of `xp`.
         inputs: Rows as `a2c.model.inputs` makes them, of `xp`.
     """
-    floats = architecture.num_floats
-    x = inputs[:, :floats]
-    for number, block in enumerate(architecture.blocks(network)):
-        weight, bias = parameters[f"{block.name}.weight"], parameters[f"{block.name}.bias"]
-        if number or not architecture.choices:
+    floats, all_choices, layers = _plan(architecture, network)
+    x = inputs[:, :floats] if all_choices else inputs
+    for number, (name_of_weight, name_of_bias, activation) in enumerate(layers):
+        weight, bias = parameters[name_of_weight], parameters[name_of_bias]
+        if number or not all_choices:
             x = x @ weight + bias
         else:  # A choice that was made selects a row of the weights: the product with its one-hot vector.
             x = x @ weight[:floats] + bias if floats else bias
             row = floats
-            for column, choices in enumerate(architecture.choices):
+            for column, choices in enumerate(all_choices):
                 x = x + weight[inputs[:, floats + column].astype("int64") + row]
                 row += choices
-        if block.activation == "relu":
-            x = xp.where(x > 0, x, xp.zeros_like(x))
-        elif block.activation == "tanh":
+        if activation == "relu":
+            x = xp.maximum(x, xp.zeros([1], x.dtype))
+        elif activation == "tanh":
             x = xp.tanh(x)
     return x
+
+
+@functools.lru_cache(maxsize=64)
+def _plan(
+    architecture: Architecture, network: Network
+) -> tuple[int, tuple[int, ...], tuple[tuple[str, str, Activation | None], ...]]:
+    """What a forward pass needs to know, found once: policies act on one observation at a time."""
+    layers = tuple((f"{b.name}.weight", f"{b.name}.bias", b.activation) for b in architecture.blocks(network))
+    return architecture.num_floats, architecture.choices, layers
 
 
 def initial_parameters(
