@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from a2c import consent, fitting, start
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs
@@ -24,7 +22,7 @@ from a2c.errors import UserError, WorkerError
 from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
-from a2c.model.architecture import leaves_of
+from a2c.model.architecture import leaves_of, may_be_image
 from a2c.presets import configure, fit_without_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
@@ -308,12 +306,11 @@ def _warn_of_images(envs: Envs, normalizes: bool) -> None:
     space = envs.single_observation_space
     scaled = {leaf.name for leaf in leaves_of(space, normalizes) if leaf.kind == "scaled"}
     for name, _, part in parts(space):
-        shape = tuple(part.shape or ())
-        if part.dtype == np.uint8 and len(shape) in (2, 3):
+        if may_be_image(part):
             what = f"{name!r} of the observations is" if name else "observations are"
-            how = ", scaled to [0, 1]," if name in scaled else ","
+            how = "; bytes are scaled to [0, 1]" if name in scaled else ""
             warnings.warn(
-                f"{what} images {shape}{how} and the network is fully connected: it has no convolution yet",
+                f"{what} images {part.shape}, and the network is fully connected: it has no convolution yet{how}",
                 stacklevel=3,
             )
 

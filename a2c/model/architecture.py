@@ -30,6 +30,9 @@ IMAGE_PIXELS = 32 * 32
 """Bytes of at least so many pixels are an image. Smaller ones (the 7 x 7 cells of MiniGrid, say) are numbers."""
 
 
+SMALLEST_IMAGE_PIXELS = 16
+
+
 class Leaf(NamedTuple):
     """A part of an observation as columns of the network's input."""
 
@@ -219,12 +222,22 @@ def is_bytes(space: gymnasium.Space[Any]) -> bool:
 
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds images."""
+    """Whether a space holds images that are as large as a camera's."""
+    return is_bytes(space) and _pixels(space) >= IMAGE_PIXELS
+
+
+def may_be_image(space: gymnasium.Space[Any]) -> bool:
+    """Whether a space holds what a convolution would be for, small boards of cells included."""
+    return space.dtype == np.uint8 and _pixels(space) >= SMALLEST_IMAGE_PIXELS
+
+
+def _pixels(space: gymnasium.Space[Any]) -> int:
+    """Pixels of a Box that has the shape of an image; else 0."""
     shape = tuple(space.shape or ())
-    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(shape) not in (2, 3):
-        return False
+    if not isinstance(space, spaces.Box) or len(shape) not in (2, 3):
+        return 0
     sides = shape if len(shape) == 2 else sorted(shape)[1:]  # The channels come first or last, and are the fewest.
-    return is_bytes(space) and int(np.prod(sides)) >= IMAGE_PIXELS
+    return int(np.prod(sides))
 
 
 def factors_of(space: gymnasium.Space[Any]) -> tuple[Factor, ...]:
