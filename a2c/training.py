@@ -33,6 +33,7 @@ from a2c.run.logs import Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
 from a2c.screen import Screen
 from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
+from a2c.spaces import is_nested, parts
 
 _CALL_SECONDS = 0.1
 """How long a call of many updates may take, about: signals are heard between two calls."""
@@ -302,10 +303,13 @@ def _announce(config: Config, run: Run, learner: Learner, envs: Envs) -> None:
 
 
 def _warn_of_images(envs: Envs) -> None:
-    space: Any = envs.single_observation_space
-    if space.dtype == np.uint8 and len(space.shape) in (2, 3):
+    space = envs.single_observation_space
+    images = {part.name: part.space.shape or () for part in parts(space) if part.space.dtype == np.uint8}
+    shown = [" ".join([name, str(shape)]).strip() for name, shape in images.items() if len(shape) in (2, 3)]
+    if shown:
+        what = "have images in them," if is_nested(space) else "are images"
         warnings.warn(
-            f"observations are images {space.shape}, and the network is fully connected: it has no convolution yet",
+            f"observations {what} {', '.join(shown)}, and the network is fully connected: it has no convolution yet",
             stacklevel=3,
         )
 
