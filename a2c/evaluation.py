@@ -214,6 +214,7 @@ def evaluate(
     layout: Layout = Layout(),  # noqa: B008 - immutable
     max_episode_steps: int | None = None,
     reward_weights: Sequence[float] | None = None,
+    total_steps: int = 50 * MOST_STEPS,
 ) -> Evaluation:
     """Runs whole episodes of a policy on fresh environments, once: as `Evaluator` and `make_envs`, see there.
 
@@ -226,7 +227,7 @@ def evaluate(
     kind = kind_of(env, env_kwargs, seed, max_episode_steps, reward_weights)
     evaluator = Evaluator(kind, layout)
     try:
-        return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=50 * MOST_STEPS)
+        return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=total_steps)
     finally:
         evaluator.close()
 

@@ -119,7 +119,8 @@ def _leaf(description: dict[str, Any], arrays: Mapping[str, NDArray[Any]], name:
             dtype = np.dtype(kind)
             if n < 1 or not _fits(dtype, n, start, start + n - 1):
                 raise ValueError(f"{name} has {n} numbers from {start}; there must be some, and {dtype} hold them")
-            return spaces.Discrete(n, start=start, dtype=kind)
+            # Before 1.3 Gymnasium knew none but int64 here, and no argument to say so.
+            return spaces.Discrete(n, start=start) if dtype == np.int64 else spaces.Discrete(n, start=start, dtype=kind)
         case {"kind": "multi_discrete", "nvec": list(ns), "start": list(starts), "type": str(kind)} if _is_whole(kind):
             dtype = np.dtype(kind)
             nvec, start_at = np.array(ns, object), np.array(starts, object)

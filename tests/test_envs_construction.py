@@ -315,6 +315,42 @@ def test_registered_environments_get_the_same_sentences(registered):
         a2c.make_envs("Vectorised-v0", 2)
 
 
+def test_an_old_version_that_is_no_more_names_the_newest(registered):
+    gone = gymnasium.error.DependencyNotInstalled("this version has been moved elsewhere")
+    registered("Old-v2", entry_point=raises(gone))
+    with pytest.raises(a2c.UserError, match="Old-v2 needs a package that is not installed: this version"):
+        a2c.make_envs("Old-v2", 2)
+    registered("Old-v9", entry_point=Simple)
+    registered("Old-v10", entry_point=Simple)
+    with pytest.raises(
+        a2c.UserError, match=r"cannot make Old-v2: this version .*; Old-v10 is the newest version of it"
+    ):
+        a2c.make_envs("Old-v2", 2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("import pkg_resources_", "No module named 'pkg_resources_'.*theirs needs it: pip install 'pkg_resources_'"),
+        ('raise ModuleNotFoundError("no", name="pkg_resources")', "theirs needs it: pip install 'setuptools<81'"),
+        ("from gymnasium import no_such_name", "theirs is there, but does not go with what else is installed"),
+        ("1 / 0", "ZeroDivisionError: division by zero.; it must be installed"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):
+    (tmp_path / "theirs.py").write_text(lines)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(a2c.UserError, match=says):
+        a2c.make_envs("theirs:Some-v0", 1)
+
+
+def test_a_well_known_package_that_is_not_installed_is_named():
+    with pytest.raises(a2c.UserError, match=r"No module named 'mo_gymnasium'.*; pip install mo-gymnasium$"):
+        a2c.make_envs("mo_gymnasium:deep-sea-treasure-v0", 1)
+    with pytest.raises(a2c.UserError, match=r"vizdoom.gymnasium_wrapper:VizdoomBasic-v1 \(pip install vizdoom\)"):
+        a2c.make_envs("VizdoomBasic-v1", 1)
+
+
 @pytest.fixture
 def registered():
     ids = []

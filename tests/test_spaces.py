@@ -304,3 +304,15 @@ def test_other_spaces_are_not_the_same():
 
 def test_a_stranger_of_a_space_has_no_parts():
     assert parts(gymnasium.Space()) == ()
+
+
+def test_a_description_is_read_by_a_gymnasium_whose_discrete_spaces_have_no_type(monkeypatch):
+    class Older(spaces.Discrete):
+        """As before Gymnasium 1.3."""
+
+        def __init__(self, n, seed=None, start=0):
+            super().__init__(n, seed, start)
+
+    description = describe(spaces.Discrete(3, start=1))
+    monkeypatch.setattr(spaces, "Discrete", Older)
+    assert same(from_description(description, {}, ""), Older(3, start=1))

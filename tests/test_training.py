@@ -226,6 +226,8 @@ def test_an_evaluation_that_does_not_end_does_not_end_the_training(quick):
     assert run.summary["steps"] == 256
     assert run.summary["evaluation"]["unfinished"] == run.summary["evaluation"]["episodes"] >= 1
     assert [row["evaluation_unfinished"] for row in run.metrics() if "evaluation_return" in row] == [1.0, 1.0]
+    again = run.evaluate(1, env=make)  # As much later: it is given up where training gave it up.
+    assert (again.unfinished, again.lengths) == (1, [2000])
 
 
 def test_a_limit_of_ones_own_cuts_episodes_off_everywhere(quick):

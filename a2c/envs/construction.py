@@ -36,6 +36,8 @@ _PIP_NAMES = {
     "pygame": "gymnasium[classic-control]",
     "ale_py": "ale-py",
     "gym": "gymnasium",
+    "pkg_resources": "setuptools<81",
+    "distutils": "setuptools",
 }
 """What to give pip for a module, where that is another name."""
 
@@ -249,11 +251,15 @@ def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[st
     text = textwrap.shorten(str(error), 300)
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
-        pip = _PIP_NAMES.get(module, module)
-        return UserError(f"{name} needs a package that is not installed, {module}: pip install {shown(pip)}")
+        return UserError(
+            f"{name} needs a package that is not installed, {module}: pip install {shown(pip_name(module))}"
+        )
     hint = display_hint(error)
     if hint:
         return UserError(f"cannot make {name}: {type(error).__name__}: {text}; {hint}")
+    newest = _newest(name)
+    if isinstance(error, gymnasium.error.Error | ImportError) and "install" not in text and newest != name:
+        return UserError(f"cannot make {name}: {text}; {newest} is the newest version of it")
     if isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
         return UserError(f"{name} needs a package that is not installed: {text}")
     if isinstance(error, gymnasium.error.Error):
@@ -269,6 +275,20 @@ def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[st
         if kwargs:
             return UserError(f"{name} does not take env_kwargs {shown(dict(kwargs))}: {text}")
     return EnvError(0, "construction", -1, None, 0, own_traceback(error))
+
+
+def _newest(env_id: str) -> str:
+    """The newest version that is registered of an environment; the id itself where it has none, or is that."""
+    name, dash, version = env_id.rpartition("-v")
+    if not (dash and version.isdigit()):
+        return env_id
+    versions = (known.removeprefix(f"{name}-v") for known in gymnasium.registry if known.startswith(f"{name}-v"))
+    return f"{name}-v{max([int(known) for known in versions if known.isdigit()], default=int(version))}"
+
+
+def pip_name(module: str) -> str:
+    """What to give pip for a module."""
+    return _PIP_NAMES.get(module, module)
 
 
 def display_hint(error: BaseException) -> str:

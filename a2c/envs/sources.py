@@ -19,8 +19,8 @@ from gymnasium.envs.registration import EnvSpec
 
 from a2c.envs.compiled.classic import classic_control
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, checked_source, env_name
-from a2c.errors import UserError
+from a2c.envs.construction import EnvSource, checked_source, env_name, pip_name
+from a2c.errors import UserError, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,9 +96,17 @@ def _import(module: str, name: str) -> types.ModuleType:
         return importlib.import_module(module)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"cannot import the module of {name!r} ({fault}); it must be installed, or in this folder or PYTHONPATH"
-        ) from error
+        lacks = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        root = module.partition(".")[0]
+        right = "it must be installed, or in this folder or PYTHONPATH"
+        if lacks == root:
+            known = [package for its_module, package in _PACKAGES.values() if its_module.partition(".")[0] == root]
+            right = f"pip install {known[0]}" if known else right
+        elif lacks:  # The module is there, and imports what is not.
+            right = f"{module} needs it: pip install {shown(pip_name(lacks))}"
+        elif isinstance(error, ImportError | AttributeError):
+            right = f"{module} is there, but does not go with what else is installed"
+        raise UserError(f"cannot import the module of {name!r} ({fault}); {right}") from error
 
 
 def maker_of(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
@@ -143,7 +151,33 @@ _PACKAGES = {
         "gymnasium-robotics",
     ),
     r"FlappyBird-": ("flappy_bird_gymnasium", "flappy-bird-gymnasium"),
-    r"(dm_control|atari|openspiel)/|GymV2[16]Environment-v0": ("shimmy", "shimmy"),
+    r"(dm_control|bsuite|atari|openspiel)/|GymV2[16]Environment-v0": ("shimmy", "shimmy"),
+    r"popgym-": ("popgym", "popgym"),
+    r"NetHack": ("nle", "nle"),
+    r"MiniHack-": ("minihack", "minihack"),
+    r"Vizdoom": ("vizdoom.gymnasium_wrapper", "vizdoom"),
+    r"(mo-|deep-sea-treasure|resource-gathering|four-room|minecart|fruit-tree|water-reservoir)": (
+        "mo_gymnasium",
+        "mo-gymnasium",
+    ),
+    r"tetris_gymnasium/": ("tetris_gymnasium.envs", "tetris-gymnasium"),
+    r"(Cont|Finite)-[A-Z]{2}-\w+-v": ("gym_electric_motor", "gym-electric-motor"),
+    r"(forex|stocks)-v": ("gym_anytrading", "gym-anytrading"),
+    r"(forex|stocks|crypto|mixed)-(un)?hedge-": ("gym_mtsim", "gym-mtsim"),
+    r"Safety[A-Z]": ("safety_gymnasium", "safety-gymnasium"),
+    r"Meta-World/": ("metaworld", "metaworld"),
+    r"PyFlyt/": ("PyFlyt.gym_envs", "pyflyt"),
+    r"gym_pusht/": ("gym_pusht", "gym-pusht"),
+    r"gym_aloha/": ("gym_aloha", "gym-aloha"),
+    r"gym_xarm/": ("gym_xarm", "gym-xarm"),
+    r"gym_hil/": ("gym_hil", "gym-hil"),
+    r"seals/": ("seals", "seals"),
+    r"miniwob/": ("miniwob", "miniwob"),
+    r"[A-Za-z0-9]+BulletEnv-": ("pybullet_envs_gymnasium", "pybullet-envs-gymnasium"),
+    r"(SearingSpotlights|MortarMayhem|MysteryPath|Endless-)": ("memory_gym", "memory-gym"),
+    r"gymnasium_search_race/": ("gymnasium_search_race", "gymnasium-search-race"),
+    r"procgen": ("procgen", "procgen2"),
+    r"[Ss]umo-rl-": ("sumo_rl", "sumo-rl"),
 }
 """Well-known families of ids, the module that registers each, and what to pip install for it."""
 
@@ -151,7 +185,7 @@ _PACKAGES = {
 def _package_hint(env_id: str) -> str | None:
     for pattern, (module, package) in _PACKAGES.items():
         if re.match(pattern, env_id):
-            is_there = importlib.util.find_spec(module) is not None
+            is_there = importlib.util.find_spec(module.partition(".")[0]) is not None
             return f"its module goes before it, {module}:{env_id}" + ("" if is_there else f" (pip install {package})")
     return None
 

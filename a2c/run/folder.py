@@ -313,6 +313,7 @@ class Run:
             layout=Layout(eval_num_envs),
             max_episode_steps=config.max_episode_steps,
             reward_weights=config.reward_weights,
+            total_steps=config.total_steps,  # An episode without end is given up where training gives it up.
         )
 
     def environment(self, env: EnvSource | None = None) -> EnvSource:

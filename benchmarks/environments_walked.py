@@ -1,0 +1,259 @@
+"""Other people's environments, each package in a virtual environment of its own, used as a new user would.
+
+python -m benchmarks.environments_walked [PACKAGE ...]
+python -m benchmarks.environments_walked --table
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import fcntl
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.measure import RESULTS, keep
+from benchmarks.packages import PACKAGES, Package, Walked
+
+ROOT = Path(__file__).parent.parent
+_NAME = "environments_walked"
+_PAGE = ROOT / "docs" / "environments.md"
+_COMMAND = f"python -m benchmarks.{_NAME}"
+_SECONDS = 90
+"""Of processor time: what each process of a command may take."""
+_PATIENCE = 300
+"""Seconds by the clock that a command may take: others may be busy here, too."""
+_INSTALL_SECONDS = 900
+
+_LOOK = """
+import json, sys
+from a2c.envs.make import make_env
+env = make_env(sys.argv[1], json.loads(sys.argv[2]))
+print(json.dumps([str(env.observation_space), str(env.action_space)]))
+"""
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    outcome: str
+    """done; refused: exit code 2 and one sentence; raised: 1, and what the environment did; crashed; too long."""
+    said: str
+    """The sentence; of a crash the last lines."""
+    seconds: float
+    """By the clock."""
+
+
+def run(command: list[str], folder: Path, seconds: float = _PATIENCE) -> tuple[Done, str, str]:
+    """Runs a command with a time limit; also gives what it wrote to both streams."""
+    outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=outside,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        preexec_fn=_limited if seconds == _PATIENCE else None,
+    )
+    try:
+        out, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, errors = process.communicate()
+        return Done("too long", _end(errors), seconds), out, errors
+    return Done(*_judged(process.returncode, errors), time.perf_counter() - start), out, errors
+
+
+def _limited() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS + 5))
+
+
+def _judged(code: int, errors: str) -> tuple[str, str]:
+    """The outcome, and what was said about it."""
+    lines = [line for line in errors.strip().splitlines() if line.strip()]
+    if code == 0:
+        return "done", ""
+    if code == -signal.SIGXCPU:
+        return "too long", _end(errors)
+    said = [line for line in lines if line.startswith("a2c: ")]
+    if code == 2 and said and "Traceback" not in errors:
+        return "refused", said[-1].removeprefix("a2c: ")
+    if code == 1 and re.search(r"^environment \d+ (raised|gave|has|does)", errors.replace("a2c: ", ""), re.MULTILINE):
+        return "raised", _end(errors)
+    return "crashed", f"exit code {code}: {_end(errors)}"
+
+
+def _end(errors: str) -> str:
+    return "\n".join(line for line in errors.strip().splitlines() if line.strip())[-1500:]
+
+
+def walk(package: Package) -> dict[str, Any]:
+    """Installs a package and a2c into a new virtual environment, and trains on its environments."""
+    with tempfile.TemporaryDirectory(prefix=f"walk-{package.name}-") as place:
+        folder = Path(place)
+        python = folder / "venv" / "bin" / "python"
+        venv.create(folder / "venv", with_pip=False, symlinks=True)
+        result: dict[str, Any] = {"about": package.about}
+        start = time.perf_counter()
+        for what in (package.pip, ("--editable", str(ROOT))):  # Whoever wants to train has the environment already.
+            pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *what]
+            done, _, errors = run(pip, folder, _INSTALL_SECONDS)
+            if done.outcome != "done":
+                said = [line for line in errors.splitlines() if "rror" in line] or [done.said]
+                return result | {"installed": False, "because": package.because or said[-1].strip()[:300]}
+        result |= {"installed": True, "install_seconds": round(time.perf_counter() - start, 1)}
+        listed = run([sys.executable, "-m", "pip", "--python", str(python), "list", "--format=json"], folder)[1]
+        found = {one["name"].lower().replace("_", "-"): one["version"] for one in json.loads(listed)}
+        names = (package.name, "gymnasium", "numpy")
+        result["versions"] = {name: found[name] for name in names if name in found}
+        if package.module:
+            (folder / "mine.py").write_text(package.module)
+        result["environments"] = [walk_one(one, python, folder) for one in package.walked]
+        return result
+
+
+def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
+    """Trains on one environment, evaluates, trains further and records."""
+    a2c = str(python.parent / "a2c")
+    shutil.rmtree(folder / "runs", ignore_errors=True)
+    kwargs = walked.flags[walked.flags.index("--env-kwargs") + 1] if "--env-kwargs" in walked.flags else "{}"
+    looked, out, _ = run([str(python), "-c", _LOOK, walked.env_id, kwargs], folder)
+    result: dict[str, Any] = {"env_id": walked.env_id, "flags": list(walked.flags)}
+    if looked.outcome == "done":
+        with contextlib.suppress(ValueError, IndexError):
+            observations, actions = json.loads(out.strip().splitlines()[-1])
+            result |= {"observations": observations[:300], "actions": actions[:300]}
+    train = [a2c, "train", walked.env_id, "--total-steps", "2000", "--no-pictures", *walked.flags]
+    result["train"], out, errors = _verb([*train, "--run-dir", "runs"], folder)
+    result["notes"] = [line.removeprefix("a2c: ") for line in errors.splitlines() if line.startswith("a2c: ")]
+    result["not_exact"] = "".join(line for line in out.splitlines() if line.startswith("not exact"))
+    runs = sorted(Path(path).parent for path in folder.glob("runs/**/config.json") if path.parent.name != "policy")
+    if result["train"]["outcome"] == "done" and runs:
+        verbs = {
+            "evaluate": ["--episodes", "2"],
+            "resume": ["--total-steps", "4000"],
+            "record": ["--to", "episode.gif", "--max-steps", "100"],
+        }
+        for verb, flags in verbs.items():
+            result[verb], _, _ = _verb([a2c, verb, str(runs[-1]), *flags], folder)
+    print(f"{walked.env_id}: {verdict(result)}", flush=True)
+    return result
+
+
+def _verb(command: list[str], folder: Path) -> tuple[dict[str, Any], str, str]:
+    done, out, errors = run(command, folder)
+    # Where something lies is a matter of this machine.
+    said = done.said.replace(str(folder), "...").replace(str(ROOT), "...").replace(str(Path.home()), "~")
+    return {"outcome": done.outcome, "seconds": round(done.seconds, 1)} | ({"said": said} if said else {}), out, errors
+
+
+def verdict(result: dict[str, Any]) -> str:
+    """ "trains", or what came instead."""
+    outcome = result["train"]["outcome"]
+    others = {verb: result[verb]["outcome"] for verb in ("evaluate", "resume", "record") if verb in result}
+    if outcome != "done":
+        return outcome
+    failed = [f"{verb} {one}" for verb, one in others.items() if one != "done"]
+    return f"trains{'; ' if failed else ''}{', '.join(failed)}"
+
+
+@contextlib.contextmanager
+def _results() -> Iterator[dict[str, Any]]:
+    """The packages' results so far, kept when the block ends; several processes may walk at a time."""
+    path = RESULTS / f"{_NAME}.json"
+    with open(Path(tempfile.gettempdir(), f"{_NAME}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        packages = json.loads(path.read_text())["packages"] if path.exists() else {}
+        yield packages
+        order = [package.name for package in PACKAGES]
+        packages = {name: packages[name] for name in order if name in packages}
+        keep(_NAME, _COMMAND, {"packages": packages})
+
+
+def table(results: dict[str, Any]) -> str:
+    """A line for every environment."""
+    environments = [one for package in results["packages"].values() for one in package.get("environments", [])]
+    trained = sum(one["train"]["outcome"] == "done" for one in environments)
+    installed = sum(package["installed"] for package in results["packages"].values())
+    lines = [
+        f"{trained} of {len(environments)} environments train, of {installed} packages that install here "
+        f"(of {len(results['packages'])}).",
+        "",
+        "| package | environment | observations | actions | came to | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, package in results["packages"].items():
+        if not package["installed"]:
+            lines.append(f"| {name} | | | | does not install: {_cell(package['because'])} | |")
+            continue
+        for one in package["environments"]:
+            version = package["versions"].get(name, "")
+            came_to = verdict(one)
+            verbs = [one.get(verb, {}) for verb in ("train", "evaluate", "resume", "record")]
+            said = [verb["said"] for verb in verbs if "said" in verb]
+            if said:
+                came_to += f": {_cell(said[0])}"
+            spaces = [_cell(one.get(kind, ""), 80) for kind in ("observations", "actions")]
+            called = " ".join([one["env_id"], *one["flags"]])
+            lines.append(
+                f"| {name} {version} | `{called}` | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def _cell(text: str, most: int = 300) -> str:
+    text = " ".join(text.split()).replace("|", "\\|")
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def with_table(page: str) -> str:
+    """The page with the table of the committed results."""
+    results = json.loads((RESULTS / f"{_NAME}.json").read_text())
+    begin, end = "<!-- table -->\n", "\n<!-- end of table -->"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}{table(results)}{end}{rest.partition(end)[2]}"
+
+
+def main() -> None:
+    """Walks, or writes the page's table."""
+    parser = argparse.ArgumentParser(description="Other people's environments, used as a new user would.")
+    parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="of benchmarks/packages.py; all of them")
+    parser.add_argument("--table", action="store_true", help="write the table of the page from the results")
+    parser.add_argument("--jobs", type=int, default=1, help="packages at a time")
+    arguments = parser.parse_args()
+    if arguments.table:
+        _PAGE.write_text(with_table(_PAGE.read_text()))
+        return
+    chosen = [package for package in PACKAGES if not arguments.packages or package.name in arguments.packages]
+
+    def one(package: Package) -> None:
+        result = walk(package)
+        if not result["installed"]:
+            print(f"{package.name} does not install: {result['because']}", flush=True)
+        with _results() as packages:
+            packages[package.name] = result
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(one, chosen))
+
+
+if __name__ == "__main__":
+    main()

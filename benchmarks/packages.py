@@ -1,0 +1,273 @@
+"""Packages of environments that are walked: what to install, and which of their environments stand for all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Walked(NamedTuple):
+    """An environment, as the command line names it."""
+
+    env_id: str
+    flags: tuple[str, ...] = ()
+
+
+class Package(NamedTuple):
+    """What to install, and what to train on."""
+
+    name: str
+    """As pip knows it."""
+    about: str
+    walked: tuple[Walked, ...]
+    extra: tuple[str, ...] = ()
+    """What else to install, in the same step."""
+    module: str = ""
+    """What stands in mine.py, where a user would have to write some lines."""
+    because: str = ""
+    """Why it does not install, where what pip says is no reason."""
+
+    @property
+    def pip(self) -> tuple[str, ...]:
+        """Arguments of `pip install`."""
+        return (self.name, *self.extra)
+
+
+def of(name: str, about: str, *ids: str, extra: tuple[str, ...] = (), module: str = "", because: str = "") -> Package:
+    """A package, its environments as lines of a shell without quotes: the flags follow the id."""
+    walked = []
+    for line in ids:
+        env_id, *flags = line.split(" ")
+        walked.append(Walked(env_id, tuple(flags)))
+    return Package(name, about, tuple(walked), extra, module, because)
+
+
+PACKAGES = (
+    of(
+        "minigrid",
+        "grid worlds with missions in words",
+        "minigrid:MiniGrid-Empty-8x8-v0",
+        "minigrid:MiniGrid-DoorKey-6x6-v0",
+        "minigrid:BabyAI-GoToRedBall-v0",
+    ),
+    of(
+        "highway-env",
+        "driving",
+        "highway_env:highway-fast-v0",
+        "highway_env:parking-v0",
+        "highway_env:racetrack-v0",
+    ),
+    of(
+        "gymnasium-robotics",
+        "robots in MuJoCo",
+        "gymnasium_robotics:FetchReach-v4",
+        "gymnasium_robotics:PointMaze_UMaze-v3",
+        "gymnasium_robotics:AdroitHandDoor-v1",
+    ),
+    of("panda-gym", "a robot's arm in PyBullet", "panda_gym:PandaReach-v3", "panda_gym:PandaPickAndPlace-v3"),
+    of(
+        "popgym",
+        "partial observability",
+        "popgym:popgym-RepeatPreviousEasy-v0",
+        "popgym:popgym-AutoencodeEasy-v0",
+        "popgym:popgym-BattleshipEasy-v0",
+    ),
+    of(
+        "gym-electric-motor",
+        "electric drives",
+        "gym_electric_motor:Cont-CC-PMSM-v0",
+        "gym_electric_motor:Finite-CC-SeriesDc-v0",
+    ),
+    of("nle", "NetHack", "nle:NetHackScore-v0"),
+    of("minihack", "levels made of NetHack", "minihack:MiniHack-Room-5x5-v0"),
+    of("vizdoom", "Doom", "vizdoom.gymnasium_wrapper:VizdoomBasic-v1"),
+    of("tetris-gymnasium", "Tetris", "tetris_gymnasium.envs:tetris_gymnasium/Tetris"),
+    of(
+        "mo-gymnasium",
+        "rewards of several numbers",
+        "mo_gymnasium:deep-sea-treasure-v0 --reward-weights 1 0.1",
+        "mo_gymnasium:mo-mountaincar-v0 --reward-weights 1 0 0",
+        "mo_gymnasium:resource-gathering-v0",
+    ),
+    of("ale-py", "Atari 2600", 'ale_py:ALE/Pong-v5 --env-kwargs {"obs_type":"ram"}', "ale_py:ALE/Breakout-v5"),
+    of("flappy-bird-gymnasium", "Flappy Bird", "flappy_bird_gymnasium:FlappyBird-v0"),
+    of("gym-anytrading", "trading", "gym_anytrading:forex-v0", "gym_anytrading:stocks-v0"),
+    of(
+        "gym-trading-env",
+        "trading on a table of one's own",
+        "gym_trading_env:TradingEnv",
+        "mine:Trading",
+        module=(
+            "import gymnasium, gym_trading_env, numpy, pandas\n\n"
+            "def Trading():\n"
+            "    close = 100 + numpy.random.default_rng(0).normal(size=2000).cumsum().clip(-50)\n"
+            '    df = pandas.DataFrame({"open": close, "high": close, "low": close, "close": close})\n'
+            '    df.index = pandas.date_range("2024-01-01", periods=len(df), freq="h")\n'
+            '    df["feature_change"] = df["close"].pct_change().fillna(0)\n'
+            '    return gymnasium.make("TradingEnv", df=df, verbose=0)\n'
+        ),
+    ),
+    of(
+        "safety-gymnasium",
+        "robots with costs",
+        "safety_gymnasium:SafetyPointGoal1Gymnasium-v0",
+        "safety_gymnasium:SafetyPointGoal1-v0",
+    ),
+    of("metaworld", "fifty tasks of an arm", 'metaworld:Meta-World/MT1 --env-kwargs {"env_name":"reach-v3"}'),
+    of(
+        "crafter",
+        "a world to survive in, of Gym",
+        "crafter:CrafterReward-v1",
+        'shimmy:GymV21Environment-v0 --env-kwargs {"env_id":"crafter:CrafterReward-v1"}',
+        extra=("gym==0.21.0", "shimmy"),
+    ),
+    of("gym-sokoban", "Sokoban, of Gym", "gym_sokoban:Sokoban-v0", extra=("gym==0.26.2", "shimmy")),
+    of("pyflyt", "drones", "PyFlyt.gym_envs:PyFlyt/QuadX-Hover-v4", "PyFlyt.gym_envs:PyFlyt/Fixedwing-Waypoints-v4"),
+    of(
+        "evogym",
+        "soft robots",
+        "evogym.envs:Walker-v0",
+        "mine:Walker",
+        module=(
+            "import evogym.envs, gymnasium, numpy\n\n"
+            "def Walker():\n"
+            "    body = numpy.array([[3, 3, 3, 3], [3, 4, 4, 3], [3, 0, 0, 3]])\n"
+            '    return gymnasium.make("Walker-v0", body=body)\n'
+        ),
+    ),
+    of("gym-pusht", "pushing a T", "gym_pusht:gym_pusht/PushT-v0"),
+    of("gym-aloha", "two arms", "gym_aloha:gym_aloha/AlohaInsertion-v0"),
+    of("gym-xarm", "a robot's arm", "gym_xarm:gym_xarm/XarmLift-v0"),
+    of(
+        "bluesky-gym",
+        "air traffic",
+        "bluesky_gym:DescentEnv-v0",
+        "bluesky_gym:HorizontalCREnv-v0",
+    ),
+    of("miniworld", "rooms in three dimensions", "miniworld:MiniWorld-Hallway-v0"),
+    of(
+        "shimmy",
+        "dm_control and bsuite",
+        "shimmy:dm_control/cartpole-balance-v0",
+        "shimmy:dm_control/walker-walk-v0",
+        extra=("shimmy[dm-control]",),
+    ),
+    of("bsuite", "experiments of DeepMind", "shimmy:bsuite/catch-v0", extra=("shimmy[bsuite]",)),
+    of("gymnasium-search-race", "races of pods", "gymnasium_search_race:gymnasium_search_race/SearchRace-v3"),
+    of("gymnasium-2048", "2048", "gymnasium_2048:gymnasium_2048/TwentyFortyEight-v0"),
+    of("gym-simplegrid", "grid worlds", "gym_simplegrid:SimpleGrid-8x8-v0"),
+    of("gymnasium-snake-game", "Snake", "gymnasium_snake_game:Snake-v1"),
+    of("gymnasium-sudoku", "Sudoku", "gymnasium_sudoku:sudoku-v0"),
+    of("gymnasium-cartpole-swingup", "a cart and a pole", "gymnasium_cartpole_swingup:CartPoleSwingUp-v0"),
+    of("gymnasium-hardmaze", "a maze for novelty", "gymnasium_hardmaze:HardMaze-v0"),
+    of("gymnasium-mars-lander", "a lander", "gymnasium_mars_lander:gymnasium_mars_lander/MarsLander-v1"),
+    of("rubiks-cube-gym", "puzzles that turn", "rubiks_cube_gym:rubiks-cube-222-v0", "rubiks_cube_gym:skewb-v0"),
+    of("memory-gym", "memory", "memory_gym:MortarMayhem-Grid-v0"),
+    of("memory-maze", "memory in mazes, of Gym", "memory_maze:MemoryMaze-9x9-v0", extra=("gym==0.26.2", "shimmy")),
+    of("gym-mtsim", "MetaTrader", "gym_mtsim:forex-hedge-v0"),
+    of("pogema", "finding ways on grids", "pogema:Pogema-v0"),
+    of("nasim", "penetration tests", "nasim:Tiny-v0", "nasim:Small2D-v0"),
+    of("gym-multigrid", "grids of several agents", "gym_multigrid:multigrid-collect-single-v0"),
+    of(
+        "matrix-mdp-gym",
+        "tabular, of one's own",
+        "matrix_mdp:matrix_mdp/MatrixMDP-v0",
+        'matrix_mdp:matrix_mdp/MatrixMDP-v0 --env-kwargs {"p_0":[0.5,0.5],'
+        '"p":[[[0.9,0.1],[0.2,0.8]],[[0.1,0.9],[0.8,0.2]]],"r":[[[0,1],[1,0]],[[1,0],[0,1]]]} --max-episode-steps 50',
+        "mine:Matrix",
+        module=(
+            "import gymnasium, matrix_mdp, numpy\n\n"
+            "def Matrix():\n"
+            "    p_0, p = numpy.full(2, 0.5), numpy.full((2, 2, 2), 0.5)\n"
+            "    r = numpy.eye(2)[:, :, None] * numpy.ones(2)\n"
+            '    env = gymnasium.make("matrix_mdp/MatrixMDP-v0", p_0=p_0, p=p, r=r)\n'
+            "    return gymnasium.wrappers.TimeLimit(env, 50)\n"
+        ),
+    ),
+    of("buffalo-gym", "bandits", "buffalo_gym:Buffalo-v0", "buffalo_gym:ContextualBandit-v0"),
+    of(
+        "pybullet-envs-gymnasium",
+        "robots in PyBullet",
+        "pybullet_envs_gymnasium:HopperBulletEnv-v0",
+        "pybullet_envs_gymnasium:InvertedPendulumSwingupBulletEnv-v0",
+    ),
+    of("fancy-gym", "movements as actions", "fancy_gym:fancy/Reacher5d-v0", "fancy_gym:fancy_ProMP/Reacher5d-v0"),
+    of("gym-anm", "grids of electricity", "gym_anm:ANM6Easy-v0"),
+    of("seals", "goals with nothing to hint at them", "seals:seals/CartPole-v0", "seals:seals/Branching-v0"),
+    of("arcle", "the ARC corpus", "arcle:ARCLE/O2ARCEnv-v2"),
+    of("tile-match-gym", "tiles to match", "tile_match_gym:TileMatch-v0"),
+    of(
+        "sumo-rl",
+        "traffic lights",
+        "mine:Crossing",
+        extra=("eclipse-sumo",),
+        module=(
+            "import os, pathlib, sumo, sumo_rl\n\n"
+            'os.environ.setdefault("SUMO_HOME", sumo.SUMO_HOME)\n\n'
+            "def Crossing():\n"
+            '    nets = pathlib.Path(sumo_rl.__file__).parent / "nets" / "single-intersection"\n'
+            '    files = {"net_file": "single-intersection.net.xml", "route_file": "single-intersection.rou.xml"}\n'
+            "    files = {name: str(nets / file) for name, file in files.items()}\n"
+            "    return sumo_rl.SumoEnvironment(**files, single_agent=True, num_seconds=1000, sumo_warnings=False)\n"
+        ),
+    ),
+    of("procgen2", "levels that are drawn, of Gym", "procgen:procgen-coinrun-v0", extra=("shimmy",)),
+    of("rware", "warehouses, several agents", "rware:rware-tiny-2ag-v2"),
+    of("lbforaging", "foraging, several agents", "lbforaging:Foraging-8x8-2p-3f-v3"),
+    of("gym-hil", "an arm in MuJoCo", "gym_hil:gym_hil/PandaPickCubeBase-v0"),
+    of("ap-gym", "looking where it pays", "ap_gym:LightDark-v0"),
+    of(
+        "stable-retro",
+        "consoles' games",
+        "mine:Airstriker",
+        module=(
+            "import stable_retro\n\n"
+            "def Airstriker():\n"
+            '    return stable_retro.make("Airstriker-Genesis-v0", render_mode="rgb_array")\n'
+        ),
+    ),
+    of("metadrive-simulator", "driving", "metadrive:MetaDrive-validation-20Env-v0"),
+    of("ns-gym", "environments that change", "ns_gym:ns_gym/Bridge-v0"),
+    of("sustaingym", "energy", "sustaingym:sustaingym/Cogen-v0"),
+    of(
+        "gym-classics2",
+        "tabular classics",
+        "gym_classics2:ClassicGridworld-v0",
+    ),
+    of("carl-bench", "contexts", "carl:carl/CARLCartPole-v0"),
+    of(
+        "citylearn",
+        "buildings and batteries",
+        "mine:City",
+        module=(
+            "from citylearn.citylearn import CityLearnEnv\n"
+            "from citylearn.wrappers import NormalizedObservationWrapper, StableBaselines3Wrapper\n\n"
+            "def City():\n"
+            '    env = CityLearnEnv("citylearn_challenge_2022_phase_1", central_agent=True)\n'
+            "    return StableBaselines3Wrapper(NormalizedObservationWrapper(env))\n"
+        ),
+    ),
+    of("gym-saturation", "provers, observed as text", "gym_saturation:Vampire-v0"),
+    of("textworld", "games in text", "textworld.gym:tw-simple-v0"),
+    of("miniwob", "pages of the web", "miniwob:miniwob/click-test-v1"),
+    of(
+        "gym-super-mario-bros", "Super Mario, of Gym", "gym_super_mario_bros:SuperMarioBros-v0", extra=("gym", "shimmy")
+    ),
+    of("pettingzoo", "several agents", "pettingzoo.butterfly.pistonball_v6:env", extra=("pettingzoo[butterfly]",)),
+    of(
+        "grid2op",
+        "grids of electricity",
+        "mine:Grid",
+        extra=("lightsim2grid",),
+        module=(
+            "import grid2op\n"
+            "from grid2op.gym_compat import BoxGymActSpace, BoxGymObsSpace, GymEnv\n\n"
+            "def Grid():\n"
+            '    made = grid2op.make("l2rpn_case14_sandbox", test=True)\n'
+            "    env = GymEnv(made)\n"
+            "    env.observation_space = BoxGymObsSpace(made.observation_space)\n"
+            "    env.action_space = BoxGymActSpace(made.action_space)\n"
+            "    return env\n"
+        ),
+    ),
+)
+"""In the order of the table."""
