@@ -97,3 +97,68 @@ class HitTheTarget(gymnasium.Env):
     def _next(self):
         self._obs = self.np_random.uniform(-0.8, 0.8, 2).astype(np.float32)
         return self._obs
+
+
+class SetTheDials(gymnasium.Env):
+    """Shows two numbers and a switch; reward 1/2 for each of two dials set right. Best return: length.
+
+    The first dial belongs at the first number, or one further where the switch is on; the second dial at the second
+    number. Blind to the switch, the best is 3/4 of that.
+    """
+
+    def __init__(self, length=8):
+        self.observation_space = gymnasium.spaces.Dict(
+            shown=gymnasium.spaces.MultiDiscrete([3, 4]), switch=gymnasium.spaces.Discrete(2)
+        )
+        self.action_space = gymnasium.spaces.MultiDiscrete([4, 4])
+        self._length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        reward = float(np.mean(action == self._right))
+        self._steps += 1
+        return self._next(), reward, self._steps == self._length, False, {}
+
+    def _next(self):
+        shown, switch = self.np_random.integers([3, 4]), self.np_random.integers(2)
+        self._right = shown + np.array([switch, 0])
+        return {"shown": shown, "switch": switch}
+
+
+class ChooseAndAim(gymnasium.Env):
+    """Shows a cue and a target; reward 1 - (aim - target)^2 where the choice is the cue, else 0. Best return: length.
+
+    The targets lie in the middle of the numbers that an aim may be. To choose right and aim at the middle always
+    brings 3/4 of that.
+    """
+
+    def __init__(self, length=8):
+        self.observation_space = gymnasium.spaces.Tuple(
+            [gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-2, 2, (1,), np.float32)]
+        )
+        self.action_space = gymnasium.spaces.Tuple(
+            [gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-1, 3, (1,), np.float32)]
+        )
+        self._length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        choice, aim = action
+        reward = float(1 - (aim[0] - 1 - self._target) ** 2) if choice == self._cue else 0.0
+        self._steps += 1
+        return self._next(), reward, self._steps == self._length, False, {}
+
+    def _next(self):
+        self._cue = int(self.np_random.integers(3))
+        self._target = float(self.np_random.choice([-0.5, 0.5]))
+        return self._cue, np.array([self._target], np.float32)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from analytic import ConstantReward, HitTheTarget, MatchTheCue, PayLater
+from analytic import ChooseAndAim, ConstantReward, HitTheTarget, MatchTheCue, PayLater, SetTheDials
 
 import a2c
 from a2c.evaluation import evaluate
@@ -80,6 +80,19 @@ def test_learns_continuous_actions_in_the_units_of_their_box():
     learner = learned(HitTheTarget, 1500, learning_rate=3e-3, normalize_returns=True, gamma=0.5)
     # An untrained policy stays near the middle: about -8 * 2 * 3.4. Half a unit off in 8 is -4.
     assert mean_return(learner, HitTheTarget) > -4
+
+
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
+def test_learns_several_choices_from_a_dict_of_choices(engine):
+    learner = learned(SetTheDials, 600, engine=engine)
+    assert mean_return(learner, SetTheDials) > 0.98 * 8
+
+
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
+def test_learns_a_choice_and_a_number_at_once(engine):
+    learner = learned(ChooseAndAim, 800, engine=engine, learning_rate=5e-3, gamma=0.5)
+    # Aiming at the middle always would bring 6; off by .2, the right aim brings 7.7.
+    assert mean_return(learner, ChooseAndAim) > 7.6
 
 
 @pytest.mark.parametrize(
