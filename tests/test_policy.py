@@ -14,7 +14,7 @@ from a2c.kernels.statistics import merge_rows
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
 from a2c.policy import Policy
-from a2c.spaces import parts, value_of
+from a2c.spaces import parts, plain, same, value_of
 
 ROWS = 12
 
@@ -115,3 +115,20 @@ def test_what_is_masked_is_not_done(space):
         np.testing.assert_array_equal(
             both.policy.act_batch(both.rows, noise, both.mask), both.case.actions.to_rows(both.columns())
         )
+
+
+@pytest.mark.parametrize("normalizes", [False, True])
+@settings(max_examples=40)
+@given(observations=OBSERVATIONS, actions=ACTIONS, seed=st.integers(0, 2**32 - 1))
+def test_a_policy_that_was_saved_and_loaded_acts_the_same(tmp_path_factory, normalizes, observations, actions, seed):
+    both = Both(observations, actions, normalizes, True, seed)
+    folder = tmp_path_factory.mktemp("policy")
+    for name, data in both.policy.to_files().items():
+        (folder / name).write_bytes(data)
+    loaded = Policy.load(folder)
+    assert same(loaded.observation_space, observations)
+    assert same(loaded.action_space, actions)
+    with np.errstate(over="ignore"):
+        before, after = (one.act_batch(both.rows, both.noise, both.mask) for one in (both.policy, loaded))
+    assert plain(before).tobytes() == plain(after).tobytes()
+    assert both.policy.value(both.rows).tobytes() == loaded.value(both.rows).tobytes()
