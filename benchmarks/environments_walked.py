@@ -45,6 +45,12 @@ env = make_env(sys.argv[1], json.loads(sys.argv[2]))
 print(json.dumps([str(env.observation_space), str(env.action_space)]))
 """
 
+_VERSIONS = """
+import importlib.metadata, json
+found = importlib.metadata.distributions()
+print(json.dumps({one.name.lower().replace("_", "-"): one.version for one in found}))
+"""
+
 
 class Done(NamedTuple):
     """What a command came to."""
@@ -60,6 +66,7 @@ class Done(NamedTuple):
 def run(command: list[str], folder: Path, seconds: float = _PATIENCE) -> tuple[Done, str, str]:
     """Runs a command with a time limit; also gives what it wrote to both streams."""
     outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    outside.setdefault("MUJOCO_GL", "egl")  # As our own sentence tells whoever has no display.
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -105,6 +112,14 @@ def _end(errors: str) -> str:
     return "\n".join(line for line in errors.strip().splitlines() if line.strip())[-1500:]
 
 
+def _installing(python: Path) -> list[str]:
+    """pip, or uv where that is installed: it installs the same, in a tenth of the time."""
+    uv = shutil.which("uv")
+    if uv is not None:
+        return [uv, "pip", "install", "--quiet", "--python", str(python)]
+    return [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+
+
 def walk(package: Package) -> dict[str, Any]:
     """Installs a package and a2c into a new virtual environment, and trains on its environments."""
     with tempfile.TemporaryDirectory(prefix=f"walk-{package.name}-") as place:
@@ -114,14 +129,12 @@ def walk(package: Package) -> dict[str, Any]:
         result: dict[str, Any] = {"about": package.about}
         start = time.perf_counter()
         for what in (package.pip, ("--editable", str(ROOT))):  # Whoever wants to train has the environment already.
-            pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", *what]
-            done, _, errors = run(pip, folder, _INSTALL_SECONDS)
+            done, _, errors = run([*_installing(python), *what], folder, _INSTALL_SECONDS)
             if done.outcome != "done":
                 said = [line for line in errors.splitlines() if "rror" in line] or [done.said]
                 return result | {"installed": False, "because": package.because or said[-1].strip()[:300]}
         result |= {"installed": True, "install_seconds": round(time.perf_counter() - start, 1)}
-        listed = run([sys.executable, "-m", "pip", "--python", str(python), "list", "--format=json"], folder)[1]
-        found = {one["name"].lower().replace("_", "-"): one["version"] for one in json.loads(listed)}
+        found = json.loads(run([str(python), "-c", _VERSIONS], folder)[1])
         names = (package.name, "gymnasium", "numpy")
         result["versions"] = {name: found[name] for name in names if name in found}
         if package.module:
@@ -149,7 +162,7 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
     if result["train"]["outcome"] == "done" and runs:
         verbs = {
             "evaluate": ["--episodes", "2"],
-            "resume": ["--total-steps", "4000"],
+            "resume": ["--total-steps", "3000"],
             "record": ["--to", "episode.gif", "--max-steps", "100"],
         }
         for verb, flags in verbs.items():
