@@ -153,7 +153,6 @@ MISTAKES = {
     "train cartpole": "did you mean CartPole-v1",
     "train Nothing-Like-It-v0": "it must be a Gymnasium id or module:Id",
     "train no_such_module:Env-v0": "cannot import the module of 'no_such_module:Env-v0'",
-    "train FrozenLake-v1": "the observation space of FrozenLake-v1 is Discrete(16), which is not supported",
     "train Blackjack-v1": "the observation space of Blackjack-v1 is Tuple",
     "train CartPole-v1 --num-envs zero": "zero",
     "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
