@@ -103,5 +103,15 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
             "and smaller steps at the end keep what was learnt",
         ),
     ]
+    if all(leaf.kind == "one_of" for leaf in leaves):
+        # Each choice has weights of its own, which only the steps with that choice move. FrozenLake-v1 had not learnt
+        # in 200,000 steps at 7e-4 what it had in 80,000 at 3e-3. At that rate a policy is soon sure of itself: with a
+        # bonus of 0 or .01 Taxi-v4 stayed at -9.8 of 7.9 and FrozenLake-v1 at .15 or .6 of .74 (seeds 0 and 1).
+        chosen.append(
+            (
+                {"learning_rate": 3e-3, "entropy_coef": 0.05},
+                "all that is seen are choices, each learnt by itself",
+            )
+        )
     values = {name: value for group, _ in chosen for name, value in group.items()}
     return Fit(values, {name: reason for group, reason in chosen for name in group})

@@ -8,7 +8,7 @@ import a2c
 from a2c.commands.benchmark import ways
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, is_gymnasiums_own
 from a2c.envs.sources import compiled_form
-from a2c.presets import configure
+from a2c.presets import PRESETS, configure, preset_values
 
 PENDULUM = "gymnasium.envs.classic_control:PendulumEnv"
 
@@ -79,6 +79,18 @@ def test_an_id_that_was_registered_again_has_neither_compiled_form_nor_preset(re
 def test_one_that_was_registered_as_it_was_is_still_the_same(register, same):
     register("Pendulum-v1", max_episode_steps=200, **same)
     assert is_gymnasiums_own("Pendulum-v1")
+
+
+@pytest.mark.parametrize("env_id", ["FrozenLake-v1", "FrozenLake8x8-v1", "Blackjack-v1"])
+def test_presets_of_toy_text_are_for_what_gymnasium_registers(register, env_id):
+    spec = gymnasium.spec(env_id)
+    same = {"entry_point": spec.entry_point, "kwargs": spec.kwargs, "max_episode_steps": spec.max_episode_steps}
+    assert preset_values(env_id, "auto") == PRESETS[env_id]
+    register(env_id, **same)
+    assert preset_values(env_id, "auto") == PRESETS[env_id]
+    for other in ({"entry_point": PENDULUM}, {"kwargs": {"render_mode": None}}, {"max_episode_steps": 7}):
+        register(env_id, **same | other)
+        assert preset_values(env_id, "auto") == {}
 
 
 def test_training_and_evaluation_run_what_is_registered(quick, register):

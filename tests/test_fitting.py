@@ -1,0 +1,41 @@
+"""Settings that follow from an environment's spaces."""
+
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+
+import a2c
+from a2c.fitting import fit, fit_to
+from a2c.presets import PRESETS, configure
+
+
+@pytest.mark.parametrize(
+    "space", [Discrete(500), MultiDiscrete([3, 4]), Tuple([Discrete(32), Discrete(11)]), Dict(a=Discrete(2))], ids=str
+)
+def test_where_all_that_is_seen_are_choices_more_is_tried(space):
+    values = fit(space).values
+    assert (values["learning_rate"], values["entropy_coef"]) == (3e-3, 0.05)
+    assert values["normalize_observations"] is False
+
+
+@pytest.mark.parametrize(
+    "space", [Box(-1, 1, (4,)), MultiBinary(3), Tuple([Discrete(3), Box(-1, 1, (1,))]), Box(0, 255, (8,), np.uint8)],
+    ids=str,
+)  # fmt: skip
+def test_where_there_are_numbers_it_is_the_default(space):
+    assert not {"learning_rate", "entropy_coef"} & set(fit(space).values)
+
+
+@pytest.mark.parametrize("env_id", ["FrozenLake-v1", "FrozenLake8x8-v1", "Blackjack-v1"])
+def test_presets_of_tables_differ_from_what_fits_them_in_a_few_settings(env_id):
+    fitted = configure(env_id, "none", fit_to(env_id, {}).values)
+    preset = a2c.Config(env_id, **PRESETS[env_id])
+    apart = {"total_steps", "eval_every_steps", "eval_episodes", "final_eval_episodes"}
+    differ = {name for name in PRESETS[env_id] if getattr(preset, name) != getattr(fitted, name)} - apart
+    assert differ <= {"entropy_coef", "gamma", "num_envs"}
+
+
+def test_every_setting_that_was_fitted_has_a_reason():
+    for env_id in ("Taxi-v4", "CartPole-v1"):
+        found = fit_to(env_id, {})
+        assert set(found.values) == set(found.reasons)
