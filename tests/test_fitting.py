@@ -39,3 +39,10 @@ def test_every_setting_that_was_fitted_has_a_reason():
     for env_id in ("Taxi-v4", "CartPole-v1"):
         found = fit_to(env_id, {})
         assert set(found.values) == set(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("shape", "width"), [((64,), 64), ((512,), 128), ((84, 84, 3), 256), ((210, 160, 3), 64), ((480, 640, 3), 64)]
+)
+def test_wide_observations_get_wide_layers_until_these_have_too_many_weights(shape, width):
+    assert fit(Box(0, 255, shape, np.uint8)).values["hidden_sizes"] == (width, width)
