@@ -351,6 +351,52 @@ def test_a_well_known_package_that_is_not_installed_is_named():
         a2c.make_envs("VizdoomBasic-v1", 1)
 
 
+def test_a_screen_that_a_module_misses_gets_the_sentence_on_screens(tmp_path, monkeypatch):
+    (tmp_path / "rooms.py").write_text(
+        "class NoSuchDisplayException(Exception): ...\nraise NoSuchDisplayException('no')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(a2c.UserError, match=r"NoSuchDisplayException: no.; without a display, `xvfb-run a2c"):
+        a2c.make_envs("rooms:Hallway-v0", 1)
+
+
+def test_an_id_that_a_module_does_not_register_is_compared_with_those_that_it_does(registered, tmp_path, monkeypatch):
+    (tmp_path / "gridworlds.py").write_text("from test_envs_construction import Simple")
+    (tmp_path / "nothing.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    registered("Gridlike-v1", entry_point="gridworlds:Simple")
+    with pytest.raises(a2c.UserError, match=r"did you mean gridworlds:Gridlike-v1\?$"):
+        a2c.make_envs("gridworlds:Gridlike-v0", 1)
+    with pytest.raises(a2c.UserError, match=r"'gridworlds:Else-v0'; gridworlds registers Gridlike-v1$"):
+        a2c.make_envs("gridworlds:Else-v0", 1)
+    with pytest.raises(a2c.UserError, match=r"nothing registers none; name a class or a function .*nothing:Class"):
+        a2c.make_envs("nothing:Qzyx-v0", 1)
+
+
+def test_a_package_that_makes_warnings_errors_does_not_make_ours_so(tmp_path, monkeypatch):
+    (tmp_path / "strict.py").write_text(
+        "import warnings\nfrom test_envs_construction import Simple\nwarnings.filterwarnings('error')\n"
+        "def Strict():\n    warnings.filterwarnings('error', 'again')\n    return Simple()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        a2c.make_envs("strict:Strict", 1, vectorization="local").close()
+        assert [one for one in warnings.filters if one[0] == "error"] == []
+
+
+def test_an_environment_of_several_agents_is_named_as_one():
+    several = type("AECEnv", (), {"__module__": "pettingzoo.utils.env", "close": lambda self: None})
+    with pytest.raises(a2c.UserError, match=r"of several agents .PettingZoo's AECEnv., and a2c trains one"):
+        a2c.make_envs(several, 1)
+
+
+def test_where_there_may_be_one_in_a_process_the_hint_gives_each_its_own():
+    said = "Cannot create multiple emulator instances per process, make sure to call env.close()"
+    with pytest.raises(a2c.EnvError, match="with as many --num-workers as --num-envs, and --isolate-envs, each has a"):
+        a2c.make_envs(raises(RuntimeError(said)), 2)
+
+
 @pytest.fixture
 def registered():
     ids = []

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -88,7 +89,8 @@ def construct(
         EnvError: Its constructor raised something else.
     """
     try:
-        made = make()
+        with only_warnings():
+            made = make()
     except UserError:
         raise
     except (Exception, SystemExit) as error:
@@ -104,6 +106,19 @@ def construct(
         close(made)
         raise
     return made
+
+
+@contextlib.contextmanager
+def only_warnings() -> Iterator[None]:
+    """Takes back what a package says to Python meanwhile, that warnings are errors in the whole process: ours, too."""
+    filters: Any = warnings.filters
+    before = list(filters)
+    try:
+        yield
+    finally:
+        for one in list(filters):
+            if one[0] == "error" and one not in before:
+                filters.remove(one)
 
 
 def traits(env: gymnasium.Env[Any, Any]) -> Traits:
@@ -239,6 +254,9 @@ def _instead(made: Any) -> str:
     kind = type(made).__name__
     if _is_gyms(type(made)):
         return f"an environment of Gym (a {kind}), {_OF_GYM}"
+    if any(base.__module__.partition(".")[0] == "pettingzoo" for base in type(made).__mro__):
+        what = f"an environment of several agents (PettingZoo's {kind})"
+        return f"{what}, and a2c trains one; it must make a gymnasium.Env"
     if isinstance(made, gymnasium.vector.VectorEnv):
         return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
     if isinstance(made, type):
@@ -274,7 +292,20 @@ def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[st
             return UserError(f"{name} {why}")
         if kwargs:
             return UserError(f"{name} does not take env_kwargs {shown(dict(kwargs))}: {text}")
-    return EnvError(0, "construction", -1, None, 0, own_traceback(error))
+    return EnvError(0, "construction", -1, None, 0, own_traceback(error) + _alone_hint(error))
+
+
+def _alone_hint(error: BaseException) -> str:
+    """What helps where there may be only one in a process; empty where that is not what it raised."""
+    if not _ONLY_ONE.search(str(error)):
+        return ""
+    return "\n\nwith as many --num-workers as --num-envs, and --isolate-envs, each has a process of its own"
+
+
+_ONLY_ONE = re.compile(
+    r"(multiple|more than one|only one|two) [\w ]*(per|in (the|this|one|a)( same)?) process", re.IGNORECASE
+)
+"""What consoles' emulators say of a second one."""
 
 
 def _newest(env_id: str) -> str:

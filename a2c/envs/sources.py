@@ -19,7 +19,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from a2c.envs.compiled.classic import classic_control
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, checked_source, env_name, pip_name
+from a2c.envs.construction import EnvSource, checked_source, display_hint, env_name, only_warnings, pip_name
 from a2c.errors import UserError, shown
 
 
@@ -93,7 +93,8 @@ def _callable_in_module(name: str) -> Callable[..., gymnasium.Env[Any, Any]] | N
 
 def _import(module: str, name: str) -> types.ModuleType:
     try:
-        return importlib.import_module(module)
+        with only_warnings():
+            return importlib.import_module(module)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
         lacks = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
@@ -104,6 +105,8 @@ def _import(module: str, name: str) -> types.ModuleType:
             right = f"pip install {known[0]}" if known else right
         elif lacks:  # The module is there, and imports what is not.
             right = f"{module} needs it: pip install {shown(pip_name(lacks))}"
+        elif display_hint(error):
+            right = display_hint(error)
         elif isinstance(error, ImportError | AttributeError):
             right = f"{module} is there, but does not go with what else is installed"
         raise UserError(f"cannot import the module of {name!r} ({fault}); {right}") from error
@@ -255,9 +258,28 @@ def _hint(module: str, name: str) -> str:
     hint = _package_hint(name) if not module else None
     if hint is not None:
         return hint
-    known = list(gymnasium.registry)
+    theirs = _ids_of(module)
+    known = theirs or list(gymnasium.registry)
     close = difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
-    return f"did you mean {' or '.join(close)}?" if close else "it must be a Gymnasium id or module:Id"
+    before = f"{module}:" if theirs else ""
+    if close:
+        return f"did you mean {' or '.join(before + one for one in close)}?"
+    if theirs:
+        return f"{module} registers {', '.join(theirs[:5])}{', ...' if len(theirs) > 5 else ''}"
+    if module:
+        return f"{module} registers none; name a class or a function of it that makes one, as {module}:Class"
+    return "it must be a Gymnasium id or module:Id"
+
+
+def _ids_of(module: str) -> list[str]:
+    """What is registered with an entry point in a module's package."""
+    root = module.partition(".")[0]
+    found = []
+    for name, spec in gymnasium.registry.items():
+        where = spec.entry_point if isinstance(spec.entry_point, str) else getattr(spec.entry_point, "__module__", "")
+        if root and re.split(r"[.:]", str(where))[0] == root:
+            found.append(name)
+    return found
 
 
 def _is_in_gym(name: str) -> bool:
