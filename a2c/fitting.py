@@ -23,7 +23,7 @@ _WIDE, _WIDEST = 64, 512
 """Inputs up to which hidden layers of 64, and of 128 units do; beyond, they have 256."""
 
 _MOST_WEIGHTS = 2**23
-"""Weights of a first layer up to which it is wide: with more, learning from a step costs more than most environments."""
+"""Weights of a first layer up to which it is wide: with more, learning costs more than stepping most environments."""
 
 _LONG_ROLLOUTS = 2048
 """Inputs up to which a rollout of 16 steps is cheap to keep; beyond, it has 8."""
@@ -92,9 +92,9 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
     real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
     inputs = sum(sum(leaf.choices) or leaf.columns for leaf in leaves)
     width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
-    enough = "wide enough"
+    enough = "wide enough for"
     while width * inputs > _MOST_WEIGHTS and width > 64:
-        width, enough = width // 2, "no wider, as every unit has a weight"
+        width, enough = width // 2, "no wider, as every unit has a weight for each of"
     length = 16 if inputs <= _LONG_ROLLOUTS else 8
     of_real = f"{real} of them real" if real < inputs else "all of them real"
     seen = f"observations are {inputs} numbers, {of_real}" if real else f"observations are {inputs} zeros and ones"
@@ -102,10 +102,7 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
         seen = "observations are bytes"
     chosen: list[tuple[dict[str, Any], str]] = [
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
-        (
-            {"hidden_sizes": (width, width)},
-            f"{enough} for {'each of ' if enough != 'wide enough' else ''}{inputs} inputs",
-        ),
+        ({"hidden_sizes": (width, width)}, f"{enough} {inputs} inputs"),
         (
             {"rollout_length": length, "schedule": "linear"},
             f"{'longer rollouts are cheap with so few inputs' if length == 16 else 'so many inputs are much to keep'}, "

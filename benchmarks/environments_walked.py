@@ -38,12 +38,28 @@ _PATIENCE = 300
 """Seconds by the clock that a command may take: others may be busy here, too."""
 _INSTALL_SECONDS = 900
 
-_LOOK = """
-import json, sys
-from a2c.envs.make import make_env
-env = make_env(sys.argv[1], json.loads(sys.argv[2]))
-print(json.dumps([str(env.observation_space), str(env.action_space)]))
+_ALONE = """
+import importlib, json, sys, time
+import gymnasium
+module, _, name = sys.argv[1].rpartition(":")
+kwargs = json.loads(sys.argv[2])
+found = getattr(importlib.import_module(module), name, None)
+if name not in gymnasium.registry and found is None:
+    for register in ("register_envs", "register_environments", "register_env", "register_all", "register"):
+        getattr(sys.modules[module], register, lambda: None)()
+env = gymnasium.make(name, **kwargs) if name in gymnasium.registry else found(**kwargs)
+print(json.dumps([str(env.observation_space), str(env.action_space)]), flush=True)
+env.action_space.seed(0)
+env.reset(seed=0)
+start = time.perf_counter()
+steps = 0
+while steps < 200 and time.perf_counter() - start < 10:
+    steps += 1
+    if any(env.step(env.action_space.sample())[2:4]):
+        env.reset()
+print(steps / (time.perf_counter() - start))
 """
+"""The environment with Gymnasium alone: its spaces, and how many steps it takes a second."""
 
 _VERSIONS = """
 import importlib.metadata, json
@@ -148,12 +164,17 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
     a2c = str(python.parent / "a2c")
     shutil.rmtree(folder / "runs", ignore_errors=True)
     kwargs = walked.flags[walked.flags.index("--env-kwargs") + 1] if "--env-kwargs" in walked.flags else "{}"
-    looked, out, _ = run([str(python), "-c", _LOOK, walked.env_id, kwargs], folder)
     result: dict[str, Any] = {"env_id": walked.env_id, "flags": list(walked.flags)}
-    if looked.outcome == "done":
-        with contextlib.suppress(ValueError, IndexError):
-            observations, actions = json.loads(out.strip().splitlines()[-1])
-            result |= {"observations": observations[:300], "actions": actions[:300]}
+    alone, out, _ = run([str(python), "-c", _ALONE, walked.env_id, kwargs], folder)
+    for line in out.splitlines():
+        with contextlib.suppress(ValueError, TypeError):  # What else it prints.
+            match json.loads(line):
+                case [str(observations), str(actions)]:
+                    result |= {"observations": observations[:300], "actions": actions[:300]}
+                case float(rate):
+                    result["steps_per_second_alone"] = round(rate, 1)
+    if alone.outcome != "done":
+        result["alone"] = {"outcome": alone.outcome, "said": alone.said.strip().splitlines()[-1][:300]}
     train = [a2c, "train", walked.env_id, "--total-steps", "2000", "--no-pictures", *walked.flags]
     result["train"], out, errors = _verb([*train, "--run-dir", "runs"], folder)
     result["notes"] = [line.removeprefix("a2c: ") for line in errors.splitlines() if line.startswith("a2c: ")]
@@ -162,7 +183,7 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
     if result["train"]["outcome"] == "done" and runs:
         verbs = {
             "evaluate": ["--episodes", "2"],
-            "resume": ["--total-steps", "3000"],
+            "resume": ["--total-steps", "3000", "--no-pictures"],
             "record": ["--to", "episode.gif", "--max-steps", "100"],
         }
         for verb, flags in verbs.items():
@@ -181,11 +202,11 @@ def _verb(command: list[str], folder: Path) -> tuple[dict[str, Any], str, str]:
 def verdict(result: dict[str, Any]) -> str:
     """ "trains", or what came instead."""
     outcome = result["train"]["outcome"]
-    others = {verb: result[verb]["outcome"] for verb in ("evaluate", "resume", "record") if verb in result}
     if outcome != "done":
-        return outcome
-    failed = [f"{verb} {one}" for verb, one in others.items() if one != "done"]
-    return f"trains{'; ' if failed else ''}{', '.join(failed)}"
+        return outcome + (", as without a2c" if "alone" in result else "")
+    names = ("evaluate", "resume", "record")
+    others = [f"{verb} {result[verb]['outcome']}" for verb in names if result[verb]["outcome"] != "done"]
+    return "; ".join(["trains", *others])
 
 
 @contextlib.contextmanager
@@ -203,37 +224,49 @@ def _results() -> Iterator[dict[str, Any]]:
 
 def table(results: dict[str, Any]) -> str:
     """A line for every environment."""
-    environments = [one for package in results["packages"].values() for one in package.get("environments", [])]
+    packages = results["packages"]
+    environments = [one for package in packages.values() for one in package.get("environments", [])]
     trained = sum(one["train"]["outcome"] == "done" for one in environments)
-    installed = sum(package["installed"] for package in results["packages"].values())
+    broken = sum(one["train"]["outcome"] != "done" and "alone" in one for one in environments)
+    installed = sum(package["installed"] for package in packages.values())
     lines = [
-        f"{trained} of {len(environments)} environments train, of {installed} packages that install here "
-        f"(of {len(results['packages'])}).",
+        f"{len(packages)} packages, of which {installed} install. Of their {len(environments)} environments "
+        f"**{trained} train**; {broken} of the other {len(environments) - trained} do not run with Gymnasium alone, either.",
         "",
-        "| package | environment | observations | actions | came to | seconds |",
-        "|---|---|---|---|---|---|",
+        "| package | environment | observations | actions | came to | seconds | steps a second alone |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for name, package in results["packages"].items():
+    for name, package in packages.items():
         if not package["installed"]:
-            lines.append(f"| {name} | | | | does not install: {_cell(package['because'])} | |")
+            lines.append(f"| {name} | | | | does not install: {_cell(package['because'])} | | |")
             continue
         for one in package["environments"]:
             version = package["versions"].get(name, "")
-            came_to = verdict(one)
-            verbs = [one.get(verb, {}) for verb in ("train", "evaluate", "resume", "record")]
-            said = [verb["said"] for verb in verbs if "said" in verb]
-            if said:
-                came_to += f": {_cell(said[0])}"
+            verbs = [one[verb] for verb in ("train", "evaluate", "resume", "record") if verb in one]
+            said = [_last(verb["said"]) for verb in verbs if "said" in verb and verb["outcome"] != "too long"]
+            came_to = ": ".join([verdict(one), *map(_cell, said[:1])])
             spaces = [_cell(one.get(kind, ""), 80) for kind in ("observations", "actions")]
-            called = " ".join([one["env_id"], *one["flags"]])
+            called = _cell(" ".join([one["env_id"], *one["flags"]]), 120)
+            rate = f"{one['steps_per_second_alone']:,.0f}" if "steps_per_second_alone" in one else ""
             lines.append(
-                f"| {name} {version} | `{called}` | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} |"
+                f"| {name} {version} | `{called}` | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} "
+                f"| {rate} |"
             )
     return "\n".join(lines)
 
 
+def _last(said: str) -> str:
+    """The sentence, or the error at the end of a traceback."""
+    lines = [
+        line
+        for line in said.splitlines()
+        if re.match(r"(a2c: )?(environment \d+ gave|[\w.]+(Error|Exception)\b)", line)
+    ]
+    return lines[-1].removeprefix("a2c: ") if lines else said
+
+
 def _cell(text: str, most: int = 300) -> str:
-    text = " ".join(text.split()).replace("|", "\\|")
+    text = re.sub(r" at 0x[0-9a-f]+|`", "", " ".join(text.split())).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

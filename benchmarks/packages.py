@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 
@@ -39,6 +40,12 @@ def of(name: str, about: str, *ids: str, extra: tuple[str, ...] = (), module: st
         env_id, *flags = line.split(" ")
         walked.append(Walked(env_id, tuple(flags)))
     return Package(name, about, tuple(walked), extra, module, because)
+
+
+def of_gym(env_id: str, **make_kwargs: bool) -> str:
+    """An environment of Gym, named as a2c says that it must be."""
+    kwargs = {"env_id": env_id, "make_kwargs": {**make_kwargs, "disable_env_checker": True}}
+    return f"shimmy:GymV26Environment-v0 --env-kwargs {json.dumps(kwargs, separators=(',', ':'))}"
 
 
 PACKAGES = (
@@ -88,7 +95,6 @@ PACKAGES = (
     of(
         "gym-trading-env",
         "trading on a table of one's own",
-        "gym_trading_env:TradingEnv",
         "mine:Trading",
         module=(
             "import gymnasium, gym_trading_env, numpy, pandas\n\n"
@@ -104,22 +110,43 @@ PACKAGES = (
         "safety-gymnasium",
         "robots with costs",
         "safety_gymnasium:SafetyPointGoal1Gymnasium-v0",
-        "safety_gymnasium:SafetyPointGoal1-v0",
+        because="it wants pygame 2.1.0, which has no wheel for this Python and does not build",
     ),
     of("metaworld", "fifty tasks of an arm", 'metaworld:Meta-World/MT1 --env-kwargs {"env_name":"reach-v3"}'),
     of(
         "crafter",
         "a world to survive in, of Gym",
-        "crafter:CrafterReward-v1",
-        'shimmy:GymV21Environment-v0 --env-kwargs {"env_id":"crafter:CrafterReward-v1"}',
-        extra=("gym==0.21.0", "shimmy"),
+        "mine:Crafter",
+        module=(
+            "import crafter, gymnasium, numpy\n\n"
+            "class Crafter(gymnasium.Env):\n"
+            '    metadata = {"render_modes": ["rgb_array"]}\n\n'
+            "    def __init__(self, render_mode=None):\n"
+            "        self.render_mode, self.env = render_mode, crafter.Env()\n"
+            "        self.observation_space = gymnasium.spaces.Box(0, 255, (64, 64, 3), numpy.uint8)\n"
+            "        self.action_space = gymnasium.spaces.Discrete(17)\n\n"
+            "    def reset(self, *, seed=None, options=None):\n"
+            "        super().reset(seed=seed)\n"
+            "        self.env._seed = seed\n"
+            "        self.env._episode = 0\n"
+            "        return self.env.reset(), {}\n\n"
+            "    def step(self, action):\n"
+            "        obs, reward, done, info = self.env.step(action)\n"
+            '        return obs, reward, done and info["discount"] == 0, done and info["discount"] != 0, {}\n\n'
+            "    def render(self):\n"
+            "        return self.env.render()\n"
+        ),
     ),
-    of("gym-sokoban", "Sokoban, of Gym", "gym_sokoban:Sokoban-v0", extra=("gym==0.26.2", "shimmy")),
+    of(
+        "gym-sokoban",
+        "Sokoban, of Gym",
+        of_gym("gym_sokoban:Sokoban-v0"),
+        extra=("gym==0.26.2", "shimmy", "setuptools<81"),
+    ),
     of("pyflyt", "drones", "PyFlyt.gym_envs:PyFlyt/QuadX-Hover-v4"),
     of(
         "evogym",
         "soft robots",
-        "evogym.envs:Walker-v0",
         "mine:Walker",
         module=(
             "import evogym.envs, gymnasium, numpy\n\n"
@@ -135,13 +162,26 @@ PACKAGES = (
         "bluesky-gym",
         "air traffic",
         "bluesky_gym:DescentEnv-v0",
+        extra=("numpy<2.3",),
     ),
-    of("miniworld", "rooms in three dimensions", "miniworld:MiniWorld-Hallway-v0"),
+    of(
+        "miniworld",
+        "rooms in three dimensions",
+        "miniworld:MiniWorld-Hallway-v0",
+        "mine:Hallway",
+        module=(
+            "import gymnasium, pyglet\n\n"
+            'pyglet.options["headless"] = True\n\n'
+            "import miniworld\n\n"
+            "def Hallway(**kwargs):\n"
+            '    return gymnasium.make("MiniWorld-Hallway-v0", **kwargs)\n'
+        ),
+    ),
     of(
         "shimmy",
         "dm_control and bsuite",
         "shimmy:dm_control/cartpole-balance-v0",
-        extra=("shimmy[dm-control]",),
+        extra=("shimmy[dm-control]", "mujoco<3.4"),
     ),
     of("bsuite", "experiments of DeepMind", "shimmy:bsuite/catch-v0", extra=("shimmy[bsuite]",)),
     of("gymnasium-search-race", "races of pods", "gymnasium_search_race:gymnasium_search_race/SearchRace-v3"),
@@ -154,17 +194,19 @@ PACKAGES = (
     of("gymnasium-mars-lander", "a lander", "gymnasium_mars_lander:gymnasium_mars_lander/MarsLander-v1"),
     of("rubiks-cube-gym", "puzzles that turn", "rubiks_cube_gym:rubiks-cube-222-v0"),
     of("memory-gym", "memory", "memory_gym:MortarMayhem-Grid-v0"),
-    of("memory-maze", "memory in mazes, of Gym", "memory_maze:MemoryMaze-9x9-v0", extra=("gym==0.26.2", "shimmy")),
-    of("gym-mtsim", "MetaTrader", "gym_mtsim:forex-hedge-v0"),
+    of(
+        "memory-maze",
+        "memory in mazes, of Gym",
+        of_gym("memory_maze:MemoryMaze-9x9-v0"),
+        extra=("gym==0.26.2", "shimmy", "mujoco<3.4"),
+    ),
+    of("gym-mtsim", "MetaTrader", "gym_mtsim:forex-hedge-v0", extra=("pytz",)),
     of("pogema", "finding ways on grids", "pogema:Pogema-v0"),
-    of("nasim", "penetration tests", "nasim:Tiny-v0", "nasim:Small2D-v0"),
-    of("gym-multigrid", "grids of several agents", "gym_multigrid:multigrid-collect-single-v0"),
+    of("nasim", "penetration tests", "nasim:Tiny-v0"),
+    of("gym-multigrid", "grids of several agents", "gym_multigrid:multigrid-collect-single-v0", extra=("numpy<2",)),
     of(
         "matrix-mdp-gym",
         "tabular, of one's own",
-        "matrix_mdp:matrix_mdp/MatrixMDP-v0",
-        'matrix_mdp:matrix_mdp/MatrixMDP-v0 --env-kwargs {"p_0":[0.5,0.5],'
-        '"p":[[[0.9,0.1],[0.2,0.8]],[[0.1,0.9],[0.8,0.2]]],"r":[[[0,1],[1,0]],[[1,0],[0,1]]]} --max-episode-steps 50',
         "mine:Matrix",
         module=(
             "import gymnasium, matrix_mdp, numpy\n\n"
@@ -181,11 +223,17 @@ PACKAGES = (
         "robots in PyBullet",
         "pybullet_envs_gymnasium:HopperBulletEnv-v0",
     ),
-    of("fancy-gym", "movements as actions", "fancy_gym:fancy/Reacher5d-v0", "fancy_gym:fancy_ProMP/Reacher5d-v0"),
+    of("fancy-gym", "movements as actions", "fancy_gym:fancy/Reacher5d-v0"),
     of("gym-anm", "grids of electricity", "gym_anm:ANM6Easy-v0"),
     of("seals", "goals with nothing to hint at them", "seals:seals/CartPole-v0", "seals:seals/Branching-v0"),
     of("arcle", "the ARC corpus", "arcle:ARCLE/O2ARCEnv-v2"),
-    of("tile-match-gym", "tiles to match", "tile_match_gym:TileMatch-v0"),
+    of(
+        "tile-match-gym",
+        "tiles to match",
+        'tile_match_gym:TileMatch-v0 --env-kwargs {"num_rows":6,"num_cols":6,"num_colours":4,'
+        '"num_moves":30,'
+        '"colourless_specials":[],"colour_specials":[]}',
+    ),
     of(
         "sumo-rl",
         "traffic lights",
@@ -201,28 +249,33 @@ PACKAGES = (
             "    return sumo_rl.SumoEnvironment(**files, single_agent=True, num_seconds=1000, sumo_warnings=False)\n"
         ),
     ),
-    of("procgen2", "levels that are drawn, of Gym", "procgen:procgen-coinrun-v0", extra=("shimmy",)),
-    of("rware", "warehouses, several agents", "rware:rware-tiny-2ag-v2"),
-    of("lbforaging", "foraging, several agents", "lbforaging:Foraging-8x8-2p-3f-v3"),
+    of("procgen2", "levels that are drawn, of Gym", of_gym("procgen:procgen-coinrun-v0"), extra=("shimmy",)),
+    of("rware", "warehouses, several agents", "rware:rware-tiny-2ag-v2 --reward-weights 1 1"),
+    of("lbforaging", "foraging, several agents", "lbforaging:Foraging-8x8-2p-3f-v3 --reward-weights 1 1"),
     of("gym-hil", "an arm in MuJoCo", "gym_hil:gym_hil/PandaPickCubeBase-v0"),
-    of("ap-gym", "looking where it pays", "ap_gym:LightDark-v0"),
+    of("ap-gym", "looking where it pays", "ap_gym:LightDark-v0", extra=("aiohttp",)),
     of(
         "stable-retro",
         "consoles' games",
-        "mine:Airstriker",
+        "mine:Airstriker --num-envs 4 --num-workers 4 --isolate-envs --eval-episodes 4",
         module=(
             "import stable_retro\n\n"
             "def Airstriker():\n"
             '    return stable_retro.make("Airstriker-Genesis-v0", render_mode="rgb_array")\n'
         ),
     ),
-    of("metadrive-simulator", "driving", "metadrive:MetaDrive-validation-20Env-v0"),
+    of(
+        "metadrive-simulator",
+        "driving",
+        "mine:Drive",
+        module="from metadrive import MetaDriveEnv\n\ndef Drive():\n    return MetaDriveEnv({'num_scenarios': 5})\n",
+    ),
     of("ns-gym", "environments that change", "ns_gym:ns_gym/Bridge-v0"),
-    of("sustaingym", "energy", "sustaingym:sustaingym/Cogen-v0"),
+    of("sustaingym", "energy", "sustaingym:sustaingym/Cogen-v0", extra=("onnxruntime",)),
     of(
         "gym-classics2",
         "tabular classics",
-        "gym_classics2:ClassicGridworld-v0",
+        "gym_classics2:ClassicGridworld-v1",
     ),
     of("carl-bench", "contexts", "carl:carl/CARLCartPole-v0"),
     of(
@@ -238,10 +291,22 @@ PACKAGES = (
         ),
     ),
     of("gym-saturation", "provers, observed as text", "gym_saturation:Vampire-v0"),
-    of("textworld", "games in text", "textworld.gym:tw-simple-v0"),
+    of(
+        "textworld",
+        "games in text",
+        "mine:Simple",
+        module=(
+            "import gymnasium, textworld.gym\n\n"
+            "def Simple():\n"
+            "    return textworld.gym.make(textworld.gym.register_game('no-such-game.z8'))\n"
+        ),
+    ),
     of("miniwob", "pages of the web", "miniwob:miniwob/click-test-v1"),
     of(
-        "gym-super-mario-bros", "Super Mario, of Gym", "gym_super_mario_bros:SuperMarioBros-v0", extra=("gym", "shimmy")
+        "gym-super-mario-bros",
+        "Super Mario, of Gym",
+        of_gym("gym_super_mario_bros:SuperMarioBros-v0", apply_api_compatibility=True),
+        extra=("gym", "shimmy", "numpy<2"),
     ),
     of("pettingzoo", "several agents", "pettingzoo.butterfly.pistonball_v6:env", extra=("pettingzoo[butterfly]",)),
     of(
