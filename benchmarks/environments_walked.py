@@ -229,9 +229,10 @@ def table(results: dict[str, Any]) -> str:
     trained = sum(one["train"]["outcome"] == "done" for one in environments)
     broken = sum(one["train"]["outcome"] != "done" and "alone" in one for one in environments)
     installed = sum(package["installed"] for package in packages.values())
+    others = len(environments) - trained
     lines = [
         f"{len(packages)} packages, of which {installed} install. Of their {len(environments)} environments "
-        f"**{trained} train**; {broken} of the other {len(environments) - trained} do not run with Gymnasium alone, either.",
+        f"**{trained} train**; {broken} of the other {others} do not run with Gymnasium alone, either.",
         "",
         "| package | environment | observations | actions | came to | seconds | steps a second alone |",
         "|---|---|---|---|---|---|---|",
@@ -273,9 +274,9 @@ def _cell(text: str, most: int = 300) -> str:
 def with_table(page: str) -> str:
     """The page with the table of the committed results."""
     results = json.loads((RESULTS / f"{_NAME}.json").read_text())
-    begin, end = "<!-- table -->\n", "\n<!-- end of table -->"
+    begin, end = "<!-- table -->\n", "<!-- end of table -->"
     before, _, rest = page.partition(begin)
-    return f"{before}{begin}{table(results)}{end}{rest.partition(end)[2]}"
+    return f"{before}{begin}{table(results)}\n{end}{rest.partition(end)[2]}"
 
 
 def main() -> None:
