@@ -37,6 +37,8 @@ _SECONDS = 90
 _PATIENCE = 300
 """Seconds by the clock that a command may take: others may be busy here, too."""
 _INSTALL_SECONDS = 900
+_EVALUATIONS = ("--eval-episodes", "2", "--final-eval-episodes", "2")
+"""Fewer than by default: where an episode has 2,000 steps, ten of them are ten times the training."""
 
 _ALONE = """
 import importlib, json, sys, time
@@ -114,7 +116,7 @@ def _judged(code: int, errors: str) -> tuple[str, str]:
     lines = [line for line in errors.strip().splitlines() if line.strip()]
     if code == 0:
         return "done", ""
-    if code == -signal.SIGXCPU:
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):  # Some catch the first of these; the second comes later.
         return "too long", _end(errors)
     said = [line for line in lines if line.startswith("a2c: ")]
     if code == 2 and said and "Traceback" not in errors:
@@ -148,7 +150,10 @@ def walk(package: Package) -> dict[str, Any]:
             done, _, errors = run([*_installing(python), *what], folder, _INSTALL_SECONDS)
             if done.outcome != "done":
                 said = [line for line in errors.splitlines() if "rror" in line] or [done.said]
-                return result | {"installed": False, "because": package.because or said[-1].strip()[:300]}
+                return result | {
+                    "installed": False,
+                    "because": package.because or _anywhere(said[-1].strip(), folder)[:300],
+                }
         result |= {"installed": True, "install_seconds": round(time.perf_counter() - start, 1)}
         found = json.loads(run([str(python), "-c", _VERSIONS], folder)[1])
         names = (package.name, "gymnasium", "numpy")
@@ -174,8 +179,11 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
                 case float(rate):
                     result["steps_per_second_alone"] = round(rate, 1)
     if alone.outcome != "done":
-        result["alone"] = {"outcome": alone.outcome, "said": alone.said.strip().splitlines()[-1][:300]}
-    train = [a2c, "train", walked.env_id, "--total-steps", "2000", "--no-pictures", *walked.flags]
+        result["alone"] = {
+            "outcome": alone.outcome,
+            "said": _anywhere(alone.said.strip(), folder).splitlines()[-1][:300],
+        }
+    train = [a2c, "train", walked.env_id, "--total-steps", "2000", "--no-pictures", *_EVALUATIONS, *walked.flags]
     result["train"], out, errors = _verb([*train, "--run-dir", "runs"], folder)
     result["notes"] = [line.removeprefix("a2c: ") for line in errors.splitlines() if line.startswith("a2c: ")]
     result["not_exact"] = "".join(line for line in out.splitlines() if line.startswith("not exact"))
@@ -194,9 +202,15 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
 
 def _verb(command: list[str], folder: Path) -> tuple[dict[str, Any], str, str]:
     done, out, errors = run(command, folder)
-    # Where something lies is a matter of this machine.
-    said = done.said.replace(str(folder), "...").replace(str(ROOT), "...").replace(str(Path.home()), "~")
-    return {"outcome": done.outcome, "seconds": round(done.seconds, 1)} | ({"said": said} if said else {}), out, errors
+    said = _anywhere(done.said, folder)
+    kept = {"outcome": done.outcome, "seconds": round(done.seconds, 1)} | ({"said": said} if said else {})
+    return kept, _anywhere(out, folder), _anywhere(errors, folder)
+
+
+def _anywhere(text: str, folder: Path) -> str:
+    """Where something lies is a matter of the machine."""
+    text = text.replace(str(folder), "...").replace(str(ROOT), "...")
+    return re.sub(rf"{re.escape(str(Path.home()))}/[^\s'\",:]*/", ".../", text)
 
 
 def verdict(result: dict[str, Any]) -> str:
