@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 import a2c.start
 from a2c.collector import Collector
 from a2c.config import Config
-from a2c.engines.choice import choose_engine
+from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
 from a2c.errors import EnvError, Failure, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.kernels.compiler import prepare
-from a2c.kernels.gradient import divide
 from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, settle
 from a2c.kernels.statistics import standardize
-from a2c.machine import cores
 from a2c.model.architecture import Parameters, architecture_for
 from a2c.model.blocks import initial_parameters
 from a2c.model.factors import Actions
@@ -30,7 +28,6 @@ from a2c.policy import Policy
 from a2c.rollout import rollout_for
 from a2c.schedule import learning_rate
 from a2c.start import Start
-from a2c.team import Team
 
 
 class Update(NamedTuple):
@@ -80,9 +77,7 @@ class Learner:
             envs.single_observation_space, envs.single_action_space,
             config.hidden_sizes, config.activation, config.normalize_observations,
         )  # fmt: skip
-        # More threads than chunks would only wait for each other.
-        chunks, _ = divide(num_envs, config.rollout_length, self._architecture.num_parameters)
-        team = Team(min(cores() if config.num_threads == "auto" else config.num_threads, len(chunks) - 1))
+        team = team_for(config, self._architecture)
         self._engine = choose_engine(config, self._architecture, num_masks, team)
         self._optimizer = Optimizer(config, len(self._engine.theta), self._engine.views, team)
         self._rules = Rules(

@@ -3,13 +3,12 @@
 import numpy as np
 
 import a2c
-from a2c.engines.choice import choose_engine
+from a2c.engines.choice import choose_engine, team_for
 from a2c.model.architecture import architecture_for
 from a2c.model.blocks import forward, initial_parameters
 from a2c.model.factors import Actions, log_prob_and_entropy
 from a2c.optimizers import Optimizer
 from a2c.rollout import rollout_for
-from a2c.team import Team
 
 
 def random_masks(rng, factors, num_masks, rows):
@@ -55,7 +54,7 @@ class Case:
 
     def begin(self, parameters=None):
         """A fresh engine and a fresh optimizer."""
-        team = Team(1 if self.config.num_threads == "auto" else self.config.num_threads)
+        team = team_for(self.config, self.architecture)
         self.engine = choose_engine(self.config, self.architecture, self.num_masks, team)
         self.optimizer = Optimizer(self.config, len(self.engine.theta), self.engine.views, team)
         self.set_parameters(self.initial if parameters is None else parameters)

@@ -10,12 +10,11 @@ from engine_cases import Case, finite_differences, random_masks
 from gymnasium import spaces
 
 import a2c
-from a2c.engines.choice import choose_engine
+from a2c.engines.choice import choose_engine, team_for
 from a2c.exports.layer import ActorCritic, paddle
 from a2c.kernels.heads import table_of
 from a2c.kernels.rollout import choose
 from a2c.model.blocks import forward
-from a2c.team import Team
 
 T, N, OBS = 4, 3, 5
 DISCRETE = gymnasium.spaces.Discrete(3)
@@ -314,8 +313,7 @@ def test_no_gradient_flows_into_what_is_masked(engine):
 def chosen(**settings):
     case = case_of("auto", DISCRETE)
     config = dataclasses.replace(case.config, **settings)
-    threads = 2 if config.num_threads == "auto" else config.num_threads
-    engine = choose_engine(config, case.architecture, 0, Team(threads))
+    engine = choose_engine(config, case.architecture, 0, team_for(config, case.architecture))
     return engine, engine.name
 
 

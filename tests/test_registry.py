@@ -10,7 +10,11 @@ import a2c
 from a2c.commands.record import record
 from a2c.envs.make import make_env
 
-ALL = sorted(set(gymnasium.registry))
+ALL = sorted(
+    env_id
+    for env_id, spec in gymnasium.registry.items()  # Other tests register theirs, too.
+    if str(spec.entry_point or spec.vector_entry_point).startswith(("gymnasium.", "shimmy", "None"))
+)
 QUICK = re.compile(
     r"(CartPole|MountainCar|Acrobot|Pendulum|Blackjack|FrozenLake|CliffWalking|Taxi|tabular/|phys2d/|GymV"
     r"|LunarLander-|HalfCheetah-v5|Ant-v5|Humanoid-v5|InvertedPendulum-v4|Hopper-v3)"

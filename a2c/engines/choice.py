@@ -8,9 +8,17 @@ from a2c.config import Config
 from a2c.engines import Engine
 from a2c.engines.compiled import CompiledEngine
 from a2c.errors import UserError
+from a2c.kernels.gradient import divide
+from a2c.machine import cores
 from a2c.model.architecture import Architecture
 from a2c.signals import interrupts_held
 from a2c.team import Team
+
+
+def team_for(config: Config, architecture: Architecture) -> Team:
+    """As many threads as are asked for, or as there are cores; more than there are chunks would only wait."""
+    chunks, _ = divide(config.num_envs, config.rollout_length, architecture.num_parameters)
+    return Team(min(cores() if config.num_threads == "auto" else config.num_threads, len(chunks) - 1))
 
 
 def choose_engine(config: Config, architecture: Architecture, num_masks: int, team: Team) -> Engine:
