@@ -79,9 +79,9 @@ PACKAGES = (
         "electric drives",
         "gym_electric_motor:Cont-CC-PMSM-v0",
     ),
-    of("nle", "NetHack", "nle:NetHackScore-v0"),
+    of("nle", "NetHack", "nle:NetHackScore-v0 --max-episode-steps 200"),
     of("minihack", "levels made of NetHack", "minihack:MiniHack-Room-5x5-v0", extra=("setuptools<81",)),
-    of("vizdoom", "Doom", "vizdoom.gymnasium_wrapper:VizdoomBasic-v1"),
+    of("vizdoom", "Doom", "vizdoom.gymnasium_wrapper:VizdoomBasic-v1 --max-episode-steps 200"),
     of("tetris-gymnasium", "Tetris", "tetris_gymnasium.envs:tetris_gymnasium/Tetris"),
     of(
         "mo-gymnasium",
@@ -89,7 +89,12 @@ PACKAGES = (
         "mo_gymnasium:deep-sea-treasure-v0 --reward-weights 1 0.1",
         "mo_gymnasium:mo-mountaincar-v0 --reward-weights 1 0 0",
     ),
-    of("ale-py", "Atari 2600", 'ale_py:ALE/Pong-v5 --env-kwargs {"obs_type":"ram"}', "ale_py:ALE/Breakout-v5"),
+    of(
+        "ale-py",
+        "Atari 2600",
+        'ale_py:ALE/Pong-v5 --env-kwargs {"obs_type":"ram"}',
+        "ale_py:ALE/Breakout-v5 --max-episode-steps 200",
+    ),
     of("flappy-bird-gymnasium", "Flappy Bird", "flappy_bird_gymnasium:FlappyBird-v0"),
     of("gym-anytrading", "trading", "gym_anytrading:forex-v0"),
     of(
@@ -156,7 +161,7 @@ PACKAGES = (
         ),
     ),
     of("gym-pusht", "pushing a T", "gym_pusht:gym_pusht/PushT-v0"),
-    of("gym-aloha", "two arms", "gym_aloha:gym_aloha/AlohaInsertion-v0"),
+    of("gym-aloha", "two arms", "gym_aloha:gym_aloha/AlohaInsertion-v0 --max-episode-steps 200"),
     of("gym-xarm", "a robot's arm", "gym_xarm:gym_xarm/XarmLift-v0"),
     of(
         "bluesky-gym",
