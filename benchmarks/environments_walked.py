@@ -48,7 +48,10 @@ kwargs = json.loads(sys.argv[2])
 found = getattr(importlib.import_module(module), name, None)
 if name not in gymnasium.registry and found is None:
     for register in ("register_envs", "register_environments", "register_env", "register_all", "register"):
-        getattr(sys.modules[module], register, lambda: None)()
+        try:
+            getattr(sys.modules[module], register, lambda: None)()
+        except TypeError:
+            pass  # Gymnasium's own, imported.
 env = gymnasium.make(name, **kwargs) if name in gymnasium.registry else found(**kwargs)
 print(json.dumps([str(env.observation_space), str(env.action_space)]), flush=True)
 env.action_space.seed(0)

@@ -231,7 +231,7 @@ PACKAGES = (
     of("fancy-gym", "movements as actions", "fancy_gym:fancy/Reacher5d-v0"),
     of("gym-anm", "grids of electricity", "gym_anm:ANM6Easy-v0"),
     of("seals", "goals with nothing to hint at them", "seals:seals/CartPole-v0", "seals:seals/Branching-v0"),
-    of("arcle", "the ARC corpus", "arcle:ARCLE/O2ARCEnv-v2"),
+    of("arcle", "the ARC corpus", "arcle:ARCLE/O2ARCEnv-v2 --max-episode-steps 200"),
     of(
         "tile-match-gym",
         "tiles to match",

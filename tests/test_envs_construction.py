@@ -334,7 +334,7 @@ def test_an_old_version_that_is_no_more_names_the_newest(registered):
         ("import pkg_resources_", "No module named 'pkg_resources_'.*theirs needs it: pip install 'pkg_resources_'"),
         ('raise ModuleNotFoundError("no", name="pkg_resources")', "theirs needs it: pip install 'setuptools<81'"),
         ("from gymnasium import no_such_name", "theirs is there, but does not go with what else is installed"),
-        ("1 / 0", "ZeroDivisionError: division by zero.; it must be installed"),
+        ("1 / 0", "ZeroDivisionError: division by zero.; theirs is there, and raises that when it is imported"),
     ],
 )
 def test_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):

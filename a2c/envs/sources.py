@@ -109,6 +109,8 @@ def _import(module: str, name: str) -> types.ModuleType:
             right = display_hint(error)
         elif isinstance(error, ImportError | AttributeError):
             right = f"{module} is there, but does not go with what else is installed"
+        elif root in sys.modules or (root and importlib.util.find_spec(root) is not None):
+            right = f"{module} is there, and raises that when it is imported"
         raise UserError(f"cannot import the module of {name!r} ({fault}); {right}") from error
 
 
