@@ -6,7 +6,7 @@ import contextlib
 import faulthandler
 import sys
 
-from a2c.signals import interrupts_held
+from a2c.imports import importing
 from a2c.streams import forget, last
 
 
@@ -17,7 +17,7 @@ def main() -> int:
             faulthandler.enable(sys.__stderr__)  # printed.
     last()
     try:
-        with interrupts_held():
+        with importing(owns_process=True):
             from a2c.cli import main as run
 
         code = run()

@@ -1,15 +1,19 @@
 """Two versions of this project, side by side: `python -m benchmarks.versions OLD_FOLDER [--rounds 5]`.
 
 Trains the same settings with the sources in OLD_FOLDER and with those here, in turn, in processes of their own, and
-prints steps a second and their ratio. With `--save NAME`, keeps them in results/versions-NAME.json.
+prints steps a second and their ratio; then the seconds from the prompt to the end of a run of 1,000 steps. With
+`--save NAME`, keeps them in results/versions-NAME.json.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.measure import keep
@@ -59,6 +63,32 @@ def rate(folder, case):
     return float(done.stdout)
 
 
+def startup(folder):
+    """Seconds of a whole process that trains for 1,000 steps."""
+    with tempfile.TemporaryDirectory() as runs:
+        command = [sys.executable, "-m", "a2c", "train", "CartPole-v1", "--total-steps", "1000", "--no-pictures"]
+        start = time.perf_counter()
+        subprocess.run(
+            [*command, "--run-dir", runs],
+            env={**os.environ, "PYTHONPATH": str(folder)},
+            cwd=runs,
+            capture_output=True,
+            check=True,
+        )
+        return time.perf_counter() - start
+
+
+def in_turn(measure, old_folder, rounds):
+    """What `measure` gives for the old folder and for the new one; a round before the first is for compiling."""
+    old, new = [], []
+    for turn in range(rounds + 1):
+        for folder, found in ((old_folder, old), (HERE, new)):
+            value = measure(folder)
+            if turn:
+                found.append(value)
+    return old, new
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path, help="a folder with the sources of another version")
@@ -66,23 +96,22 @@ def main():
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--save", metavar="NAME")
     options = parser.parse_args()
-    rows = []
+    old_folder = options.old.resolve()
+    result = {"rows": []}
     for name, case in CASES.items():
         if options.only not in name:
             continue
-        old, new = [], []
-        for turn in range(options.rounds + 1):
-            for folder, rates in ((options.old.resolve(), old), (HERE, new)):
-                found = rate(folder, case)
-                if turn:  # The first round compiles.
-                    rates.append(found)
-        ratios = [b / a for a, b in zip(old, new, strict=True)]
+        old, new = in_turn(functools.partial(rate, case=case), old_folder, options.rounds)
         row = {"case": name, "old": statistics.median(old), "new": statistics.median(new)}
-        row |= {"ratio": max(new) / max(old), "ratios": ratios}
+        row |= {"ratio": max(new) / max(old), "ratios": [b / a for a, b in zip(old, new, strict=True)]}
         print(f"{name}: old {max(old):,.0f}, new {max(new):,.0f} steps a second, {row['ratio']:.3f} times", flush=True)
-        rows.append(row)
+        result["rows"].append(row)
+    if options.only in "startup":
+        old, new = in_turn(startup, old_folder, options.rounds)
+        result["startup"] = {"old_seconds": old, "new_seconds": new, "ratio": min(new) / min(old)}
+        print(f"startup: old {min(old):.2f} s, new {min(new):.2f} s, {min(new) / min(old):.3f} times", flush=True)
     if options.save:
-        keep(f"versions-{options.save}", "python -m benchmarks.versions OLD_FOLDER", {"rows": rows})
+        keep(f"versions-{options.save}", "python -m benchmarks.versions OLD_FOLDER", result)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from a2c.envs.make import envs_for
 from a2c.envs.placement import is_compiled
 from a2c.envs.sources import compiled_form
 from a2c.errors import UserError
+from a2c.imports import importing
 from a2c.machine import cores
 from a2c.output import print_json
 from a2c.presets import configure, fit_without_preset
-from a2c.signals import interrupts_held
 
 if TYPE_CHECKING:
     from a2c.envs import Envs
@@ -50,7 +50,7 @@ class Benchmark:
             raise UserError(f"seconds is {self.seconds}; it must be above 0 and at most 3600")
         if not 1 <= self.rounds <= 1000:
             raise UserError(f"rounds is {self.rounds}; it must be from 1 to 1000")
-        with interrupts_held():  # Here: importing Numba takes a while, and few verbs need it.
+        with importing():  # Here: importing Numba takes a while, and few verbs need it.
             from a2c.kernels.compiler import compilation_shown
         with contextlib.ExitStack() as cleanup:
             cleanup.enter_context(compilation_shown())

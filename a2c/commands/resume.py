@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from a2c.commands.train import draw_pictures, exit_code, report
+from a2c.imports import importing
 from a2c.output import print_json
 from a2c.run.folder import Run
-from a2c.signals import interrupts_held
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Resume:
 
     def run(self) -> int:
         """Returns the exit code: 128 + the signal's number if one ended the run early."""
-        with interrupts_held():
+        with importing():
             from a2c.training import go_on  # Here: importing Numba takes a while, and few verbs need it.
         opened = Run(self.folder)
         apart = ("folder", "env", "pictures", "json")

@@ -17,10 +17,10 @@ from a2c.config import FREE
 from a2c.envs.placement import is_compiled
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
+from a2c.imports import importing
 from a2c.output import print_json
 from a2c.presets import configure, fit_without_preset, origins
 from a2c.run.folder import Run
-from a2c.signals import interrupts_held
 from a2c.start import settled
 
 
@@ -46,7 +46,7 @@ class Train:
 
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
-        with interrupts_held():
+        with importing():
             from a2c.training import fit, go_on  # Here: importing Numba takes a while, and few verbs need it.
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")

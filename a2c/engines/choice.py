@@ -8,10 +8,10 @@ from a2c.config import Config
 from a2c.engines import Engine
 from a2c.engines.compiled import CompiledEngine
 from a2c.errors import UserError
+from a2c.imports import importing
 from a2c.kernels.gradient import divide
 from a2c.machine import cores
 from a2c.model.architecture import Architecture
-from a2c.signals import interrupts_held
 from a2c.team import Team
 
 
@@ -37,7 +37,7 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
         raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
     if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu"):
         return CompiledEngine(config, architecture, num_masks, team)
-    with interrupts_held():
+    with importing():
         try:
             from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second.
         except ModuleNotFoundError as error:

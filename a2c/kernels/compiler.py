@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import hashlib
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding
@@ -218,7 +219,7 @@ class _Feed:
             return
         self._seen.add(id(function))
         self._text("function", *([function.__module__] if self._with_modules else []))
-        self._code(function.__code__)
+        self._sha.update(_code(function.__code__))
         self.value(function.__defaults__)
         for cell in function.__closure__ or ():
             self.value(cell.cell_contents)
@@ -231,7 +232,7 @@ class _Feed:
             else:
                 self.value(found)
 
-    def _module(self, module: types.ModuleType, names: set[str]) -> None:
+    def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
         """What code that looks up these names may read from a module, and from modules in it."""
         if id(module) in self._seen:
             return
@@ -244,26 +245,25 @@ class _Feed:
             else:
                 self.value(found)
 
-    def _code(self, code: types.CodeType) -> None:
-        self._sha.update(code.co_code)
-        self._text(*code.co_names, *code.co_varnames)
-        for constant in code.co_consts:
-            if isinstance(constant, types.CodeType):
-                self._code(constant)
-            else:
-                self._text(repr(constant))
-
     def _text(self, *parts: Any) -> None:
-        """Texts with their lengths, so that what moves from one to the next makes another hash."""
-        for part in parts:
-            text = str(part).encode()
-            self._sha.update(len(text).to_bytes(8, "little") + text)
+        self._sha.update(_texts(parts))
 
 
-def _names(code: types.CodeType) -> set[str]:
+@functools.cache
+def _code(code: types.CodeType) -> bytes:
+    """What a function's code says, apart from what its names stand for. Kernels share code, and it never changes."""
+    constants = [_code(one) if isinstance(one, types.CodeType) else _texts([repr(one)]) for one in code.co_consts]
+    return code.co_code + _texts([*code.co_names, *code.co_varnames]) + b"".join(constants)
+
+
+def _texts(parts: Iterable[Any]) -> bytes:
+    """Texts with their lengths, so that what moves from one to the next makes another hash."""
+    texts = [str(part).encode() for part in parts]
+    return b"".join(len(text).to_bytes(8, "little") + text for text in texts)
+
+
+@functools.cache
+def _names(code: types.CodeType) -> frozenset[str]:
     """Every name that a function's code, or code within it, looks up."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names
+    within = (_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return frozenset(code.co_names).union(*within)
