@@ -4,6 +4,7 @@ python -m benchmarks.masks      python -m benchmarks.masks --table
 
 A run's curve is the mean return of the episodes that ended in training, over windows of WINDOW steps; its area is the
 mean of that curve. It has reached a return in the first window that has it and is never followed by a lower one.
+Finished runs are kept in the results, and not made again.
 """
 
 from __future__ import annotations
@@ -132,13 +133,19 @@ def main() -> None:
     if sys.argv[1:] == ["--table"]:
         print(table())
         return
-    runs = []
+    path = RESULTS / "masks.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
     for seed in SEEDS:
         for way in WAYS:
-            runs.append({"way": way, "seed": seed, "curve": curve(way, seed)})
+            key = {"way": way, "seed": seed}
+            if any(key.items() <= run.items() for run in runs):
+                continue
+            runs.append({**key, "curve": curve(way, seed)})
             print(f"seed {seed}, {way}: {np.mean(runs[-1]['curve']):.1f}", flush=True)
-    keep("masks", "python -m benchmarks.masks", {"env_id": ENV, "steps": STEPS, "window": WINDOW, "runs": runs,
-                                                  "compared": compared(runs)})  # fmt: skip
+            result = {"env_id": ENV, "steps": STEPS, "window": WINDOW, "runs": runs}
+            if len(runs) == len(SEEDS) * len(WAYS):
+                result["compared"] = compared(runs)
+            keep("masks", "python -m benchmarks.masks", result)
 
 
 if __name__ == "__main__":

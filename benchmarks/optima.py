@@ -4,12 +4,13 @@ python -m benchmarks.optima [ENV ...]
 
 The optimum comes from the environments' own tables of transitions, that of Blackjack-v1 from its rules. What a policy
 is worth is computed in the same way, exactly, from its greedy actions in every state, beside the episodes that a run
-ends with.
+ends with. Finished seeds are kept in the results, and not made again.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import a2c
-from benchmarks.measure import keep
+from benchmarks.measure import RESULTS, keep
 
 STEPS = {
     "FrozenLake-v1": 300_000,
@@ -190,25 +191,37 @@ def greedy(policy: a2c.Policy, of: Table) -> NDArray[np.int64]:
     )
 
 
-def measure(env: str, seeds: range = SEEDS) -> dict[str, Any]:
+def measure(env: str) -> None:
     """Trains every seed: what the best and the final policy are worth, and what episodes say."""
     of = table(env)
-    best = optimum(of)
-    print(f"{env}: optimum {best:.4f}, with a clock {optimum_with_clock(of):.4f}", flush=True)
-    runs = []
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            start = time.perf_counter()
-            run = a2c.train(
-                env, seed=seed, total_steps=STEPS[env], run_dir=folder, num_workers=0, num_threads=1,
-                final_eval_episodes=EPISODES.get(env, 1000),
-            )  # fmt: skip
-            seconds = time.perf_counter() - start
-            worths = {f"{which}_worth": worth(of, greedy(run.policy(which), of)) for which in ("best", "final")}
-            summary = {name: run.summary[name] for name in ("steps", "evaluation", "final_evaluation")}
-        runs.append({"seed": seed, "whole_seconds": seconds, **worths, **summary})
-        print(f"  seed {seed}: {worths}, {summary['evaluation']['mean']:.4f}, {seconds:.0f} s", flush=True)
-    return {"env_id": env, "optimum": best, "optimum_with_clock": optimum_with_clock(of), "runs": runs}
+    name, best, clock = f"optima-{env}", optimum(of), optimum_with_clock(of)
+    print(f"{env}: optimum {best:.4f}, with a clock {clock:.4f}", flush=True)
+    path = RESULTS / f"{name}.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    for seed in SEEDS:
+        if any(run["seed"] == seed for run in runs):
+            continue
+        runs.append(trained(env, seed, of))
+        keep(
+            name,
+            f"python -m benchmarks.optima {env}",
+            {"env_id": env, "optimum": best, "optimum_with_clock": clock, "runs": runs},
+        )
+
+
+def trained(env: str, seed: int, of: Table) -> dict[str, Any]:
+    """One run."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run = a2c.train(
+            env, seed=seed, total_steps=STEPS[env], run_dir=folder, num_workers=0, num_threads=1,
+            final_eval_episodes=EPISODES.get(env, 1000),
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        worths = {f"{which}_worth": worth(of, greedy(run.policy(which), of)) for which in ("best", "final")}
+        summary = {name: run.summary[name] for name in ("steps", "evaluation", "final_evaluation")}
+    print(f"  seed {seed}: {worths}, {summary['evaluation']['mean']:.4f}, {seconds:.0f} s", flush=True)
+    return {"seed": seed, "whole_seconds": seconds, **worths, **summary}
 
 
 def interval(values: list[float]) -> tuple[float, float]:
@@ -219,7 +232,7 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 def main() -> None:
     for env in sys.argv[1:] or STEPS:
-        keep(f"optima-{env}", f"python -m benchmarks.optima {env}", measure(env))
+        measure(env)
 
 
 if __name__ == "__main__":

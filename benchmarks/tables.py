@@ -14,7 +14,10 @@ from typing import Any
 import scipy.stats
 
 from benchmarks.learning import CASES
+from benchmarks.masks import table as masks
 from benchmarks.measure import RESULTS
+from benchmarks.optima import STEPS as OPTIMA
+from benchmarks.optima import interval
 from benchmarks.training import CASES as TRAINING_CASES
 from benchmarks.training import result_name
 
@@ -59,6 +62,29 @@ def _over_seeds(values: list[float]) -> str:
     """Mean over seeds, Student's 95 % interval of it, and the lowest."""
     half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values))
     return f"{statistics.mean(values):.1f} ± {half:.1f} (lowest {min(values):.1f})"
+
+
+def optima() -> str:
+    """What policies are worth beside the optimum; over seeds, mean and interval of the exact values."""
+    lines = [
+        "| environment | optimum | steps | best policy | final policy | lowest best | whole run |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for env in OPTIMA:
+        result = load(f"optima-{env}")
+        runs = result["runs"]
+        digits = 1 if abs(result["optimum"]) > 10 else 2 if abs(result["optimum"]) > 1 else 4
+        best, final = ([run[f"{which}_worth"] for run in runs] for which in ("best", "final"))
+        cells = []
+        for values in (best, final):
+            mean, half = interval(values)
+            cells.append(f"{mean:.{digits}f} ± {half:.{digits}f}")
+        seconds = statistics.median(run["whole_seconds"] for run in runs)
+        lines.append(
+            f"| {env} | {result['optimum']:.{digits}f} | {runs[0]['steps']:,} | **{cells[0]}** | {cells[1]} "
+            f"| {min(best):.{digits}f} | {seconds:.0f} s |"
+        )
+    return "\n".join(lines)
 
 
 def training() -> str:
@@ -145,6 +171,8 @@ def _ratio(label: str, ratio: dict[str, float]) -> str:
 
 TABLES = {
     "learning": learning,
+    "optima": optima,
+    "masks": masks,
     "startup": startup,
     "training": training,
     "ordinary": ordinary,

@@ -5,7 +5,7 @@ import pytest
 import a2c
 from benchmarks.optima import STEPS, greedy, optimum, table, worth
 
-NEAR = {"FrozenLake-v1": 0.02, "FrozenLake8x8-v1": 0.05, "CliffWalking-v1": 0.5, "Taxi-v4": 0.1, "Blackjack-v1": 0.005}
+NEAR = {"FrozenLake-v1": 0.02, "FrozenLake8x8-v1": 0.05, "CliffWalking-v1": 0.5, "Taxi-v4": 0.1, "Blackjack-v1": 0.01}
 """How much less than the optimum a best policy may be worth, exactly."""
 
 
