@@ -34,7 +34,7 @@ _PAGE = ROOT / "docs" / "environments.md"
 _COMMAND = f"python -m benchmarks.{_NAME}"
 _SECONDS = 90
 """Of processor time: what each process of a command may take."""
-_PATIENCE = 300
+_PATIENCE = 600
 """Seconds by the clock that a command may take: others may be busy here, too."""
 _INSTALL_SECONDS = 900
 _EVALUATIONS = ("--eval-episodes", "2", "--final-eval-episodes", "2")
