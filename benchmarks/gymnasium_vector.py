@@ -55,7 +55,7 @@ REASONS = (
     (
         "",
         r"is not supported",
-        "There are no numbers in it, or no fixed number of them: `Text`, `Graph`, `Sequence`, `OneOf`, a space of one's "
+        "There are no numbers in it, or no fixed number of them: `Text`, `Graph`, `Sequence`, `OneOf`, a space of your "
         "own. It is refused in a sentence when the environments are made, unless something beside it can be seen. So "
         "are actions of a `Box` of bits, which is a `MultiBinary`",
     ),
