@@ -147,7 +147,7 @@ def walk(package: Package) -> dict[str, Any]:
         folder = Path(place)
         python = folder / "venv" / "bin" / "python"
         venv.create(folder / "venv", with_pip=False, symlinks=True)
-        result: dict[str, Any] = {"about": package.about}
+        result: dict[str, Any] = {"about": package.about, "debian": package.debian}
         start = time.perf_counter()
         for what in (package.pip, ("--editable", str(ROOT))):  # Whoever wants to train has the environment already.
             done, _, errors = run([*_installing(python), *what], folder, _INSTALL_SECONDS)

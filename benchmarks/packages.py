@@ -24,6 +24,8 @@ class Package(NamedTuple):
     """What else to install, in the same step."""
     module: str = ""
     """What stands in mine.py, where a user would have to write some lines."""
+    debian: str = ""
+    """What Debian calls the programs that it needs besides."""
     because: str = ""
     """Why it does not install, where what pip says is no reason."""
 
@@ -33,13 +35,21 @@ class Package(NamedTuple):
         return (self.name, *self.extra)
 
 
-def of(name: str, about: str, *ids: str, extra: tuple[str, ...] = (), module: str = "", because: str = "") -> Package:
+def of(
+    name: str,
+    about: str,
+    *ids: str,
+    extra: tuple[str, ...] = (),
+    module: str = "",
+    debian: str = "",
+    because: str = "",
+) -> Package:
     """A package, its environments as lines of a shell without quotes: the flags follow the id."""
     walked = []
     for line in ids:
         env_id, *flags = line.split(" ")
         walked.append(Walked(env_id, tuple(flags)))
-    return Package(name, about, tuple(walked), extra, module, because)
+    return Package(name, about, tuple(walked), extra, module, debian, because)
 
 
 def of_gym(env_id: str, **make_kwargs: bool) -> str:
@@ -80,7 +90,13 @@ PACKAGES = (
         "gym_electric_motor:Cont-CC-PMSM-v0",
     ),
     of("nle", "NetHack", "nle:NetHackScore-v0 --max-episode-steps 200"),
-    of("minihack", "levels made of NetHack", "minihack:MiniHack-Room-5x5-v0", extra=("setuptools<81",)),
+    of(
+        "minihack",
+        "levels made of NetHack",
+        "minihack:MiniHack-Room-5x5-v0",
+        extra=("setuptools<81",),
+        debian="bison flex",
+    ),
     of("vizdoom", "Doom", "vizdoom.gymnasium_wrapper:VizdoomBasic-v1 --max-episode-steps 200"),
     of("tetris-gymnasium", "Tetris", "tetris_gymnasium.envs:tetris_gymnasium/Tetris"),
     of(
@@ -153,6 +169,8 @@ PACKAGES = (
         "evogym",
         "soft robots",
         "mine:Walker",
+        debian="cmake xorg-dev libglu1-mesa-dev",
+        because="the pybind11 in it does not compile with Python 3.11",
         module=(
             "import evogym.envs, gymnasium, numpy\n\n"
             "def Walker():\n"
@@ -306,7 +324,7 @@ PACKAGES = (
             "    return textworld.gym.make(textworld.gym.register_game('no-such-game.z8'))\n"
         ),
     ),
-    of("miniwob", "pages of the web", "miniwob:miniwob/click-test-v1"),
+    of("miniwob", "pages of the web", "miniwob:miniwob/click-test-v1", debian="chromium-driver"),
     of(
         "gym-super-mario-bros",
         "Super Mario, of Gym",
