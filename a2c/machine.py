@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import threading
+from typing import Any
 
 
 def cores() -> int:
@@ -18,3 +21,24 @@ def started(thread: threading.Thread) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def one_blas_thread(rows: int, weights: int) -> contextlib.AbstractContextManager[Any]:
+    """A block in which NumPy's products of matrices take one thread.
+
+    More are no faster for as few rows as are evaluated at a time; where other processes keep the cores busy they wait
+    for each other, forty times as long; and sums would round as the number of cores has it.
+
+    Args:
+        rows: Of the matrix on the left.
+        weights: Numbers in the one on the right. OpenBLAS, which NumPy comes with, divides a product of one row from
+            9,216 on, of more from 2^18 multiplications on; for less, nothing need be done.
+    """
+    return contextlib.nullcontext() if rows * weights < (9216 if rows == 1 else 1 << 18) else _blas().limit(limits=1)
+
+
+@functools.cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController  # Here: most networks are small.
+
+    return ThreadpoolController().select(user_api="blas")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from a2c import files
 from a2c.errors import UserError, shown
 from a2c.finite import finite
+from a2c.machine import one_blas_thread
 from a2c.masks import KEY, MaskReader, mask_size
 from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
 from a2c.model.blocks import forward
@@ -68,6 +69,7 @@ class Policy:
         self.parameters = parameters
         self._actions = Actions(action_space)
         self._moments = moments
+        self._weights = max(array.size for array in parameters.values())  # Of the largest product.
         self._rng = generator(0, "policy")
 
     def act(self, obs: Any, greedy: bool = True, action_mask: Any = None) -> Any:
@@ -180,7 +182,8 @@ class Policy:
 
     def _network(self, network: Network, obs: NDArray[Any]) -> NDArray[np.float32]:
         inputs = inputs_of(self.architecture, obs, self._moments)
-        outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs)
+        with one_blas_thread(len(obs), self._weights):
+            outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs)
         return outputs
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:

@@ -156,6 +156,44 @@ def test_what_spaces_sample_follows_from_the_episodes_seed(workers):
     assert len(np.unique(np.array(observed)[:, :, 1])) == 30  # No two environments share what they draw.
 
 
+NUMBERS = Box(0, 1, (2,), np.float32)
+"""One object, which several environments are given."""
+
+
+class WithAModulesSpace(Sampler):
+    def __init__(self):
+        super().__init__()
+        self.action_space, self.observation_space = Discrete(1000), NUMBERS
+
+
+class WithAModulesSpaceAsAPart(gymnasium.Wrapper):
+    """Observes what it samples from a part of its own space."""
+
+    def __init__(self):
+        super().__init__(Sampler("np_random"))
+        self.observation_space = gymnasium.spaces.Dict({"drawn": NUMBERS})
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation_space.sample(), self.env.reset(seed=seed, options=options)[1]
+
+    def step(self, action):
+        return self.observation_space.sample(), *self.env.step(action)[1:]
+
+
+@pytest.mark.parametrize("make", [WithAModulesSpace, WithAModulesSpaceAsAPart])
+def test_what_is_sampled_from_an_object_that_several_have_is_the_same_in_every_layout(make):
+    drawn = []
+    for workers in (0, 1, 2):
+        vector = a2c.make_envs(make, 3, num_workers=workers, seed=3)
+        rows = [vector.begin().copy(), *(vector.advance(np.zeros(3, np.int64)).obs.copy() for _ in range(9))]
+        rows = np.array(rows)
+        drawn.append(rows if rows.dtype.names is None else rows[rows.dtype.names[0]])
+        vector.close()
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] == drawn[2]).all()
+    assert len(np.unique(drawn[0][:, :, 1])) == 30  # No two environments share what they draw.
+
+
 def test_spaces_of_wrappers_and_in_other_spaces_are_seeded():
     env = gymnasium.wrappers.TransformAction(Sampler(), lambda action: action, Box(-1, 1, (2,), np.float32))
     env.unwrapped.observation_space = gymnasium.spaces.Dict({"a": Discrete(1000), "b": Box(0, 1, (3,))})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -19,13 +21,39 @@ _LOOKS_EVERY = 1024
 _MASK128 = (1 << 128) - 1
 
 
+_taken: weakref.WeakValueDictionary[int, gymnasium.Space[Any]] = weakref.WeakValueDictionary()
+"""Spaces that environments of this process sample from, by their identity."""
+
+
 def give_own_spaces(env: gymnasium.Env[Any, Any]) -> None:
-    """Copies the spaces that an environment shares with all of its class, so that sampling from them is its own."""
-    own = env.unwrapped
-    for name in ("action_space", "observation_space"):
-        if name in vars(type(own)) and not isinstance(vars(type(own))[name], property):
+    """Copies the spaces that an environment shares with others, so that sampling from them is its own.
+
+    They may be shared by all of a class, or be one object that several are given, whole or as a part of theirs.
+    """
+    copies: dict[int, Any] = {}  # One that has two names keeps being one.
+    for layer, name, space in _with_names(env):
+        if isinstance(layer, gymnasium.Wrapper) and space is getattr(layer.env, name, None):
+            continue  # It has what the one below has.
+        of_class = vars(type(layer)).get(name)
+        if (of_class is not None and not isinstance(of_class, property)) or any(
+            _taken.get(id(part)) is part for part in _undivided([space])
+        ):
             with contextlib.suppress(AttributeError, TypeError):  # Of one without room for attributes.
-                setattr(own, name, copy.deepcopy(getattr(own, name)))
+                setattr(layer, name, copy.deepcopy(space, copies))
+    for part in _undivided([space for _, _, space in _with_names(env)]):
+        _taken[id(part)] = part
+
+
+def _with_names(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[Any, str, gymnasium.Space[Any]]]:
+    """The spaces of an environment and of its wrappers, from the outermost on, and where each stands."""
+    layer: Any = env
+    while True:
+        for name in ("action_space", "observation_space"):
+            if isinstance(space := getattr(layer, name, None), gymnasium.Space):
+                yield layer, name, space
+        if not isinstance(layer, gymnasium.Wrapper):
+            return
+        layer = layer.env
 
 
 class Spaces:
@@ -66,17 +94,8 @@ class Spaces:
     def _find(self) -> None:
         """Each space once, from the outermost wrapper to the environment itself."""
         self._found = self._own.action_space, self._own.observation_space
-        spaces: list[gymnasium.Space[Any]] = []
-        layer: Any = self._env
-        while True:
-            for space in (layer.action_space, layer.observation_space):
-                if isinstance(space, gymnasium.Space) and not any(space is one for one in spaces):
-                    spaces.append(space)
-            if not isinstance(layer, gymnasium.Wrapper):
-                break
-            layer = layer.env
         self._generators, self._others = [], []
-        for space in _undivided(spaces):
+        for space in _undivided([space for _, _, space in _with_names(self._env)]):
             # What is made of others in a way of its own has a generator for each.
             if isinstance(space, _SINGLE) and isinstance(space.np_random.bit_generator, np.random.PCG64):
                 self._generators.append(space.np_random.bit_generator)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.machine import one_blas_thread
 from a2c.model import Activation, Initialization
 from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
 from a2c.randomness import generator
@@ -124,7 +125,8 @@ def numbered(parameters: Mapping[str, T], by: int) -> dict[str, T]:
 def _orthogonalize(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest-sign orthonormal factor of a tall or wide matrix (rows or columns orthonormal)."""
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    q, r = np.linalg.qr(tall)
+    with one_blas_thread(1, tall.size):
+        q, r = np.linalg.qr(tall)
     # QR leaves the signs open; fixing them by R's diagonal makes Q uniform over orthogonal matrices.
     q = q * np.sign(np.diag(r))
     return q if matrix.shape[0] >= matrix.shape[1] else q.T
