@@ -6,10 +6,11 @@ import fractions
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from strangers import Stranger
 
 import a2c
-from a2c.envs.values import WrongValueError, flag_of, reward_of
+from a2c.envs.values import Observations, WrongValueError, flag_of, reward_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,25 @@ def test_a_reward_that_is_no_real_number_is_refused_in_a_sentence(reward):
 @pytest.mark.parametrize("reward", [0.5, np.float16(0.5), decimal.Decimal("0.5"), fractions.Fraction(1, 2), [0.5]])
 def test_any_real_number_is_a_reward(reward):
     assert reward_of(reward) == 0.5
+
+
+@pytest.mark.parametrize("given", [0.5, np.float64(0.5), np.array(0.5), [0.5], np.array([[0.5]])], ids=repr)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_single_number_is_taken_in_whatever_shape_it_comes(given, shape):
+    for space, obs in (
+        (spaces.Box(-1, 1, shape), given),
+        (spaces.Dict(a=spaces.Box(-1, 1, shape), b=spaces.Discrete(3)), {"a": given, "b": np.array([2])}),
+    ):
+        row = Observations(space)(obs)
+        field = row if row.dtype.names is None else row[row.dtype.names[0]]
+        assert field.shape == shape
+        assert field == 0.5
+
+
+def test_several_numbers_must_have_the_shape_of_their_space():
+    for wrong in (np.zeros(3), np.zeros((3, 2)), 0.5):
+        with pytest.raises(WrongValueError, match=r"shape .*, its space says \(2, 3\)"):
+            Observations(spaces.Box(-1, 1, (2, 3)))(wrong)
 
 
 @pytest.mark.parametrize("flag", [np.ma.masked, np.ma.array([True], mask=[True]), "True", None, 2, float("nan")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -134,6 +135,7 @@ class _Numbers:
         # Numbers of float64 whose squares sum up to no more than this can be held, each of them.
         self._most = float(np.finfo(self._dtype).max) ** 2 if self._dtype in (np.float16, np.float32) else -1.0
         self._limits = limits(space)
+        self._size = math.prod(self._shape)
         self._is_discrete = isinstance(space, gymnasium.spaces.Discrete)
         self._first, self._last = 0, 0
         self.is_right = self.is_array
@@ -149,8 +151,8 @@ class _Numbers:
         if self.is_right(obs):
             return obs  # type: ignore[no-any-return]  # it is an array, or a number that can stand for one
         array = obs if type(obs) is np.ndarray and obs.dtype.kind in "biuf" else self._array(obs)
-        if self._is_discrete and array.size == 1:
-            array = array.reshape(())
+        if array.size == self._size == 1:  # Whatever its shape, it can be one number only.
+            array = array.reshape(self._shape)
         if array.shape != self._shape:
             shape = f"shape {array.shape}, its space says {self._shape}"
             raise WrongValueError(f"{_gave(self._name, 'of', 'has')} {shape}")
