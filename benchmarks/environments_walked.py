@@ -193,7 +193,8 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
     runs = sorted(Path(path).parent for path in folder.glob("runs/**/config.json") if path.parent.name != "policy")
     if result["train"]["outcome"] == "done" and runs:
         verbs = {
-            "evaluate": ["--episodes", "2"],
+            # What may exist once in a process is evaluated alone.
+            "evaluate": ["--episodes", "2", *(["--eval-num-envs", "1"] if "--isolate-envs" in walked.flags else [])],
             "resume": ["--total-steps", "3000", "--no-pictures"],
             "record": ["--to", "episode.gif", "--max-steps", "100"],
         }

@@ -247,7 +247,7 @@ PACKAGES = (
         "pybullet_envs_gymnasium:HopperBulletEnv-v0",
     ),
     of("fancy-gym", "movements as actions", "fancy_gym:fancy/Reacher5d-v0"),
-    of("gym-anm", "grids of electricity", "gym_anm:ANM6Easy-v0"),
+    of("gym-anm", "grids of electricity", "gym_anm:ANM6Easy-v0 --max-episode-steps 200"),
     of("seals", "goals with nothing to hint at them", "seals:seals/CartPole-v0", "seals:seals/Branching-v0"),
     of("arcle", "the ARC corpus", "arcle:ARCLE/O2ARCEnv-v2 --max-episode-steps 200"),
     of(
