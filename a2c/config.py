@@ -181,6 +181,8 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             value = getattr(self, name)
             if not _fits(value, annotation):
                 raise UserError(f"{name} is {shown(value)}; it must be {_describe(annotation)}")
+            if isinstance(value, tuple) and not all(math.isfinite(item) for item in value if isinstance(item, float)):
+                raise UserError(f"{name} is {shown(value)}; every one must be finite")
         for names, holds, right in _RULES:
             for name in names.split():
                 value = getattr(self, name)
@@ -349,9 +351,13 @@ def _plain(value: Any, annotation: Any) -> Any:
         return value.item()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if typing.get_origin(annotation) is tuple and isinstance(value, list | np.ndarray):
+    if _is_list(annotation) and isinstance(value, list | np.ndarray) and np.ndim(value) == 1:
         return tuple(item.item() if isinstance(item, np.generic) else item for item in value)
     return value
+
+
+def _is_list(annotation: Any) -> bool:
+    return any(typing.get_origin(one) is tuple for one in (annotation, *typing.get_args(annotation)))
 
 
 def _fits(value: object, annotation: Any) -> bool:
@@ -374,7 +380,7 @@ def _describe(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(repr(argument) for argument in arguments)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_describe(argument) for argument in arguments)
+        return (", or " if _is_list(annotation) else " or ").join(_describe(argument) for argument in arguments)
     if origin is tuple:
         return f"a list of items, each {_describe(arguments[0])}"
     if origin is dict:

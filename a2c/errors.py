@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=\w) at 0x[0-9a-fA-F]+")
+_NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=[\w>]) at 0x[0-9a-fA-F]+")
 """Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
 
 _LINES = re.compile(r"\s*\n\s*")

@@ -46,7 +46,7 @@ def finite_rows(rows: Any, dimensions: int = 1) -> NDArray[np.bool_]:
     """
     rows = np.asarray(rows)
     fields = [rows] if rows.dtype.names is None else [rows[name] for name in rows.dtype.names]
-    within = [finite(field).reshape(*rows.shape[:dimensions], -1).all(-1) for field in fields]
+    within = [finite(field).all(tuple(range(dimensions, field.ndim))) for field in fields]
     found: NDArray[np.bool_] = np.logical_and.reduce(within)
     return found
 
@@ -88,9 +88,9 @@ def report(
     else:
         what = f"an observation of {brief(gave)}"
     error = NumbersError(
-        f"after {steps} steps environment {n} gave {what} in step {t} of the rollout (episode {episode}, episode seed "
-        f"{episode_seed(seed, n, episode)}, action {brief(rollout['action'][t, n])}, observation before "
-        f"{brief(obs[t, n])}); it must be finite in float32",
+        f"after {steps} steps environment {n} gave {what}; it must be finite in float32; in step (episode {episode}, "
+        f"episode seed {episode_seed(seed, n, episode)}, step {length}, action {brief(rollout['action'][t, n])}, "
+        f"observation before {brief(obs[t, n])})",
         {name: plain(array) for name, array in rollout.items()},
         n,
     )

@@ -96,13 +96,14 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
     while width * inputs > _MOST_WEIGHTS and width > 64:
         width, enough = width // 2, "no wider, as every unit has a weight for each of"
     length = 16 if inputs <= _LONG_ROLLOUTS else 8
-    of_real = f"{real} of them real" if real < inputs else "all of them real"
-    seen = f"observations are {inputs} numbers, {of_real}" if real else f"observations are {inputs} zeros and ones"
+    of_real = f"{real} of them to be normalised" if real < inputs else "to be normalised"
+    counted = f"{inputs} number{'s' if inputs > 1 else ''}"
+    seen = f"observations are {counted}, {of_real}" if real else f"observations are {inputs} zeros and ones"
     if not real and any(leaf.divisor != 1 for leaf in leaves):
         seen = "observations are bytes"
     chosen: list[tuple[dict[str, Any], str]] = [
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
-        ({"hidden_sizes": (width, width)}, f"{enough} {inputs} inputs"),
+        ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
         (
             {"rollout_length": length, "schedule": "linear"},
             f"{'longer rollouts are cheap with so few inputs' if length == 16 else 'so many inputs are much to keep'}, "

@@ -139,6 +139,8 @@ def _of_factors(nvec: NDArray[Any], mask: Any, name: str) -> Mask:
         mask = list(mask)
     sizes = nvec.reshape(-1).tolist()
     flat = (sum(sizes),)
+    if mask is None:
+        return np.ones(flat, np.uint8)
     right = f"one mask for each of the sizes {shown(sizes)}, or {flat[0]} numbers"
     if not isinstance(mask, tuple | list) or all(map(_is_number, mask)):
         shapes: list[tuple[int, ...]] = [flat]

@@ -91,8 +91,8 @@ class Policy:
                 nothing.
         """
         rows, is_single = self._rows(obs)
-        if action_mask is None and isinstance(obs, Mapping) and KEY not in self._keys():
-            action_mask = obs.get(KEY)
+        if action_mask is None and isinstance(obs, Mapping) and mask_size(self.action_space):
+            action_mask = obs.get(KEY)  # Also where nothing else is observed.
         mask = None if action_mask is None else self._mask([action_mask] if is_single else action_mask, len(rows))
         noise = None if greedy else self.draw_noise(self._rng, len(rows))
         actions = self.act_batch(rows, noise, mask)
@@ -135,21 +135,16 @@ class Policy:
             raise UserError(f"obs has shape {array.shape}; it must be {shape}, or a batch of those")
         return (array[None], True) if leading == 0 else (array, False)
 
-    def _keys(self) -> tuple[Any, ...]:
-        space = self.observation_space
-        return tuple(space.spaces) if isinstance(space, gymnasium.spaces.Dict) else ()
-
     def _mask(self, masks: Any, n: int) -> NDArray[np.uint8]:
         """Masks for a batch of N, as rows [N, K]."""
         if not mask_size(self.action_space):
             raise UserError(f"got an action_mask; of {self.action_space}, nothing can be masked")
-        if len(masks) != n:
-            raise UserError(f"got {len(masks)} action masks for {n} observations; there must be one for each")
         read = MaskReader(self.action_space)
         try:
-            return np.stack([read(mask) for mask in masks])
+            rows = [read(mask) for mask in _one_by_one(self.action_space, masks, n)]
         except ValueError as error:
             raise UserError(f"got an {error}") from error
+        return np.array(rows, np.uint8).reshape(n, mask_size(self.action_space))
 
     def act_batch(
         self, obs: NDArray[Any], noise: NDArray[np.float32] | None, mask: NDArray[np.uint8] | None = None
@@ -278,6 +273,21 @@ class Policy:
         except (ValueError, TypeError, AssertionError) as error:
             raise UserError(f"{folder / _ARRAYS} does not fit its description: {error}") from error
         return cls(env_id, observation_space, action_space, architecture, parameters, moments)
+
+
+def _one_by_one(space: gymnasium.Space[Any], masks: Any, n: int) -> list[Any]:
+    """N masks, from a list of them or from Gymnasium's batched form, in which each part has rows."""
+    is_divided = isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple | gymnasium.spaces.MultiDiscrete)
+    if isinstance(masks, Mapping) or (isinstance(masks, tuple) and is_divided):
+        keys = list(masks) if isinstance(masks, Mapping) else range(len(masks))
+        columns = [[None] * n if masks[key] is None else _one_by_one(space, masks[key], n) for key in keys]
+        rows = zip(*columns, strict=True)
+        return [dict(zip(keys, row, strict=True)) if isinstance(masks, Mapping) else row for row in rows]
+    if not hasattr(masks, "__len__") or getattr(masks, "ndim", 1) == 0:
+        raise UserError(f"got action_mask {shown(masks)} for {n} observations; it must be a list of masks")
+    if len(masks) != n:
+        raise UserError(f"got {len(masks)} action masks for {n} observations; there must be one for each")
+    return list(masks)
 
 
 def _in_format_2(description: dict[str, Any], arrays: files.Arrays) -> dict[str, Any]:

@@ -11,27 +11,31 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from a2c.errors import shown
-from a2c.spaces import Path, parts, row_type, unique_names
+from a2c.spaces import PartOfTuple, Path, parts, row_type, unique_names
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def describe(space: gymnasium.Space[Any]) -> Any:
+def describe(space: gymnasium.Space[Any], depth: int = 0) -> Any:
     """A space of numbers only as JSON, without the bounds of its Boxes, which `to_arrays` gives.
 
     Raises:
-        TypeError: It has another part, or a key that JSON does not know.
+        TypeError: It has another part, a key that JSON does not know, or is nested too deep. The text goes on from the
+            space's name.
     """
+    if depth > _DEEPEST:
+        raise TypeError(f"is nested more than {_DEEPEST} deep, which no file of a policy is")
     match space:
         case spaces.Dict():
-            for key in space.spaces:
-                if type(key) not in (str, int):
-                    raise TypeError(f"{space} has the key {key!r}; only text and whole numbers can be written")
-            return {"kind": "dict", "parts": [[key, describe(inner)] for key, inner in space.spaces.items()]}
+            pairs = [[_key(key), describe(inner, depth + 1)] for key, inner in space.spaces.items()]
+            return {"kind": "dict", "parts": pairs}
         case spaces.Tuple():
-            return {"kind": "tuple", "parts": [describe(inner) for inner in space.spaces]}
+            described: dict[str, Any] = {"kind": "tuple", "parts": [describe(one, depth + 1) for one in space.spaces]}
+            if isinstance(space, PartOfTuple):
+                described |= {"positions": list(space.positions), "length": space.length}
+            return described
         case spaces.Box():
-            return {"kind": "box", "type": np.dtype(space.dtype).str}
+            return {"kind": "box", "type": (row_type(space).base if _is_long(space) else np.dtype(space.dtype)).str}
         case spaces.Discrete():
             kind = np.dtype(space.dtype).str
             return {"kind": "discrete", "n": int(space.n), "start": int(space.start), "type": kind}
@@ -41,7 +45,40 @@ def describe(space: gymnasium.Space[Any]) -> Any:
         case spaces.MultiBinary():
             return {"kind": "multi_binary", "shape": list(space.shape)}
         case _:
-            raise TypeError(f"{space} cannot be written")
+            raise TypeError(f"has {space}, which cannot be written")
+
+
+def _key(key: Any) -> Any:
+    """A key of a Dict as JSON: text, a number, None, or a list for a tuple of these."""
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, int | np.integer):
+        return int(key)
+    if isinstance(key, float | np.floating) and np.isfinite(key):
+        return float(key)
+    if key is None:
+        return None
+    if isinstance(key, tuple):
+        return [_key(one) for one in key]
+    raise TypeError(f"has the key {shown(key)}; it must be text, a number, None, or a tuple of these")
+
+
+def _key_of(described: Any) -> Any:
+    """The key that `_key` described.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(described, list):
+        return tuple(_key_of(one) for one in described)
+    if type(described) in (str, int, float) or described is None:
+        return described
+    raise ValueError(f"{shown(described)} is no key of a space")
+
+
+def _is_long(space: spaces.Box) -> bool:
+    """Whether it is of a type that files do not know: of more than 8 bytes."""
+    return np.dtype(space.dtype).itemsize > 8
 
 
 def to_arrays(space: gymnasium.Space[Any], prefix: str) -> Arrays:
@@ -80,12 +117,12 @@ def _described(description: Any, path: Path, depth: int) -> Iterator[tuple[Path,
         raise ValueError(f"a space is nested more than {_DEEPEST} deep")
     match description:
         case {"kind": "dict", "parts": list(pairs)}:
-            keys = [pair[0] for pair in pairs if isinstance(pair, list) and len(pair) == 2]
-            if len(keys) != len(pairs) or not all(type(key) in (str, int) for key in keys):
+            keys = [_key_of(pair[0]) for pair in pairs if isinstance(pair, list) and len(pair) == 2]
+            if len(keys) != len(pairs):
                 raise ValueError(f"{shown(pairs)} are no named parts of a space")
             if len(set(keys)) != len(keys):
                 raise ValueError(f"{shown(keys)} are names of parts, one of them twice")
-            for key, inner in pairs:
+            for key, (_, inner) in zip(keys, pairs, strict=True):
                 yield from _described(inner, (*path, key), depth + 1)
         case {"kind": "tuple", "parts": list(items)}:
             for number, inner in enumerate(items):
@@ -99,7 +136,11 @@ def _described(description: Any, path: Path, depth: int) -> Iterator[tuple[Path,
 def _space(description: dict[str, Any], leaves: Iterator[gymnasium.Space[Any]]) -> gymnasium.Space[Any]:
     match description:
         case {"kind": "dict", "parts": list(pairs)}:
-            return spaces.Dict([(key, _space(inner, leaves)) for key, inner in pairs])
+            return spaces.Dict([(_key_of(key), _space(inner, leaves)) for key, inner in pairs])
+        case {"kind": "tuple", "parts": list(items), "positions": list(positions), "length": int(length)}:
+            if len(positions) != len(items) or positions != sorted({n for n in range(length) if n in positions}):
+                raise ValueError(f"{shown(positions)} are no places of {len(items)} parts of {length}")
+            return PartOfTuple([_space(inner, leaves) for inner in items], tuple(positions), length)
         case {"kind": "tuple", "parts": list(items)}:
             return spaces.Tuple([_space(inner, leaves) for inner in items])
         case _:

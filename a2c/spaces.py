@@ -33,6 +33,24 @@ Path = tuple[Any, ...]
 Value = Callable[[Any], Any]
 
 
+class PartOfTuple(spaces.Tuple[Any]):
+    """A Tuple of what is left of another where some of its parts cannot be numbers.
+
+    Values of either are read, those of this space and those of the other.
+    """
+
+    def __init__(self, kept: list[gymnasium.Space[Any]], positions: tuple[int, ...], length: int) -> None:
+        """A space of some parts.
+
+        Args:
+            kept: The parts.
+            positions: Where in the other Tuple they are.
+            length: How many parts that has.
+        """
+        super().__init__(kept)
+        self.positions, self.length = positions, length
+
+
 class Part(NamedTuple):
     """A space within a space that is itself not divided."""
 
@@ -58,6 +76,8 @@ def left_out(space: gymnasium.Space[Any]) -> tuple[tuple[Path, gymnasium.Space[A
 
 def is_numbers(space: gymnasium.Space[Any]) -> bool:
     """Whether a space that is not divided holds arrays of real numbers of one shape."""
+    if 0 in (space.shape or ()):
+        return False  # There are none.
     if isinstance(space, spaces.Box):
         return np.dtype(space.dtype).kind in "biuf"
     return isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
@@ -83,7 +103,8 @@ def numbers_only(space: gymnasium.Space[Any]) -> gymnasium.Space[Any] | None:
     items = [numbers_only(inner) for inner in space.spaces]
     if all(kept is inner for kept, inner in zip(items, space.spaces, strict=True)):
         return space
-    return spaces.Tuple([kept for kept in items if kept is not None])
+    positions = tuple(number for number, kept in enumerate(items) if kept is not None)
+    return PartOfTuple([kept for kept in items if kept is not None], positions, len(items))
 
 
 def row_type(space: gymnasium.Space[Any]) -> np.dtype[Any]:
@@ -137,7 +158,7 @@ def is_value(space: gymnasium.Space[Any]) -> bool:
     """Whether a row, in an array of rows [N], is a value of the space already."""
     if isinstance(space, spaces.Discrete):
         return True
-    return not is_nested(space) and np.dtype(space.dtype).isnative and bool(space.shape)
+    return not is_nested(space) and row_type(space).base == np.dtype(space.dtype) and bool(space.shape)
 
 
 def _value(space: gymnasium.Space[Any], path: Path, names: Mapping[Path, str]) -> Value:
@@ -181,16 +202,14 @@ def batch_of(space: gymnasium.Space[Any], values: Any, n: int, name: str = "obs"
 
 def batch_size(space: gymnasium.Space[Any], values: Any) -> int | None:
     """Of how many values this is Gymnasium's batched form; None: it is one value, or none of the space's."""
-    for part in parts(space):
-        array: Any = values
-        try:
-            for key in part.path:
-                array = array[key]
-            array = np.asarray(array)
-        except Exception:  # noqa: BLE001 - whatever it is, `rows_of` says what is wrong with it
-            return None
-        return len(array) if array.ndim == len(part.space.shape or ()) + 1 else None
-    return None
+    sizes = set()
+    try:
+        for leaf, given, _ in _taken_apart(space, values, ""):
+            array = np.asarray(given)
+            sizes.add(len(array) if array.ndim == len(leaf.shape or ()) + 1 else None)
+    except Exception:  # noqa: BLE001 - whatever it is, `rows_of` says what is wrong with it
+        return None
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def batched(space: gymnasium.Space[Any], rows: NDArray[Any]) -> Any:
@@ -230,6 +249,8 @@ def _taken_apart(space: gymnasium.Space[Any], value: Any, name: str) -> Iterator
             yield from _taken_apart(inner, value[key], f"{name}[{key!r}]")
     elif isinstance(space, spaces.Tuple):
         count = len(space.spaces)
+        if isinstance(space, PartOfTuple) and isinstance(value, tuple | list) and len(value) == space.length:
+            value = [value[position] for position in space.positions]
         if not isinstance(value, tuple | list) or len(value) != count:
             raise ValueError(f"{name} is {shown(value)}; it must be a tuple of {count}")
         for number, inner in enumerate(space.spaces):
@@ -346,7 +367,10 @@ def _listed(keys: Any) -> str:
 
 
 def _part_type(space: gymnasium.Space[Any]) -> np.dtype[Any]:
-    return np.dtype((np.dtype(space.dtype).newbyteorder("="), tuple(space.shape or ())))
+    dtype = np.dtype(space.dtype).newbyteorder("=")
+    if dtype.itemsize > 8:  # Of longdouble, which no file knows.
+        dtype = np.dtype(np.float64)
+    return np.dtype((dtype, tuple(space.shape or ())))
 
 
 def _leaves(space: gymnasium.Space[Any], path: Path) -> Iterator[tuple[Path, gymnasium.Space[Any]]]:

@@ -96,6 +96,8 @@ def as_meant(words: Sequence[str], annotations: Mapping[str, Any]) -> list[str]:
                 values.append(rest.pop(0))
             items = [item for item in re.split(r"[\s,()\[\]]+", " ".join(values)) if item]
             (inner, *_) = typing.get_args(items_kind)
+            if items == ["None"] and type(None) in _kinds(kind):
+                inner = kind
             result += [f"--{name}", *(_number(field, item, inner) for item in items)]
         elif kind is bool and (equals or (rest and rest[0].lower() in _BOOLEANS)):
             result.append(f"--{name}" if _boolean(field, value if equals else rest.pop(0)) else f"--no-{name}")

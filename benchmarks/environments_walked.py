@@ -247,10 +247,10 @@ def table(results: dict[str, Any]) -> str:
     trained = sum(one["train"]["outcome"] == "done" for one in environments)
     broken = sum(one["train"]["outcome"] != "done" and "alone" in one for one in environments)
     installed = sum(package["installed"] for package in packages.values())
-    others = len(environments) - trained
+    running = len(environments) - broken
     lines = [
-        f"{len(packages)} packages, of which {installed} install. Of their {len(environments)} environments "
-        f"**{trained} train**; {broken} of the other {others} do not run with Gymnasium alone, either.",
+        f"{len(packages)} packages, of which {installed} install. Of their {len(environments)} environments {broken} do "
+        f"not run with Gymnasium alone, either, here and without a network. Of the other {running}, **{trained} train**.",
         "",
         "| package | environment | observations | actions | came to | seconds | steps a second alone |",
         "|---|---|---|---|---|---|---|",

@@ -314,16 +314,6 @@ PACKAGES = (
         ),
     ),
     of("gym-saturation", "provers, observed as text", "gym_saturation:Vampire-v0"),
-    of(
-        "textworld",
-        "games in text",
-        "mine:Simple",
-        module=(
-            "import gymnasium, textworld.gym\n\n"
-            "def Simple():\n"
-            "    return textworld.gym.make(textworld.gym.register_game('no-such-game.z8'))\n"
-        ),
-    ),
     of("miniwob", "pages of the web", "miniwob:miniwob/click-test-v1", debian="chromium-driver"),
     of(
         "gym-super-mario-bros",
@@ -335,7 +325,7 @@ PACKAGES = (
     of(
         "grid2op",
         "grids of electricity",
-        "mine:Grid",
+        "mine:Grid --max-episode-steps 200",
         extra=("lightsim2grid",),
         module=(
             "import grid2op\n"

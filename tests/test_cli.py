@@ -409,6 +409,7 @@ def test_the_command_is_installed_and_quiet_where_there_is_no_terminal(tmp_path)
 
 def test_numbers_and_lists_mean_what_they_say(called, tmp_path):
     flags = "--total-steps 1e2 --hidden-sizes 8,8 --seed=1_0 --num-envs 2 --rollout-length 4 --max-grad-norm None"
+    flags += " --reward-weights None"
     words = ["train", "CartPole-v1", *flags.split(), "--log", "visualdl,tensorboard", "--final-eval-episodes", "0"]
     assert called(*words, "--no-pictures", "--preset", "none", "--run-dir", tmp_path)[0] == 0
     config = json.loads(next(tmp_path.rglob("config.json")).read_text())["config"]

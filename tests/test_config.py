@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 import a2c
@@ -118,3 +119,21 @@ def test_an_unknown_preset_or_setting_is_refused():
         configure("CartPole-v1", "quick", {})
     with pytest.raises(a2c.UserError, match="unknown setting 'num_env'; did you mean 'num_envs'"):
         configure("CartPole-v1", "none", {"num_env": 3})
+
+
+@pytest.mark.parametrize("weights", [(1, 0.5), [1, 0.5], np.array([1.0, 0.5])], ids=repr)
+def test_a_list_may_be_any_row_of_numbers(weights):
+    assert a2c.Config("Any-v0", reward_weights=weights).reward_weights == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        ("1,0.5", "reward_weights is '1,0.5'; it must be a list of items, each a number, or None"),
+        ([1.0, None], r"reward_weights is \(1.0, None\); it must be a list of items, each a number, or None"),
+        ((1.0, float("nan")), r"reward_weights is \(1.0, nan\); every one must be finite"),
+    ],
+)
+def test_a_list_of_anything_else_is_refused(weights, says):
+    with pytest.raises(a2c.UserError, match=says):
+        a2c.Config("Any-v0", reward_weights=weights)

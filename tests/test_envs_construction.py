@@ -481,6 +481,31 @@ def test_a_function_that_fails_to_register_gets_a_sentence(module):
         a2c.make_envs("failing:Failing-v0", 2)
 
 
+def test_a_module_that_ends_the_process_gets_a_sentence(module, tmp_path, monkeypatch):
+    module("ending", register_envs=lambda: sys.exit("bye"))
+    sys.modules["ending"].register_envs.__module__ = "ending"
+    with pytest.raises(a2c.UserError, match=r"ending.register_envs\(\) raised SystemExit: bye"):
+        a2c.make_envs("ending:Some-v0", 1)
+    (tmp_path / "ends_at_import.py").write_text("import sys\nsys.exit('no licence')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(a2c.UserError, match=r"cannot import the module of .* \(SystemExit: no licence\)"):
+        a2c.make_envs("ends_at_import:Some-v0", 1)
+
+
+def test_ids_that_a_module_registers_for_classes_of_others_are_named_as_they_must_be_typed(module):
+    def register_envs():
+        for number in (1, 2):
+            gymnasium.register(f"Elsewhere{number}-v0", "gymnasium.envs.classic_control:CartPoleEnv")
+
+    module("elsewhere", register_envs=register_envs)
+    try:
+        with pytest.raises(a2c.UserError, match="did you mean elsewhere:Elsewhere2-v0 or elsewhere:Elsewhere1-v0"):
+            a2c.make_envs("elsewhere:Elsewhere2-v1", 1)
+    finally:
+        for number in (1, 2):
+            gymnasium.registry.pop(f"Elsewhere{number}-v0", None)
+
+
 def test_a_function_that_registers_instead_of_making_is_told_how_to_name_what_it_registered(module):
     setup, register = registering("First-v0", "Second-v0"), registering("Third-v0")
     setup.__qualname__, register.__qualname__ = "setup", "register"

@@ -285,7 +285,7 @@ def test_more_keys_than_the_space_has_are_ignored():
         (spaces.OneOf([Discrete(2), Discrete(3)]), "is OneOf"),
         (Box(0, 1, (2,), np.bool_), "is Box.* of bits is a MultiBinary"),
         (Dict(), "has an empty space"),
-        (Dict(a=Box(0, 1, (0,))), "has an empty space"),
+        (Dict(a=Box(0, 1, (0,)), b=Discrete(2)), r"the part a of the action space of .* is empty; leave it out"),
     ],
 )
 def test_actions_that_cannot_be_drawn_are_refused_by_name(space, says):
@@ -586,7 +586,7 @@ def test_a_reward_of_several_numbers_is_weighted():
         (
             np.array([1.0, 2.0]),
             None,
-            r"a reward of 2 numbers \(\[1.0, 2.0\]\); --reward-weights says how much each counts",
+            r"a reward of 2 numbers \(\[1.0, 2.0\]\); reward_weights \(--reward-weights\) says how much each counts",
         ),
         (np.array([1.0, 2.0]), (1.0,), r"a reward of 2 numbers \(.*\); reward_weights \(1.0,\) are for 1"),
         (1.0, (1.0, 2.0), r"a reward of 1 number \(.*\); reward_weights \(1.0, 2.0\) are for 2"),
@@ -682,3 +682,52 @@ def test_what_an_environment_samples_from_a_nested_space_follows_from_its_episod
             seen.append([envs.advance(np.zeros(2, np.int64)).obs.tobytes() for _ in range(7)])
     assert seen[0] == seen[1]
     assert len(set(seen[0])) == 7
+
+
+def test_parts_without_elements_are_left_out():
+    space = Dict(x=Box(0, 1, (0,)), y=Box(0, 1, (2,)), z=Dict({}), w=Tuple([]), u=MultiDiscrete([2, 3]))
+    with contextlib.closing(local(2, observation_space=space)) as envs:
+        assert set(envs.single_observation_space.spaces) == {"u", "y"}
+        envs.begin()
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"observation_space": Dict({b"a": Discrete(2)})}, r"the observation space of .* has the key b'a'; it must be"),
+        ({"action_space": Dict({b"a": Discrete(2)})}, r"the action space of .* has the key b'a'; it must be text"),
+    ],
+)
+def test_what_no_policys_file_could_hold_is_refused_before_training(parts, says):
+    with pytest.raises(a2c.UserError, match=says):
+        local(**parts)
+
+
+def test_long_numbers_are_seen_and_given(quick):
+    long = Box(-1, 1, (2,), np.longdouble)
+
+    class Long(gymnasium.Env):
+        observation_space = action_space = long
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(2, np.longdouble), {}
+
+        def step(self, action):
+            assert action.dtype == np.longdouble
+            return np.full(2, 0.1, np.longdouble), 1.0, False, True, {}
+
+    run = a2c.train(Long, **quick)
+    assert a2c.load(run.path).act(np.zeros(2, np.longdouble)).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("reward", "weights", "says"),
+    [
+        ([1.0, "x"], (1.0, 0.5), "gave a reward that is a str \\('x'\\)"),
+        ({"a": 1.0}, (1.0, 0.5), "gave a reward that is a dict .*; it must be 2 numbers in a row"),
+        (np.ones((1, 2)), (1.0, 0.5), "of shape \\(1, 2\\) .*; it must be 2 numbers in a row"),
+    ],
+)
+def test_what_is_no_row_of_rewards_is_named(reward, weights, says):
+    with pytest.raises(WrongValueError, match=says):
+        reward_of(reward, weights)

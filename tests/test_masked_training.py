@@ -3,9 +3,11 @@
 import shutil
 
 import forbidding
+import gymnasium
 import numpy as np
 import pytest
 from forbidding import CASES, LENGTH, making
+from gymnasium import spaces
 
 import a2c
 from a2c.commands.record import record
@@ -97,3 +99,102 @@ def first_entropy(engine, **parts):
 def test_entropy_is_over_what_is_allowed(engine, left):
     # A policy starts near uniform.
     assert first_entropy(engine, left=left) == pytest.approx(np.log(left), abs=1e-3)
+
+
+OBSERVED = [case for case in CASES if case[2] == "observation"]
+
+
+@pytest.mark.parametrize("case", OBSERVED, ids=" ".join)
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_batch_of_observations_with_their_masks_is_acted_on(quick, case, count):
+    make = making(case)
+    policy = a2c.load(a2c.train(make, **settings(quick, total_steps=64)).path)
+    vector = gymnasium.vector.SyncVectorEnv([make] * count)
+    batch, _ = vector.reset(seed=0)
+    for greedy in (True, False) * 5:
+        batch, *_ = vector.step(policy.act(batch, greedy=greedy))
+    vector.close()
+
+
+class OnlyItsMask(gymnasium.Env):
+    """Observes which actions are allowed, and nothing else."""
+
+    observation_space = spaces.Dict(action_mask=spaces.MultiBinary(4))
+    action_space = spaces.Discrete(4)
+    mask = np.array([0, 1, 1, 0], np.int8)
+
+    def reset(self, *, seed=None, options=None):
+        return {"action_mask": self.mask}, {}
+
+    def step(self, action):
+        assert self.mask[action]
+        return {"action_mask": self.mask}, 1.0, False, True, {}
+
+
+def test_a_mask_that_is_all_that_is_observed_is_obeyed_by_the_policy(quick):
+    policy = a2c.load(a2c.train(OnlyItsMask, **settings(quick, total_steps=64)).path)
+    obs = {"action_mask": OnlyItsMask.mask}
+    assert {policy.act(obs, greedy=False) for _ in range(60)} == {1, 2}
+    assert set(policy.act({"action_mask": np.stack([OnlyItsMask.mask] * 60)}, greedy=False).tolist()) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("masks", "says"),
+    [
+        (1, "got action_mask 1 for 3 observations; it must be a list of masks"),
+        (np.array(1), "it must be a list of masks"),
+        ([[1, 0, 1, 1]], "got 1 action masks for 3 observations; there must be one for each"),
+    ],
+)
+def test_masks_that_do_not_fit_a_batch_are_refused(quick, masks, says):
+    policy = a2c.load(a2c.train(OnlyItsMask, **settings(quick, total_steps=64)).path)
+    batch = {"action_mask": np.stack([OnlyItsMask.mask] * 3)}
+    with pytest.raises(a2c.UserError, match=says):
+        policy.act(batch, action_mask=masks)
+
+
+def test_an_empty_batch_is_acted_on(quick):
+    policy = a2c.load(a2c.train(OnlyItsMask, **settings(quick, total_steps=64)).path)
+    assert policy.act({"action_mask": np.zeros((0, 4), np.int8)}).shape == (0,)
+
+
+class Misplaced(OnlyItsMask):
+    """Observes a number, and has `action_masks` that is none of a method without arguments."""
+
+    observation_space = spaces.Box(-1, 1, (2,))
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+
+class AnArray(Misplaced):
+    action_masks = np.ones(4)
+
+
+class NeedsAPlayer(Misplaced):
+    def action_masks(self, player):
+        return self.mask
+
+
+class Forgets(OnlyItsMask):
+    observation_space = spaces.Dict(x=spaces.Discrete(2), action_mask=spaces.MultiBinary(4))
+
+    def reset(self, *, seed=None, options=None):
+        return {"x": 0, "action_mask": self.mask}, {}
+
+    def step(self, action):
+        return {"x": 0}, 1.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (AnArray, r"has action_masks that is array\(\[1., 1., 1., 1.\]\); it must be a method"),
+        (NeedsAPlayer, "has a method action_masks that needs more .*'player'.*; it must need nothing"),
+        (Forgets, "gave an observation without 'action_mask', which its space has; in step"),
+    ],
+)
+def test_masks_that_are_not_where_they_are_promised_are_named(quick, make, says):
+    with pytest.raises(EnvError, match=says) as refused:
+        a2c.train(make, **settings(quick, total_steps=64))
+    assert "Traceback" not in str(refused.value)

@@ -260,7 +260,11 @@ def test_what_is_none_of_the_space_is_refused_by_name(wrong, says):
         {"kind": "multi_binary", "shape": [2**40]},
         {"kind": "multi_binary", "shape": [-1]},
         {"kind": "dict", "parts": [["a"]]},
-        {"kind": "dict", "parts": [[["a"], {"kind": "multi_binary", "shape": [1]}]]},
+        {"kind": "dict", "parts": [[{"a": 1}, {"kind": "multi_binary", "shape": [1]}]]},
+        {"kind": "dict", "parts": [[[["a"], True], {"kind": "multi_binary", "shape": [1]}]]},
+        {"kind": "tuple", "parts": [{"kind": "multi_binary", "shape": [1]}], "positions": [3], "length": 2},
+        {"kind": "tuple", "parts": [{"kind": "multi_binary", "shape": [1]}], "positions": [0, 1], "length": 2},
+        {"kind": "tuple", "parts": [{"kind": "multi_binary", "shape": [1]}] * 2, "positions": [1, 0], "length": 2},
         {"kind": "dict", "parts": [["a", {"kind": "multi_binary", "shape": [1]}]] * 2},
         {"kind": "tuple", "parts": {}},
         {"kind": "dict", "parts": None},
@@ -316,3 +320,58 @@ def test_a_description_is_read_by_a_gymnasium_whose_discrete_spaces_have_no_type
     description = describe(spaces.Discrete(3, start=1))
     monkeypatch.setattr(spaces, "Discrete", Older)
     assert same(from_description(description, {}, ""), Older(3, start=1))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Dict({(0, 1): spaces.Discrete(3), (0, ("a", None)): spaces.Box(-1, 1, (2,))}),
+        spaces.Dict({1.5: spaces.Discrete(3), None: spaces.Discrete(2), "1.5": spaces.Discrete(4)}),
+        spaces.Dict({np.int64(3): spaces.Discrete(3), True: spaces.Discrete(2)}),
+    ],
+)
+def test_any_key_that_json_can_tell_apart_can_be_written(space):
+    again = from_description(json.loads(json.dumps(describe(space))), to_arrays(space, "x"), "x")
+    assert same(space, again)
+    assert [space[key] for key in again.spaces] == list(space.spaces.values())
+
+
+@pytest.mark.parametrize("key", [frozenset([1]), b"a", float("nan"), (1, b"a")], ids=repr)
+def test_other_keys_are_refused_by_name(key):
+    with pytest.raises(TypeError, match=r"has the key .*; it must be text, a number, None, or a tuple of these"):
+        describe(spaces.Dict({key: spaces.Discrete(2)}))
+
+
+def test_what_can_be_written_can_be_read_and_no_deeper():
+    space = spaces.Discrete(2)
+    for _ in range(32):
+        space = spaces.Tuple([space])
+    assert same(space, from_description(describe(space), {}, "x"))
+    with pytest.raises(TypeError, match="nested more than 32 deep"):
+        describe(spaces.Tuple([space]))
+
+
+def test_long_numbers_are_written_as_float64():
+    space = spaces.Box(-1, 1, (2,), np.longdouble)
+    again = from_description(describe(space), to_arrays(space, "x"), "x")
+    assert again.dtype == np.float64
+    assert same(space, again)
+
+
+def test_values_of_a_tuple_are_read_with_what_was_left_out_of_it_and_without():
+    whole = spaces.Tuple([spaces.Text(3), spaces.Discrete(3), spaces.Tuple([spaces.Text(3), spaces.Box(-1, 1, (2,))])])
+    left = numbers_only(whole)
+    left = from_description(json.loads(json.dumps(describe(left))), to_arrays(left, "x"), "x")
+    numbers = np.array([0.5, 0.25], np.float32)
+    rows = [rows_of(left, value) for value in (("ab", 2, ("c", numbers)), (2, (numbers,)))]
+    assert rows[0].tobytes() == rows[1].tobytes()
+    batch = ("ab", "cd"), np.array([2, 1]), (("c", "d"), np.stack([numbers, numbers]))
+    assert batch_size(left, batch) == 2
+    assert batch_of(left, batch, 2)[0].tobytes() == rows[0].tobytes()
+
+
+def test_a_batch_is_one_only_if_all_parts_say_so():
+    space = spaces.Dict(a=spaces.Discrete(3), b=spaces.Box(-1, 1, (2,)))
+    assert batch_size(space, {"a": np.array([2]), "b": np.zeros((1, 2))}) == 1
+    assert batch_size(space, {"a": np.array([2]), "b": np.zeros(2)}) is None
+    assert batch_size(space, {"a": np.array([2, 1]), "b": np.zeros((1, 2))}) is None

@@ -179,7 +179,7 @@ def test_what_is_no_environment_is_refused(quick):
     class Spaceless(gymnasium.Env):
         pass
 
-    with pytest.raises(a2c.UserError, match=r"made a int; it must make a gymnasium\.Env"):
+    with pytest.raises(a2c.UserError, match=r"made an int; it must make a gymnasium\.Env"):
         a2c.train(lambda: 3, **quick)
     with pytest.raises(a2c.UserError, match="Spaceless has no observation_space"):
         a2c.train(Spaceless, **quick)

@@ -22,6 +22,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 from a2c.envs.episode import claim, close, own_traceback
 from a2c.envs.masks import without_mask
 from a2c.errors import EnvError, UserError, shown
+from a2c.space_files import describe
 from a2c.spaces import Path, left_out, named, numbers_only, parts
 
 EnvSource = str | EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
@@ -224,7 +225,7 @@ def checked_weights(weights: Any) -> tuple[float, ...] | None:
     except (TypeError, ValueError):
         array = np.empty(0)
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
-        raise UserError(f"reward_weights is {shown(weights)}; it must be a number for each number of a reward")
+        raise UserError(f"reward_weights is {shown(weights)}; it must be a finite number for each number of a reward")
     return tuple(array.tolist())
 
 
@@ -261,7 +262,8 @@ def _instead(made: Any) -> str:
         return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
     if isinstance(made, type):
         return f"the class {made.__name__} (a {kind}); it must make a gymnasium.Env: give the class itself"
-    return f"a {kind}; it must make a gymnasium.Env"
+    article = "an" if kind[0] in "aeiouAEIOU" else "a"
+    return f"{article} {kind}; it must make a gymnasium.Env"
 
 
 def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:
@@ -391,6 +393,8 @@ def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
             raise UserError(f"the {which} of {name} is {shown(space)}; it must be a gymnasium.Space{hint}")
     obs, action = env.observation_space, env.action_space
     for path, part in left_out(action):
+        if 0 in (part.shape or ()):
+            raise UserError(f"{_which(path, name)} is {shown(part)}, which is empty; leave it out")
         raise UserError(f"{_which(path, name)} is {shown(part)}, which is not supported; {_ACTIONS}")
     for _, path, part in parts(action):
         if np.dtype(part.dtype).kind == "b":
@@ -403,14 +407,15 @@ def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
             f"the observation space of {name} is {shown(obs)}, which is not supported: there are no numbers in it to "
             "learn from"
         )
-    if (
-        left is None
-        or not parts(action)
-        or any(0 in (part.space.shape or ()) for part in (*parts(left), *parts(action)))
-    ):
+    if left is None or not parts(action):
         raise UserError(
             f"{name} has an empty space: observations {shown(obs)}, actions {shown(action)}; both must have elements"
         )
+    for which, space in (("observation", left), ("action", action)):
+        try:
+            describe(space)
+        except TypeError as error:
+            raise UserError(f"the {which} space of {name} {error}") from error
 
 
 def _which(path: Path, name: str) -> str:
@@ -430,4 +435,4 @@ def learnable(
 def _left_out(env: gymnasium.Env[Any, Any]) -> str:
     """Which parts of the observations nothing is learnt from."""
     found = left_out(without_mask(env.observation_space, env.action_space))
-    return ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found)
+    return ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found if 0 not in (part.shape or ()))

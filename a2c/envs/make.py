@@ -249,7 +249,7 @@ def _compiled_envs(kind: Kind, num_envs: int) -> Envs:
         )
     if kind.reward_weights is not None:
         raise UserError(
-            f"reward_weights is {shown(kind.reward_weights)}; the compiled form of {form.name} gives one number for a "
+            f"reward_weights is {shown(kind.reward_weights)}; leave it out, as {form.name} gives one number for a "
             "reward"
         )
     from a2c.envs.compiled.stepper import CompiledStepper  # Here: importing Numba takes a while.

@@ -7,6 +7,7 @@ method `action_masks()`; the first of these counts. `a2c.masks` reads it.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ import gymnasium
 from gymnasium import spaces
 
 from a2c.envs.values import WrongValueError
+from a2c.errors import shown
 from a2c.masks import KEY, Mask, MaskReader, mask_size
 from a2c.spaces import parts
 
@@ -42,13 +44,21 @@ class ActionMasks:
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        """Asks the environment for its method, once."""
+        """Asks the environment for its method, once.
+
+        Raises:
+            WrongValueError: It is no method, or needs arguments.
+        """
         self._read = MaskReader(env.action_space)
         self._is_observed = observes_mask(env.observation_space, env.action_space)
-        self._method: Callable[[], Any] | None = None
+        method: Any = None
         with contextlib.suppress(Exception):  # Most have none, and some are proxies that raise what they like.
             method = env.get_wrapper_attr("action_masks")
-            self._method = method if callable(method) else None
+        if method is not None and not callable(method):
+            raise WrongValueError(f"has action_masks that is {shown(method)}; it must be a method")
+        if method is not None and (lacking := _lacking(method)):
+            raise WrongValueError(f"has a method action_masks that needs more ({lacking}); it must need nothing")
+        self._method: Callable[[], Any] | None = method
         self.is_always = self._is_observed or self._method is not None
 
     def __call__(self, obs: Any, info: Mapping[str, Any]) -> Mask | None:
@@ -57,7 +67,11 @@ class ActionMasks:
         Raises:
             WrongValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do.
         """
-        mask = obs[KEY] if self._is_observed else None
+        mask = None
+        if self._is_observed and isinstance(obs, Mapping):
+            if KEY not in obs:
+                raise WrongValueError(f"gave an observation without {KEY!r}, which its space has")
+            mask = obs[KEY]
         if mask is None and info:
             mask = info.get(KEY)
         if mask is None and self._method is not None:
@@ -68,3 +82,14 @@ class ActionMasks:
             return self._read(mask)
         except ValueError as error:
             raise WrongValueError(f"gave an {error}") from error
+
+
+def _lacking(method: Callable[..., Any]) -> str:
+    """Why a method cannot be called without arguments; empty where it can, or nobody knows."""
+    try:
+        inspect.signature(method).bind()
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # Of one written in C, say.
+        pass
+    return ""

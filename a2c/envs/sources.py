@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import gymnasium
@@ -95,7 +95,7 @@ def _import(module: str, name: str) -> types.ModuleType:
     try:
         with only_warnings():
             return importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fault = f"{type(error).__name__}: {error}"
         lacks = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         root = module.partition(".")[0]
@@ -202,10 +202,11 @@ _SHIMMY = ("GymV21Environment-v0", "GymV26Environment-v0")
 def _find_spec(env_id: str) -> EnvSpec:
     """The registered specification, by value: a worker need not know the registration."""
     module, colon, name = env_id.rpartition(":")
+    before = set(gymnasium.registry)
     if colon:
         _register(_import(module, env_id), name)
     if name not in gymnasium.registry or (name in _SHIMMY and "shimmy" not in sys.modules):
-        raise UserError(f"unknown environment {env_id!r}; {_hint(module, name)}")
+        raise UserError(f"unknown environment {env_id!r}; {_hint(module, name, set(gymnasium.registry) - before)}")
     return _without_script(gymnasium.spec(name))
 
 
@@ -231,7 +232,7 @@ def _register(module: types.ModuleType, name: str) -> None:
             continue
         try:
             found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{module.__name__}.{function}() raised {type(error).__name__}: {error}") from error
 
 
@@ -243,8 +244,8 @@ def _needs_nothing(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _hint(module: str, name: str) -> str:
-    """What may be meant by an id that is not registered."""
+def _hint(module: str, name: str, new: Collection[str]) -> str:
+    """What may be meant by an id that is not registered, where importing the module registered some new ones."""
     if module and _is_in_gym(name):
         version = re.findall(r"\d+", str(getattr(sys.modules.get("gym"), "__version__", "0.26")))
         is_old = [int(number) for number in version[:2]] < [0, 26]  # From there on, step returns five values.
@@ -260,7 +261,7 @@ def _hint(module: str, name: str) -> str:
     hint = _package_hint(name) if not module else None
     if hint is not None:
         return hint
-    theirs = _ids_of(module)
+    theirs = sorted({*_ids_of(module), *new})
     known = theirs or list(gymnasium.registry)
     close = difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
     before = f"{module}:" if theirs else ""

@@ -253,9 +253,9 @@ def _place(index: tuple[int, ...]) -> str:
 
 
 def native(dtype: Any) -> np.dtype[Any]:
-    """The type in this machine's byte order."""
+    """The type in this machine's byte order; float64 for those that are longer."""
     found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
-    return found
+    return found if found.itemsize <= 8 else np.dtype(np.float64)
 
 
 def reward_of(reward: Any, weights: tuple[float, ...] | None = None) -> float:
@@ -274,14 +274,18 @@ def reward_of(reward: Any, weights: tuple[float, ...] | None = None) -> float:
         isinstance(reward, list | tuple) or hasattr(reward, "__array__")
     ):
         array = _small(reward, "reward")
+        if isinstance(reward, list | tuple) and array.dtype.kind in "US":
+            array = np.array(reward, object)  # A text among numbers makes texts of them all.
         if array.ndim == 1 and (weights is not None or array.size > 1):
             return _weighted(array, weights)
         if array.size != 1:
-            raise WrongValueError(f"gave a reward of shape {array.shape} ({shown(reward)}); it must be one number")
+            right = "one number" if weights is None else f"{len(weights)} numbers in a row"
+            raise WrongValueError(f"gave a reward of shape {array.shape} ({shown(reward)}); it must be {right}")
         reward = array.reshape(()).item()
     not_real = complex | np.complexfloating | np.timedelta64  # Numbers to Python's `numbers`, all the same.
     if not isinstance(reward, numbers.Number | np.bool_) or isinstance(reward, not_real):
-        raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number")
+        right = "a number" if weights is None or len(weights) == 1 else f"{len(weights)} numbers in a row"
+        raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be {right}")
     number: Any = reward
     try:
         value = float(number)
@@ -294,7 +298,7 @@ def _weighted(array: NDArray[Any], weights: tuple[float, ...] | None) -> float:
     """A reward of several numbers as one: what each of them counts, summed up."""
     given = f"{array.size} number{'' if array.size == 1 else 's'} ({shown(array.tolist())})"
     if weights is None:
-        raise WrongValueError(f"gave a reward of {given}; --reward-weights says how much each counts")
+        raise WrongValueError(f"gave a reward of {given}; reward_weights (--reward-weights) says how much each counts")
     if array.size != len(weights):
         raise WrongValueError(f"gave a reward of {given}; reward_weights {shown(weights)} are for {len(weights)}")
     terms = [weight * reward_of(one) for weight, one in zip(weights, array.tolist(), strict=True)]

@@ -45,7 +45,7 @@ def normalize(observed: NDArray[np.float64], moments: Moments) -> NDArray[np.flo
 def inputs_of(architecture: Architecture, rows: NDArray[Any], moments: Moments | None) -> NDArray[np.float32]:
     """Rows of observations [B] as rows of inputs [B, D]; without moments, real numbers are taken as they are."""
     if len(architecture.leaves) == 1 and architecture.leaves[0].kind == "real":  # As most are: without a copy.
-        values = part_of(rows, architecture.leaves[0].name).reshape(len(rows), -1)
+        values = part_of(rows, architecture.leaves[0].name).reshape(len(rows), architecture.leaves[0].columns)
         with np.errstate(over="ignore"):  # What is infinite then is found and named.
             return values.astype(np.float32) if moments is None else normalize(values, moments)
     observed = np.empty((len(rows), architecture.num_real))
