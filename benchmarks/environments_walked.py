@@ -249,8 +249,9 @@ def table(results: dict[str, Any]) -> str:
     installed = sum(package["installed"] for package in packages.values())
     running = len(environments) - broken
     lines = [
-        f"{len(packages)} packages, of which {installed} install. Of their {len(environments)} environments {broken} do "
-        f"not run with Gymnasium alone, either, here and without a network. Of the other {running}, **{trained} train**.",
+        f"{len(packages)} packages, of which {installed} install. Of their {len(environments)} environments {broken} "
+        "do not run with Gymnasium alone, either, here and without a network. Of the other "
+        f"{running}, **{trained} train**.",
         "",
         "| package | environment | observations | actions | came to | seconds | steps a second alone |",
         "|---|---|---|---|---|---|---|",
