@@ -264,6 +264,8 @@ def table(results: dict[str, Any]) -> str:
             version = package["versions"].get(name, "")
             verbs = [one[verb] for verb in ("train", "evaluate", "resume", "record") if verb in one]
             said = [_last(verb["said"]) for verb in verbs if "said" in verb and verb["outcome"] != "too long"]
+            if one["train"]["outcome"] == "raised" and "alone" in one:
+                said = [one["alone"]["said"]]
             came_to = ": ".join([verdict(one), *map(_cell, said[:1])])
             spaces = [_cell(one.get(kind, ""), 80) for kind in ("observations", "actions")]
             called = _cell(" ".join([one["env_id"], *one["flags"]]), 120)
@@ -286,7 +288,8 @@ def _last(said: str) -> str:
 
 
 def _cell(text: str, most: int = 300) -> str:
-    text = re.sub(r" at 0x[0-9a-f]+|`", "", " ".join(text.split())).replace("|", "\\|").replace("<", "&lt;")
+    text = re.sub(r" at 0x[0-9a-f]+|\x1b?\[[0-9;]*m|`", "", " ".join(text.split()))
+    text = text.replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

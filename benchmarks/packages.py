@@ -161,7 +161,7 @@ PACKAGES = (
     of(
         "gym-sokoban",
         "Sokoban, of Gym",
-        of_gym("gym_sokoban:Sokoban-v0"),
+        of_gym("gym_sokoban:Sokoban-v0", apply_api_compatibility=True),
         extra=("gym==0.26.2", "shimmy", "setuptools<81"),
     ),
     of("pyflyt", "drones", "PyFlyt.gym_envs:PyFlyt/QuadX-Hover-v4"),
@@ -220,7 +220,7 @@ PACKAGES = (
     of(
         "memory-maze",
         "memory in mazes, of Gym",
-        of_gym("memory_maze:MemoryMaze-9x9-v0"),
+        of_gym("memory_maze:MemoryMaze-9x9-v0", apply_api_compatibility=True),
         extra=("gym==0.26.2", "shimmy", "mujoco<3.4"),
     ),
     of("gym-mtsim", "MetaTrader", "gym_mtsim:forex-hedge-v0", extra=("pytz",)),
