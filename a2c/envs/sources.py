@@ -263,7 +263,11 @@ def _hint(module: str, name: str, new: Collection[str]) -> str:
         return hint
     theirs = sorted({*_ids_of(module), *new})
     known = theirs or list(gymnasium.registry)
-    close = difflib.get_close_matches(name, known, n=3) or [k for k in known if k.lower().startswith(name.lower())][:3]
+    cutoff = 0.6 if theirs or not module else 0.8  # An id of another package's must be nearly this one.
+    close = (
+        difflib.get_close_matches(name, known, n=3, cutoff=cutoff)
+        or [k for k in known if k.lower().startswith(name.lower())][:3]
+    )
     before = f"{module}:" if theirs else ""
     if close:
         return f"did you mean {' or '.join(before + one for one in close)}?"
