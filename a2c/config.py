@@ -105,6 +105,21 @@ class Optimization:
     """What the exponential schedule multiplies by."""
     decay_every_steps: int = 16_000
     """How often the exponential schedule multiplies."""
+    actor_step: Literal["gradient", "natural"] = "gradient"
+    """gradient: one step of the optimizer for actor and critic. natural: the actor takes a step of natural_kl along the
+    natural gradient, then the critic passes critic_epochs times over the rollout."""
+    natural_kl: float = 0.01
+    """How far a natural step moves the policy: its KL divergence, in nats."""
+    natural_damping: float = 0.1
+    """What is added to the Fisher matrix's diagonal."""
+    natural_products: int = 10
+    """Products with the Fisher matrix in each natural step."""
+    critic_epochs: int = 10
+    """Passes of the critic over each rollout, beside natural steps."""
+    critic_minibatch: int = 128
+    """Rows of each of the optimizer's steps in these passes."""
+    critic_learning_rate: float = 1e-3
+    """Learning rate of these steps. The schedule scales it, and natural_kl, as it does learning_rate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,9 +252,12 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
     def identity(self) -> str:
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
-        # 0.3 had no such fields, and did what these values say.
+        # Earlier versions had no such fields, and did what these values say.
         for name in ("start_from", "start_from_sha256", "max_episode_steps", "eval_num_envs", "reward_weights"):
             if values[name] in (None, "auto"):
+                del values[name]
+        if self.actor_step == "gradient":
+            for name in [name for name in values if name.startswith(("natural_", "critic_")) or name == "actor_step"]:
                 del values[name]
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -313,7 +331,8 @@ def check_field_names(names: typing.Iterable[str]) -> None:
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     (
-        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads",
+        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads natural_products "
+        "critic_epochs critic_minibatch",
         lambda x: 1 <= x <= 1_000_000,
         "a whole number from 1 to 1,000,000",
     ),
@@ -328,11 +347,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("adam_beta1 adam_beta2 rmsprop_decay", lambda x: 0 <= x < 1, "at least 0 and below 1"),
     ("decay_factor", lambda x: 0 < x <= 1, "above 0 and at most 1"),
     (
-        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds",
+        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds natural_kl critic_learning_rate",
         lambda x: x > 0,
         "above 0",
     ),
-    ("value_coef entropy_coef final_learning_rate save_every_seconds", lambda x: x >= 0, "at least 0"),
+    ("value_coef entropy_coef final_learning_rate save_every_seconds natural_damping", lambda x: x >= 0, "at least 0"),
     ("seed", lambda x: 0 <= x < 2**63, "a whole number from 0 to 2**63 - 1"),
     ("env_id run_dir", lambda x: x.strip() != "", "a name that is not empty"),
     ("env_id", lambda x: x.isprintable() and len(x) <= 500, "at most 500 characters that can be printed"),

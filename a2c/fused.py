@@ -15,7 +15,7 @@ from a2c.envs.compiled.stepping import failure
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
 from a2c.kernels.compiler import Compiled, prepare
-from a2c.kernels.loop import Training, learn, run_updates
+from a2c.kernels.loop import Training, learn, learn_naturally, run_updates
 from a2c.model.factors import Actions
 from a2c.team import Team
 
@@ -37,8 +37,8 @@ class FusedUpdates:
         """
         self._training, self._actions, self._envs, self._team = training, actions, envs, team
         self._arrays, advance = envs.stepper.machine_code
-        arguments = (training.model, training.optimizer, training.rollout, 0.0, np.zeros(_ROW))
-        compiled_learn = Compiled(learn, boolean, 0, team.crew, *arguments)
+        kernel = learn if training.natural is None else learn_naturally
+        compiled_learn = Compiled(kernel, boolean, 0, team.crew, training, 0, 0.0, np.zeros(_ROW))
         self._fixed = (training, self._arrays, advance, compiled_learn)
         prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)))
 

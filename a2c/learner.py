@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 import a2c.start
 from a2c.collector import Collector
 from a2c.config import Config
+from a2c.engines import Metrics
 from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
@@ -23,10 +24,11 @@ from a2c.model.architecture import Parameters, architecture_for
 from a2c.model.blocks import initial_parameters
 from a2c.model.factors import Actions
 from a2c.moments import Moments
+from a2c.natural import NaturalStep
 from a2c.optimizers import Optimizer
 from a2c.policy import Policy
 from a2c.rollout import rollout_for
-from a2c.schedule import learning_rate
+from a2c.schedule import rates
 from a2c.start import Start
 
 
@@ -80,6 +82,7 @@ class Learner:
         team = team_for(config, self._architecture)
         self._engine = choose_engine(config, self._architecture, num_masks, team)
         self._optimizer = Optimizer(config, len(self._engine.theta), self._engine.views, team)
+        self._natural = NaturalStep(config, self._engine) if config.actor_step == "natural" else None
         self._rules = Rules(
             config.seed, config.gamma, config.gae_lambda,
             config.normalize_advantage, config.normalize_observations, config.normalize_returns,
@@ -104,12 +107,18 @@ class Learner:
         self._fused: FusedUpdates | None = None
         model = self._engine.machine_code
         if model is not None and envs.stepper.machine_code is not None:
-            training = Training(model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout)
+            training = Training(
+                model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout,
+                None if self._natural is None else self._natural.natural,
+                None if self._natural is None else self._natural.passes,
+            )  # fmt: skip
             self._fused = FusedUpdates(training, actions, envs, team)
         else:
             self._collector.prepare()
             self._engine.prepare(self._rollout)
             self._optimizer.prepare(self._engine.theta)
+            if self._natural is not None:
+                self._natural.prepare(self._engine.theta)
             prepare(settle, self._rules, self._books, self._rollout)
             prepare(estimate, self._rules, self._rollout, 0, num_envs)
             prepare(standardize, self._rollout.advantage.reshape(-1))
@@ -143,12 +152,12 @@ class Learner:
         if self._failure is not None:
             raise self._failure
         size = self._config.steps_per_update
-        rates = np.array([learning_rate(self._config, self.steps + k * size) for k in range(count)])
+        recorded, taken = np.array([rates(self._config, self.steps + k * size) for k in range(count)]).reshape(-1, 2).T
         if self._fused is not None:
-            rows = self._fused_updates(self._fused, rates)
+            rows = self._fused_updates(self._fused, taken.copy())
         else:
-            rows = np.array([self._update(rate) for rate in rates]).reshape(count, len(Update._fields) - 1)
-        return np.column_stack([rows, rates[: len(rows)]])
+            rows = np.array([self._update(rate) for rate in taken]).reshape(count, len(Update._fields) - 1)
+        return np.column_stack([rows, recorded[: len(rows)]])
 
     def _update(self, rate: float) -> tuple[float, ...]:
         """One update, verb by verb. `a2c.kernels.loop` has the same in machine code."""
@@ -159,17 +168,24 @@ class Learner:
         estimate(rules, rollout, 0, self._config.num_envs)
         if rules.normalize_advantage:
             standardize(rollout.advantage.reshape(-1))
-        gradient, metrics = self._engine.gradient(rollout)
         try:
-            norm = self._optimizer.step(self._engine.theta, gradient, rate)
+            metrics = self._learn(rate)
         except FloatingPointError as error:
             arrays = self._collector.experience()
             arrays |= {"advantage": rollout.advantage.copy(), "returns": rollout.returns.copy()}
             raise self._divergence(arrays, self.steps, rate) from error
-        self._engine.follow()
         self._advance(1)
         self._is_whole = True
-        return (*metrics._replace(grad_norm=norm), *episodes)
+        return (*metrics, *episodes)
+
+    def _learn(self, rate: float) -> Metrics:
+        """Moves the parameters by what the rollout says."""
+        if self._natural is not None:
+            return self._natural.learn(self._engine, self._optimizer, self._rollout, self.updates, rate)
+        gradient, metrics = self._engine.gradient(self._rollout)
+        norm = self._optimizer.step(self._engine.theta, gradient, rate)
+        self._engine.follow()
+        return metrics._replace(grad_norm=norm)
 
     def _fused_updates(self, fused: FusedUpdates, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """Many updates in one call; up to the one that failed, if one did."""
@@ -197,9 +213,15 @@ class Learner:
         self.steps += updates * self._config.steps_per_update
 
     def _divergence(self, rollout: dict[str, NDArray[Any]], steps: int, rate: float) -> NumbersError:
+        if self._natural is None:
+            what, lower = "the norm of the gradient", f"learning_rate ({rate:g})"
+        else:
+            config = self._config
+            what = "a natural step, or the gradient of the critic,"
+            lower = f"natural_kl ({config.natural_kl:g}) or critic_learning_rate ({config.critic_learning_rate:g})"
         return NumbersError(
-            f"training diverged after {steps} steps: the norm of the gradient is not finite; lower learning_rate "
-            f"({rate:g}), or try normalize_observations and normalize_returns",
+            f"training diverged after {steps} steps: {what} is not finite; lower {lower}, or try "
+            "normalize_observations and normalize_returns",
             rollout,
         )
 
@@ -275,8 +297,8 @@ class Learner:
                     raise ValueError(
                         f"{key} is {state[key].dtype} {state[key].shape}; it must be finite float32 {shape}"
                     )
-        # Every update is one of the optimizer, whichever engine made it.
-        self._optimizer.restore(_having("optimizer.", state) | {"updates": np.array([updates])})
+        steps = updates * (1 if self._natural is None else self._natural.optimizer_steps)
+        self._optimizer.restore(_having("optimizer.", state) | {"updates": np.array([steps])})
         self._set_parameters(state)
         if self._moments is not None:
             self._moments.restore(_having("normalizer.", state))

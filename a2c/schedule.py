@@ -37,6 +37,19 @@ def learning_rate(config: Config, steps: int) -> float:
             return config.learning_rate * config.decay_factor ** (steps // config.decay_every_steps)
 
 
+def rates(config: Config, steps: int) -> tuple[float, float]:
+    """The learning rate that is recorded for the update after `steps`, and what its step takes.
+
+    A plain step takes the learning rate, a natural one what the schedule makes of 1: the part of `natural_kl` and
+    `critic_learning_rate` that counts.
+    """
+    rate = learning_rate(config, steps)
+    if config.actor_step == "gradient":
+        return rate, rate
+    scale = rate / config.learning_rate
+    return config.critic_learning_rate * scale, scale
+
+
 Steps = TypeVar("Steps", int, NDArray[np.int64])
 
 

@@ -72,6 +72,10 @@ CASES = {
     ),
     # Nested observations, a choice and a number as the action, masks; it raises at what is not allowed.
     "nested-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, **_WORKERS),
+    # The same under the natural step: the order of the critic's minibatches follows from the seed and the update.
+    "natural-2-workers": _case(
+        "faults.envs:Nested-v0", 15_000, 800, actor_step="natural", critic_epochs=4, critic_minibatch=40, **_WORKERS
+    ),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 

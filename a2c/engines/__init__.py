@@ -64,6 +64,20 @@ class Engine(Protocol):
         """
         ...
 
+    def fisher(self, rollout: Rollout, direction: Floats) -> Floats:
+        """F v: the product of a vector with the Fisher matrix of the policy, both laid out as theta.
+
+            F = mean over rows of J^T M J, J the derivative of the actor's outputs and log_std, M as in
+            `a2c.model.factors.fisher_at_outputs`
+
+        What v has for the critic counts as 0.
+        """
+        ...
+
+    def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
+        """The gradient of mean((G - V)^2) over some rows, t * N + n, of the rollout; 0 for the actor."""
+        ...
+
     def follow(self) -> None:
         """Takes note that theta has changed."""
         ...

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.engines import Floats, Metrics
 from a2c.kernels.compiler import prepare
+from a2c.kernels.critic import critic_gradient
+from a2c.kernels.fisher import fisher
 from a2c.kernels.gradient import Loss, Model, divide, follow, forward_step, gradient, values_of, work_for
 from a2c.kernels.heads import table_of
-from a2c.kernels.passes import network_for, views
+from a2c.kernels.passes import BLOCK_ROWS, network_for, views
 from a2c.model.architecture import Architecture, Parameters
 from a2c.rollout import Rollout
 from a2c.team import Team
@@ -28,10 +30,12 @@ class CompiledEngine:
             num_masks: Columns of action masks.
             team: Computes gradients; results do not depend on how many they are.
         """
-        self._architecture, self._team = architecture, team
+        self._architecture, self._team, self._is_natural = architecture, team, config.actor_step == "natural"
         bounds, room = divide(config.num_envs, config.rollout_length, architecture.num_parameters)
-        # The last inputs are for successors.
-        network = network_for(architecture, config.steps_per_update + config.num_envs, (len(bounds) - 1) * room)
+        # Behind the rollout's inputs there are those of successors, and room for minibatches of the critic.
+        spare = (len(bounds) - 1) * BLOCK_ROWS if self._is_natural else 0
+        inputs = config.steps_per_update + config.num_envs + spare
+        network = network_for(architecture, inputs, (len(bounds) - 1) * room)
         work = work_for(network, bounds, room, config.rollout_length, team.crew.threads)
         loss = Loss(table_of(architecture.factors, num_masks), config.value_coef, config.entropy_coef)
         self.theta = network.theta
@@ -71,6 +75,17 @@ class CompiledEngine:
         self._team.run(gradient, self._model, rollout, metrics)
         return self._model.work.gradients[: len(self.theta)], Metrics(*metrics.tolist())
 
+    def fisher(self, rollout: Rollout, direction: Floats) -> Floats:
+        """The exact product with the policy's Fisher matrix: tangents forward, the distribution's matrix, backward."""
+        product = np.empty_like(self.theta)
+        self._team.run(fisher, self._model, rollout, direction, product)
+        return product
+
+    def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
+        """Of the critic's mean squared error on some rows of the rollout."""
+        self._team.run(critic_gradient, self._model, rollout, rows, 0, len(rows))
+        return self._model.work.gradients[: len(self.theta)]
+
     def follow(self) -> None:
         """Transposes the weights that gradients are propagated through; what was kept is of no use any more."""
         self._team.run(follow, self._model)
@@ -86,3 +101,7 @@ class CompiledEngine:
         prepare(values_of, network, work, rollout.inputs[0], rollout.value[0])
         prepare(gradient, 0, self._team.crew, self._model, rollout, np.zeros(len(Metrics._fields)))
         prepare(follow, 0, self._team.crew, self._model)
+        if self._is_natural:
+            rows = np.zeros(rollout.reward.size, np.int64)
+            prepare(fisher, 0, self._team.crew, self._model, rollout, self.theta, self.theta)
+            prepare(critic_gradient, 0, self._team.crew, self._model, rollout, rows, 0, 0)

@@ -14,7 +14,7 @@ from a2c.errors import UserError
 from a2c.kernels.simd import LANES
 from a2c.model.architecture import Architecture, Parameters
 from a2c.model.blocks import forward
-from a2c.model.factors import log_prob_and_entropy
+from a2c.model.factors import fisher_at_outputs, log_prob_and_entropy
 from a2c.returns import explained_variance
 from a2c.rollout import Rollout
 
@@ -110,6 +110,38 @@ class PaddleEngine:
         with np.errstate(invalid="ignore"):  # What is not finite, the norm of the gradient tells.
             explained = explained_variance(rollout.value[:-1], rollout.returns)
         return gradient, Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), 0.0, explained)
+
+    def fisher(self, rollout: Rollout, direction: Floats) -> Floats:
+        """J^T M J v. J v is the derivative of u^T J v in u, whatever u is, which takes differentiating twice."""
+        rows, size = rollout.reward.size, sum(self._sizes)
+        inputs = paddle.to_tensor(rollout.inputs[:-1].reshape(rows, -1))
+        mask = paddle.to_tensor(rollout.mask[:-1].reshape(rows, -1)) if rollout.mask.shape[2] else None
+        v = paddle.to_tensor(direction[:size])
+        outputs = self._network("actor", inputs)
+        u = paddle.zeros_like(outputs)
+        u.stop_gradient = False
+        (backward,) = paddle.grad(outputs, self._tensor, u, create_graph=True)
+        (tangent,) = paddle.grad(paddle.sum(backward * v), u, retain_graph=True)
+        log_std = self._parameters.get("log_std")
+        weights = fisher_at_outputs(paddle, self._architecture.factors, outputs, log_std, tangent, mask) / rows
+        (result,) = paddle.grad(outputs, self._tensor, weights.detach())
+        product = np.zeros_like(self.theta)
+        product[:size] = result.numpy()
+        for name, view in self.views(product).items():
+            if name == "log_std":
+                view += 2 * self.views(direction)[name]
+        self._spread()
+        return product
+
+    def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
+        """Of the critic's mean squared error on some rows of the rollout."""
+        inputs = rollout.inputs[:-1].reshape(rollout.reward.size, -1)[rows]
+        value = self._network("critic", paddle.to_tensor(inputs))[:, 0]
+        paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2).backward()
+        gradient = np.zeros_like(self.theta)
+        gradient[: sum(self._sizes)] = self._tensor.grad.numpy()
+        self._spread()
+        return gradient
 
     def follow(self) -> None:
         """Takes the parameters over to the device."""

@@ -44,6 +44,7 @@ class Work(NamedTuple):
 
     chunks: NDArray[np.int64]  # [C + 1] the first environment of each chunk, and N
     room: int  # rows of outputs that each chunk works in, where they are not kept
+    spare: int  # first of BLOCK_ROWS rows of inputs for each chunk, for rows that are gathered
     stamps: NDArray[np.int64]  # [T + 1] which parameters the kept outputs of each step were computed with, ...
     stamp: NDArray[np.int64]  # [1] ... and which these are now
     gradients: Floats  # [C * P] each chunk's gradient; after an update the whole one is the first
@@ -74,11 +75,12 @@ def divide(num_envs: int, rollout_length: int, parameters: int) -> tuple[NDArray
 
 
 def work_for(network: Network, bounds: NDArray[np.int64], room: int, rollout_length: int, threads: int) -> Work:
-    """Room for the chunks that `divide` gave, and so many threads."""
+    """Room for the chunks that `divide` gave, and so many threads. Spare rows lie behind all others."""
     chunks, size = len(bounds) - 1, len(network.theta)
     return Work(
         bounds,
         room,
+        int(bounds[-1]) * (rollout_length + 1),
         np.zeros(rollout_length + 1, np.int64),
         np.ones(1, np.int64),
         np.zeros(chunks * size, np.float32),
@@ -173,6 +175,45 @@ def values_of(network: Network, work: Work, inputs: NDArray[np.float32], value: 
 
 
 @compiled
+def at_hand(
+    network: Network, work: Work, inputs: NDArray[np.float32], chunk: int, first: int, rows: int, with_critic: bool
+) -> tuple[int, int]:
+    """Sees to it that the outputs of the actor's layers are there for some rows of a chunk: computes what was not kept.
+
+    Args:
+        network: What computes.
+        work: Knows the chunks.
+        inputs: [T+1, N, D] of the rollout.
+        chunk: Which chunk.
+        first: The first row, counted within the chunk, step by step.
+        rows: How many.
+        with_critic: Whether the critic's must be there, too.
+
+    Returns:
+        Their first row of inputs, and of outputs.
+    """
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    num_envs, columns = inputs.shape[1], inputs.shape[2]
+    flat = inputs.reshape(-1)
+    start, stop, heads = work.chunks[chunk], work.chunks[chunk + 1], network.actor_layers
+    input_row = (len(work.stamps) - 1) * start + first
+    row = input_row if network.keeps else chunk * work.room
+    is_kept = network.keeps
+    t, n = first // (stop - start), start + first % (stop - start)
+    for i in range(rows):
+        differs = take_in(network, flat, (t * num_envs + n) * columns, columns, input_row + i)
+        is_kept = is_kept and not differs and work.stamps[t] == work.stamp[0]
+        n += 1
+        if n == stop:
+            t, n = t + 1, start
+    if not is_kept:
+        forward(network, zero, heads, input_row, row, rows)
+        if with_critic:
+            forward(network, heads, 2 * heads, input_row, row, rows)
+    return input_row, row
+
+
+@compiled
 def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int) -> None:
     """The gradient and the loss of one chunk of environments, of the steps before row T.
 
@@ -187,9 +228,9 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
     """
     network, loss, work = model.network, model.loss, model.work
     length, num_envs = rollout.reward.shape
-    columns, actions, masks = rollout.inputs.shape[2], rollout.action.shape[2], rollout.mask.shape[2]
+    actions, masks = rollout.action.shape[2], rollout.mask.shape[2]
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
-    inputs, action, mask = rollout.inputs.reshape(-1), rollout.action.reshape(-1), rollout.mask.reshape(-1)
+    action, mask = rollout.action.reshape(-1), rollout.mask.reshape(-1)
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count = stop - start
@@ -205,19 +246,7 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
     error_sum, return_sum, return_squares = 0.0, 0.0, 0.0
     for first in range(0, length * count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, length * count - first)
-        input_row = length * start + first
-        row = input_row if network.keeps else chunk * work.room
-        is_kept = network.keeps
-        t, n = first // count, start + first % count
-        for i in range(rows):
-            differs = take_in(network, inputs, (t * num_envs + n) * columns, columns, input_row + i)
-            is_kept = is_kept and not differs and work.stamps[t] == work.stamp[0]
-            n += 1
-            if n == stop:
-                t, n = t + 1, start
-        if not is_kept:
-            forward(network, zero, heads, input_row, row, rows)
-            forward(network, heads, 2 * heads, input_row, row, rows)
+        input_row, row = at_hand(network, work, rollout.inputs, chunk, first, rows, True)
         work.scratch[dy : dy + rows * max(actor_row, critic_row)] = np.float32(0)
         t, n = first // count, start + first % count
         for i in range(rows):

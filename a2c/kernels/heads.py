@@ -285,3 +285,51 @@ def differentiate(
             )
         log_prob, entropy = log_prob + own, entropy + more
     return log_prob, entropy
+
+
+@compiled
+def metric_categorical(logits: Floats, l0: int, n: int, mask: Masks, m0: int, out: Floats, o: int) -> None:
+    """out[o:o+n] = (diag(p) - p p^T) out[o:o+n], p the softmax of logits[l0:l0+n] over what is allowed."""
+    highest = np.float32(-np.inf)
+    for j in range(n):
+        if allowed(mask, m0, j):
+            highest = max(highest, logits[l0 + j])
+    total, mean = _ZERO, _ZERO
+    for j in range(n):
+        if allowed(mask, m0, j):
+            weight = math.exp(logits[l0 + j] - highest)
+            total += weight
+            mean += weight * out[o + j]
+    mean /= total
+    for j in range(n):
+        if allowed(mask, m0, j):
+            out[o + j] = math.exp(logits[l0 + j] - highest) / total * (out[o + j] - mean)
+        else:
+            out[o + j] = _ZERO
+
+
+@inlined
+def metric(
+    factors: NDArray[np.int64], log_std: Floats, outputs: Floats, l0: int, mask: Masks, m0: int, out: Floats, o: int
+) -> None:
+    """out = M out on a row of tangents of the outputs, at o: M is the Fisher matrix of the distribution at its outputs.
+
+        choice   diag(p) - p p^T        real   1 / std^2        bit   p (1 - p)
+
+    The log standard deviations have one of their own: 2.
+
+    Reference: Schulman et al., "Trust region policy optimization" (2015), appendix C.
+    """
+    for f in range(len(factors)):
+        l, n, to = l0 + factors[f, OUTPUT], factors[f, OUTPUTS], o + factors[f, OUTPUT]  # noqa: E741 - as in l0
+        m = m0 + factors[f, MASK] if factors[f, MASK] >= 0 else factors[f, MASK]
+        if factors[f, KIND] == CATEGORICAL:
+            metric_categorical(outputs, l, n, mask, m, out, to)
+        elif factors[f, KIND] == GAUSSIAN:
+            for j in range(n):
+                out[to + j] *= math.exp(-2 * log_std[factors[f, LOG_STD] + j])
+        else:
+            for j in range(n):
+                is_open = allowed(mask, m, 2 * j) and allowed(mask, m, 2 * j + 1)
+                variance = math.exp(log_sigmoid(outputs[l + j]) + log_sigmoid(-outputs[l + j]))
+                out[to + j] *= np.float32(variance) if is_open else _ZERO

@@ -6,14 +6,18 @@ which split the environments and meet where a result of all of them is needed.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
+from a2c.kernels.critic import Passes, fit
+from a2c.kernels.fisher import fisher
 from a2c.kernels.gradient import GRAD_NORM, Model, follow, forward_chunk, gradient, value_of
 from a2c.kernels.heads import CATEGORICAL, KIND, draw
+from a2c.kernels.natural import Natural, advance, begin, dot, finish
 from a2c.kernels.optimizer import Optimizer, step
 from a2c.kernels.rollout import Books, Rules, choose, estimate, follow_up, not_finite, see, settle
 from a2c.kernels.statistics import standardize
@@ -37,6 +41,9 @@ class Training(NamedTuple):
     books: Books
     scaling: Scaling
     rollout: Rollout
+    natural: Natural | None
+    passes: Passes | None
+    """Both where the actor takes natural steps."""
 
 
 @compiled
@@ -167,23 +174,16 @@ def run_updates(
             if thread == 0:
                 standardize(rollout.advantage.reshape(-1))
             meet(crew)
-        if not learn(thread, crew, training.model, training.optimizer, rollout, rates[update], record[update]):
+        if not learn(thread, crew, training, first_update + update, rates[update], record[update]):
             return update
     return len(rates)
 
 
 @compiled
-def learn(
-    thread: int,
-    crew: Crew,
-    model: Model,
-    optimizer: Optimizer,
-    rollout: Rollout,
-    rate: float,
-    metrics: NDArray[np.float64],
-) -> bool:
+def learn(thread: int, crew: Crew, training: Training, update: int, rate: float, metrics: NDArray[np.float64]) -> bool:
     """One thread's part of a gradient and a step down it; whether the gradient was finite."""
-    gradient(thread, crew, model, rollout, metrics)
+    model, optimizer = training.model, training.optimizer
+    gradient(thread, crew, model, training.rollout, metrics)
     size = len(model.network.theta)
     is_finite = step(thread, crew, optimizer, model.network.theta, model.work.gradients[:size], rate)
     if thread == 0:
@@ -191,3 +191,35 @@ def learn(
     if is_finite:
         follow(thread, crew, model)
     return is_finite
+
+
+@compiled
+def learn_naturally(
+    thread: int, crew: Crew, training: Training, update: int, scale: float, metrics: NDArray[np.float64]
+) -> bool:
+    """One thread's part of a natural step of the actor, and of the critic's passes; whether all was finite."""
+    natural: Any = training.natural
+    passes: Any = training.passes
+    model, rollout, goes_on = training.model, training.rollout, natural.goes_on
+    theta, size = model.network.theta, len(model.network.theta)
+    gradient(thread, crew, model, rollout, metrics)
+    if thread == 0:
+        whole = model.work.gradients[:size]
+        metrics[GRAD_NORM] = math.sqrt(dot(whole, whole))
+        begin(natural, whole)
+        goes_on[0] = 1
+    meet(crew)
+    for _ in range(natural.products):
+        if goes_on[0] == 0:
+            break
+        fisher(thread, crew, model, rollout, natural.direction, natural.product)
+        if thread == 0:
+            goes_on[0] = advance(natural)
+        meet(crew)
+    if thread == 0:
+        goes_on[0] = finish(natural, theta, scale)
+    meet(crew)
+    if goes_on[0] == 0:
+        return False
+    follow(thread, crew, model)
+    return bool(fit(thread, crew, model, training.optimizer, passes, rollout, training.rules.seed, update, scale))

@@ -206,7 +206,7 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
             finish = RECTIFIED if hidden and not network.is_tanh else AS_IT_IS
             begin, begin0, begin_row = theta, bias, zero
             if number == first and len(network.lookups):
-                look_up(network, weight, bias, y_row, x, x_row, y, rows)
+                look_up(network, theta, weight, bias, y_row, x, x_row, activations, y, rows)
                 begin, begin0, begin_row = activations, y, y_row
             matmul(
                 activations, x, x_row, one,
@@ -221,17 +221,22 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
 
 
 @compiled
-def look_up(network: Network, weight: int, bias: int, y_row: int, x: int, x_row: int, y: int, rows: int) -> None:
-    """y = bias + the rows of weights of the choices in each of some rows of inputs at x."""
-    theta, activations = network.theta, network.activations
+def look_up(
+    network: Network,
+    parameters: Floats, weight: int, bias: int, y_row: int,
+    x: int, x_row: int,
+    out: Floats, y: int,
+    rows: int,
+) -> None:  # fmt: skip
+    """out = bias + the rows of weights of the choices in each of some rows of inputs at x."""
     for i in range(rows):
-        out = activations[y + i * y_row : y + (i + 1) * y_row]
+        total = out[y + i * y_row : y + (i + 1) * y_row]
         for j in range(y_row):
-            out[j] = theta[bias + j]
+            total[j] = parameters[bias + j]
         for c in range(len(network.lookups)):
-            choice = np.int64(activations[x + i * x_row + network.lookups[c, 0]])
+            choice = np.int64(network.activations[x + i * x_row + network.lookups[c, 0]])
             row = weight + (network.lookups[c, 1] + choice) * y_row
-            add(out, theta[row : row + y_row])
+            add(total, parameters[row : row + y_row])
 
 
 @compiled
@@ -337,6 +342,86 @@ def backward(
                 TIMES_TANH_DERIVATIVE if network.is_tanh else TIMES_RELU_DERIVATIVE, activations, x, x_row,
             )  # fmt: skip
             dy, dx = dx, dy
+
+
+@compiled
+def tangents(
+    network: Network,
+    first: int,
+    last: int,
+    input_row: int,
+    row: int,
+    rows: int,
+    direction: Floats,
+    scratch: Floats,
+    dy: int,
+    dx: int,
+) -> None:
+    """How the outputs of some rows change as the parameters move along a direction v: J v, layer by layer.
+
+    y' = (x' W + x V + v_b) * f'(y),  x' = 0 for inputs, with f' from the kept f as in `backward`.
+
+    Args:
+        network: With the activations that `forward` kept.
+        first: First layer of actor or critic.
+        last: Layer to stop before.
+        input_row: First row of inputs.
+        row: First row of outputs.
+        rows: How many, at most BLOCK_ROWS.
+        direction: v, laid out as theta.
+        scratch: Room for two blocks of the widest rows.
+        dy: Where in scratch the last layer's y' goes, [rows, Y_ROW].
+        dx: Where in scratch the other block lies.
+    """
+    theta, activations = network.theta, network.activations
+    zero: Any = np.int64(0)
+    one: Any = np.int64(1)
+    derivative = TIMES_TANH_DERIVATIVE if network.is_tanh else TIMES_RELU_DERIVATIVE
+    for number in range(first, last):
+        layer = network.layers[number]
+        x_row, y_row, weight, bias = layer[X_ROW], layer[Y_ROW], layer[WEIGHT], layer[BIAS]
+        x, y = layer[X] + (input_row if number == first else row) * x_row, layer[Y] + row * y_row
+        into, came = (dy, dx) if (last - number) % 2 else (dx, dy)
+        if layer[NARROW]:
+            for j in range(layer[OUT]):
+                dots(
+                    activations, x, x_row,
+                    direction, weight + j * x_row, x_row,
+                    direction[bias + j],
+                    scratch, into + j, y_row,
+                    rows,
+                )  # fmt: skip
+                for i in range(rows if number > first else 0):
+                    dots(
+                        scratch, came + i * x_row, x_row,
+                        theta, weight + j * x_row, x_row,
+                        scratch[into + i * y_row + j],
+                        scratch, into + i * y_row + j, y_row,
+                        one,
+                    )  # fmt: skip
+            continue
+        finish = derivative if number < last - 1 else AS_IT_IS
+        begin, begin0, begin_row = direction, bias, zero
+        if number == first and len(network.lookups):
+            look_up(network, direction, weight, bias, y_row, x, x_row, scratch, into, rows)
+            begin, begin0, begin_row = scratch, into, y_row
+        matmul(
+            activations, x, x_row, one,
+            direction, weight, y_row,
+            begin, begin0, begin_row,
+            scratch, into, y_row,
+            rows, layer[IN], y_row,
+            finish if number == first else AS_IT_IS, activations, y, y_row,
+        )  # fmt: skip
+        if number > first:
+            matmul(
+                scratch, came, x_row, one,
+                theta, weight, y_row,
+                scratch, into, y_row,
+                scratch, into, y_row,
+                rows, layer[IN], y_row,
+                finish, activations, y, y_row,
+            )  # fmt: skip
 
 
 @compiled

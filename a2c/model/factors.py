@@ -177,6 +177,39 @@ def log_prob_and_entropy(
     return log_prob, entropy
 
 
+def fisher_at_outputs(
+    xp: ModuleType,
+    factors: tuple[Factor, ...],
+    outputs: Array,
+    log_std: Array,
+    tangent: Array,
+    mask: Array | None = None,
+) -> Array:
+    """M u of each row, M the Fisher matrix of the distribution at its outputs: [B, O], [A], u [B, O] -> [B, O].
+
+        choice   (diag(p) - p p^T) u        real   u / std^2        bit   p (1 - p) u
+
+    The log standard deviations have a matrix of their own, 2 on its diagonal.
+
+    Reference: Schulman et al., "Trust region policy optimization" (2015), appendix C.
+    """
+    products = []
+    for factor in factors:
+        own, u = _outputs(factor, outputs), _outputs(factor, tangent)
+        match factor.kind:
+            case "gaussian":
+                products.append(u * xp.exp(-2 * log_std[factor.log_std : factor.log_std + factor.columns]))
+            case "categorical":
+                logits = _masked(xp, factor, own, mask)
+                p = xp.exp(logits - xp.amax(logits, -1)[:, None])
+                p = p / xp.sum(p, -1)[:, None]
+                products.append(p * (u - xp.sum(p * u, -1)[:, None]))
+            case "bernoulli":
+                logit = _bit_logits(xp, factor, own, mask)
+                products.append(u * xp.exp(-_softplus(xp, logit) - _softplus(xp, -logit)))
+    return xp.concatenate(products, -1) if xp is np else xp.concat(products, -1)
+
+
 _CERTAIN = 1e4
 """The logit, or its negative, of a bit that is decided by a mask: 0 times it is no NaN, and exp(-it) is 0."""
 

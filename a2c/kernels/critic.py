@@ -1,0 +1,121 @@
+"""Passes of the critic over a rollout: minibatches in an order that follows from the seed, a step of Adam on each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled
+from a2c.kernels.gradient import Model, take_in
+from a2c.kernels.optimizer import Optimizer, step
+from a2c.kernels.passes import BLOCK_ROWS, WEIGHT, Y_ROW, Y, add, backward, forward, transpose
+from a2c.kernels.random import uniforms
+from a2c.kernels.simd import Floats
+from a2c.kernels.threads import Crew, meet
+from a2c.rollout import Rollout
+
+ORDER_STREAM = 7
+"""Of the random numbers that make the order of minibatches."""
+
+
+class Passes(NamedTuple):
+    """How often the critic goes over a rollout, and in which order."""
+
+    epochs: int
+    minibatch: int  # rows of each
+    rate: float  # of learning
+    order: NDArray[np.int64]  # [T * N] the rows of this pass: t * N + n
+    drawn: Floats  # [T * N] what made it
+
+
+@compiled
+def shuffle(passes: Passes, seed: int, update: int, epoch: int) -> None:
+    """An order of rows that is a function of (seed, update, epoch) alone.
+
+    Reference: Fisher and Yates; Durstenfeld, "Algorithm 235: random permutation" (1964).
+    """
+    zero: Any = np.int64(0)
+    order, rows = passes.order, len(passes.order)
+    uniforms(seed, ORDER_STREAM, update * passes.epochs + epoch, zero, passes.drawn, zero, rows)
+    for i in range(rows):
+        order[i] = i
+    for i in range(rows - 1, 0, -1):
+        j = np.int64(np.float64(passes.drawn[i]) * (i + 1))
+        order[i], order[j] = order[j], order[i]
+
+
+@compiled
+def critic_gradient(
+    thread: int, crew: Crew, model: Model, rollout: Rollout, order: NDArray[np.int64], first: int, stop: int
+) -> None:
+    """One thread's part of the gradient of mean((G - V)^2) over rows order[first:stop].
+
+    Blocks of rows share the room of the chunks, in an order that does not depend on the threads; the sum of all is the
+    first of `work.gradients`, in which the actor's part is 0.
+    """
+    network, work = model.network, model.work
+    size, heads, columns = len(network.theta), network.actor_layers, rollout.inputs.shape[2]
+    blocks = -(-(stop - first) // BLOCK_ROWS)
+    slots = min(len(work.chunks) - 1, blocks)
+    half = BLOCK_ROWS * len(network.zeros)
+    dy, dx = 2 * thread * half, (2 * thread + 1) * half
+    inputs, returns = rollout.inputs.reshape(-1), rollout.returns.reshape(-1)
+    critic, begin = network.layers[-1], network.layers[heads, WEIGHT]
+    end = network.log_std
+    scale = np.float32(2.0 / (stop - first))
+    for slot in range(slots * thread // crew.threads, slots * (thread + 1) // crew.threads):
+        g0 = slot * size
+        work.gradients[g0 : g0 + size] = np.float32(0)
+        input_row = work.spare + slot * BLOCK_ROWS
+        row = input_row if network.keeps else slot * work.room
+        for block in range(blocks * slot // slots, blocks * (slot + 1) // slots):
+            start = first + block * BLOCK_ROWS
+            rows = min(BLOCK_ROWS, stop - start)
+            for i in range(rows):
+                take_in(network, inputs, order[start + i] * columns, columns, input_row + i)
+            forward(network, heads, 2 * heads, input_row, row, rows)
+            work.scratch[dy : dy + rows * critic[Y_ROW]] = np.float32(0)
+            for i in range(rows):
+                error = network.activations[critic[Y] + (row + i) * critic[Y_ROW]] - returns[order[start + i]]
+                work.scratch[dy + i * critic[Y_ROW]] = scale * error
+            backward(network, heads, 2 * heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+    meet(crew)
+    span = end - begin
+    low, high = begin + span * thread // crew.threads, begin + span * (thread + 1) // crew.threads
+    for slot in range(1, slots):
+        add(work.gradients[low:high], work.gradients[slot * size + low : slot * size + high])
+    meet(crew)
+
+
+@compiled
+def fit(
+    thread: int,
+    crew: Crew,
+    model: Model,
+    optimizer: Optimizer,
+    passes: Passes,
+    rollout: Rollout,
+    seed: int,
+    update: int,
+    scale: float,
+) -> bool:
+    """One thread's part of all passes over a rollout, with learning rate `rate * scale`; whether all was finite."""
+    network, work = model.network, model.work
+    size, heads, rows = len(network.theta), network.actor_layers, len(passes.order)
+    for epoch in range(passes.epochs):
+        if thread == 0:
+            shuffle(passes, seed, update, epoch)
+        meet(crew)
+        for first in range(0, rows, passes.minibatch):
+            stop = min(first + passes.minibatch, rows)
+            critic_gradient(thread, crew, model, rollout, passes.order, first, stop)
+            if not step(thread, crew, optimizer, network.theta, work.gradients[:size], passes.rate * scale):
+                return False
+            transpose(network, heads + heads * thread // crew.threads, heads + heads * (thread + 1) // crew.threads)
+            meet(crew)
+    if thread == 0:
+        work.stamp[0] += 1
+    meet(crew)
+    return True
