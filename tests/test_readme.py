@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.environments_walked import with_table as environments_table
 from benchmarks.gymnasium_vector import with_tables as gymnasium_tables
+from benchmarks.natural import with_table as natural_table
 from benchmarks.tables import with_tables
 from faults.table import with_tables as reliability_tables
 
@@ -39,6 +40,11 @@ def test_the_tables_of_the_page_on_gymnasiums_tests_give_a_reason_for_every_fail
 def test_the_table_of_the_page_on_environments_is_that_of_the_committed_results():
     page = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
     assert environments_table(page) == page
+
+
+def test_the_table_of_the_page_on_the_natural_step_is_that_of_the_committed_results():
+    page = (ROOT / "docs" / "natural_step.md").read_text(encoding="utf-8")
+    assert natural_table(page) == page
 
 
 def test_its_file_map_names_every_file_of_the_package_and_no_other():
