@@ -30,6 +30,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def with_article(noun: str) -> str:
+    """The noun with its indefinite article: an int, a str."""
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
+
+
 class Failure(NamedTuple):
     """The course of an environment to where it raised, hung or took its process with it."""
 

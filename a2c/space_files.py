@@ -11,7 +11,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from a2c.errors import shown
-from a2c.spaces import PartOfTuple, Path, parts, row_type, unique_names
+from a2c.spaces import PartOfTuple, Path, native, parts, row_type, unique_names
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -35,7 +35,8 @@ def describe(space: gymnasium.Space[Any], depth: int = 0) -> Any:
                 described |= {"positions": list(space.positions), "length": space.length}
             return described
         case spaces.Box():
-            return {"kind": "box", "type": (row_type(space).base if _is_long(space) else np.dtype(space.dtype)).str}
+            written, held = np.dtype(space.dtype), native(space.dtype)
+            return {"kind": "box", "type": (written if written.itemsize == held.itemsize else held).str}
         case spaces.Discrete():
             kind = np.dtype(space.dtype).str
             return {"kind": "discrete", "n": int(space.n), "start": int(space.start), "type": kind}
@@ -74,11 +75,6 @@ def _key_of(described: Any) -> Any:
     if type(described) in (str, int, float) or described is None:
         return described
     raise ValueError(f"{shown(described)} is no key of a space")
-
-
-def _is_long(space: spaces.Box) -> bool:
-    """Whether it is of a type that files do not know: of more than 8 bytes."""
-    return np.dtype(space.dtype).itemsize > 8
 
 
 def to_arrays(space: gymnasium.Space[Any], prefix: str) -> Arrays:

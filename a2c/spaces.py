@@ -117,6 +117,12 @@ def row_type(space: gymnasium.Space[Any]) -> np.dtype[Any]:
     return _part_type(space)
 
 
+def native(dtype: Any) -> np.dtype[Any]:
+    """The type in this machine's byte order; float64 for those that are longer, which no file knows."""
+    found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
+    return found if found.itemsize <= 8 else np.dtype(np.float64)
+
+
 def part_of(rows: NDArray[Any], name: str) -> NDArray[Any]:
     """A part of rows [...], by its name: a view [..., *shape]."""
     return rows[name] if name else rows
@@ -367,10 +373,7 @@ def _listed(keys: Any) -> str:
 
 
 def _part_type(space: gymnasium.Space[Any]) -> np.dtype[Any]:
-    dtype = np.dtype(space.dtype).newbyteorder("=")
-    if dtype.itemsize > 8:  # Of longdouble, which no file knows.
-        dtype = np.dtype(np.float64)
-    return np.dtype((dtype, tuple(space.shape or ())))
+    return np.dtype((native(space.dtype), tuple(space.shape or ())))
 
 
 def _leaves(space: gymnasium.Space[Any], path: Path) -> Iterator[tuple[Path, gymnasium.Space[Any]]]:

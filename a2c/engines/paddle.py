@@ -103,10 +103,7 @@ class PaddleEngine:
         entropy = paddle.mean(entropies)
         loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
 
-        loss.backward()
-        gradient = np.zeros_like(self.theta)
-        gradient[: sum(self._sizes)] = self._tensor.grad.numpy()
-        self._spread()
+        gradient = self._gradient_of(loss)
         with np.errstate(invalid="ignore"):  # What is not finite, the norm of the gradient tells.
             explained = explained_variance(rollout.value[:-1], rollout.returns)
         return gradient, Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), 0.0, explained)
@@ -127,9 +124,8 @@ class PaddleEngine:
         (result,) = paddle.grad(outputs, self._tensor, weights.detach())
         product = np.zeros_like(self.theta)
         product[:size] = result.numpy()
-        for name, view in self.views(product).items():
-            if name == "log_std":
-                view += 2 * self.views(direction)[name]
+        if log_std is not None:
+            self.views(product)["log_std"][...] += 2 * self.views(direction)["log_std"]
         self._spread()
         return product
 
@@ -137,11 +133,7 @@ class PaddleEngine:
         """Of the critic's mean squared error on some rows of the rollout."""
         inputs = rollout.inputs[:-1].reshape(rollout.reward.size, -1)[rows]
         value = self._network("critic", paddle.to_tensor(inputs))[:, 0]
-        paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2).backward()
-        gradient = np.zeros_like(self.theta)
-        gradient[: sum(self._sizes)] = self._tensor.grad.numpy()
-        self._spread()
-        return gradient
+        return self._gradient_of(paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2))
 
     def follow(self) -> None:
         """Takes the parameters over to the device."""
@@ -157,6 +149,14 @@ class PaddleEngine:
 
     def _network(self, network: Any, inputs: Any) -> Any:
         return forward(paddle, self._architecture, network, self._parameters, inputs)
+
+    def _gradient_of(self, loss: Any) -> Floats:
+        """The gradient of a loss in the parameters, laid out as theta."""
+        loss.backward()
+        gradient = np.zeros_like(self.theta)
+        gradient[: sum(self._sizes)] = self._tensor.grad.numpy()
+        self._spread()
+        return gradient
 
     def _spread(self) -> None:
         """Makes tensors of the parameters, parts of one through which the gradient flows into a flat array."""

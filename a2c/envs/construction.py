@@ -21,7 +21,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from a2c.envs.episode import claim, close, own_traceback
 from a2c.envs.masks import without_mask
-from a2c.errors import EnvError, UserError, shown
+from a2c.errors import EnvError, UserError, shown, with_article
 from a2c.space_files import describe
 from a2c.spaces import Path, left_out, named, numbers_only, parts
 
@@ -262,8 +262,7 @@ def _instead(made: Any) -> str:
         return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
     if isinstance(made, type):
         return f"the class {made.__name__} (a {kind}); it must make a gymnasium.Env: give the class itself"
-    article = "an" if kind[0] in "aeiouAEIOU" else "a"
-    return f"{article} {kind}; it must make a gymnasium.Env"
+    return f"{with_article(kind)}; it must make a gymnasium.Env"
 
 
 def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:

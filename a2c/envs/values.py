@@ -12,8 +12,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.errors import shown
-from a2c.spaces import Path, is_nested, is_numbers, limits, named, numbers_only, parts, row_type
+from a2c.errors import shown, with_article
+from a2c.spaces import Path, is_nested, is_numbers, limits, named, native, numbers_only, parts, row_type
 
 
 class WrongValueError(ValueError):
@@ -252,12 +252,6 @@ def _place(index: tuple[int, ...]) -> str:
     return f" at index {index[0] if len(index) == 1 else index}" if index else ""
 
 
-def native(dtype: Any) -> np.dtype[Any]:
-    """The type in this machine's byte order; float64 for those that are longer."""
-    found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
-    return found if found.itemsize <= 8 else np.dtype(np.float64)
-
-
 def reward_of(reward: Any, weights: tuple[float, ...] | None = None) -> float:
     """A reward as a float: any real number, or an array of one, a tensor included.
 
@@ -402,5 +396,4 @@ def _a(value: Any) -> str:
     """What something is, with its value."""
     if value is None:
         return "None"
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name} ({shown(value)})"
+    return f"{with_article(type(value).__name__)} ({shown(value)})"
