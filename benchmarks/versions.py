@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from a2c.commands.benchmark import alternate
 from benchmarks.measure import keep
 
 HERE = Path(__file__).parent.parent
@@ -80,13 +81,9 @@ def startup(folder):
 
 def in_turn(measure, old_folder, rounds):
     """What `measure` gives for the old folder and for the new one; a round before the first is for compiling."""
-    old, new = [], []
-    for turn in range(rounds + 1):
-        for folder, found in ((old_folder, old), (HERE, new)):
-            value = measure(folder)
-            if turn:
-                found.append(value)
-    return old, new
+    contestants = {"old": functools.partial(measure, old_folder), "new": functools.partial(measure, HERE)}
+    found = alternate(contestants, rounds, lambda line: None)
+    return found["old"]["rounds"], found["new"]["rounds"]
 
 
 def main():

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.gradient import Model, take_in
+from a2c.kernels.gradient import Model, sum_up, take_in
 from a2c.kernels.optimizer import Optimizer, step
-from a2c.kernels.passes import BLOCK_ROWS, WEIGHT, Y_ROW, Y, add, backward, forward, transpose
+from a2c.kernels.passes import BLOCK_ROWS, WEIGHT, Y_ROW, Y, backward, forward, transpose
 from a2c.kernels.random import uniforms
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
@@ -84,8 +84,7 @@ def critic_gradient(
     meet(crew)
     span = end - begin
     low, high = begin + span * thread // crew.threads, begin + span * (thread + 1) // crew.threads
-    for slot in range(1, slots):
-        add(work.gradients[low:high], work.gradients[slot * size + low : slot * size + high])
+    sum_up(work, size, slots, low, high)
     meet(crew)
 
 

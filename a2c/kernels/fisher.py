@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.gradient import Model, at_hand
+from a2c.kernels.gradient import Model, at_hand, sum_up
 from a2c.kernels.heads import metric
-from a2c.kernels.passes import BLOCK_ROWS, Y_ROW, Y, add, backward, tangents
+from a2c.kernels.passes import BLOCK_ROWS, Y_ROW, Y, backward, tangents
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
 from a2c.rollout import Rollout
@@ -66,9 +66,9 @@ def fisher(thread: int, crew: Crew, model: Model, rollout: Rollout, direction: F
         chunk_fisher(model, rollout, direction, chunk, 2 * thread * half, (2 * thread + 1) * half)
     meet(crew)
     start, stop = size * thread // crew.threads, size * (thread + 1) // crew.threads
-    product[start:stop] = np.float32(0)
-    for chunk in range(chunks):
-        add(product[start:stop], work.gradients[chunk * size + start : chunk * size + stop])
+    sum_up(work, size, chunks, start, stop)
+    for i in range(start, stop):
+        product[i] = work.gradients[i]
     meet(crew)
     if thread == 0:
         for j in range(network.log_std, network.log_std + network.log_stds):

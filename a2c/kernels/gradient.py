@@ -283,6 +283,13 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
 
 
 @compiled
+def sum_up(work: Work, size: int, count: int, start: int, stop: int) -> None:
+    """Adds numbers start..stop-1 of the next count - 1 gradients of a size to the first, in order."""
+    for number in range(1, count):
+        add(work.gradients[start:stop], work.gradients[number * size + start : number * size + stop])
+
+
+@compiled
 def summarize(loss: Loss, work: Work, rows: int, metrics: NDArray[np.float64]) -> None:
     """From the chunks' sums to an update's metrics [6], but for the norm of the gradient."""
     for place in range(6):
@@ -309,8 +316,7 @@ def gradient(thread: int, crew: Crew, model: Model, rollout: Rollout, metrics: N
         chunk_gradient(model, rollout, chunk, 2 * thread * half, (2 * thread + 1) * half)
     meet(crew)
     start, stop = size * thread // crew.threads, size * (thread + 1) // crew.threads
-    for chunk in range(1, chunks):
-        add(work.gradients[start:stop], work.gradients[chunk * size + start : chunk * size + stop])
+    sum_up(work, size, chunks, start, stop)
     if thread == 0:
         summarize(model.loss, work, rollout.reward.size, metrics)
     meet(crew)
