@@ -109,7 +109,11 @@ class Optimization:
     """gradient: one step of the optimizer for actor and critic. natural: the actor takes a step of natural_kl along the
     natural gradient, then the critic passes critic_epochs times over the rollout."""
     natural_kl: float = 0.01
-    """How far a natural step moves the policy: its KL divergence, in nats."""
+    """How far a natural step moves the policy, at most: its KL divergence, in nats."""
+    natural_max_step: float | None = None
+    """How many natural gradients long a step is, at most: where there is little to gain, going on to natural_kl would be
+    a walk along noise. In units of 1 / advantage: it counts where normalize_returns gives these a scale, and
+    normalize_advantage leaves it. None: always to natural_kl."""
     natural_damping: float = 0.1
     """What is added to the Fisher matrix's diagonal."""
     natural_products: int = 10
@@ -253,7 +257,14 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
         # Earlier versions had no such fields, and did what these values say.
-        for name in ("start_from", "start_from_sha256", "max_episode_steps", "eval_num_envs", "reward_weights"):
+        for name in (
+            "start_from",
+            "start_from_sha256",
+            "max_episode_steps",
+            "eval_num_envs",
+            "reward_weights",
+            "natural_max_step",
+        ):
             if values[name] in (None, "auto"):
                 del values[name]
         if self.actor_step == "gradient":
@@ -347,7 +358,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("adam_beta1 adam_beta2 rmsprop_decay", lambda x: 0 <= x < 1, "at least 0 and below 1"),
     ("decay_factor", lambda x: 0 < x <= 1, "above 0 and at most 1"),
     (
-        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds natural_kl critic_learning_rate",
+        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds natural_kl natural_max_step critic_learning_rate",
         lambda x: x > 0,
         "above 0",
     ),

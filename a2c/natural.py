@@ -1,4 +1,4 @@
-"""NaturalStep: the actor moves by a given KL along the natural gradient, then the critic passes over the rollout."""
+"""NaturalStep: the actor moves by a given KL, at most, along the natural gradient, then the critic passes over the rollout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class NaturalStep:
         places = np.flatnonzero(is_critics)
         ascent, direction, product, residual, solution = (np.zeros_like(theta) for _ in range(5))
         self.natural = Natural(
-            config.natural_kl, config.natural_damping, config.natural_products,
+            config.natural_kl, math.inf if config.natural_max_step is None else config.natural_max_step,
+            config.natural_damping, config.natural_products,
             int(places[0]), int(places[-1]) + 1,
             ascent, direction, product, residual, solution, np.zeros(1), np.zeros(1, np.int64),
         )  # fmt: skip

@@ -1,47 +1,147 @@
-"""What the presets reach: every seed's 100-episode greedy evaluation, of the best policy and of the final one.
+"""What the presets reach: every seed's 100 greedy episodes of the final policy, and of the best by evaluation.
 
-python -m benchmarks.learning [tutorial CartPole-v1 Pendulum-v1]
+python -m benchmarks.learning [CASE ...] [--jobs J]
+
+The seeds are others than those that the presets were found on. Runs have a core each, several at a time; a seed that is
+in the results is not trained again.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
+import multiprocessing
 import tempfile
 import time
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
 
 import a2c
-from benchmarks.measure import keep
+from benchmarks.measure import RESULTS, keep
 
-CASES: dict[str, dict[str, Any]] = {
-    "tutorial": {"env": "CartPole-v0", "preset": "tutorial", "seeds": range(5)},
-    # Seeds that the presets were not chosen on.
-    "CartPole-v1": {"env": "CartPole-v1", "preset": "CartPole-v1", "seeds": range(10, 20)},
-    "Pendulum-v1": {"env": "Pendulum-v1", "preset": "Pendulum-v1", "seeds": range(10, 15)},
+POINTS = 50
+"""Of a learning curve, at most."""
+
+
+class Case(NamedTuple):
+    """A row of the table."""
+
+    env: str
+    preset: str
+    settings: dict[str, Any]  # beside the preset's
+    seeds: range
+
+
+def case(env: str, seeds: range = range(10, 20), **settings: Any) -> Case:
+    """A row for an environment's own preset."""
+    return Case(env, env, settings, seeds)
+
+
+FEW = range(10, 15)
+"""Seeds where a run takes more than ten minutes."""
+
+CASES: dict[str, Case] = {
+    "tutorial": Case("CartPole-v0", "tutorial", {}, range(5)),
+    "CartPole-v1": case("CartPole-v1", eval_every_steps=2_000, eval_episodes=100),
+    "Acrobot-v1": case("Acrobot-v1"),
+    "MountainCar-v0": case("MountainCar-v0"),
+    "MountainCarContinuous-v0": case("MountainCarContinuous-v0"),
+    "Pendulum-v1": case("Pendulum-v1"),
+    "LunarLander-v3": case("LunarLander-v3"),
+    "LunarLander-v3, 200 k": case("LunarLander-v3", total_steps=200_000),
+    "LunarLanderContinuous-v3": case("LunarLanderContinuous-v3"),
+    "LunarLanderContinuous-v3, 200 k": case("LunarLanderContinuous-v3", total_steps=200_000),
+    "BipedalWalker-v3": case("BipedalWalker-v3", FEW),
+    "HalfCheetah-v5": case("HalfCheetah-v5"),
+    "Hopper-v5": case("Hopper-v5"),
+    "Walker2d-v5": case("Walker2d-v5"),
+    "Ant-v5": case("Ant-v5", FEW),
+    "Humanoid-v5": case("Humanoid-v5", FEW),
+    "Humanoid-v5, 3 M": case("Humanoid-v5", FEW, total_steps=3_000_000),
+    "Swimmer-v5": case("Swimmer-v5"),
+    "Reacher-v5": case("Reacher-v5"),
+    "InvertedPendulum-v5": case("InvertedPendulum-v5"),
+    "InvertedDoublePendulum-v5": case("InvertedDoublePendulum-v5"),
 }
 
 
-def measure(env: str, preset: str, seeds: range) -> dict[str, Any]:
-    """Trains every seed and keeps what each run's summary says."""
-    runs = []
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            start = time.perf_counter()
-            run = a2c.train(env, preset=preset, seed=seed, run_dir=folder)
-            seconds = time.perf_counter() - start
-            summary = run.summary
-        names = ("steps", "train_seconds", "evaluation", "final_evaluation")
-        runs.append({"seed": seed, "whole_seconds": seconds, **{name: summary[name] for name in names}})
-        best, final = summary["evaluation"]["mean"], summary["final_evaluation"]["mean"]
-        print(f"{env}, preset {preset}, seed {seed}: best {best:.1f}, final {final:.1f}, {seconds:.0f} s", flush=True)
-    return {"env_id": env, "preset": preset, "runs": runs}
+def result_name(name: str) -> str:
+    """The file of a case, without its ending."""
+    return "learning-" + name.replace(",", "").replace(" ", "-")
+
+
+def finished(name: str) -> list[dict[str, Any]]:
+    """The runs of a case that are in the results."""
+    path = RESULTS / f"{result_name(name)}.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    return runs
+
+
+def train(case: Case, seed: int) -> dict[str, Any]:
+    """One run: what its summary says, and its curve."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run = a2c.train(
+            case.env, preset=case.preset, seed=seed, run_dir=folder, num_workers=0, num_threads=1, **case.settings
+        )
+        seconds = time.perf_counter() - start
+        summary, rows = run.summary, run.metrics()
+    if summary["stopped_by"] is not None:
+        raise KeyboardInterrupt
+    names = ("steps", "train_seconds", "evaluation", "final_evaluation")
+    return {"seed": seed, "whole_seconds": seconds, **{name: summary[name] for name in names}, "curve": curve(rows)}
+
+
+def curve(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Evaluations on the way: after how many steps, how many seconds of training, and the mean return."""
+    points: list[tuple[int, float, float]] = []
+    before, seconds = 0, 0.0
+    for row in rows:
+        if row.get("steps_per_second"):
+            seconds += (row["steps"] - before) / row["steps_per_second"]
+            before = row["steps"]
+        if row.get("evaluation_return") is not None:
+            points.append((row["steps"], round(seconds, 2), round(row["evaluation_return"], 4)))
+    points = points[:: -(-len(points) // POINTS)] if points else []
+    return {name: [point[i] for point in points] for i, name in enumerate(("steps", "seconds", "return"))}
+
+
+def save(name: str, runs: list[dict[str, Any]]) -> None:
+    """Keeps the runs of a case, in the order of their seeds."""
+    case = CASES[name]
+    keep(
+        result_name(name),
+        f'python -m benchmarks.learning "{name}"',
+        {
+            "env_id": case.env, "preset": case.preset, "settings": case.settings,
+            "runs": sorted(runs, key=lambda run: int(run["seed"])),
+        },
+    )  # fmt: skip
 
 
 def main() -> None:
-    for name in sys.argv[1:] or CASES:
-        case = CASES[name]
-        result = measure(case["env"], case["preset"], case["seeds"])
-        keep(f"learning-{name}", f"python -m benchmarks.learning {name}", result)
+    command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
+    command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    options = command_line.parse_args()
+    names = options.cases or list(CASES)
+    runs = {name: finished(name) for name in names}
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        jobs = {
+            pool.submit(train, CASES[name], seed): name
+            for name in names
+            for seed in CASES[name].seeds
+            if all(run["seed"] != seed for run in runs[name])
+        }
+        for job in as_completed(jobs):
+            name, result = jobs[job], job.result()
+            runs[name].append(result)
+            save(name, runs[name])
+            best, final = (result[key]["mean"] for key in ("evaluation", "final_evaluation"))
+            print(
+                f"{name}, seed {result['seed']}: final {final:,.1f}, best {best:,.1f}, {result['whole_seconds']:.0f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

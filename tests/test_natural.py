@@ -87,6 +87,26 @@ def test_the_schedule_scales_the_divergence():
     assert divergence(case, old, new) == pytest.approx(0.0025, rel=0.1)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
+def test_a_step_is_no_longer_than_its_bound(engine):
+    x, free, bound = (
+        learn(case_of(engine, SPACES["4 actions"], critic_epochs=1, natural_kl=kl, natural_max_step=longest))
+        for kl, longest in [(1e6, 1e-3), (1e-4, None), (1e-4, 1e3)]
+    )
+    initial = case_of(engine, SPACES["4 actions"]).initial
+    actors = [name for name in initial if name.startswith("actor")]
+    assert all((free[name] == bound[name]).all() for name in actors)
+    short, long = (
+        np.concatenate([(after[name] - initial[name]).ravel().astype(np.float64) for name in actors])
+        for after in (
+            x,
+            learn(case_of(engine, SPACES["4 actions"], critic_epochs=1, natural_kl=1e6, natural_max_step=2e-3)),
+        )
+    )
+    np.testing.assert_allclose(long, 2 * short, rtol=1e-2, atol=1e-6)
+    assert np.linalg.norm(short) > 1e-5
+
+
 def test_without_anything_to_gain_the_policy_stays():
     case = case_of("compiled", SPACES["4 choices"], entropy_coef=0.0)
     case.rollout.advantage[...] = 0

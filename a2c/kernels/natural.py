@@ -1,7 +1,11 @@
 """The natural step of the actor: conjugate gradients on products with the Fisher matrix, and a step of a given KL.
 
     x = (F + damping)^-1 g    by a fixed number of products
-    theta += sqrt(2 kl / x^T F x) x
+    theta += min(longest, sqrt(2 kl / x^T F x)) x
+
+The second bound is the trust region. The first is for where it is no bound: a policy that cannot get better has an
+advantage of noise and next to no gradient, and steps of a given KL along that undo what was learnt (InvertedPendulum-v5,
+solved after 100,000 steps, was at 148 of 1,000 after a million).
 
 g is the gradient of mean(A log pi) + entropy_coef mean(H) in the actor's parameters. Vectors are laid out as theta, and
 hold zeros where the critic's parameters are. What follows is written for one thread: vectors are short beside the
@@ -33,7 +37,8 @@ have no end."""
 class Natural(NamedTuple):
     """Room for a natural step, and its settings."""
 
-    kl: float  # how far a step goes, in nats
+    kl: float  # how far a step goes at most, in nats, ...
+    longest: float  # ... and in multiples of x
     damping: float
     products: int  # with the Fisher matrix
     critic_start: int  # where in theta the critic's parameters start, ...
@@ -89,7 +94,9 @@ def advance(natural: Natural) -> bool:
 
 @compiled
 def finish(natural: Natural, theta: Floats, scale: float) -> bool:
-    """Moves theta along x until the policy has changed by kl * scale; False, and no step, where that is not finite."""
+    """Moves theta along x until the policy has changed by kl * scale, or by the longest step; False, and no step, where
+    that is not finite.
+    """
     damped, squares = 0.0, 0.0
     for i in range(len(theta)):
         x = np.float64(natural.solution[i])
@@ -100,7 +107,7 @@ def finish(natural: Natural, theta: Floats, scale: float) -> bool:
     curvature = max(damped - natural.damping * squares, LEAST_CURVATURE * damped)
     if curvature <= 0.0:
         return True  # No advantage, no direction: it stays where it is.
-    length = np.float32(math.sqrt(2.0 * natural.kl * scale / curvature))
+    length = np.float32(min(natural.longest, math.sqrt(2.0 * natural.kl * scale / curvature)))
     for i in range(len(theta)):
         if not math.isfinite(theta[i] + length * natural.solution[i]):
             return False

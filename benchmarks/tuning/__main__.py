@@ -1,0 +1,92 @@
+"""Trains what the studies ask for and is not in their results yet, several runs at a time.
+
+python -m benchmarks.tuning [ENV ...] [--jobs J] [--table]
+
+Every run has one thread and no workers; layouts never change results. A finished run is a line in
+results/tuning/ENV.jsonl, with its settings, so that a study which is stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import RESULTS
+from benchmarks.tuning.run import train
+from benchmarks.tuning.studies import STUDIES, Trial
+
+FOLDER = RESULTS / "tuning"
+
+
+def path_of(env: str) -> Path:
+    return FOLDER / f"{env}.jsonl"
+
+
+def finished(env: str) -> list[dict[str, Any]]:
+    """The lines of an environment's results."""
+    path = path_of(env)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def of_trial(runs: list[dict[str, Any]], trial: Trial) -> list[dict[str, Any]]:
+    """The runs of a trial, whichever study asked for them."""
+    return [run for run in runs if run["settings"] == trial.settings]
+
+
+def missing(env: str) -> Iterator[tuple[str, Trial, int]]:
+    """What has to be trained: environment, trial, seed. The first seeds of all trials come first."""
+    runs = finished(env)
+    asked = set()
+    for turn in range(max(len(trial.seeds) for trial in STUDIES[env])):
+        for trial in STUDIES[env]:
+            if turn < len(trial.seeds):
+                seed = trial.seeds[turn]
+                key = json.dumps([trial.settings, seed], sort_keys=True)
+                if key not in asked and all(run["seed"] != seed for run in of_trial(runs, trial)):
+                    asked.add(key)
+                    yield env, trial, seed
+
+
+def table(env: str) -> str:
+    """Each trial's seeds, best mean first."""
+    runs = finished(env)
+    lines = []
+    for trial in STUDIES[env]:
+        finals = [run["final"] for run in of_trial(runs, trial)]
+        if finals:
+            seeds = ", ".join(f"{value:,.1f}" for value in finals)
+            lines.append((statistics.fmean(finals), f"| {trial.name} | {statistics.fmean(finals):,.1f} | {seeds} |"))
+    return "\n".join(line for _, line in sorted(lines, reverse=True))
+
+
+def main() -> None:
+    command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_argument("envs", nargs="*", metavar="ENV", help="all that have a study, unless named")
+    command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    command_line.add_argument("--table", action="store_true", help="print what there is, train nothing")
+    options = command_line.parse_args()
+    envs = options.envs or list(STUDIES)
+    if options.table:
+        for env in envs:
+            print(f"{env}\n{table(env)}\n")
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    queue = [job for env in envs for job in missing(env)]
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        jobs = {pool.submit(train, env, trial.settings, seed): (env, trial, seed) for env, trial, seed in queue}
+        for job in as_completed(jobs):
+            env, trial, seed = jobs[job]
+            result = job.result()
+            with path_of(env).open("a") as file:
+                file.write(json.dumps(result) + "\n")
+            print(f"{env}, {trial.name}, seed {seed}: {result['final']:,.1f} in {result['seconds']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""One run of a study."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from typing import Any
+
+import a2c
+
+EPISODES = 30
+"""Greedy episodes of the final policy."""
+
+
+def train(env: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """One run: the greedy return of its final policy, and how training went."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        run = a2c.train(
+            env, preset="none", seed=seed, run_dir=folder, num_workers=0, num_threads=1, log_every_steps=10_000,
+            final_eval_episodes=EPISODES, **({"eval_every_steps": 0, "eval_episodes": 1} | settings),
+        )  # fmt: skip
+        if run.summary["stopped_by"] is not None:
+            raise KeyboardInterrupt
+        seconds = time.perf_counter() - start
+        final = run.summary["final_evaluation"]
+        evaluations = [row["evaluation_return"] for row in run.metrics() if "evaluation_return" in row]
+        rows = [row["episode_return"] for row in run.metrics() if row.get("episode_return") is not None]
+    tenths = [round(statistics.fmean(rows[len(rows) * i // 10 : len(rows) * (i + 1) // 10]), 4) for i in range(10)]
+    return {
+        "settings": settings, "seed": seed, "final": round(final["mean"], 4), "std": round(final["std"], 4),
+        "training": tenths, "seconds": round(seconds, 1),
+        **({"evaluations": evaluations} if len(evaluations) > 1 else {}),
+    }  # fmt: skip

@@ -1,0 +1,117 @@
+"""The studies: for each environment, what was tried. Seeds 0 to 3 are for tuning; results are reported on 10 and up."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Trial(NamedTuple):
+    """Settings that are tried on some seeds."""
+
+    name: str
+    settings: dict[str, Any]
+    seeds: range
+
+
+def trials(base: dict[str, Any], variations: dict[str, dict[str, Any]], seeds: int = 2) -> list[Trial]:
+    """A base and what differs from it."""
+    return [Trial(name, base | changes, range(seeds)) for name, changes in variations.items()]
+
+
+NORMALIZED: dict[str, Any] = {
+    "normalize_observations": True,
+    "normalize_returns": True,
+    "normalize_advantage": True,
+}
+
+NATURAL: dict[str, Any] = {
+    **NORMALIZED,
+    "total_steps": 1_000_000,
+    "actor_step": "natural",
+    "rollout_length": 256,
+    "schedule": "linear",
+    "natural_kl": 0.02,
+}
+
+PLAIN: dict[str, Any] = {
+    **NORMALIZED,
+    "total_steps": 1_000_000,
+    "rollout_length": 16,
+    "schedule": "linear",
+}
+
+FIRST: dict[str, dict[str, Any]] = {
+    "KL .02": {},
+    "KL .01, constant": {"natural_kl": 0.01, "schedule": "constant"},
+    "KL .04": {"natural_kl": 0.04},
+    "std 1": {"initial_log_std": 0.0},
+    "KL .04, std 1": {"natural_kl": 0.04, "initial_log_std": 0.0},
+    "20 critic epochs": {"critic_epochs": 20},
+    "rollouts of 8 x 128": {"rollout_length": 128},
+}
+
+CAPPED: dict[str, Any] = NATURAL | {"normalize_advantage": False, "natural_max_step": 10.0}
+"""Steps end where there is little to gain."""
+
+FEW = {name: FIRST[name] for name in ("KL .02", "KL .01, constant")}
+
+STUDIES: dict[str, list[Trial]] = {
+    "HalfCheetah-v5": trials(NATURAL, FIRST),
+    "Hopper-v5": [
+        *trials(NATURAL, FEW),
+        *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "std 1, at most 10 gradients": {"initial_log_std": 0.0}}),
+    ],
+    "Walker2d-v5": trials(NATURAL, FEW),
+    "Swimmer-v5": trials(
+        NATURAL | {"gamma": 0.9999},
+        {
+            "KL .02": {},
+            "2 x 1024": {"num_envs": 2, "rollout_length": 1024},
+            "2 x 1024, lambda .98": {"num_envs": 2, "rollout_length": 1024, "gae_lambda": 0.98},
+            "2 x 1024, lambda .98, 20 critic epochs, KL .01 constant": {
+                "num_envs": 2,
+                "rollout_length": 1024,
+                "gae_lambda": 0.98,
+                "critic_epochs": 20,
+                "natural_kl": 0.01,
+                "schedule": "constant",
+            },
+        },
+        seeds=1,
+    ),
+    "InvertedDoublePendulum-v5": [
+        *trials(NATURAL, {"KL .02": {}, "KL .01, constant": FIRST["KL .01, constant"]}, 1),
+        *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "at most 3": {"natural_max_step": 3.0}}, 1),
+    ],
+    "InvertedPendulum-v5": [
+        *trials(NATURAL, {"KL .02": {}}, 1),
+        *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
+    ],
+    "Reacher-v5": trials(NATURAL, {"KL .02": {}, "KL .01, constant": FIRST["KL .01, constant"]}, 1),
+    "LunarLander-v3": trials(
+        NATURAL,
+        {
+            "KL .02": {},
+            "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
+            "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
+        },
+        1,
+    ),
+    "LunarLanderContinuous-v3": trials(
+        NATURAL,
+        {
+            "KL .02": {},
+            "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
+            "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
+        },
+        1,
+    ),
+    "Ant-v5": [
+        *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
+        *trials(PLAIN, {"plain": {}, "plain, std .25": {"initial_log_std": -1.4}}, 1),
+    ],
+    "Humanoid-v5": [
+        *trials(PLAIN, {"plain": {}, "plain, 16 x 5": {"num_envs": 16, "rollout_length": 5}}, 1),
+        *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
+    ],
+}
