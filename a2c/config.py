@@ -111,9 +111,9 @@ class Optimization:
     natural_kl: float = 0.01
     """How far a natural step moves the policy, at most: its KL divergence, in nats."""
     natural_max_step: float | None = None
-    """How many natural gradients long a step is, at most: where there is little to gain, going on to natural_kl would be
-    a walk along noise. In units of 1 / advantage: it counts where normalize_returns gives these a scale, and
-    normalize_advantage leaves it. None: always to natural_kl."""
+    """How many natural gradients long a step is, at most: where there is little to gain, going on to natural_kl would
+    be a walk along noise. Its unit is that of 1 / advantage; normalize_returns gives these a scale, and
+    normalize_advantage takes it away. None: always to natural_kl."""
     natural_damping: float = 0.1
     """What is added to the Fisher matrix's diagonal."""
     natural_products: int = 10
@@ -358,7 +358,8 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("adam_beta1 adam_beta2 rmsprop_decay", lambda x: 0 <= x < 1, "at least 0 and below 1"),
     ("decay_factor", lambda x: 0 < x <= 1, "above 0 and at most 1"),
     (
-        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds natural_kl natural_max_step critic_learning_rate",
+        "learning_rate max_grad_norm adam_epsilon rmsprop_epsilon env_timeout_seconds natural_kl natural_max_step "
+        "critic_learning_rate",
         lambda x: x > 0,
         "above 0",
     ),

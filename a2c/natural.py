@@ -1,4 +1,4 @@
-"""NaturalStep: the actor moves by a given KL, at most, along the natural gradient, then the critic passes over the rollout."""
+"""NaturalStep: the actor goes a given KL along the natural gradient, then the critic passes over the rollout."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """What others published for on-policy learners at the same number of steps, to be read beside `benchmarks.learning`.
 
 Sources: "Zoo" is benchmark.md of RL Baselines3 Zoo, one trained agent for each row and the spread over its episodes;
-"Tianshou" is the MuJoCo benchmark in Tianshou's examples, ten seeds, for each the best evaluation within the first
-million steps, and the spread over seeds; "10 seeds" are other runs of the same settings. MuJoCo's environments changed between
-versions: v5 (ours) gives Ant and Humanoid contact forces to see and to pay for, which were zero in v3 with
-MuJoCo 2.0; Hopper, Walker2d and others are rewarded differently by v5 at the steps on which an episode ends; Pendulum
-and the pushers' masses changed too. So a figure of another version is a mark, not a measurement of the same task.
+"Tianshou" is the MuJoCo benchmark among Tianshou's examples, ten seeds, for each the best evaluation within the first
+million steps, and the spread over seeds; "10 seeds" are other runs with the same settings.
+
+MuJoCo's environments changed between versions. v5 (ours) gives Ant and Humanoid contact forces to see and to pay for,
+which were zero in v3 with MuJoCo 2.0; it pays Hopper and Walker2d for being healthy only while they are, and rewards
+the pendulums differently. So a figure of another version is a mark, not a measurement of the same task.
 """
 
 from __future__ import annotations

@@ -11,9 +11,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import scipy.stats
-
-from benchmarks.learning import CASES
+from benchmarks.learning_page import summary
 from benchmarks.masks import table as masks
 from benchmarks.measure import RESULTS
 from benchmarks.optima import STEPS as OPTIMA
@@ -34,34 +32,6 @@ README = Path(__file__).parent.parent / "README.md"
 def load(name: str) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return result
-
-
-def learning() -> str:
-    """Every seed's evaluations."""
-    lines = [
-        "| preset | environment | steps | seed | best policy | final policy | whole run |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in CASES:
-        result = load(f"learning-{name}")
-        for run in result["runs"]:
-            best, final = (
-                f"{run[key]['mean']:.1f} ± {run[key]['std']:.1f}" for key in ("evaluation", "final_evaluation")
-            )
-            lines.append(
-                f"| {result['preset']} | {result['env_id']} | {run['steps']:,} | {run['seed']} | {best} | {final} "
-                f"| {run['whole_seconds']:.0f} s |"
-            )
-        means = [run["evaluation"]["mean"] for run in result["runs"]]
-        finals = [run["final_evaluation"]["mean"] for run in result["runs"]]
-        lines.append(f"| | | | *{len(means)} seeds* | **{_over_seeds(means)}** | {_over_seeds(finals)} | |")
-    return "\n".join(lines)
-
-
-def _over_seeds(values: list[float]) -> str:
-    """Mean over seeds, Student's 95 % interval of it, and the lowest."""
-    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values))
-    return f"{statistics.mean(values):.1f} ± {half:.1f} (lowest {min(values):.1f})"
 
 
 def optima() -> str:
@@ -170,7 +140,7 @@ def _ratio(label: str, ratio: dict[str, float]) -> str:
 
 
 TABLES = {
-    "learning": learning,
+    "learning": summary,
     "optima": optima,
     "masks": masks,
     "startup": startup,

@@ -423,7 +423,7 @@ def test_help_after_an_environment_shows_the_presets_values(capsys):
     assert ended.value.code == 0
     said = capsys.readouterr().out
     gamma = said[said.index("--gamma") :]
-    assert "0.9)" in gamma[: gamma.index("--gae-lambda")]
+    assert "0.95)" in gamma[: gamma.index("--gae-lambda")]
 
 
 def test_help_is_in_groups_names_the_presets_and_fits_80_columns():

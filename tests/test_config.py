@@ -50,10 +50,10 @@ def test_settings_cannot_be_changed_after_they_were_checked():
 
 
 def test_a_choice_against_the_preset_is_a_choice_even_where_it_is_the_default():
-    config = configure("CartPole-v1", "auto", {"gae_lambda": a2c.Config("X").gae_lambda})
+    config = configure("Swimmer-v5", "auto", {"gae_lambda": a2c.Config("X").gae_lambda})
     origin = origins(config, "auto")
     assert origin["gae_lambda"] == "chosen"
-    assert origin["learning_rate"] == "preset CartPole-v1"
+    assert origin["gamma"] == "preset Swimmer-v5"
 
 
 def test_lists_are_taken_where_tuples_are_kept():

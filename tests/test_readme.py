@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.environments_walked import with_table as environments_table
 from benchmarks.gymnasium_vector import with_tables as gymnasium_tables
+from benchmarks.learning_page import with_tables as learning_tables
 from benchmarks.natural import with_table as natural_table
 from benchmarks.tables import with_tables
 from faults.table import with_tables as reliability_tables
@@ -25,6 +26,11 @@ def tracked():
 
 def test_its_tables_are_those_of_the_committed_results():
     assert with_tables(README) == README
+
+
+def test_the_tables_of_the_page_on_results_are_those_of_the_committed_results():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert learning_tables(page) == page
 
 
 def test_the_tables_of_the_page_on_reliability_are_those_of_the_committed_results():

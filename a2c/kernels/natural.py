@@ -3,9 +3,9 @@
     x = (F + damping)^-1 g    by a fixed number of products
     theta += min(longest, sqrt(2 kl / x^T F x)) x
 
-The second bound is the trust region. The first is for where it is no bound: a policy that cannot get better has an
-advantage of noise and next to no gradient, and steps of a given KL along that undo what was learnt (InvertedPendulum-v5,
-solved after 100,000 steps, was at 148 of 1,000 after a million).
+The second bound is the trust region. The first is for where there is little to gain: the advantages of a policy that
+cannot get better are noise, and next to nothing; steps of a given KL along that undo what was learnt
+(InvertedPendulum-v5, solved after 100,000 steps, was at 148 of 1,000 after a million).
 
 g is the gradient of mean(A log pi) + entropy_coef mean(H) in the actor's parameters. Vectors are laid out as theta, and
 hold zeros where the critic's parameters are. What follows is written for one thread: vectors are short beside the
@@ -94,9 +94,7 @@ def advance(natural: Natural) -> bool:
 
 @compiled
 def finish(natural: Natural, theta: Floats, scale: float) -> bool:
-    """Moves theta along x until the policy has changed by kl * scale, or by the longest step; False, and no step, where
-    that is not finite.
-    """
+    """Moves theta along x, until the policy has changed by kl * scale; False, and no step, where that is not finite."""
     damped, squares = 0.0, 0.0
     for i in range(len(theta)):
         x = np.float64(natural.solution[i])

@@ -14,29 +14,10 @@ import multiprocessing
 import statistics
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
-from typing import Any
 
-from benchmarks.measure import RESULTS
+from benchmarks.tuning.kept import FOLDER, finished, of_trial, path_of
 from benchmarks.tuning.run import train
 from benchmarks.tuning.studies import STUDIES, Trial
-
-FOLDER = RESULTS / "tuning"
-
-
-def path_of(env: str) -> Path:
-    return FOLDER / f"{env}.jsonl"
-
-
-def finished(env: str) -> list[dict[str, Any]]:
-    """The lines of an environment's results."""
-    path = path_of(env)
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def of_trial(runs: list[dict[str, Any]], trial: Trial) -> list[dict[str, Any]]:
-    """The runs of a trial, whichever study asked for them."""
-    return [run for run in runs if run["settings"] == trial.settings]
 
 
 def missing(env: str) -> Iterator[tuple[str, Trial, int]]:

@@ -50,18 +50,90 @@ FIRST: dict[str, dict[str, Any]] = {
     "rollouts of 8 x 128": {"rollout_length": 128},
 }
 
+CLASSIC: dict[str, Any] = {
+    "normalize_observations": True,
+    "normalize_returns": True,
+    "actor_step": "natural",
+    "natural_kl": 0.02,
+    "rollout_length": 128,
+    "schedule": "linear",
+}
+"""Without normalised advantages."""
+
 CAPPED: dict[str, Any] = NATURAL | {"normalize_advantage": False, "natural_max_step": 10.0}
 """Steps end where there is little to gain."""
 
 FEW = {name: FIRST[name] for name in ("KL .02", "KL .01, constant")}
 
 STUDIES: dict[str, list[Trial]] = {
-    "HalfCheetah-v5": trials(NATURAL, FIRST),
+    "CartPole-v1": trials(
+        CLASSIC | {"total_steps": 100_000},
+        {
+            "8 x 128, KL .02": {},
+            "8 x 64, KL .01": {"rollout_length": 64, "natural_kl": 0.01},
+            "at most 10 gradients": {"natural_max_step": 10.0},
+            "50,000 steps": {"total_steps": 50_000},
+        },
+        seeds=10,
+    ),
+    "Acrobot-v1": trials(
+        CLASSIC | {"total_steps": 500_000},
+        {
+            "8 x 128, KL .02": {},
+            "8 x 64": {"rollout_length": 64},
+            "entropy .01": {"entropy_coef": 0.01},
+            "at most 10 gradients": {"natural_max_step": 10.0},
+            "at most 5 gradients": {"natural_max_step": 5.0},
+        },
+        seeds=5,
+    ),
+    "MountainCar-v0": trials(
+        CLASSIC | {"total_steps": 1_000_000},
+        {"8 x 128, KL .02": {}, "at most 10 gradients": {"natural_max_step": 10.0}},
+        seeds=3,
+    ),
+    "MountainCarContinuous-v0": trials(
+        CLASSIC | {"total_steps": 100_000, "rollout_length": 256},
+        {
+            "std .5": {},
+            "std 1": {"initial_log_std": 0.0},
+            "std 1.6": {"initial_log_std": 0.5},
+            "std 1, 8 x 1000, KL .04, gamma .999": {
+                "initial_log_std": 0.0,
+                "rollout_length": 1000,
+                "natural_kl": 0.04,
+                "gamma": 0.999,
+            },
+        },
+        seeds=10,
+    ),
+    "Pendulum-v1": trials(
+        CLASSIC | {"total_steps": 1_000_000, "gamma": 0.95},
+        {
+            "8 x 256": {"rollout_length": 256},
+            "8 x 512": {"rollout_length": 512},
+            "8 x 512, at most 10 gradients": {"rollout_length": 512, "natural_max_step": 10.0},
+            "8 x 1024, KL .04": {"rollout_length": 1024, "natural_kl": 0.04},
+            "8 x 256, gamma .9": {"rollout_length": 256, "gamma": 0.9},
+        },
+        seeds=5,
+    ),
+    "HalfCheetah-v5": [
+        *trials(NATURAL, FIRST),
+        *trials(
+            CAPPED,
+            {
+                "KL .02, at most 10 gradients": {},
+                "KL .01, constant, at most 10": {"natural_kl": 0.01, "schedule": "constant"},
+            },
+            seeds=3,
+        ),
+    ],
     "Hopper-v5": [
         *trials(NATURAL, FEW),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "std 1, at most 10 gradients": {"initial_log_std": 0.0}}),
     ],
-    "Walker2d-v5": trials(NATURAL, FEW),
+    "Walker2d-v5": [*trials(NATURAL, FEW, 1), *trials(CAPPED, {"KL .02, at most 10 gradients": {}})],
     "Swimmer-v5": trials(
         NATURAL | {"gamma": 0.9999},
         {
@@ -92,6 +164,12 @@ STUDIES: dict[str, list[Trial]] = {
         NATURAL,
         {
             "KL .02": {},
+            "gamma .999, lambda .98, at most 10 gradients": {
+                "gamma": 0.999,
+                "gae_lambda": 0.98,
+                "normalize_advantage": False,
+                "natural_max_step": 10.0,
+            },
             "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
             "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
         },
@@ -111,7 +189,16 @@ STUDIES: dict[str, list[Trial]] = {
         *trials(PLAIN, {"plain": {}, "plain, std .25": {"initial_log_std": -1.4}}, 1),
     ],
     "Humanoid-v5": [
-        *trials(PLAIN, {"plain": {}, "plain, 16 x 5": {"num_envs": 16, "rollout_length": 5}}, 1),
+        *trials(
+            PLAIN,
+            {
+                "plain": {},
+                "plain, 16 x 5": {"num_envs": 16, "rollout_length": 5},
+                "plain, 16 x 5, std .25": {"num_envs": 16, "rollout_length": 5, "initial_log_std": -1.4},
+                "plain, 16 x 5, std .14": {"num_envs": 16, "rollout_length": 5, "initial_log_std": -2.0},
+            },
+            1,
+        ),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
     ],
 }

@@ -1,0 +1,216 @@
+"""Draws docs/results.md's tables and curves from the committed results.
+
+python -m benchmarks.learning_page
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import scipy.stats
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+
+from benchmarks.learning import CASES, finished
+from benchmarks.published import PUBLISHED, Figure
+from benchmarks.tuning.kept import finished as tuning_runs
+from benchmarks.tuning.kept import of_trial
+from benchmarks.tuning.studies import STUDIES
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "results.md"
+
+SOLVED = 475
+"""CartPole-v1: what five evaluations in a row have to reach."""
+
+
+def iqm(values: Sequence[float] | np.ndarray, axis: int = 0) -> Any:
+    """The interquartile mean: without the lowest and the highest quarter.
+
+    Reference: Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice" (2021).
+    """
+    return scipy.stats.trim_mean(values, 0.25, axis=axis)
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the interquartile mean over seeds: percentiles of 10,000 bootstrap samples."""
+    if len(set(values)) == 1:
+        return values[0], values[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        found = scipy.stats.bootstrap(
+            (values,), iqm, n_resamples=10_000, method="percentile", random_state=np.random.default_rng(0)
+        )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def shown(value: float, size: float) -> str:
+    """A return with the digits that returns of a size deserve."""
+    return f"{value:,.{0 if size >= 1000 else 1 if size >= 10 else 2}f}"
+
+
+def with_interval(values: list[float]) -> str:
+    size = max(map(abs, values))
+    low, high = interval(values)
+    return f"{shown(float(iqm(values)), size)} ({shown(low, size)} to {shown(high, size)})"
+
+
+def with_spread(values: list[float]) -> str:
+    size = max(map(abs, values))
+    return f"{shown(statistics.mean(values), size)} ± {shown(statistics.stdev(values), size)}"
+
+
+def published(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    size = abs(figure.mean)
+    spread = "" if figure.spread is None else f" ± {shown(figure.spread, size)}"
+    return f"{shown(figure.mean, size)}{spread} ({figure.of})"
+
+
+def summary() -> str:
+    """For the README: what the final policies reach, beside the best that others published."""
+    lines = ["| environment | steps | seeds | final policy, IQM (95 %) | best published |", "|---|---|---|---|---|"]
+    for name in PUBLISHED:
+        if runs := finished(name):
+            finals = [run["final_evaluation"]["mean"] for run in runs]
+            lines.append(
+                f"| {CASES[name].env} | {runs[0]['steps']:,} | {len(runs)} | **{with_interval(finals)}** "
+                f"| {published(PUBLISHED[name].best)} |"
+            )
+    return "\n".join(lines)
+
+
+def whole() -> str:
+    """Every case, final and best policy, and what others published."""
+    lines = [
+        "| environment | steps | seeds | final policy, IQM (95 %) | mean ± std over seeds, lowest "
+        "| best policy, IQM (95 %) | best published | published A2C | one run | a run takes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, of in PUBLISHED.items():
+        if not (runs := finished(name)):
+            continue
+        finals, bests = ([run[key]["mean"] for run in runs] for key in ("final_evaluation", "evaluation"))
+        lowest = shown(min(finals), max(map(abs, finals)))
+        seconds = statistics.median(run["whole_seconds"] for run in runs)
+        lines.append(
+            f"| {CASES[name].env} | {runs[0]['steps']:,} | {len(runs)} | **{with_interval(finals)}** "
+            f"| {with_spread(finals)}, {lowest} | {with_interval(bests)} | {published(of.best)} | {published(of.a2c)} "
+            f"| {published(of.record)} | {seconds:.0f} s |"
+        )
+    return "\n".join(lines)
+
+
+def first_of_five(curve: dict[str, list[float]]) -> float | None:
+    """Steps at the first of five evaluations in a row that reach `SOLVED`; None: there are none."""
+    in_a_row = 0
+    for index, value in enumerate(curve["return"]):
+        in_a_row = in_a_row + 1 if value >= SOLVED else 0
+        if in_a_row == 5:
+            return curve["steps"][index - 4]
+    return None
+
+
+def solved() -> str:
+    """How soon CartPole-v1 is solved, and for good."""
+    found = [first_of_five(run["curve"]) for run in finished("CartPole-v1")]
+    steps = sorted(value for value in found if value is not None)
+    never = "" if len(steps) == len(found) else f"; {len(found) - len(steps)} had no such five"
+    return (
+        f"CartPole-v1 is evaluated every 2,048 steps here, on 100 episodes: the first of five evaluations in a row of "
+        f"at least {SOLVED} came after {statistics.median(steps):,.0f} steps in the median of {len(found)} seeds "
+        f"({steps[0]:,} to {steps[-1]:,}{never})."
+    )
+
+
+def tutorial() -> str:
+    """The tutorial's own settings."""
+    lines = ["| seed | best policy | final policy |", "|---|---|---|"]
+    for run in finished("tutorial"):
+        best, final = (f"{run[key]['mean']:.1f} ± {run[key]['std']:.1f}" for key in ("evaluation", "final_evaluation"))
+        lines.append(f"| {run['seed']} | {best} | {final} |")
+    return "\n".join(lines)
+
+
+def tried() -> str:
+    """What was tried on tuning seeds, best first."""
+    lines = ["| environment | settings | mean | each seed |", "|---|---|---|---|"]
+    for env, trials in STUDIES.items():
+        found = [(trial.name, [run["final"] for run in of_trial(tuning_runs(env), trial)]) for trial in trials]
+        found = sorted((one for one in found if one[1]), key=lambda one: -statistics.mean(one[1]))
+        for name, finals in found:
+            size = max(map(abs, finals))
+            seeds = ", ".join(shown(value, size) for value in finals)
+            lines.append(f"| {env} | {name} | {shown(statistics.mean(finals), size)} | {seeds} |")
+            env = ""
+    return "\n".join(lines)
+
+
+# -- curves --
+
+
+def draw(over: str) -> Picture:
+    """Small multiples: interquartile mean of greedy evaluations and its interval, over steps or seconds."""
+    names = [name for name in PUBLISHED if finished(name)]
+    columns = 4
+    rows = -(-len(names) // columns)
+    picture, places = plt.subplots(
+        rows, columns, figsize=(3.2 * columns, 2.4 * rows), layout="constrained", squeeze=False
+    )
+    for place, name in zip(places.flat, names, strict=False):
+        _curve(place, name, over)
+    for place in list(places.flat)[len(names) :]:
+        place.axis("off")
+    picture.supxlabel("steps" if over == "steps" else "seconds of training, one core each, two runs side by side")
+    picture.supylabel("return of 10 greedy episodes (CartPole 100): interquartile mean over seeds, 95 % interval")
+    return picture
+
+
+def _curve(place: Axes, name: str, over: str) -> None:
+    curves = [run["curve"] for run in finished(name)]
+    length = min(len(curve["return"]) for curve in curves)
+    returns = np.array([curve["return"][:length] for curve in curves])
+    along = np.median([curve[over][:length] for curve in curves], 0)
+    bounds = np.array([interval(column.tolist()) for column in returns.T])
+    place.fill_between(along, bounds[:, 0], bounds[:, 1], alpha=0.25, linewidth=0)
+    place.plot(along, iqm(returns), linewidth=1.2)
+    place.axhline(PUBLISHED[name].best.mean, color="0.4", linewidth=0.8, linestyle="--")
+    place.set_title(name, fontsize=9)
+    place.tick_params(labelsize=7)
+    place.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4))
+    place.xaxis.get_offset_text().set_fontsize(7)
+
+
+TABLES = {"whole": whole, "solved": solved, "tutorial": tutorial, "tried": tried}
+
+
+def with_tables(page: str) -> str:
+    """The page with every table as the results have it."""
+    for name, table in TABLES.items():
+        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
+        page, count = re.subn(
+            pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", page, flags=re.DOTALL
+        )
+        if count != 1:
+            raise SystemExit(f"{PAGE} has {count} places for the table {name}; it must have one")
+    return page
+
+
+def main() -> None:
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for over in ("steps", "seconds"):
+        picture = draw(over)
+        picture.savefig(DOCS / f"learning_{over}.png", dpi=90)
+        plt.close(picture)
+
+
+if __name__ == "__main__":
+    main()
