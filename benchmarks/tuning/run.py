@@ -20,8 +20,9 @@ def train(env: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         run = a2c.train(
-            env, preset="none", seed=seed, run_dir=folder, num_workers=0, num_threads=1, log_every_steps=settings["total_steps"] // 50,
-            final_eval_episodes=EPISODES[is_compiled], **({"eval_every_steps": 0, "eval_episodes": 1} | settings),
+            env, preset="none", seed=seed, run_dir=folder, num_workers=0, num_threads=1,
+            log_every_steps=settings["total_steps"] // 50, final_eval_episodes=EPISODES[is_compiled],
+            **({"eval_every_steps": 0, "eval_episodes": 1} | settings),
         )  # fmt: skip
         if run.summary["stopped_by"] is not None:
             raise KeyboardInterrupt

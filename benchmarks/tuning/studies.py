@@ -125,6 +125,7 @@ STUDIES: dict[str, list[Trial]] = {
             {
                 "KL .02, at most 10 gradients": {},
                 "KL .01, constant, at most 10": {"natural_kl": 0.01, "schedule": "constant"},
+                "KL .02, at most 30, 20 critic epochs": {"natural_max_step": 30.0, "critic_epochs": 20},
             },
             seeds=3,
         ),
