@@ -96,7 +96,7 @@ class Optimization:
     rmsprop_epsilon: float = 1e-5
     """RMSprop's epsilon."""
     learning_rate: float = 7e-4
-    """Learning rate at the start."""
+    """Learning rate at the start, of plain steps; natural steps have natural_kl and critic_learning_rate."""
     schedule: Literal["constant", "linear", "exponential"] = "constant"
     """How the learning rate falls: not at all, linearly over total_steps, or by a factor every so often."""
     final_learning_rate: float = 0.0
