@@ -133,15 +133,17 @@ def main() -> None:
             for seed in CASES[name].seeds
             if all(run["seed"] != seed for run in runs[name])
         }
-        for job in as_completed(jobs):
-            name, result = jobs[job], job.result()
-            runs[name].append(result)
-            save(name, runs[name])
-            best, final = (result[key]["mean"] for key in ("evaluation", "final_evaluation"))
-            print(
-                f"{name}, seed {result['seed']}: final {final:,.1f}, best {best:,.1f}, {result['whole_seconds']:.0f} s",
-                flush=True,
-            )
+        try:
+            for job in as_completed(jobs):
+                name, result = jobs[job], job.result()
+                runs[name].append(result)
+                save(name, runs[name])
+                best, final = (result[key]["mean"] for key in ("evaluation", "final_evaluation"))
+                seconds = result["whole_seconds"]
+                print(f"{name}, seed {result['seed']}: {final:,.1f}, best {best:,.1f}, {seconds:.0f} s", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 if __name__ == "__main__":

@@ -123,6 +123,8 @@ def solved() -> str:
     """How soon CartPole-v1 is solved, and for good."""
     found = [first_of_five(run["curve"]) for run in finished("CartPole-v1")]
     steps = sorted(value for value in found if value is not None)
+    if not steps:
+        return "CartPole-v1 has no results yet."
     never = "" if len(steps) == len(found) else f"; {len(found) - len(steps)} had no such five"
     return (
         f"CartPole-v1 is evaluated every 2,048 steps here, on 100 episodes: the first of five evaluations in a row of "

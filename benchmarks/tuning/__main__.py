@@ -61,12 +61,18 @@ def main() -> None:
     queue = [job for env in envs for job in missing(env)]
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         jobs = {pool.submit(train, env, trial.settings, seed): (env, trial, seed) for env, trial, seed in queue}
-        for job in as_completed(jobs):
-            env, trial, seed = jobs[job]
-            result = job.result()
-            with path_of(env).open("a") as file:
-                file.write(json.dumps(result) + "\n")
-            print(f"{env}, {trial.name}, seed {seed}: {result['final']:,.1f} in {result['seconds']:.0f} s", flush=True)
+        try:
+            for job in as_completed(jobs):
+                env, trial, seed = jobs[job]
+                result = job.result()
+                with path_of(env).open("a") as file:
+                    file.write(json.dumps(result) + "\n")
+                print(
+                    f"{env}, {trial.name}, seed {seed}: {result['final']:,.1f} in {result['seconds']:.0f} s", flush=True
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 if __name__ == "__main__":
