@@ -171,8 +171,8 @@ def draw(over: str) -> Picture:
         _curve(place, name, over)
     for place in list(places.flat)[len(names) :]:
         place.axis("off")
-    picture.supxlabel("steps" if over == "steps" else "seconds of training, one core each, two runs side by side")
-    picture.supylabel("return of 10 greedy episodes (CartPole 100): interquartile mean over seeds, 95 % interval")
+    picture.supxlabel("steps" if over == "steps" else "seconds of training, on one core")
+    picture.supylabel("return, greedy")
     return picture
 
 
