@@ -5,7 +5,6 @@ python -m benchmarks.learning_page
 
 from __future__ import annotations
 
-import re
 import statistics
 import warnings
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from benchmarks.learning import CASES, finished
+from benchmarks.markers import filled
 from benchmarks.published import PUBLISHED, Figure
 from benchmarks.tuning.kept import finished as tuning_runs
 from benchmarks.tuning.kept import of_trial
@@ -196,14 +196,7 @@ TABLES = {"whole": whole, "solved": solved, "tutorial": tutorial, "tried": tried
 
 def with_tables(page: str) -> str:
     """The page with every table as the results have it."""
-    for name, table in TABLES.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-        page, count = re.subn(
-            pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", page, flags=re.DOTALL
-        )
-        if count != 1:
-            raise SystemExit(f"{PAGE} has {count} places for the table {name}; it must have one")
-    return page
+    return filled(page, TABLES, PAGE)
 
 
 def main() -> None:

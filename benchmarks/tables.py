@@ -6,12 +6,12 @@ python -m benchmarks.tables
 from __future__ import annotations
 
 import json
-import re
 import statistics
 from pathlib import Path
 from typing import Any
 
 from benchmarks.learning_page import summary
+from benchmarks.markers import filled
 from benchmarks.masks import table as masks
 from benchmarks.measure import RESULTS
 from benchmarks.optima import STEPS as OPTIMA
@@ -153,14 +153,7 @@ TABLES = {
 
 def with_tables(text: str) -> str:
     """The README with every table as the results have it."""
-    for name, table in TABLES.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-        text, count = re.subn(
-            pattern, lambda match, table=table: f"{match[1]}{table()}\n{match[2]}", text, flags=re.DOTALL
-        )
-        if count != 1:
-            raise SystemExit(f"{README} has {count} places for the table {name}; it must have one")
-    return text
+    return filled(text, TABLES, README)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The studies: for each environment, what was tried. Seeds 0 to 3 are for tuning; results are reported on 10 and up."""
+"""The studies: for each environment, what was tried. Seeds 0 to 9 are for tuning; results are reported on 10 and up."""
 
 from __future__ import annotations
 
@@ -18,27 +18,14 @@ def trials(base: dict[str, Any], variations: dict[str, dict[str, Any]], seeds: i
     return [Trial(name, base | changes, range(seeds)) for name, changes in variations.items()]
 
 
-NORMALIZED: dict[str, Any] = {
-    "normalize_observations": True,
-    "normalize_returns": True,
-    "normalize_advantage": True,
-}
+NORMALIZED: dict[str, Any] = {"normalize_observations": True, "normalize_returns": True, "schedule": "linear"}
 
-NATURAL: dict[str, Any] = {
-    **NORMALIZED,
-    "total_steps": 1_000_000,
-    "actor_step": "natural",
-    "rollout_length": 256,
-    "schedule": "linear",
-    "natural_kl": 0.02,
-}
+CLASSIC: dict[str, Any] = NORMALIZED | {"actor_step": "natural", "natural_kl": 0.02, "rollout_length": 128}
+"""Without normalised advantages."""
 
-PLAIN: dict[str, Any] = {
-    **NORMALIZED,
-    "total_steps": 1_000_000,
-    "rollout_length": 16,
-    "schedule": "linear",
-}
+NATURAL: dict[str, Any] = CLASSIC | {"normalize_advantage": True, "total_steps": 1_000_000, "rollout_length": 256}
+
+PLAIN: dict[str, Any] = NORMALIZED | {"normalize_advantage": True, "total_steps": 1_000_000, "rollout_length": 16}
 
 FIRST: dict[str, dict[str, Any]] = {
     "KL .02": {},
@@ -49,16 +36,6 @@ FIRST: dict[str, dict[str, Any]] = {
     "20 critic epochs": {"critic_epochs": 20},
     "rollouts of 8 x 128": {"rollout_length": 128},
 }
-
-CLASSIC: dict[str, Any] = {
-    "normalize_observations": True,
-    "normalize_returns": True,
-    "actor_step": "natural",
-    "natural_kl": 0.02,
-    "rollout_length": 128,
-    "schedule": "linear",
-}
-"""Without normalised advantages."""
 
 CAPPED: dict[str, Any] = NATURAL | {"normalize_advantage": False, "natural_max_step": 10.0}
 """Steps end where there is little to gain."""
