@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 import a2c
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import RESULTS, keep, side_by_side
 
 POINTS = 50
 """Of a learning curve, at most."""
@@ -126,24 +124,18 @@ def main() -> None:
     options = command_line.parse_args()
     names = options.cases or list(CASES)
     runs = {name: finished(name) for name in names}
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        jobs = {
-            pool.submit(train, CASES[name], seed): name
-            for name in names
-            for seed in CASES[name].seeds
-            if all(run["seed"] != seed for run in runs[name])
-        }
-        try:
-            for job in as_completed(jobs):
-                name, result = jobs[job], job.result()
-                runs[name].append(result)
-                save(name, runs[name])
-                best, final = (result[key]["mean"] for key in ("evaluation", "final_evaluation"))
-                seconds = result["whole_seconds"]
-                print(f"{name}, seed {result['seed']}: {final:,.1f}, best {best:,.1f}, {seconds:.0f} s", flush=True)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    calls = {
+        (name, seed): (CASES[name], seed)
+        for name in names
+        for seed in CASES[name].seeds
+        if all(run["seed"] != seed for run in runs[name])
+    }
+    for (name, seed), result in side_by_side(train, calls, options.jobs):
+        runs[name].append(result)
+        save(name, runs[name])
+        best, final = (result[key]["mean"] for key in ("evaluation", "final_evaluation"))
+        seconds = result["whole_seconds"]
+        print(f"{name}, seed {seed}: {final:,.1f}, best {best:,.1f}, {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

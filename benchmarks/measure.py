@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import platform
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from a2c.commands import benchmark
 from a2c.run.versions import versions
@@ -24,6 +26,26 @@ def ratio(rates: dict[str, dict[str, Any]], ours: str, theirs: str) -> dict[str,
     """How many times as fast: the ratio within each round; its median, lowest and highest."""
     ratios = [a / b for a, b in zip(rates[ours]["rounds"], rates[theirs]["rounds"], strict=True)]
     return {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+
+
+Label = TypeVar("Label")
+
+
+def side_by_side(
+    train: Callable[..., dict[str, Any]], calls: Mapping[Label, tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[Label, dict[str, Any]]]:
+    """Calls `train` in processes of their own, several at a time; each label with its result, as they come.
+
+    What one of them raises is raised here, and what has not begun is dropped.
+    """
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        labels = {pool.submit(train, *arguments): label for label, arguments in calls.items()}
+        try:
+            for job in as_completed(labels):
+                yield labels[job], job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def keep(name: str, command: str, results: dict[str, Any]) -> None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import statistics
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from benchmarks.measure import side_by_side
 from benchmarks.tuning.kept import FOLDER, finished, of_trial, path_of
 from benchmarks.tuning.run import train
 from benchmarks.tuning.studies import STUDIES, Trial
@@ -58,21 +57,13 @@ def main() -> None:
             print(f"{env}\n{table(env)}\n")
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
-    queue = [job for env in envs for job in missing(env)]
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        jobs = {pool.submit(train, env, trial.settings, seed): (env, trial, seed) for env, trial, seed in queue}
-        try:
-            for job in as_completed(jobs):
-                env, trial, seed = jobs[job]
-                result = job.result()
-                with path_of(env).open("a") as file:
-                    file.write(json.dumps(result) + "\n")
-                print(
-                    f"{env}, {trial.name}, seed {seed}: {result['final']:,.1f} in {result['seconds']:.0f} s", flush=True
-                )
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    calls = {
+        (env, trial.name, seed): (env, trial.settings, seed) for each in envs for env, trial, seed in missing(each)
+    }
+    for (env, name, seed), result in side_by_side(train, calls, options.jobs):
+        with path_of(env).open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(f"{env}, {name}, seed {seed}: {result['final']:,.1f} in {result['seconds']:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
