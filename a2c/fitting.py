@@ -28,6 +28,15 @@ _MOST_WEIGHTS = 2**23
 _LONG_ROLLOUTS = 2048
 """Inputs up to which a rollout of 16 steps is cheap to keep; beyond, it has 8."""
 
+_NATURAL: dict[str, Any] = {
+    "actor_step": "natural",
+    "natural_kl": 0.02,
+    "natural_max_step": 10.0,
+    "rollout_length": 128,
+    "schedule": "linear",
+}
+"""What natural steps take; from `benchmarks.tuning`, on environments that have presets."""
+
 
 class Fit(NamedTuple):
     """Settings, and why."""
@@ -95,6 +104,7 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
     enough = "wide enough for"
     while width * inputs > _MOST_WEIGHTS and width > 64:
         width, enough = width // 2, "no wider, as every unit has a weight for each of"
+    counts = all(leaf.kind == "one_of" for leaf in leaves)
     length = 16 if inputs <= _LONG_ROLLOUTS else 8
     of_real = f"{real} of them to be normalised" if real < inputs else "to be normalised"
     counted = f"{inputs} number{'s' if inputs > 1 else ''}"
@@ -104,13 +114,14 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
     chosen: list[tuple[dict[str, Any], str]] = [
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
         ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
-        (
-            {"rollout_length": length, "schedule": "linear"},
-            f"{'longer rollouts are cheap with so few inputs' if length == 16 else 'so many inputs are much to keep'}, "
-            "and smaller steps at the end keep what was learnt",
-        ),
     ]
-    if all(leaf.kind == "one_of" for leaf in leaves):
+    if inputs <= _WIDEST and not counts:
+        chosen.append((_NATURAL, "more is learnt from a step than by plain gradients, and so few inputs keep it cheap"))
+    else:
+        few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
+        kept = f"{few if length == 16 else many}, and smaller steps at the end keep what was learnt"
+        chosen.append(({"rollout_length": length, "schedule": "linear"}, kept))
+    if counts:
         # Each choice has weights of its own, which only the steps with that choice move. FrozenLake-v1 had not learnt
         # in 200,000 steps at 7e-4 what it had in 80,000 at 3e-3. At that rate a policy is soon sure of itself: with a
         # bonus of 0 or .01 Taxi-v4 stayed at -9.8 of 7.9 and FrozenLake-v1 at .15 or .6 of .74 (seeds 0 and 1).

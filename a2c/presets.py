@@ -11,7 +11,7 @@ import gymnasium
 from a2c.config import Config, check_field_names
 from a2c.envs.compiled.classic import is_gymnasiums_own
 from a2c.envs.construction import EnvSource
-from a2c.errors import UserError
+from a2c.errors import UserError, shown
 from a2c.fitting import FITTED, Fit, fit_to
 
 NO_FIT = Fit({}, {})
@@ -230,3 +230,36 @@ def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
             is_default = field.name != "env_id" and value == getattr(defaults, field.name)
             origin[field.name] = "default" if is_default else "chosen"
     return origin
+
+
+_EFFECTIVE: dict[tuple[str, str], tuple[str, ...]] = {
+    ("actor_step", "gradient"): ("learning_rate", "value_coef"),
+    ("actor_step", "natural"): (
+        "natural_kl", "natural_max_step", "natural_damping", "natural_products",
+        "critic_epochs", "critic_minibatch", "critic_learning_rate",
+    ),
+    ("optimizer", "adam"): ("adam_beta1", "adam_beta2", "adam_epsilon"),
+    ("optimizer", "rmsprop"): ("rmsprop_decay", "rmsprop_epsilon"),
+    ("schedule", "linear"): ("final_learning_rate",),
+    ("schedule", "exponential"): ("decay_factor", "decay_every_steps"),
+}  # fmt: skip
+"""Settings that have an effect only where another one has a certain value."""
+
+
+def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
+    """Refuses what was chosen and would change nothing that is learnt.
+
+    Raises:
+        UserError: A setting was chosen that belongs to another kind of step, optimizer or schedule than the run has.
+    """
+    for (decider, needed), names in _EFFECTIVE.items():
+        value = getattr(config, decider)
+        for name in names:
+            # A linear schedule ends at final_learning_rate / learning_rate of what natural steps start with.
+            is_ratio = name == "learning_rate" and config.final_learning_rate
+            if origins.get(name) == "chosen" and value != needed and not is_ratio:
+                source = origins[decider].partition(":")[0]
+                raise UserError(
+                    f"{name} is {shown(getattr(config, name))}, which has no effect where {decider} is {value!r} "
+                    f"({source}); drop it, or choose {decider} {needed!r} too"
+                )

@@ -23,7 +23,7 @@ from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of, may_be_image
-from a2c.presets import configure, fit_without_preset, origins
+from a2c.presets import check_have_effect, configure, fit_without_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
@@ -150,10 +150,11 @@ def fit(
             an error is raised where it hangs.
 
     Raises:
-        UserError: The environment or the run folder is not usable.
+        UserError: A setting was chosen that has no effect, or the environment or the run folder is not usable.
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
+    check_have_effect(config, settings_from)
     return _train(_Asked(start.settled(config), env, settings_from, progress, owns_process), None)
 
 

@@ -1,9 +1,9 @@
-"""One run of RL Baselines3 Zoo with its own settings; prints a line of JSON: greedy returns of the final policy.
+"""One run of Stable-Baselines3 or sb3-contrib; prints a line of JSON: greedy returns of the final policy.
 
-    python zoo.py --algorithm ppo|a2c|trpo --env ENV --seed S --steps N [--defaults]
+    python zoo.py --algorithm ppo|a2c|trpo --env ENV --seed S --steps N [--defaults] [--max-episode-steps M]
 
 The settings are those that rl_zoo3 ships for the environment, of whatever version it has (it lists v4 and v2 where
-Gymnasium is at v5), and its defaults where it lists none. --defaults: the algorithm's own defaults instead.
+Gymnasium is at v5), and rl_zoo3's defaults where it lists none. --defaults: those of the algorithm itself instead.
 """
 
 import argparse
@@ -19,23 +19,43 @@ import rl_zoo3
 import torch
 import yaml
 from rl_zoo3.exp_manager import ExperimentManager
+from rl_zoo3.utils import ALGOS
 
 EPISODES = 100
 EVALUATION_SEED = 1_000_000
 
 
-def settings(algorithm: str, env_id: str) -> tuple[str, dict[str, Any]]:
-    """The entry of rl_zoo3 for an environment of any version: its name there, and what it says."""
-    entries = yaml.safe_load((Path(rl_zoo3.__file__).parent / "hyperparams" / f"{algorithm}.yml").read_text())
-    name = env_id.rpartition("-v")[0]
+def with_settings_of_the_zoo(options: argparse.Namespace) -> tuple[Any, str, float]:
+    """Trains as rl_zoo3 does: the model, the name of the settings, and how many seconds learning took."""
+    entries = yaml.safe_load((Path(rl_zoo3.__file__).parent / "hyperparams" / f"{options.algorithm}.yml").read_text())
+    name = options.env.rpartition("-v")[0]
     versions = sorted((key for key in entries if key.rpartition("-v")[0] == name), reverse=True)
     entry = versions[0] if versions else "default"
-    return entry, entries[entry]
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "settings.yml")
+        config.write_text(yaml.safe_dump({options.env: entries[entry] | {"n_timesteps": options.steps}}))
+        manager = ExperimentManager(
+            options, options.algorithm, options.env, folder, n_timesteps=options.steps, eval_freq=-1,
+            seed=options.seed, config=str(config), device="cpu", verbose=0, log_interval=-2,
+        )  # fmt: skip
+        start = time.perf_counter()
+        model, _ = manager.setup_experiment()
+        manager.learn(model)
+    return model, f"{entry} of rl_zoo3's {options.algorithm}.yml", time.perf_counter() - start
 
 
-def evaluate(model: Any, env_id: str) -> list[float]:
+def with_defaults(options: argparse.Namespace) -> tuple[Any, str, float]:
+    """Trains with nothing chosen: the model, the name of the settings, and how many seconds learning took."""
+    env = gymnasium.make(options.env, max_episode_steps=options.max_episode_steps)
+    policy = "MultiInputPolicy" if isinstance(env.observation_space, gymnasium.spaces.Dict) else "MlpPolicy"
+    start = time.perf_counter()
+    model = ALGOS[options.algorithm](policy, env, seed=options.seed, device="cpu").learn(options.steps)
+    return model, "the algorithm's defaults", time.perf_counter() - start
+
+
+def evaluate(model: Any, env: gymnasium.Env[Any, Any]) -> list[float]:
     """Returns of whole greedy episodes on a fresh environment, observations normalised as in training."""
-    env, normalizer = gymnasium.make(env_id), model.get_vec_normalize_env()
+    normalizer = model.get_vec_normalize_env()
     returns = []
     for episode in range(EPISODES):
         obs, _ = env.reset(seed=EVALUATION_SEED + episode)
@@ -56,27 +76,15 @@ def main() -> None:
     command_line.add_argument("--seed", type=int, required=True)
     command_line.add_argument("--steps", type=int, required=True)
     command_line.add_argument("--defaults", action="store_true")
+    command_line.add_argument("--max-episode-steps", type=int, help="cut episodes off after so many steps")
     options = command_line.parse_args()
     torch.set_num_threads(1)
-    entry, chosen = settings(options.algorithm, options.env)
-    if options.defaults:
-        entry, chosen = "none: the algorithm's defaults", {"policy": "MlpPolicy"}
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "settings.yml")
-        config.write_text(yaml.safe_dump({options.env: chosen | {"n_timesteps": options.steps}}))
-        manager = ExperimentManager(
-            options, options.algorithm, options.env, folder, n_timesteps=options.steps, eval_freq=-1,
-            seed=options.seed, config=str(config), device="cpu", verbose=0, log_interval=-2,
-        )  # fmt: skip
-        start = time.perf_counter()
-        model, _ = manager.setup_experiment()
-        manager.learn(model)
-        seconds = time.perf_counter() - start
-        returns = evaluate(model, options.env)
+    model, settings, seconds = (with_defaults if options.defaults else with_settings_of_the_zoo)(options)
+    returns = evaluate(model, gymnasium.make(options.env, max_episode_steps=options.max_episode_steps))
     print(
         json.dumps(
             {
-                "entry": entry, "seed": options.seed, "steps": model.num_timesteps,
+                "settings": settings, "seed": options.seed, "steps": model.num_timesteps,
                 "final": round(float(np.mean(returns)), 4), "std": round(float(np.std(returns)), 4),
                 "seconds": round(seconds, 1),
             }

@@ -1,0 +1,123 @@
+"""What nothing but the environment's name reaches: our defaults beside those of Stable-Baselines3's PPO, same steps.
+
+python -m benchmarks.defaults --peers PYTHON [ENV ...] [--jobs J]
+
+PYTHON is one that has benchmarks/peers/zoo.txt installed; ours needs benchmarks/peers/untuned.txt. The environments
+were chosen before anything was run on them, and no setting of ours was chosen on any. Each run has one core, and ends
+with 100 greedy episodes of the final policy; episodes are cut off after 1,000 steps where the environment has no end
+of its own. A run that is in the results is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from typing import Any
+
+import gymnasium
+
+import a2c
+from benchmarks.measure import RESULTS, keep, side_by_side
+from benchmarks.yardstick import peer
+
+RESULT = "defaults"
+SEEDS = range(3)
+STEPS = 200_000
+EPISODES = 100
+LONGEST = 1_000
+OURS, THEIRS, RANDOM = "a2c", "PPO of Stable-Baselines3", "random actions"
+
+ENVS: dict[str, int | None] = {
+    "Pusher-v5": None,
+    "HumanoidStandup-v5": None,
+    "gymnasium_cartpole_swingup:CartPoleSwingUp-v0": None,
+    "pybullet_envs_gymnasium:HopperBulletEnv-v0": None,
+    "pybullet_envs_gymnasium:AntBulletEnv-v0": None,
+    "gym_pusht:gym_pusht/PushT-v0": None,
+    "flappy_bird_gymnasium:FlappyBird-v0": LONGEST,
+    "gymnasium_snake_game:Snake-v1": LONGEST,
+}
+"""Environments, and after how many steps episodes are cut off."""
+
+
+def run(python: str, learner: str, env: str, seed: int) -> dict[str, Any]:
+    """One run of a learner."""
+    limit = ENVS[env]
+    if learner == THEIRS:
+        flags = [] if limit is None else ["--max-episode-steps", str(limit)]
+        return peer(python, "ppo", env, seed, STEPS, "--defaults", *flags)
+    if learner == RANDOM:
+        return at_random(env, limit, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        trained = a2c.train(
+            env, seed=seed, total_steps=STEPS, max_episode_steps=limit, run_dir=folder, num_workers=0, num_threads=1,
+            final_eval_episodes=EPISODES,
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+    if trained.summary["stopped_by"] is not None:
+        raise KeyboardInterrupt
+    final = trained.summary["final_evaluation"]
+    return {
+        "seed": seed, "steps": trained.summary["steps"], "final": round(final["mean"], 4),
+        "std": round(final["std"], 4), "seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def at_random(env_id: str, limit: int | None, seed: int) -> dict[str, Any]:
+    """The returns of a policy that draws from the action space."""
+    env = gymnasium.make(env_id, max_episode_steps=limit)
+    env.action_space.seed(seed)
+    returns = []
+    for episode in range(EPISODES):
+        env.reset(seed=seed * EPISODES + episode)
+        total, is_over = 0.0, False
+        while not is_over:
+            _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+            total += float(reward)
+            is_over = terminated or truncated
+        returns.append(total)
+    return {"seed": seed, "final": round(statistics.fmean(returns), 4), "std": round(statistics.pstdev(returns), 4)}
+
+
+def finished() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The runs that are in the results, by environment and learner."""
+    path = RESULTS / f"{RESULT}.json"
+    envs: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(path.read_text())["envs"] if path.exists() else {}
+    return envs
+
+
+def gained(runs: dict[str, list[dict[str, Any]]]) -> float:
+    """What ours gains over random actions, as a part of what theirs gains."""
+    ours, theirs, chance = (statistics.fmean(run["final"] for run in runs[of]) for of in (OURS, THEIRS, RANDOM))
+    return (ours - chance) / (theirs - chance)
+
+
+def main() -> None:
+    command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_argument("--peers", required=True, help="a Python that has benchmarks/peers/zoo.txt installed")
+    command_line.add_argument("envs", nargs="*", metavar="ENV", help=", ".join(ENVS))
+    command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    options = command_line.parse_args()
+    envs = finished()
+    calls = {
+        (env, learner, seed): (options.peers, learner, env, seed)
+        for seed in SEEDS
+        for env in options.envs or ENVS
+        for learner in (RANDOM, OURS, THEIRS)
+        if all(run["seed"] != seed for run in envs.get(env, {}).get(learner, []))
+    }
+    for (env, learner, seed), result in side_by_side(run, calls, options.jobs):
+        envs = finished()
+        runs = envs.setdefault(env, {}).setdefault(learner, [])
+        runs.append(result)
+        runs.sort(key=lambda run: int(run["seed"]))
+        keep(RESULT, "python -m benchmarks.defaults --peers PYTHON", {"steps": STEPS, "envs": envs})
+        print(f"{env}, {learner}, seed {seed}: {result['final']:,.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
