@@ -74,7 +74,7 @@ class Algorithm:
     entropy_coef: float = 0.0
     """Weight of the entropy bonus, a mean over the rollout."""
     normalize_advantage: bool = False
-    """Shift and scale each rollout's advantages to mean 0, standard deviation 1."""
+    """Shift and scale each rollout's advantages to mean 0, standard deviation 1. Natural steps shift them anyway."""
     max_grad_norm: float | None = 0.5
     """Gradients are scaled down to this global norm; None: never."""
 
@@ -222,10 +222,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
-        if self.normalize_advantage and self.steps_per_update == 1:
+        if (self.normalize_advantage or self.actor_step == "natural") and self.steps_per_update == 1:
+            what = "normalize_advantage is True" if self.normalize_advantage else "actor_step is 'natural'"
             raise UserError(
-                "normalize_advantage is True with num_envs 1 and rollout_length 1; of a single advantage nothing is "
-                "left, there must be at least 2"
+                f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
+                "single one nothing is left, there must be at least 2"
             )
         if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")

@@ -85,7 +85,7 @@ class Learner:
         self._natural = NaturalStep(config, self._engine) if config.actor_step == "natural" else None
         self._rules = Rules(
             config.seed, config.gamma, config.gae_lambda,
-            config.normalize_advantage, config.normalize_observations, config.normalize_returns,
+            config.normalize_advantage or config.actor_step == "natural", config.normalize_advantage, config.normalize_observations, config.normalize_returns,
         )  # fmt: skip
         self._books = Books(
             Moments.of(self._architecture.num_real), Moments.of(1),
@@ -121,7 +121,7 @@ class Learner:
                 self._natural.prepare(self._engine.theta)
             prepare(settle, self._rules, self._books, self._rollout)
             prepare(estimate, self._rules, self._rollout, 0, num_envs)
-            prepare(standardize, self._rollout.advantage.reshape(-1))
+            prepare(standardize, self._rollout.advantage.reshape(-1), True)
 
     @property
     def engine_name(self) -> str:
@@ -166,8 +166,8 @@ class Learner:
         self._is_whole = False
         episodes = settle(rules, self._books, rollout)
         estimate(rules, rollout, 0, self._config.num_envs)
-        if rules.normalize_advantage:
-            standardize(rollout.advantage.reshape(-1))
+        if rules.center_advantage:
+            standardize(rollout.advantage.reshape(-1), rules.normalize_advantage)
         try:
             metrics = self._learn(rate)
         except FloatingPointError as error:

@@ -94,7 +94,7 @@ def standardize(advantage: NDArray[np.float32]) -> NDArray[np.float32]:
         [T, N].
     """
     scaled = advantage.copy()
-    kernels.standardize(scaled.reshape(-1))
+    kernels.standardize(scaled.reshape(-1), True)
     return scaled
 
 

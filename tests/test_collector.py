@@ -43,7 +43,7 @@ class Collecting:
         self.envs = a2c.make_envs(env, num_envs, vectorization="local")
         observation_space, action_space = self.envs.single_observation_space, self.envs.single_action_space
         architecture = architecture_for(observation_space, action_space, (), "tanh", normalizes)
-        self.rules = Rules(0, 0.99, 1.0, False, normalizes, False)
+        self.rules = Rules(0, 0.99, 1.0, False, False, normalizes, False)
         self.books = Books(
             Moments.of(architecture.num_real), Moments.of(1),
             np.zeros(num_envs), np.zeros(num_envs), np.zeros(num_envs, np.int64),

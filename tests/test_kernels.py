@@ -561,8 +561,15 @@ def test_advantages_are_those_of_a_loop_in_python(steps, gamma, lam):
 def test_standardizing_is_that_of_numpy():
     x = 3 + 5 * floats(np.random.default_rng(0), 1000)
     expected = (x.astype(np.float64) - x.mean(dtype=np.float64)) / x.std(dtype=np.float64)
-    statistics.standardize(x)
+    statistics.standardize(x, True)
     np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_only_shifted_keeps_its_scale():
+    x = floats(np.random.default_rng(0), 1000) + 3
+    expected = x.astype(np.float64) - x.mean(dtype=np.float64)
+    statistics.standardize(x, False)
+    np.testing.assert_allclose(x, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

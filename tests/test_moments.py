@@ -135,7 +135,7 @@ class Returns:
     def __init__(self, num_envs, gamma, normalizes=True):
         self._num_envs, self._normalizes = num_envs, normalizes
         self._architecture = architecture_for(spaces.Box(-1, 1, (1,)), spaces.Discrete(2), (), "tanh", False)
-        self._rules = Rules(0, gamma, 1.0, False, False, normalizes)
+        self._rules = Rules(0, gamma, 1.0, False, False, False, normalizes)
         self.books = Books(
             Moments.of(1), Moments.of(1), np.zeros(num_envs), np.zeros(num_envs), np.zeros(num_envs, np.int64)
         )

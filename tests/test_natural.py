@@ -161,6 +161,16 @@ def same(one, other):
     return one.keys() == other.keys() and all((one[name] == other[name]).all() for name in one)
 
 
+@pytest.mark.parametrize("vectorization", ["compiled", "local"])
+def test_advantages_are_shifted_to_mean_zero_and_keep_their_scale(vectorization):
+    plain, natural = learner_of(vectorization, actor_step="gradient"), learner_of(vectorization)
+    plain.update(1)
+    natural.update(1)
+    advantage = plain._rollout.advantage
+    assert advantage.mean() > 1  # Every step pays 1, which no critic knows yet.
+    np.testing.assert_allclose(natural._rollout.advantage, advantage - advantage.mean(), atol=1e-4)
+
+
 def test_any_number_of_threads_gives_the_same_bits():
     found = []
     for threads in (1, 2, 3):

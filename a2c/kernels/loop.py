@@ -169,10 +169,10 @@ def run_updates(
             )
         meet(crew)
         estimate(rules, rollout, work.chunks[first], work.chunks[last])
-        if rules.normalize_advantage:
+        if rules.center_advantage:
             meet(crew)
             if thread == 0:
-                standardize(rollout.advantage.reshape(-1))
+                standardize(rollout.advantage.reshape(-1), rules.normalize_advantage)
             meet(crew)
         if not learn(thread, crew, training, first_update + update, rates[update], record[update]):
             return update

@@ -31,6 +31,7 @@ class Rules(NamedTuple):
     seed: int
     gamma: float
     gae_lambda: float
+    center_advantage: bool
     normalize_advantage: bool
     normalize_observations: bool
     normalize_returns: bool

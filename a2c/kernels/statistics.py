@@ -12,15 +12,15 @@ from a2c.moments import CLIP, EPSILON
 
 
 @compiled
-def standardize(x: NDArray[np.float32]) -> None:
-    """Shifts and scales a flat array, in place, to mean 0 and standard deviation 1."""
+def standardize(x: NDArray[np.float32], scales: bool) -> None:
+    """Shifts a flat array, in place, to mean 0; scales it to standard deviation 1 too, if so wished."""
     mean, variance = 0.0, 0.0
     for i in range(len(x)):
         mean += x[i]
     mean /= len(x)
     for i in range(len(x)):
         variance += (x[i] - mean) ** 2
-    deviation = np.sqrt(variance / len(x)) + EPSILON
+    deviation = np.sqrt(variance / len(x)) + EPSILON if scales else 1.0
     for i in range(len(x)):
         x[i] = np.float32((x[i] - mean) / deviation)
 
