@@ -84,9 +84,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Steps of at most 10 gradients: -71.8 instead of -74.0 (seeds 0 to 4).
     "Acrobot-v1": _NATURAL | {"total_steps": 500_000, "natural_max_step": 10.0},
     "MountainCar-v0": _NATURAL | {"total_steps": 1_000_000},
-    # Started with a standard deviation of 1, five runs of ten never found the flag, and learnt to spend nothing.
+    # The flag has to be found before standing still looks better: with a standard deviation of 1, five runs of ten never
+    # found it; with 1.6 and rollouts of 256, none of ten, but two of ten other seeds.
     "MountainCarContinuous-v0": _NATURAL
-    | {"total_steps": 100_000, "rollout_length": 256, "initial_log_std": 0.5, "eval_every_steps": 10_000},
+    | {
+        "total_steps": 100_000,
+        "rollout_length": 500,
+        "natural_kl": 0.03,
+        "gamma": 0.999,
+        "initial_log_std": 0.5,
+        "eval_every_steps": 10_000,
+    },
     # Every other way of five lost one seed of five to a policy that only hangs; these rollouts, none.
     "Pendulum-v1": _NATURAL | {"total_steps": 1_000_000, "rollout_length": 512, "gamma": 0.95},
     "LunarLander-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
@@ -98,8 +106,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "Walker2d-v5": _SIMULATED,
     # Small plain steps, often, with little noise: 4,141; natural steps 2,233; plain ones with twice the noise 1,691.
     "Ant-v5": _PLAIN | {"rollout_length": 16, "initial_log_std": -1.4},
-    # 994, natural steps 738: no setting tried so far is good.
-    "Humanoid-v5": _PLAIN | {"num_envs": 16, "rollout_length": 5},
+    # 5,059; with advantages normalised over these 80 rows 994, with RMSprop 1,035, with natural steps 738.
+    "Humanoid-v5": _NORMALIZED
+    | {"total_steps": 1_000_000, "num_envs": 16, "rollout_length": 5, "initial_log_std": -0.5},
     # What is done now pays later: nearly no discount, long rollouts of few environments, a large lambda.
     "Swimmer-v5": _SIMULATED
     | {

@@ -17,6 +17,7 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from benchmarks import defaults, yardstick
 from benchmarks.learning import CASES, finished
 from benchmarks.markers import filled
 from benchmarks.published import PUBLISHED, Figure
@@ -156,6 +157,54 @@ def tried() -> str:
     return "\n".join(lines)
 
 
+def measured() -> str:
+    """What other libraries reach here, on the same environments at the same steps, beside ours."""
+    cases = yardstick.finished()
+    names = {"trpo": "TRPO, sb3-contrib", "ppo": "PPO, Stable-Baselines3", "a2c": "A2C, Stable-Baselines3"}
+    lines = [
+        f"| environment | steps | ours | {' | '.join(names.values())} |",
+        f"|---|---|---|{'---|' * len(names)}",
+    ]
+    for env in yardstick.ENVS:
+        found = {algorithm: cases.get(f"{algorithm}-{env}", []) for algorithm in names}
+        if not any(found.values()):
+            continue
+        ours = [run["final_evaluation"]["mean"] for run in finished(env)]
+        cells = [_of_seeds([run["final"] for run in runs]) for runs in found.values()]
+        lines.append(f"| {env} | {yardstick.steps(env):,} | **{_of_seeds(ours)}** | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _of_seeds(values: list[float]) -> str:
+    """Mean, spread and number of seeds."""
+    match len(values):
+        case 0:
+            return ""
+        case 1:
+            return f"{shown(values[0], abs(values[0]))} (1 seed)"
+        case count:
+            return f"{with_spread(values)} ({count} seeds)"
+
+
+def unchosen() -> str:
+    """Our defaults beside those of Stable-Baselines3's PPO."""
+    lines = [
+        "| environment | random actions | PPO's defaults | our defaults | gain of ours / of PPO | seconds, PPO | ours |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for env, runs in defaults.finished().items():
+        learners = (defaults.RANDOM, defaults.THEIRS, defaults.OURS)
+        if any(len(runs.get(learner, [])) < len(defaults.SEEDS) for learner in learners):
+            continue
+        cells = [with_spread([run["final"] for run in runs[learner]]) for learner in learners]
+        seconds = [statistics.median(run["seconds"] for run in runs[learner]) for learner in learners[1:]]
+        lines.append(
+            f"| {env.rpartition(':')[2]} | {' | '.join(cells)} | {defaults.gained(runs):.2f} "
+            f"| {seconds[0]:.0f} | {seconds[1]:.0f} |"
+        )
+    return "\n".join(lines)
+
+
 # -- curves --
 
 
@@ -191,7 +240,14 @@ def _curve(place: Axes, name: str, over: str) -> None:
     place.xaxis.get_offset_text().set_fontsize(7)
 
 
-TABLES = {"whole": whole, "solved": solved, "tutorial": tutorial, "tried": tried}
+TABLES = {
+    "whole": whole,
+    "solved": solved,
+    "measured": measured,
+    "unchosen": unchosen,
+    "tutorial": tutorial,
+    "tried": tried,
+}
 
 
 def with_tables(page: str) -> str:
