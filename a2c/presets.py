@@ -84,8 +84,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Steps of at most 10 gradients: -71.8 instead of -74.0 (seeds 0 to 4).
     "Acrobot-v1": _NATURAL | {"total_steps": 500_000, "natural_max_step": 10.0},
     "MountainCar-v0": _NATURAL | {"total_steps": 1_000_000},
-    # The flag has to be found before standing still looks better: with a standard deviation of 1, five runs of ten never
-    # found it; with 1.6 and rollouts of 256, none of ten, but two of ten other seeds.
+    # The flag has to be found before standing still looks better: with a standard deviation of 1, five runs of ten
+    # never found it; with 1.6 and rollouts of 256, none of ten, but two of ten other seeds.
     "MountainCarContinuous-v0": _NATURAL
     | {
         "total_steps": 100_000,

@@ -189,7 +189,7 @@ def _of_seeds(values: list[float]) -> str:
 def unchosen() -> str:
     """Our defaults beside those of Stable-Baselines3's PPO."""
     lines = [
-        "| environment | random actions | PPO's defaults | our defaults | gain of ours / of PPO | seconds, PPO | ours |",
+        "| environment | random actions | PPO's defaults | our defaults | gain, ours / PPO's | seconds, PPO | ours |",
         "|---|---|---|---|---|---|---|",
     ]
     for env, runs in defaults.finished().items():
