@@ -172,6 +172,7 @@ MISTAKES = {
     "train CartPole-v1 --hidden-sizes -1": "hidden_sizes is (-1,)",
     "train CartPole-v1 --optimizer sgd": "sgd",
     "train CartPole-v1 --preset best": "unknown preset 'best'; there are auto, none, tutorial",
+    "train CartPole-v1 --learning-rate 0.01": "no effect where actor_step is 'natural' (preset CartPole-v1)",
     "train CartPole-v1 --seeds 0": "seeds is 0; it must be from 1 to 10,000",
     "train CartPole-v1 --device abacus": "no device 'abacus'",
     "train CartPole-v1 --engine compiled --device gpu": "engine is 'compiled', which has no device 'gpu'",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import a2c
-from a2c.presets import PRESETS, configure, origins
+from a2c.fitting import FITTED
+from a2c.presets import PRESETS, check_have_effect, configure, origins
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,48 @@ def test_an_unknown_preset_or_setting_is_refused():
         configure("CartPole-v1", "quick", {})
     with pytest.raises(a2c.UserError, match="unknown setting 'num_env'; did you mean 'num_envs'"):
         configure("CartPole-v1", "none", {"num_env": 3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"actor_step": "natural", "learning_rate": 0.01},
+            r"learning_rate is 0.01, which has no effect where actor_step is 'natural' \(chosen\); drop it, or choose "
+            r"actor_step 'gradient' too",
+        ),
+        ({"critic_epochs": 3}, r"critic_epochs is 3, .* actor_step is 'gradient' \(default\).* 'natural' too"),
+        ({"natural_kl": 0.5}, r"natural_kl is 0.5, .* choose actor_step 'natural' too"),
+        ({"optimizer": "rmsprop", "adam_beta1": 0.5}, r"adam_beta1 is 0.5, .* choose optimizer 'adam' too"),
+        ({"rmsprop_decay": 0.5}, r"rmsprop_decay is 0.5, .* optimizer is 'adam' \(default\)"),
+        ({"schedule": "linear", "decay_factor": 0.5}, r"decay_factor is 0.5, .* choose schedule 'exponential' too"),
+        ({"final_learning_rate": 1e-4}, r"final_learning_rate is 0.0001, .* choose schedule 'linear' too"),
+    ],
+)
+def test_what_was_chosen_and_has_no_effect_is_refused(settings, sentence):
+    config = a2c.Config("X", **settings)
+    with pytest.raises(a2c.UserError, match=sentence):
+        check_have_effect(config, origins(config, "none"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"actor_step": "natural", "natural_kl": 0.5, "critic_epochs": 3},
+        {"actor_step": "natural", "schedule": "linear", "learning_rate": 0.01, "final_learning_rate": 0.001},
+        {"optimizer": "rmsprop", "rmsprop_decay": 0.5, "learning_rate": 0.01},
+        {"schedule": "exponential", "decay_factor": 0.5},
+    ],
+)
+def test_what_has_an_effect_is_not(settings):
+    config = a2c.Config("X", **settings)
+    check_have_effect(config, origins(config, "none"))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_choose_nothing_that_has_no_effect(preset):
+    config = configure("X", preset, {})
+    check_have_effect(config, dict.fromkeys(PRESETS[preset], "chosen") | {"actor_step": FITTED, "schedule": FITTED})
 
 
 @pytest.mark.parametrize("weights", [(1, 0.5), [1, 0.5], np.array([1.0, 0.5])], ids=repr)

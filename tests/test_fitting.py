@@ -26,6 +26,24 @@ def test_where_there_are_numbers_it_is_the_default(space):
     assert not {"learning_rate", "entropy_coef"} & set(fit(space).values)
 
 
+@pytest.mark.parametrize(
+    ("space", "actor_step"),
+    [
+        (Box(-1, 1, (512,)), "natural"),
+        (Dict(a=Discrete(4), b=Box(-1, 1, (2, 3))), "natural"),
+        (MultiBinary(5), "natural"),
+        (Box(-1, 1, (513,)), "gradient"),
+        (Box(0, 255, (84, 84, 3), np.uint8), "gradient"),
+        (Discrete(5), "gradient"),
+    ],
+    ids=str,
+)
+def test_steps_are_natural_where_inputs_are_few_and_not_only_choices(space, actor_step):
+    config = configure("Mine-v0", "none", {}, fit(space))
+    assert config.actor_step == actor_step
+    assert (config.natural_max_step is not None) == (actor_step == "natural")
+
+
 @pytest.mark.parametrize("env_id", ["FrozenLake-v1", "FrozenLake8x8-v1", "Blackjack-v1"])
 def test_presets_of_tables_differ_from_what_fits_them_in_a_few_settings(env_id):
     fitted = configure(env_id, "none", fit_to(env_id, {}).values)
