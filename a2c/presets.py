@@ -50,6 +50,9 @@ _NATURAL: dict[str, Any] = _NORMALIZED | {
 _SIMULATED: dict[str, Any] = _NATURAL | {"total_steps": 1_000_000, "rollout_length": 256, "natural_max_step": 10.0}
 """What presets of Box2D's and MuJoCo's environments share."""
 
+_UNBOUNDED: dict[str, Any] = _SIMULATED | {"natural_max_step": None, "normalize_advantage": True}
+"""Where steps are better as long as natural_kl lets them be."""
+
 _PLAIN: dict[str, Any] = _NORMALIZED | {"total_steps": 1_000_000, "normalize_advantage": True}
 """What presets of bodies with many joints share: steps of Adam."""
 
@@ -100,8 +103,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "LunarLander-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
     "LunarLanderContinuous-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
     "BipedalWalker-v3": _SIMULATED | {"total_steps": 5_000_000, "eval_every_steps": 250_000},
-    # 5,939; with the bound on steps, and advantages not normalised, 4,899: which of the two it is was not tried.
-    "HalfCheetah-v5": _SIMULATED | {"natural_max_step": None, "normalize_advantage": True, "critic_epochs": 20},
+    # 5,939; with the bound on steps 5,100.
+    "HalfCheetah-v5": _UNBOUNDED | {"critic_epochs": 20},
     "Hopper-v5": _SIMULATED,
     "Walker2d-v5": _SIMULATED,
     # Small plain steps, often, with little noise: 4,141; natural steps 2,233; plain ones with twice the noise 1,691.
@@ -110,7 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "Humanoid-v5": _NORMALIZED
     | {"total_steps": 1_000_000, "num_envs": 16, "rollout_length": 5, "initial_log_std": -0.5},
     # What is done now pays later: nearly no discount, long rollouts of few environments, a large lambda.
-    "Swimmer-v5": _SIMULATED
+    "Swimmer-v5": _UNBOUNDED
     | {
         "num_envs": 2,
         "rollout_length": 1024,
@@ -120,7 +123,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "natural_kl": 0.01,
         "schedule": "constant",
     },
-    "Reacher-v5": _SIMULATED,
+    "Reacher-v5": _UNBOUNDED,
     "InvertedPendulum-v5": _SIMULATED,
     "InvertedDoublePendulum-v5": _SIMULATED,
     # The next three are what fits a table (`a2c.fitting`), and what differs was found here, on seeds 0 to 2. Their

@@ -37,8 +37,32 @@ FIRST: dict[str, dict[str, Any]] = {
     "rollouts of 8 x 128": {"rollout_length": 128},
 }
 
-CAPPED: dict[str, Any] = NATURAL | {"normalize_advantage": False, "natural_max_step": 10.0}
+CAPPED: dict[str, Any] = NORMALIZED | {
+    "actor_step": "natural",
+    "natural_kl": 0.02,
+    "natural_max_step": 10.0,
+    "total_steps": 1_000_000,
+    "rollout_length": 256,
+}
 """Steps end where there is little to gain."""
+
+FIXED: dict[str, Any] = NATURAL | {
+    "natural_kl": 1.0,
+    "natural_max_step": 0.1,
+    "num_envs": 16,
+    "rollout_length": 64,
+    "critic_epochs": 20,
+    "critic_minibatch": 1024,
+}
+"""A tenth of a natural gradient, of normalised advantages, whatever its divergence: Tianshou's NPG."""
+
+SMALL: dict[str, Any] = NORMALIZED | {
+    "total_steps": 1_000_000,
+    "num_envs": 16,
+    "rollout_length": 5,
+    "initial_log_std": -0.5,
+}
+"""Small plain steps, often; advantages as they are: of 80 rows, the largest is not news."""
 
 FEW = {name: FIRST[name] for name in ("KL .02", "KL .01, constant")}
 
@@ -58,11 +82,11 @@ STUDIES: dict[str, list[Trial]] = {
         {
             "8 x 128, KL .02": {},
             "8 x 64": {"rollout_length": 64},
-            "entropy .01": {"entropy_coef": 0.01},
             "at most 10 gradients": {"natural_max_step": 10.0},
-            "at most 5 gradients": {"natural_max_step": 5.0},
+            "8 x 64, at most 10 gradients": {"rollout_length": 64, "natural_max_step": 10.0},
+            "at most 10 gradients, gamma .995": {"natural_max_step": 10.0, "gamma": 0.995},
         },
-        seeds=5,
+        seeds=10,
     ),
     "MountainCar-v0": trials(
         CLASSIC | {"total_steps": 1_000_000},
@@ -75,8 +99,14 @@ STUDIES: dict[str, list[Trial]] = {
             "std .5": {},
             "std 1": {"initial_log_std": 0.0},
             "std 1.6": {"initial_log_std": 0.5},
-            "std 1, 8 x 1000, KL .04, gamma .999": {
-                "initial_log_std": 0.0,
+            "std 1.6, 8 x 500, KL .03, gamma .999": {
+                "initial_log_std": 0.5,
+                "rollout_length": 500,
+                "natural_kl": 0.03,
+                "gamma": 0.999,
+            },
+            "std 1.6, 8 x 1000, KL .04, gamma .999": {
+                "initial_log_std": 0.5,
                 "rollout_length": 1000,
                 "natural_kl": 0.04,
                 "gamma": 0.999,
@@ -87,22 +117,26 @@ STUDIES: dict[str, list[Trial]] = {
     "Pendulum-v1": trials(
         CLASSIC | {"total_steps": 1_000_000, "gamma": 0.95},
         {
-            "8 x 256": {"rollout_length": 256},
             "8 x 512": {"rollout_length": 512},
             "8 x 512, at most 10 gradients": {"rollout_length": 512, "natural_max_step": 10.0},
-            "8 x 1024, KL .04": {"rollout_length": 1024, "natural_kl": 0.04},
-            "8 x 256, gamma .9": {"rollout_length": 256, "gamma": 0.9},
+            "8 x 512, std 1": {"rollout_length": 512, "initial_log_std": 0.0},
+            "8 x 256, std 1": {"rollout_length": 256, "initial_log_std": 0.0},
         },
-        seeds=5,
+        seeds=10,
     ),
     "HalfCheetah-v5": [
         *trials(NATURAL, FIRST),
+        *trials(NATURAL, {"KL .01, constant, 20 critic epochs": FIRST["KL .01, constant"] | FIRST["20 critic epochs"]}),
         *trials(
             CAPPED,
+            {"KL .02, at most 10 gradients": {}, "at most 10 gradients, 20 critic epochs": FIRST["20 critic epochs"]},
+        ),
+        *trials(
+            FIXED,
             {
-                "KL .02, at most 10 gradients": {},
-                "KL .01, constant, at most 10": {"natural_kl": 0.01, "schedule": "constant"},
-                "KL .02, at most 30, 20 critic epochs": {"natural_max_step": 30.0, "critic_epochs": 20},
+                "a tenth of a gradient, 16 x 64, critic 20 x all": {},
+                "a tenth of a gradient, 16 x 64, critic 10 x 128": {"critic_epochs": 10, "critic_minibatch": 128},
+                "a tenth of a gradient, 16 x 128, critic 20 x 256": {"rollout_length": 128, "critic_minibatch": 256},
             },
             seeds=3,
         ),
@@ -137,34 +171,58 @@ STUDIES: dict[str, list[Trial]] = {
         *trials(NATURAL, {"KL .02": {}}, 1),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
     ],
-    "Reacher-v5": trials(NATURAL, {"KL .02": {}, "KL .01, constant": FIRST["KL .01, constant"]}, 1),
-    "LunarLander-v3": trials(
-        NATURAL,
-        {
-            "KL .02": {},
-            "gamma .999, lambda .98, at most 10 gradients": {
-                "gamma": 0.999,
-                "gae_lambda": 0.98,
-                "normalize_advantage": False,
-                "natural_max_step": 10.0,
+    "Reacher-v5": [
+        *trials(
+            NATURAL,
+            {
+                "KL .02": {},
+                "KL .01, constant": FIRST["KL .01, constant"],
+                "gamma .95": {"gamma": 0.95},
+                "gamma .9": {"gamma": 0.9},
             },
-            "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
-            "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
-        },
-        1,
-    ),
-    "LunarLanderContinuous-v3": trials(
-        NATURAL,
-        {
-            "KL .02": {},
-            "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
-            "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
-        },
-        1,
-    ),
+            1,
+        ),
+        *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "at most 10 gradients, gamma .95": {"gamma": 0.95}}, 1),
+    ],
+    "LunarLander-v3": [
+        *trials(
+            NATURAL,
+            {
+                "KL .02": {},
+                "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
+                "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
+            },
+            1,
+        ),
+        *trials(CAPPED, {"gamma .999, lambda .98, at most 10 gradients": {"gamma": 0.999, "gae_lambda": 0.98}}, 1),
+    ],
+    "LunarLanderContinuous-v3": [
+        *trials(
+            NATURAL,
+            {
+                "KL .02": {},
+                "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
+                "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
+            },
+            1,
+        ),
+        *trials(CAPPED, {"gamma .999, lambda .98, at most 10 gradients": {"gamma": 0.999, "gae_lambda": 0.98}}, 1),
+    ],
     "Ant-v5": [
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
         *trials(PLAIN, {"plain": {}, "plain, std .25": {"initial_log_std": -1.4}}, 1),
+        *trials(
+            SMALL,
+            {
+                "plain, 16 x 5, std .6, advantages as they are": {},
+                "plain, 8 x 16, std .25, advantages as they are": {
+                    "num_envs": 8,
+                    "rollout_length": 16,
+                    "initial_log_std": -1.4,
+                },
+            },
+            1,
+        ),
     ],
     "Humanoid-v5": [
         *trials(
@@ -177,6 +235,26 @@ STUDIES: dict[str, list[Trial]] = {
             },
             1,
         ),
+        *trials(
+            SMALL,
+            {
+                "plain, 16 x 5, std .6, advantages as they are": {},
+                "plain, 16 x 5, std .6, advantages as they are, RMSprop": {"optimizer": "rmsprop"},
+            },
+            1,
+        ),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
+        *trials(
+            FIXED,
+            {
+                "a tenth of a gradient, 16 x 64, critic 20 x all": {},
+                "16 x 64, critic 20 x all, KL .01, constant": {
+                    "natural_kl": 0.01,
+                    "natural_max_step": None,
+                    "schedule": "constant",
+                },
+            },
+            1,
+        ),
     ],
 }
