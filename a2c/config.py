@@ -112,8 +112,8 @@ class Optimization:
     """How far a natural step moves the policy, at most: its KL divergence, in nats."""
     natural_max_step: float | None = None
     """How many natural gradients long a step is, at most: where there is little to gain, going on to natural_kl would
-    be a walk along noise. Its unit is that of 1 / advantage; normalize_returns gives these a scale, and
-    normalize_advantage takes it away. None: always to natural_kl."""
+    be a walk along noise. Its unit is that of 1 / advantage: normalize_returns gives these a scale; normalize_advantage
+    takes it away, and the bound with it, or makes every step as long. None: always to natural_kl."""
     natural_damping: float = 0.1
     """What is added to the Fisher matrix's diagonal."""
     natural_products: int = 10

@@ -25,3 +25,12 @@ def test_the_tutorial_solves_cartpole_v0_for_four_seeds_of_five(tmp_path):
 @pytest.mark.parametrize("seed", range(3))
 def test_pendulum_swings_up_with_its_preset(tmp_path, seed):
     assert trained("Pendulum-v1", tmp_path, seed=seed)["evaluation"]["mean"] > -300
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("env", "reached"), [("Acrobot-v1", -90), ("MountainCar-v0", -110), ("MountainCarContinuous-v0", 88)]
+)
+def test_the_final_policy_is_good_too(env, reached, tmp_path, seed):
+    assert trained(env, tmp_path, seed=seed)["final_evaluation"]["mean"] > reached
