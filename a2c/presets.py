@@ -123,7 +123,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "natural_kl": 0.01,
         "schedule": "constant",
     },
-    "Reacher-v5": _UNBOUNDED,
+    # -4.12; with a discount of .99 -4.61, with .9 -4.67.
+    "Reacher-v5": _UNBOUNDED | {"gamma": 0.95},
     "InvertedPendulum-v5": _SIMULATED,
     "InvertedDoublePendulum-v5": _SIMULATED,
     # The next three are what fits a table (`a2c.fitting`), and what differs was found here, on seeds 0 to 2. Their

@@ -66,6 +66,34 @@ SMALL: dict[str, Any] = NORMALIZED | {
 
 FEW = {name: FIRST[name] for name in ("KL .02", "KL .01, constant")}
 
+LANDER = [
+    *trials(NATURAL, {"KL .02": {}, "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98}}, 1),
+    *trials(
+        CAPPED | {"gae_lambda": 0.98},
+        {
+            "at most 10 gradients, gamma .999, lambda .98": {"gamma": 0.999},
+            "at most 10 gradients, gamma .995, lambda .98": {"gamma": 0.995},
+        },
+        1,
+    ),
+    *trials(
+        CAPPED | {"gae_lambda": 0.98, "gamma": 0.995},
+        {"8 x 128, at most 10 gradients, gamma .995, lambda .98": {"rollout_length": 128}},
+    ),
+    *trials(
+        NATURAL | {"total_steps": 200_000, "rollout_length": 128, "gamma": 0.995},
+        {"200 k, 8 x 128, gamma .995": {}, "200 k, 8 x 128, gamma .995, lambda .98": {"gae_lambda": 0.98}},
+    ),
+    *trials(
+        CAPPED | {"total_steps": 200_000, "rollout_length": 128, "gae_lambda": 0.98},
+        {
+            "200 k, 8 x 128, at most 10 gradients, gamma .995, lambda .98": {"gamma": 0.995},
+            "200 k, 8 x 128, at most 10 gradients, gamma .999, lambda .98": {"gamma": 0.999},
+            "200 k, the same, 20 critic epochs": {"gamma": 0.999, "critic_epochs": 20},
+        },
+    ),
+]
+
 STUDIES: dict[str, list[Trial]] = {
     "CartPole-v1": trials(
         CLASSIC | {"total_steps": 100_000},
@@ -77,17 +105,36 @@ STUDIES: dict[str, list[Trial]] = {
         },
         seeds=10,
     ),
-    "Acrobot-v1": trials(
-        CLASSIC | {"total_steps": 500_000},
-        {
-            "8 x 128, KL .02": {},
-            "8 x 64": {"rollout_length": 64},
-            "at most 10 gradients": {"natural_max_step": 10.0},
-            "8 x 64, at most 10 gradients": {"rollout_length": 64, "natural_max_step": 10.0},
-            "at most 10 gradients, gamma .995": {"natural_max_step": 10.0, "gamma": 0.995},
-        },
-        seeds=10,
-    ),
+    "Acrobot-v1": [
+        *trials(
+            CLASSIC | {"total_steps": 500_000},
+            {
+                "8 x 128, KL .02": {},
+                "at most 10 gradients": {"natural_max_step": 10.0},
+                "8 x 64, at most 10 gradients": {"rollout_length": 64, "natural_max_step": 10.0},
+            },
+            seeds=5,
+        ),
+        *trials(
+            CAPPED | {"total_steps": 500_000, "rollout_length": 128},
+            {
+                "at most 10 gradients, gamma .995": {"gamma": 0.995},
+                "at most 10 gradients, lambda .98": {"gae_lambda": 0.98},
+                "at most 10 gradients, lambda .9": {"gae_lambda": 0.9},
+                "at most 10 gradients, 20 critic epochs": {"critic_epochs": 20},
+                "at most 30 gradients, KL .04": {"natural_max_step": 30.0, "natural_kl": 0.04},
+                "32 x 32, at most 10 gradients": {"num_envs": 32, "rollout_length": 32},
+                "32 x 64, at most 10 gradients": {"num_envs": 32, "rollout_length": 64},
+                "32 x 64, at most 20 gradients, KL .03": {
+                    "num_envs": 32,
+                    "rollout_length": 64,
+                    "natural_max_step": 20.0,
+                    "natural_kl": 0.03,
+                },
+            },
+            seeds=5,
+        ),
+    ],
     "MountainCar-v0": trials(
         CLASSIC | {"total_steps": 1_000_000},
         {"8 x 128, KL .02": {}, "at most 10 gradients": {"natural_max_step": 10.0}},
@@ -140,6 +187,16 @@ STUDIES: dict[str, list[Trial]] = {
             },
             seeds=3,
         ),
+        *trials(
+            FIXED | {"critic_epochs": 10, "critic_minibatch": 128},
+            {
+                "the same, critic 10 x 128, lambda .97": {"gae_lambda": 0.97},
+                "the same, 128-128": {"hidden_sizes": [128, 128]},
+                "the same, constant": {"schedule": "constant"},
+                "the same, 7 hundredths": {"natural_max_step": 0.07},
+                "the same, 7 hundredths, 16 x 32": {"natural_max_step": 0.07, "rollout_length": 32},
+            },
+        ),
     ],
     "Hopper-v5": [
         *trials(NATURAL, FEW),
@@ -179,35 +236,14 @@ STUDIES: dict[str, list[Trial]] = {
                 "KL .01, constant": FIRST["KL .01, constant"],
                 "gamma .95": {"gamma": 0.95},
                 "gamma .9": {"gamma": 0.9},
+                "gamma .95, 20 critic epochs": {"gamma": 0.95, "critic_epochs": 20},
             },
             1,
         ),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "at most 10 gradients, gamma .95": {"gamma": 0.95}}, 1),
     ],
-    "LunarLander-v3": [
-        *trials(
-            NATURAL,
-            {
-                "KL .02": {},
-                "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
-                "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
-            },
-            1,
-        ),
-        *trials(CAPPED, {"gamma .999, lambda .98, at most 10 gradients": {"gamma": 0.999, "gae_lambda": 0.98}}, 1),
-    ],
-    "LunarLanderContinuous-v3": [
-        *trials(
-            NATURAL,
-            {
-                "KL .02": {},
-                "gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
-                "200 k, gamma .995": {"total_steps": 200_000, "gamma": 0.995, "rollout_length": 128},
-            },
-            1,
-        ),
-        *trials(CAPPED, {"gamma .999, lambda .98, at most 10 gradients": {"gamma": 0.999, "gae_lambda": 0.98}}, 1),
-    ],
+    "LunarLander-v3": LANDER,
+    "LunarLanderContinuous-v3": LANDER,
     "Ant-v5": [
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
         *trials(PLAIN, {"plain": {}, "plain, std .25": {"initial_log_std": -1.4}}, 1),
