@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.defaults import OURS, RANDOM, THEIRS, gained
 from benchmarks.learning import curve
 from benchmarks.learning_page import first_of_five, interval, iqm
 
@@ -35,3 +36,9 @@ def test_a_curve_has_the_seconds_that_training_took_up_to_each_evaluation():
         {"steps": 400, "steps_per_second": 200.0, "evaluation_return": 2.5},
     ]
     assert curve(rows) == {"steps": [200, 400], "seconds": [3.0, 4.0], "return": [1.5, 2.5]}
+
+
+def test_what_is_gained_over_random_actions_is_compared_where_returns_are_negative_too():
+    runs = {OURS: [-40.0, -50.0], THEIRS: [-60.0, -60.0], RANDOM: [-150.0, -150.0]}
+    found = gained({learner: [{"final": value} for value in finals] for learner, finals in runs.items()})
+    assert found == pytest.approx(105 / 90)
