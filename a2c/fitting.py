@@ -35,7 +35,8 @@ _NATURAL: dict[str, Any] = {
     "rollout_length": 128,
     "schedule": "linear",
 }
-"""What natural steps take; from `benchmarks.tuning`, on environments that have presets."""
+"""What natural steps take, up to `_WIDE` inputs. Both from `benchmarks.tuning`, on environments that have presets: with
+105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt several times as much by small plain steps."""
 
 
 class Fit(NamedTuple):
@@ -115,8 +116,8 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
         ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
     ]
-    if inputs <= _WIDEST and not counts:
-        chosen.append((_NATURAL, "more is learnt from a step than by plain gradients, and so few inputs keep it cheap"))
+    if inputs <= _WIDE and not counts:
+        chosen.append((_NATURAL, "of so few inputs, more is learnt from a step than by plain gradients"))
     else:
         few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
         kept = f"{few if length == 16 else many}, and smaller steps at the end keep what was learnt"

@@ -29,10 +29,10 @@ def test_where_there_are_numbers_it_is_the_default(space):
 @pytest.mark.parametrize(
     ("space", "actor_step"),
     [
-        (Box(-1, 1, (512,)), "natural"),
+        (Box(-1, 1, (64,)), "natural"),
         (Dict(a=Discrete(4), b=Box(-1, 1, (2, 3))), "natural"),
         (MultiBinary(5), "natural"),
-        (Box(-1, 1, (513,)), "gradient"),
+        (Box(-1, 1, (65,)), "gradient"),
         (Box(0, 255, (84, 84, 3), np.uint8), "gradient"),
         (Discrete(5), "gradient"),
     ],
