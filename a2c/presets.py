@@ -101,7 +101,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # None of ten runs was lost to a policy that hangs; of other ways, one in five to ten.
     "Pendulum-v1": _NATURAL | {"total_steps": 1_000_000, "rollout_length": 512, "gamma": 0.95, "initial_log_std": 0.0},
     "LunarLander-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
-    "LunarLanderContinuous-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
+    # 265; with steps of at most 10 gradients 182 and less: it learns to hover, and not to land.
+    "LunarLanderContinuous-v3": _UNBOUNDED | {"gamma": 0.999, "gae_lambda": 0.98},
     "BipedalWalker-v3": _SIMULATED | {"total_steps": 5_000_000, "eval_every_steps": 250_000},
     # 5,939; with the bound on steps 5,100.
     "HalfCheetah-v5": _UNBOUNDED | {"critic_epochs": 20},
