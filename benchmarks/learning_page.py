@@ -110,6 +110,22 @@ def whole() -> str:
     return "\n".join(lines)
 
 
+def below() -> str:
+    """The rows that stay below what others published, and by how much."""
+    found, empty = [], []
+    for name, of in PUBLISHED.items():
+        if not (runs := finished(name)):
+            empty.append(name)
+            continue
+        reached, mark = float(iqm([run["final_evaluation"]["mean"] for run in runs])), of.best.mean
+        if reached < mark:
+            found.append(f"{name} ({shown(reached, abs(mark))} of {shown(mark, abs(mark))})")
+    lines = [f"Below the best published figure: {', '.join(found) or 'none'}."]
+    if empty:
+        lines.append(f"Without results yet: {', '.join(empty)}.")
+    return "\n".join(lines)
+
+
 def first_of_five(curve: dict[str, list[float]]) -> float | None:
     """Steps at the first of five evaluations in a row that reach `SOLVED`; None: there are none."""
     in_a_row = 0
@@ -242,6 +258,7 @@ def _curve(place: Axes, name: str, over: str) -> None:
 
 TABLES = {
     "whole": whole,
+    "below": below,
     "solved": solved,
     "measured": measured,
     "unchosen": unchosen,

@@ -200,7 +200,15 @@ STUDIES: dict[str, list[Trial]] = {
     ],
     "Hopper-v5": [
         *trials(NATURAL, FEW),
-        *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "std 1, at most 10 gradients": {"initial_log_std": 0.0}}),
+        *trials(
+            CAPPED,
+            {
+                "KL .02, at most 10 gradients": {},
+                "std 1, at most 10 gradients": {"initial_log_std": 0.0},
+                "at most 10 gradients, gamma .995, lambda .97": {"gamma": 0.995, "gae_lambda": 0.97},
+            },
+            seeds=5,
+        ),
     ],
     "Walker2d-v5": [*trials(NATURAL, FEW, 1), *trials(CAPPED, {"KL .02, at most 10 gradients": {}})],
     "Swimmer-v5": trials(
@@ -243,7 +251,17 @@ STUDIES: dict[str, list[Trial]] = {
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "at most 10 gradients, gamma .95": {"gamma": 0.95}}, 1),
     ],
     "LunarLander-v3": LANDER,
-    "LunarLanderContinuous-v3": LANDER,
+    "LunarLanderContinuous-v3": [
+        *LANDER,
+        *trials(
+            CAPPED | {"rollout_length": 128, "initial_log_std": 0.0},
+            {
+                "8 x 128, at most 10 gradients, gamma .995, lambda .98, std 1": {"gamma": 0.995, "gae_lambda": 0.98},
+                "200 k, the same": {"gamma": 0.995, "gae_lambda": 0.98, "total_steps": 200_000},
+                "200 k, 8 x 128, at most 10 gradients, std 1": {"total_steps": 200_000},
+            },
+        ),
+    ],
     "Ant-v5": [
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
         *trials(PLAIN, {"plain": {}, "plain, std .25": {"initial_log_std": -1.4}}, 1),
