@@ -36,7 +36,7 @@ _NATURAL: dict[str, Any] = {
     "schedule": "linear",
 }
 """What natural steps take, up to `_WIDE` inputs. Both from `benchmarks.tuning`, on environments that have presets: with
-105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt several times as much by small plain steps."""
+105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by small plain steps."""
 
 
 class Fit(NamedTuple):
@@ -59,28 +59,34 @@ def lines(config: Config, origins: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
 
 
-def fit_to(env: EnvSource, env_kwargs: Mapping[str, Any]) -> Fit:
+def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     """The settings for an environment; one is made to be asked for its spaces.
 
     Args:
         env: What to train on.
-        env_kwargs: Arguments of its constructor.
+        chosen: What was chosen, by field name: the arguments of its constructor count, and what asks for plain steps.
 
     Raises:
         UserError: It is unknown or cannot be trained on.
         EnvError: Its constructor raised.
     """
+    env_kwargs, plain = dict(chosen.get("env_kwargs") or {}), asks_for_plain_steps(chosen)
     if isinstance(env, str):
-        return _fit_to_id(env, json.dumps(dict(env_kwargs), sort_keys=True))
+        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), plain)
     if isinstance(env, CompiledEnv):
-        return fit(env.observation_space)
-    return fit(_observations_of(env, env_kwargs))
+        return fit(env.observation_space, plain)
+    return fit(_observations_of(env, env_kwargs), plain)
+
+
+def asks_for_plain_steps(chosen: Mapping[str, Any]) -> bool:
+    """Whether something was chosen that only plain steps have."""
+    return chosen.get("actor_step") == "gradient" or "learning_rate" in chosen
 
 
 @functools.cache
-def _fit_to_id(env_id: str, env_kwargs: str) -> Fit:
+def _fit_to_id(env_id: str, env_kwargs: str, plain: bool) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    return fit(_observations_of(env_id, json.loads(env_kwargs)))
+    return fit(_observations_of(env_id, json.loads(env_kwargs)), plain)
 
 
 def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium.Space[Any]:
@@ -91,8 +97,8 @@ def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium
         close(probe)
 
 
-def fit(observation_space: gymnasium.Space[Any]) -> Fit:
-    """The settings for observations of a space.
+def fit(observation_space: gymnasium.Space[Any], plain: bool = False) -> Fit:
+    """The settings for observations of a space; `plain`: with plain steps, whatever fits it.
 
     Example:
         >>> fit(gymnasium.spaces.Box(-1, 1, (17,))).values["hidden_sizes"]
@@ -116,8 +122,8 @@ def fit(observation_space: gymnasium.Space[Any]) -> Fit:
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
         ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
     ]
-    if inputs <= _WIDE and not counts:
-        chosen.append((_NATURAL, "of so few inputs, more is learnt from a step than by plain gradients"))
+    if inputs <= _WIDE and not counts and not plain:
+        chosen.append((_NATURAL, "with so few inputs, a natural step learns more from a rollout than a plain one"))
     else:
         few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
         kept = f"{few if length == 16 else many}, and smaller steps at the end keep what was learnt"

@@ -65,7 +65,7 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
-    fits = fit_without_preset(env, preset, settings.get("env_kwargs") or {})
+    fits = fit_without_preset(env, preset, settings)
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
     if isinstance(settings.get("start_from"), Run):

@@ -3,8 +3,8 @@
 python -m benchmarks.defaults --peers PYTHON [ENV ...] [--jobs J]
 
 PYTHON is one that has benchmarks/peers/zoo.txt installed; ours needs benchmarks/peers/untuned.txt. The environments
-were chosen before anything was run on them, and no setting of ours was chosen on any. Each run has one core, and ends
-with 100 greedy episodes of the final policy; episodes are cut off after 1,000 steps where the environment has no end
+were chosen before anything was compared on them, and no setting of ours was chosen on any. Each run has one core, and
+ends with 100 greedy episodes of the final policy; episodes are cut off after 1,000 steps where the environment has no end
 of its own. A run that is in the results is not made again.
 """
 
@@ -14,7 +14,6 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from typing import Any
 
 import gymnasium
@@ -52,18 +51,16 @@ def run(python: str, learner: str, env: str, seed: int) -> dict[str, Any]:
     if learner == RANDOM:
         return at_random(env, limit, seed)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
         trained = a2c.train(
             env, seed=seed, total_steps=STEPS, max_episode_steps=limit, run_dir=folder, num_workers=0, num_threads=1,
             final_eval_episodes=EPISODES,
         )  # fmt: skip
-        seconds = time.perf_counter() - start
     if trained.summary["stopped_by"] is not None:
         raise KeyboardInterrupt
     final = trained.summary["final_evaluation"]
     return {
         "seed": seed, "steps": trained.summary["steps"], "final": round(final["mean"], 4),
-        "std": round(final["std"], 4), "seconds": round(seconds, 1),
+        "std": round(final["std"], 4), "seconds": round(trained.summary["train_seconds"], 1),
     }  # fmt: skip
 
 
@@ -90,10 +87,10 @@ def finished() -> dict[str, dict[str, list[dict[str, Any]]]]:
     return envs
 
 
-def gained(runs: dict[str, list[dict[str, Any]]]) -> float:
-    """What ours gains over random actions, as a part of what theirs gains."""
+def gained(runs: dict[str, list[dict[str, Any]]]) -> float | None:
+    """What ours gains over random actions, as a part of what theirs gains; None where theirs gains nothing."""
     ours, theirs, chance = (statistics.fmean(run["final"] for run in runs[of]) for of in (OURS, THEIRS, RANDOM))
-    return (ours - chance) / (theirs - chance)
+    return (ours - chance) / (theirs - chance) if theirs > chance else None
 
 
 def main() -> None:

@@ -65,7 +65,8 @@ def with_interval(values: list[float]) -> str:
 
 def with_spread(values: list[float]) -> str:
     size = max(map(abs, values))
-    return f"{shown(statistics.mean(values), size)} ± {shown(statistics.stdev(values), size)}"
+    spread = f" ± {shown(statistics.stdev(values), size)}" if len(values) > 1 else ""
+    return f"{shown(statistics.mean(values), size)}{spread}"
 
 
 def published(figure: Figure | None) -> str:
@@ -187,19 +188,13 @@ def measured() -> str:
             continue
         ours = [run["final_evaluation"]["mean"] for run in finished(env)]
         cells = [_of_seeds([run["final"] for run in runs]) for runs in found.values()]
-        lines.append(f"| {env} | {yardstick.steps(env):,} | **{_of_seeds(ours)}** | {' | '.join(cells)} |")
+        lines.append(f"| {env} | {yardstick.steps(env):,} | {_of_seeds(ours)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _of_seeds(values: list[float]) -> str:
     """Mean, spread and number of seeds."""
-    match len(values):
-        case 0:
-            return ""
-        case 1:
-            return f"{shown(values[0], abs(values[0]))} (1 seed)"
-        case count:
-            return f"{with_spread(values)} ({count} seeds)"
+    return f"{with_spread(values)} ({len(values)} seed{'s' if len(values) > 1 else ''})" if values else ""
 
 
 def unchosen() -> str:
@@ -214,8 +209,9 @@ def unchosen() -> str:
             continue
         cells = [with_spread([run["final"] for run in runs[learner]]) for learner in learners]
         seconds = [statistics.median(run["seconds"] for run in runs[learner]) for learner in learners[1:]]
+        part = defaults.gained(runs)
         lines.append(
-            f"| {env.rpartition(':')[2]} | {' | '.join(cells)} | {defaults.gained(runs):.2f} "
+            f"| {env.rpartition(':')[2]} | {' | '.join(cells)} | {'' if part is None else f'{part:.2f}'} "
             f"| {seconds[0]:.0f} | {seconds[1]:.0f} |"
         )
     return "\n".join(lines)

@@ -44,6 +44,14 @@ def test_steps_are_natural_where_inputs_are_few_and_not_only_choices(space, acto
     assert (config.natural_max_step is not None) == (actor_step == "natural")
 
 
+@pytest.mark.parametrize("chosen", [{"learning_rate": 1e-3}, {"actor_step": "gradient"}], ids=str)
+def test_steps_are_plain_where_something_was_chosen_that_only_these_have(chosen):
+    found = fit_to("CartPole-v1", chosen)
+    assert found == fit(Box(-1, 1, (4,)), plain=True)
+    assert (found.values["rollout_length"], "actor_step" in found.values) == (16, False)
+    assert fit_to("CartPole-v1", {"gamma": 0.9}).values["actor_step"] == "natural"
+
+
 @pytest.mark.parametrize("env_id", ["FrozenLake-v1", "FrozenLake8x8-v1", "Blackjack-v1"])
 def test_presets_of_tables_differ_from_what_fits_them_in_a_few_settings(env_id):
     fitted = configure(env_id, "none", fit_to(env_id, {}).values)

@@ -20,7 +20,7 @@ from a2c.errors import UserError
 from a2c.imports import importing
 from a2c.machine import cores
 from a2c.output import print_json
-from a2c.presets import configure, fit_without_preset
+from a2c.presets import chosen_in, configure, fit_without_preset
 
 if TYPE_CHECKING:
     from a2c.envs import Envs
@@ -41,7 +41,7 @@ class Benchmark:
 
     def with_preset(self) -> Benchmark:
         """The same with the preset's settings as defaults, for the command line to be read over them."""
-        fit = fit_without_preset(self.config.env_id, self.preset, self.config.env_kwargs)
+        fit = fit_without_preset(self.config.env_id, self.preset, chosen_in(self.config))
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:

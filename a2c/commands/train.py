@@ -19,7 +19,7 @@ from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.imports import importing
 from a2c.output import print_json
-from a2c.presets import configure, fit_without_preset, origins
+from a2c.presets import chosen_in, configure, fit_without_preset, origins
 from a2c.run.folder import Run
 from a2c.start import settled
 
@@ -41,7 +41,7 @@ class Train:
 
     def with_preset(self) -> Train:
         """The same with the preset's settings as defaults, for the command line to be read over them."""
-        fit = fit_without_preset(self.config.env_id, self.preset, self.config.env_kwargs)
+        fit = fit_without_preset(self.config.env_id, self.preset, chosen_in(self.config))
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:
@@ -57,7 +57,7 @@ class Train:
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
-                fitting = fit_without_preset(config.env_id, self.preset, config.env_kwargs)
+                fitting = fit_without_preset(config.env_id, self.preset, chosen_in(config))
                 settings_from = origins(config, self.preset, fitting)
                 run = fit(config, config.env_id, settings_from, True, owns_process=True)
             else:
