@@ -4,8 +4,8 @@ python -m benchmarks.defaults --peers PYTHON [ENV ...] [--jobs J]
 
 PYTHON is one that has benchmarks/peers/zoo.txt installed; ours needs benchmarks/peers/untuned.txt. The environments
 were chosen before anything was compared on them, and no setting of ours was chosen on any. Each run has one core, and
-ends with 100 greedy episodes of the final policy; episodes are cut off after 1,000 steps where an environment has no end
-of its own. A run that is in the results is not made again.
+ends with 100 greedy episodes of the final policy. Episodes are cut off after 1,000 steps where an environment has no
+end of its own. A run that is in the results is not made again.
 """
 
 from __future__ import annotations
