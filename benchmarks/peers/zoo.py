@@ -78,6 +78,8 @@ def main() -> None:
     command_line.add_argument("--defaults", action="store_true")
     command_line.add_argument("--max-episode-steps", type=int, help="cut episodes off after so many steps")
     options = command_line.parse_args()
+    if options.max_episode_steps is not None and not options.defaults:
+        command_line.error("--max-episode-steps needs --defaults: rl_zoo3 makes its environments itself")
     torch.set_num_threads(1)
     model, settings, seconds = (with_defaults if options.defaults else with_settings_of_the_zoo)(options)
     returns = evaluate(model, gymnasium.make(options.env, max_episode_steps=options.max_episode_steps))
