@@ -222,7 +222,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
-        if (self.normalize_advantage or self.actor_step == "natural") and self.steps_per_update == 1:
+        if self.centers_advantage and self.steps_per_update == 1:
             what = "normalize_advantage is True" if self.normalize_advantage else "actor_step is 'natural'"
             raise UserError(
                 f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
@@ -243,6 +243,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
     def wants_workers(self) -> bool:
         """Whether worker processes are asked for by number or by isolation."""
         return self.isolate_envs or self.num_workers not in ("auto", 0)
+
+    @property
+    def centers_advantage(self) -> bool:
+        """Whether a rollout's advantages are shifted to mean 0."""
+        return self.normalize_advantage or self.actor_step == "natural"
 
     @property
     def steps_per_update(self) -> int:

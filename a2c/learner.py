@@ -85,7 +85,7 @@ class Learner:
         self._natural = NaturalStep(config, self._engine) if config.actor_step == "natural" else None
         self._rules = Rules(
             config.seed, config.gamma, config.gae_lambda,
-            config.normalize_advantage or config.actor_step == "natural", config.normalize_advantage,
+            config.centers_advantage, config.normalize_advantage,
             config.normalize_observations, config.normalize_returns,
         )  # fmt: skip
         self._books = Books(
