@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parse = functools.partial(tyro.cli, registry=registry)
         verb: Any = _parse(lambda: parse(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
         if isinstance(verb, Train | Benchmark):
-            kind, defaults = type(verb), verb.with_preset()
+            kind, defaults = type(verb), verb.with_preset({_named(word) for word in words if word.startswith("--")})
             arguments = [*words[1:], *asks_help]
             verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
         with reserved_for_json() if getattr(verb, "json", False) else contextlib.nullcontext():
@@ -111,7 +111,7 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
     kinds = {"train": (Config, Train), "benchmark": (Config, Benchmark)}.get(words[0] if words else "", ())
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     for word in words if kinds else ():
-        name = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        name = _named(word)
         hint = elsewhere(name, flag) if word.startswith("--") and name not in names else None
         if hint is not None:
             raise UserError(hint)
@@ -119,9 +119,14 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
         allowed = {field.name for field in dataclasses.fields(Resume)}
         fixed = {field.name for field in dataclasses.fields(Config)} - allowed
         for word in words:
-            name = word.removeprefix("--").partition("=")[0].replace("-", "_").removeprefix("no_")
+            name = _named(word).removeprefix("no_")
             if word.startswith("--") and name in fixed:
                 raise UserError(f"{name} cannot change within a run; train a new one with it")
+
+
+def _named(word: str) -> str:
+    """The field that a flag names."""
+    return word.removeprefix("--").partition("=")[0].replace("-", "_")
 
 
 def _annotations(verb: str) -> dict[str, Any]:

@@ -211,16 +211,6 @@ def fit_without_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -
     return fit_to(env, chosen)
 
 
-def chosen_in(config: Config) -> dict[str, Any]:
-    """The settings that are not the default."""
-    defaults = Config(config.env_id)
-    return {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(Config)
-        if getattr(config, field.name) != getattr(defaults, field.name)
-    }
-
-
 def preset_values(env_id: str, preset: str) -> dict[str, Any]:
     """The fields that a preset ("auto", "none" or a name in PRESETS) sets for an environment.
 

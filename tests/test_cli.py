@@ -82,6 +82,14 @@ def test_the_preset_fills_in_what_the_command_line_leaves_out(called, tmp_path):
     assert (config["origins"]["entropy_coef"], config["origins"]["gamma"]) == ("preset tutorial", "chosen")
 
 
+@pytest.mark.parametrize("flags", ["--actor-step gradient", "--learning-rate 7e-4"])
+def test_a_flag_that_equals_the_default_decides_what_fits(called, tmp_path, flags):
+    flags = f"{flags} --total-steps 64 --final-eval-episodes 0 --no-pictures".split()
+    assert called("train", "CartPole-v0", *flags, "--run-dir", tmp_path)[0] == 0
+    config = json.loads(next(tmp_path.rglob("config.json")).read_text())["config"]
+    assert (config["actor_step"], config["natural_max_step"], config["rollout_length"]) == ("gradient", None, 16)
+
+
 def test_a_flag_that_equals_the_default_goes_before_the_preset(called, tmp_path):
     default = a2c.Config("X").learning_rate
     flags = f"--total-steps 64 --learning-rate {default} --final-eval-episodes 0 --no-pictures".split()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +19,7 @@ from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.imports import importing
 from a2c.output import print_json
-from a2c.presets import chosen_in, configure, fit_without_preset, origins
+from a2c.presets import configure, fit_without_preset, origins
 from a2c.run.folder import Run
 from a2c.start import settled
 
@@ -39,9 +39,10 @@ class Train:
     json: bool = False
     """Print the summaries as one JSON object, {"runs": [...]}."""
 
-    def with_preset(self) -> Train:
-        """The same with the preset's settings as defaults, for the command line to be read over them."""
-        fit = fit_without_preset(self.config.env_id, self.preset, chosen_in(self.config))
+    def with_preset(self, named: Collection[str]) -> Train:
+        """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
+        chosen = {name: value for name, value in vars(self.config).items() if name in named}
+        fit = fit_without_preset(self.config.env_id, self.preset, chosen)
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:
@@ -57,7 +58,8 @@ class Train:
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
-                fitting = fit_without_preset(config.env_id, self.preset, chosen_in(config))
+                decided = {"env_kwargs": config.env_kwargs, "actor_step": config.actor_step}
+                fitting = fit_without_preset(config.env_id, self.preset, decided)
                 settings_from = origins(config, self.preset, fitting)
                 run = fit(config, config.env_id, settings_from, True, owns_process=True)
             else:
