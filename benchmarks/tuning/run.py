@@ -9,6 +9,7 @@ from typing import Any
 
 import a2c
 from a2c.envs.sources import compiled_form
+from benchmarks.tuning.switches import switched
 
 EPISODES = {True: 100, False: 30}
 """Greedy episodes of the final policy, where environments are compiled and where not."""
@@ -17,12 +18,13 @@ EPISODES = {True: 100, False: 30}
 def train(env: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """One run: the greedy return of its final policy, and how training went."""
     is_compiled = compiled_form(env) is not None
-    with tempfile.TemporaryDirectory() as folder:
+    chosen = {name: value for name, value in settings.items() if name != "switch"}
+    with tempfile.TemporaryDirectory() as folder, switched(settings.get("switch")):
         start = time.perf_counter()
         run = a2c.train(
             env, preset="none", seed=seed, run_dir=folder, num_workers=0, num_threads=1,
             log_every_steps=settings["total_steps"] // 50, final_eval_episodes=EPISODES[is_compiled],
-            **({"eval_every_steps": 0, "eval_episodes": 1} | settings),
+            **({"eval_every_steps": 0, "eval_episodes": 1} | chosen),
         )  # fmt: skip
         if run.summary["stopped_by"] is not None:
             raise KeyboardInterrupt

@@ -64,6 +64,15 @@ SMALL: dict[str, Any] = NORMALIZED | {
 }
 """Small plain steps, often; advantages as they are: of 80 rows, the largest is not news."""
 
+SWITCHED: dict[str, dict[str, Any]] = {
+    "averaged policy (.9 an update)": {"switch": ["averaged", 0.9]},
+    "critic of 256-256": {"switch": ["critic_of", 256, 256]},
+    "normalised value targets": {"switch": ["normalized_targets"]},
+}
+"""What is no setting: `benchmarks.tuning.switches`."""
+
+LAYER_NORM: dict[str, dict[str, Any]] = {"layer normalisation": {"switch": ["layer_norm"], "engine": "paddle"}}
+
 FEW = {name: FIRST[name] for name in ("KL .02", "KL .01, constant")}
 
 LANDER = [
@@ -131,6 +140,14 @@ STUDIES: dict[str, list[Trial]] = {
                     "natural_max_step": 20.0,
                     "natural_kl": 0.03,
                 },
+                "at most 10 gradients, 128-128": {"hidden_sizes": [128, 128]},
+                "at most 10 gradients, 256-256": {"hidden_sizes": [256, 256]},
+                "at most 10 gradients, relu": {"activation": "relu"},
+                "at most 10 gradients, constant": {"schedule": "constant"},
+                "at most 10 gradients, gamma .98": {"gamma": 0.98},
+                "8 x 256, at most 10 gradients": {"rollout_length": 256},
+                "at most 20 gradients": {"natural_max_step": 20.0},
+                "at most 10 gradients, bonus of .01": {"entropy_coef": 0.01},
             },
             seeds=5,
         ),
@@ -197,6 +214,8 @@ STUDIES: dict[str, list[Trial]] = {
                 "the same, 7 hundredths, 16 x 32": {"natural_max_step": 0.07, "rollout_length": 32},
             },
         ),
+        *trials(NATURAL | FIRST["20 critic epochs"], SWITCHED),
+        *trials(NATURAL | FIRST["20 critic epochs"], LAYER_NORM, 1),
     ],
     "Hopper-v5": [
         *trials(NATURAL, FEW),
@@ -209,8 +228,10 @@ STUDIES: dict[str, list[Trial]] = {
             },
             seeds=5,
         ),
+        *trials(CAPPED, SWITCHED),
+        *trials(CAPPED, LAYER_NORM, 1),
     ],
-    "Walker2d-v5": [*trials(NATURAL, FEW, 1), *trials(CAPPED, {"KL .02, at most 10 gradients": {}})],
+    "Walker2d-v5": [*trials(NATURAL, FEW), *trials(CAPPED, {"KL .02, at most 10 gradients": {}})],
     "Swimmer-v5": trials(
         NATURAL | {"gamma": 0.9999},
         {
@@ -274,6 +295,15 @@ STUDIES: dict[str, list[Trial]] = {
                     "rollout_length": 16,
                     "initial_log_std": -1.4,
                 },
+            },
+            1,
+        ),
+        *trials(
+            PLAIN | {"initial_log_std": -1.4},
+            {
+                "plain, std .25, critic of 256-256": SWITCHED["critic of 256-256"],
+                "plain, std .25, one more pass of the critic": {"switch": ["critic_passes", 1, 128]},
+                "plain, std .25, four more passes of the critic": {"switch": ["critic_passes", 4, 128]},
             },
             1,
         ),
