@@ -1,4 +1,4 @@
-"""What was tried and is no setting: a trial's settings name it as "switch", and a function of a2c is replaced for its run.
+"""What was tried and is no setting: a trial names it as "switch", and a function of a2c is replaced while it runs.
 
 For environments that are not compiled: whole updates in machine code would not see what was replaced.
 """
