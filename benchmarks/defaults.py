@@ -11,7 +11,6 @@ end of its own. A run that is in the results is not made again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import gymnasium
 
 import a2c
-from benchmarks.measure import RESULTS, keep, side_by_side
+from benchmarks.measure import keep, kept, side_by_side
 from benchmarks.yardstick import peer
 
 RESULT = "defaults"
@@ -82,8 +81,7 @@ def at_random(env_id: str, limit: int | None, seed: int) -> dict[str, Any]:
 
 def finished() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """The runs that are in the results, by environment and learner."""
-    path = RESULTS / f"{RESULT}.json"
-    envs: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(path.read_text())["envs"] if path.exists() else {}
+    envs: dict[str, dict[str, list[dict[str, Any]]]] = kept(RESULT).get("envs", {})
     return envs
 
 

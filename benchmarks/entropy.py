@@ -8,7 +8,6 @@ results, and not made again.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import scipy.stats
 
 import a2c
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import keep, kept
 
 COEFFICIENTS = (0.0, 0.001, 0.003, 0.01)
 
@@ -64,10 +63,9 @@ def table(runs: list[dict[str, Any]]) -> str:
 def main() -> None:
     name = "entropy"
     if sys.argv[1:] == ["--table"]:
-        print(table(json.loads((RESULTS / f"{name}.json").read_text())["runs"]))
+        print(table(kept(name)["runs"]))
         return
-    path = RESULTS / f"{name}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs: list[dict[str, Any]] = kept(name).get("runs", [])
     for env in sys.argv[1:] or CASES:
         case = dict(CASES[env])
         for seed in range(case.pop("seeds", 5)):

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import keep, kept
 from benchmarks.packages import PACKAGES, Package, Walked
 
 ROOT = Path(__file__).parent.parent
@@ -230,10 +230,9 @@ def verdict(result: dict[str, Any]) -> str:
 @contextlib.contextmanager
 def _results() -> Iterator[dict[str, Any]]:
     """The packages' results so far, kept when the block ends; several processes may walk at a time."""
-    path = RESULTS / f"{_NAME}.json"
     with open(Path(tempfile.gettempdir(), f"{_NAME}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        packages = json.loads(path.read_text())["packages"] if path.exists() else {}
+        packages = kept(_NAME).get("packages", {})
         yield packages
         order = [package.name for package in PACKAGES]
         packages = {name: packages[name] for name in order if name in packages}
@@ -295,7 +294,7 @@ def _cell(text: str, most: int = 300) -> str:
 
 def with_table(page: str) -> str:
     """The page with the table of the committed results."""
-    results = json.loads((RESULTS / f"{_NAME}.json").read_text())
+    results = kept(_NAME)
     begin, end = "<!-- table -->\n", "<!-- end of table -->"
     before, _, rest = page.partition(begin)
     return f"{before}{begin}{table(results)}\n{end}{rest.partition(end)[2]}"

@@ -27,7 +27,7 @@ import pytest
 
 import a2c
 from a2c.envs.compiled.classic import classic_control
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import keep, kept
 
 _NAME = "gymnasium_vector"
 _PAGE = Path(__file__).parent.parent / "docs" / f"{_NAME}.md"
@@ -198,7 +198,7 @@ def table(results: dict[str, Any]) -> str:
 
 def with_tables(page: str) -> str:
     """The page with the tables of the committed results."""
-    results = json.loads((RESULTS / f"{_NAME}.json").read_text())
+    results = kept(_NAME)
     begin, end = "<!-- table -->\n", "\n<!-- end of table -->"
     before, _, rest = page.partition(begin)
     return f"{before}{begin}{table(results)}{end}{rest.partition(end)[2]}"

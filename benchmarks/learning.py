@@ -9,13 +9,12 @@ in the results is not trained again.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from typing import Any, NamedTuple
 
 import a2c
-from benchmarks.measure import RESULTS, keep, side_by_side
+from benchmarks.measure import keep, kept, side_by_side
 
 POINTS = 50
 """Of a learning curve, at most."""
@@ -79,8 +78,7 @@ def result_name(name: str) -> str:
 
 def finished(name: str) -> list[dict[str, Any]]:
     """The runs of a case that are in the results."""
-    path = RESULTS / f"{result_name(name)}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs: list[dict[str, Any]] = kept(result_name(name)).get("runs", [])
     return runs
 
 

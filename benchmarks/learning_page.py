@@ -77,6 +77,14 @@ def published(figure: Figure | None) -> str:
     return f"{shown(figure.mean, size)}{spread} ({figure.of})"
 
 
+def title(name: str) -> str:
+    """The environment of a case, and what is not its preset's."""
+    case = CASES[name]
+    steps_and_evaluations = ("total_steps", "eval_every_steps", "eval_episodes")
+    extra = (f"{setting} {value}" for setting, value in case.settings.items() if setting not in steps_and_evaluations)
+    return ", ".join([case.env, *extra])
+
+
 def summary() -> str:
     """For the README: what the final policies reach, beside the best that others published."""
     lines = ["| environment | steps | seeds | final policy, IQM (95 %) | best published |", "|---|---|---|---|---|"]
@@ -84,7 +92,7 @@ def summary() -> str:
         if runs := finished(name):
             finals = [run["final_evaluation"]["mean"] for run in runs]
             lines.append(
-                f"| {CASES[name].env} | {runs[0]['steps']:,} | {len(runs)} | **{with_interval(finals)}** "
+                f"| {title(name)} | {runs[0]['steps']:,} | {len(runs)} | **{with_interval(finals)}** "
                 f"| {published(PUBLISHED[name].best)} |"
             )
     return "\n".join(lines)
@@ -104,7 +112,7 @@ def whole() -> str:
         lowest = shown(min(finals), max(map(abs, finals)))
         seconds = statistics.median(run["whole_seconds"] for run in runs)
         lines.append(
-            f"| {CASES[name].env} | {runs[0]['steps']:,} | {len(runs)} | **{with_interval(finals)}** "
+            f"| {title(name)} | {runs[0]['steps']:,} | {len(runs)} | **{with_interval(finals)}** "
             f"| {with_spread(finals)}, {lowest} | {with_interval(bests)} | {published(of.best)} | {published(of.a2c)} "
             f"| {published(of.record)} | {seconds:.0f} s |"
         )

@@ -9,7 +9,6 @@ Finished runs are kept in the results, and not made again.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +20,7 @@ import scipy.stats
 import a2c
 from a2c.fitting import fit_to
 from a2c.learner import Learner, Update
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import keep, kept
 
 ENV, SEEDS, STEPS, WINDOW = "Taxi-v4", range(20), 100_000, 5_000
 
@@ -103,7 +102,7 @@ def compared(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table() -> str:
     """Both ways side by side, and in a sentence how certain it is."""
-    result = json.loads((RESULTS / "masks.json").read_text())
+    result = kept("masks")
     both, means = (
         result["compared"],
         {way: np.mean([run["curve"] for run in result["runs"] if run["way"] == way], axis=0) for way in WAYS},
@@ -133,8 +132,7 @@ def main() -> None:
     if sys.argv[1:] == ["--table"]:
         print(table())
         return
-    path = RESULTS / "masks.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs: list[dict[str, Any]] = kept("masks").get("runs", [])
     for seed in SEEDS:
         for way in WAYS:
             key = {"way": way, "seed": seed}

@@ -61,6 +61,13 @@ def keep(name: str, command: str, results: dict[str, Any]) -> None:
     print(path)
 
 
+def kept(name: str) -> dict[str, Any]:
+    """What results/<name>.json holds; nothing, where there is no such file."""
+    path = RESULTS / f"{name}.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return results
+
+
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.exists() else []

@@ -10,7 +10,6 @@ thread; milliseconds of processor time, the least of 20.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from a2c.model.blocks import initial_parameters
 from a2c.natural import NaturalStep
 from a2c.optimizers import Optimizer
 from a2c.rollout import rollout_for
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import keep, kept
 
 _PAGE = Path(__file__).parent.parent / "docs" / "natural_step.md"
 
@@ -44,7 +43,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 def with_table(page: str) -> str:
     """The page with the table of the committed results."""
-    found = json.loads((RESULTS / "natural.json").read_text())["milliseconds"]
+    found = kept("natural")["milliseconds"]
     rows = "\n".join(f"| {name} | {value:.2f} ms |" for name, value in found.items())
     begin, end = "<!-- table -->\n", "\n<!-- end of table -->"
     before, _, rest = page.partition(begin)

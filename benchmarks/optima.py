@@ -10,7 +10,6 @@ ends with. Finished seeds are kept in the results, and not made again.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import a2c
-from benchmarks.measure import RESULTS, keep
+from benchmarks.measure import keep, kept
 
 STEPS = {
     "FrozenLake-v1": 300_000,
@@ -196,8 +195,7 @@ def measure(env: str) -> None:
     of = table(env)
     name, best, clock = f"optima-{env}", optimum(of), optimum_with_clock(of)
     print(f"{env}: optimum {best:.4f}, with a clock {clock:.4f}", flush=True)
-    path = RESULTS / f"{name}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+    runs: list[dict[str, Any]] = kept(name).get("runs", [])
     for seed in SEEDS:
         if any(run["seed"] == seed for run in runs):
             continue

@@ -9,7 +9,6 @@ Environments that take longer and longer for a step, so that what `vectorization
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +17,7 @@ import a2c
 from a2c.commands.benchmark import ways
 from a2c.presets import configure
 from benchmarks.environments import Burn
-from benchmarks.measure import RESULTS, alternate, keep, ratio
+from benchmarks.measure import alternate, keep, kept, ratio
 
 MICROSECONDS = (0, 5, 10, 20, 40, 80, 160)
 NUM_ENVS = (2, 4, 8, 16)
@@ -90,7 +89,7 @@ def main() -> None:
     if "--table" not in sys.argv:
         results = [measure(env_id, kwargs, count) for env_id, kwargs in cases() for count in NUM_ENVS]
         keep("placement", "python -m benchmarks.placement", {"placements": results})
-    print(table(json.loads((RESULTS / "placement.json").read_text())["placements"]))
+    print(table(kept("placement")["placements"]))
 
 
 if __name__ == "__main__":

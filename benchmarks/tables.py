@@ -5,7 +5,6 @@ python -m benchmarks.tables
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from benchmarks.learning_page import summary
 from benchmarks.markers import filled
 from benchmarks.masks import table as masks
-from benchmarks.measure import RESULTS
+from benchmarks.measure import kept
 from benchmarks.optima import STEPS as OPTIMA
 from benchmarks.optima import interval
 from benchmarks.training import CASES as TRAINING_CASES
@@ -29,11 +28,6 @@ LIBRARIES = {
 README = Path(__file__).parent.parent / "README.md"
 
 
-def load(name: str) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
-    return result
-
-
 def optima() -> str:
     """What policies are worth beside the optimum; over seeds, mean and interval of the exact values."""
     lines = [
@@ -41,7 +35,7 @@ def optima() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for env in OPTIMA:
-        result = load(f"optima-{env}")
+        result = kept(f"optima-{env}")
         runs = result["runs"]
         digits = 1 if abs(result["optimum"]) > 10 else 2 if abs(result["optimum"]) > 1 else 4
         best, final = ([run[f"{which}_worth"] for run in runs] for which in ("best", "final"))
@@ -61,7 +55,7 @@ def training() -> str:
     """Whole runs beside other libraries."""
     lines = ["| work | library | steps per second (lowest to highest) | a2c is |", "|---|---|---|---|"]
     for case in TRAINING_CASES:
-        result = load(result_name(case))
+        result = kept(result_name(case))
         for name, rates in result["steps_per_second"].items():
             rate = f"{rates['median']:,.0f} ({min(rates['rounds']):,.0f} to {max(rates['rounds']):,.0f})"
             if name == "a2c":
@@ -77,7 +71,7 @@ def training() -> str:
 def ordinary() -> str:
     """Training on Python environments beside stepping them."""
     lines = []
-    for env, measured in load("ordinary")["environments"].items():
+    for env, measured in kept("ordinary")["environments"].items():
         lines += [f"| 8 x {env} | steps per second (lowest to highest) |", "|---|---|"]
         lines += [_rate(name, rates) for name, rates in measured["steps_per_second"].items()]
         lines += [_ratio(label, ratio) for label, ratio in measured.items() if "/" in label]
@@ -87,7 +81,7 @@ def ordinary() -> str:
 
 def startup() -> str:
     """From the prompt to a policy."""
-    result = load("startup")
+    result = kept("startup")
     lines = ["| `a2c train CartPole-v1 --no-pictures` | whole process | 100 greedy episodes |", "|---|---|---|"]
     for label, run in [
         ("the first ever, compiling", result["first_ever"]),
@@ -99,7 +93,7 @@ def startup() -> str:
 
 def parts() -> str:
     """The parts of an update beside what their arithmetic alone would take."""
-    result = load("kernels")
+    result = kept("kernels")
     names = list(result["parts"][0]["microseconds"])
     lines = [
         "| microseconds, one thread | " + " | ".join(_work(part) for part in result["parts"]) + " |",
@@ -121,7 +115,7 @@ def _work(part: dict[str, Any]) -> str:
 
 def environments() -> str:
     """Steps per second of vector environments."""
-    result = load("environments")
+    result = kept("environments")
     lines = []
     for env, measured in result["environments"].items():
         lines += [f"| stepping {result['num_envs']} x {env} | steps per second (lowest to highest) |", "|---|---|"]

@@ -14,8 +14,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from a2c.presets import PRESETS
 from benchmarks.learning import CASES
-from benchmarks.measure import RESULTS, keep, side_by_side
+from benchmarks.measure import keep, kept, side_by_side
 
 SCRIPT = Path(__file__).parent / "peers" / "zoo.py"
 RESULT = "yardstick"
@@ -44,14 +45,13 @@ def peer(python: str, algorithm: str, env: str, seed: int, steps: int, *flags: s
 
 def finished() -> dict[str, list[dict[str, Any]]]:
     """The runs that are in the results, by algorithm and environment."""
-    path = RESULTS / f"{RESULT}.json"
-    cases: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())["cases"] if path.exists() else {}
+    cases: dict[str, list[dict[str, Any]]] = kept(RESULT).get("cases", {})
     return cases
 
 
 def steps(env: str) -> int:
     """How many ours takes."""
-    return int(CASES[env].settings.get("total_steps", 1_000_000))
+    return int((PRESETS[env] | CASES[env].settings)["total_steps"])
 
 
 def main() -> None:
