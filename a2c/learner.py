@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import a2c.start
 from a2c.collector import Collector
 from a2c.config import Config
-from a2c.engines import Metrics
+from a2c.engines import Metrics, first_layers
 from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
@@ -18,7 +18,7 @@ from a2c.errors import EnvError, Failure, NumbersError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Training
-from a2c.kernels.rollout import Books, Rules, estimate, settle
+from a2c.kernels.rollout import Books, Rules, estimate, renormalize, settle
 from a2c.kernels.statistics import standardize
 from a2c.model.architecture import Parameters, architecture_for
 from a2c.model.blocks import initial_parameters
@@ -103,6 +103,7 @@ class Learner:
                 initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
             )
         self._collector = Collector(envs, self._architecture, actions, self._rules, self._books, self._rollout)
+        self._first_layers = first_layers(self._engine)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
         self._fused: FusedUpdates | None = None
@@ -112,6 +113,7 @@ class Learner:
                 model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout,
                 None if self._natural is None else self._natural.natural,
                 None if self._natural is None else self._natural.passes,
+                self._first_layers,
             )  # fmt: skip
             self._fused = FusedUpdates(training, actions, envs, team)
         else:
@@ -123,6 +125,7 @@ class Learner:
             prepare(settle, self._rules, self._books, self._rollout)
             prepare(estimate, self._rules, self._rollout, 0, num_envs)
             prepare(standardize, self._rollout.advantage.reshape(-1), True)
+            prepare(renormalize, self._books, self._rollout, self._first_layers, self._engine.theta)
 
     @property
     def engine_name(self) -> str:
@@ -175,6 +178,9 @@ class Learner:
             arrays = self._collector.experience()
             arrays |= {"advantage": rollout.advantage.copy(), "returns": rollout.returns.copy()}
             raise self._divergence(arrays, self.steps, rate) from error
+        if rules.normalize_observations:
+            renormalize(self._books, rollout, self._first_layers, self._engine.theta)
+            self._engine.follow()
         self._advance(1)
         self._is_whole = True
         return (*metrics, *episodes)

@@ -21,8 +21,8 @@ from benchmarks import defaults, yardstick
 from benchmarks.learning import CASES, finished
 from benchmarks.markers import filled
 from benchmarks.published import PUBLISHED, Figure
+from benchmarks.tuning.kept import drifting, of_trial
 from benchmarks.tuning.kept import finished as tuning_runs
-from benchmarks.tuning.kept import of_trial
 from benchmarks.tuning.studies import STUDIES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -169,15 +169,27 @@ def tutorial() -> str:
 
 
 def tried() -> str:
-    """What was tried on tuning seeds, best first."""
-    lines = ["| environment | settings | mean | each seed |", "|---|---|---|---|"]
+    """What was tried on tuning seeds, best first; and what it reached while networks drifted with the statistics."""
+    lines = [
+        "| environment | settings | mean | each seed | drifting | each seed |",
+        "|---|---|---|---|---|---|",
+    ]
     for env, trials in STUDIES.items():
-        found = [(trial.name, [run["final"] for run in of_trial(tuning_runs(env), trial)]) for trial in trials]
-        found = sorted((one for one in found if one[1]), key=lambda one: -statistics.mean(one[1]))
-        for name, finals in found:
-            size = max(map(abs, finals))
-            seeds = ", ".join(shown(value, size) for value in finals)
-            lines.append(f"| {env} | {name} | {shown(statistics.mean(finals), size)} | {seeds} |")
+        runs = tuning_runs(env)
+        found = [
+            (trial.name, *([run["final"] for run in of_trial(runs, way)] for way in (trial, drifting(trial))))
+            for trial in trials
+        ]
+        found = [one for one in found if one[1] or one[2]]
+        for name, *both in sorted(found, key=lambda one: [-statistics.mean(way) if way else 1e9 for way in one[1:]]):
+            cells = []
+            for finals in both:
+                size = max(map(abs, finals), default=0)
+                cells += [
+                    shown(statistics.mean(finals), size) if finals else "",
+                    ", ".join(shown(value, size) for value in finals),
+                ]
+            lines.append(f"| {env} | {name} | {' | '.join(cells)} |")
             env = ""
     return "\n".join(lines)
 

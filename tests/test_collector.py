@@ -9,7 +9,7 @@ from faulty import Faulty
 import a2c
 from a2c.collector import Collector
 from a2c.kernels.heads import draw, table_of
-from a2c.kernels.rollout import Books, Rules, settle
+from a2c.kernels.rollout import Books, Rules, renormalize, settle
 from a2c.model.architecture import architecture_for, factors_of
 from a2c.model.factors import Actions
 from a2c.moments import Moments
@@ -58,7 +58,10 @@ class Collecting:
         self.collector.collect(self.engine, self.updates, 0)
         rollout = self.rollout._make(array.copy() for array in self.rollout)
         self.updates += 1
-        return rollout, settle(self.rules, self.books, self.rollout)
+        episodes = settle(self.rules, self.books, self.rollout)
+        if self.rules.normalize_observations:
+            renormalize(self.books, self.rollout, np.zeros((0, 5), np.int64), np.zeros(0, np.float32))
+        return rollout, episodes
 
 
 def collected(action, length, rollouts=1, normalizes=False):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.gradient import Model
-from a2c.model.architecture import Parameters
+from a2c.model.architecture import NETWORKS, Parameters
 from a2c.rollout import Rollout
 
 Floats = NDArray[np.float32]
@@ -89,3 +89,14 @@ class Engine(Protocol):
     def views(self, flat: Floats) -> Parameters:
         """The named arrays of the parameters, as views of an array laid out as theta."""
         ...
+
+
+def first_layers(engine: Engine) -> NDArray[np.int64]:
+    """[2, 5] where the first layers of actor and critic lie in theta, as `a2c.kernels.rollout.renormalize` wants it."""
+    views, origin, size = engine.views(engine.theta), engine.theta.ctypes.data, engine.theta.itemsize
+    rows = []
+    for network in NETWORKS:
+        weight, bias = views[f"{network}.0.weight"], views[f"{network}.0.bias"]
+        start, first_bias = ((array.ctypes.data - origin) // size for array in (weight, bias))
+        rows.append([start, *(stride // size for stride in weight.strides), first_bias, len(bias)])
+    return np.array(rows, np.int64)

@@ -19,7 +19,7 @@ from a2c.kernels.gradient import GRAD_NORM, Model, follow, forward_chunk, gradie
 from a2c.kernels.heads import CATEGORICAL, KIND, draw
 from a2c.kernels.natural import Natural, advance, begin, dot, finish
 from a2c.kernels.optimizer import Optimizer, step
-from a2c.kernels.rollout import Books, Rules, choose, estimate, follow_up, not_finite, see, settle
+from a2c.kernels.rollout import Books, Rules, choose, estimate, follow_up, not_finite, renormalize, see, settle
 from a2c.kernels.statistics import standardize
 from a2c.kernels.threads import Crew, meet
 from a2c.model.factors import Scaling
@@ -44,6 +44,7 @@ class Training(NamedTuple):
     natural: Natural | None
     passes: Passes | None
     """Both where the actor takes natural steps."""
+    first_layers: NDArray[np.int64]  # [2, 5] as `a2c.kernels.rollout.renormalize` takes them
 
 
 @compiled
@@ -176,6 +177,10 @@ def run_updates(
             meet(crew)
         if not learn(thread, crew, training, first_update + update, rates[update], record[update]):
             return update
+        if rules.normalize_observations:
+            if thread == 0:
+                renormalize(books, rollout, training.first_layers, training.model.network.theta)
+            meet(crew)
     return len(rates)
 
 

@@ -3,8 +3,9 @@
 see         real numbers as observed -> inputs
 choose      outputs and noise -> actions                        (forward, between them, is the engine's)
 follow_up   what came of the whole rollout: next values, and what was not finite
-settle      rewards scaled, statistics moved, episodes counted
+settle      rewards scaled, episodes counted
 estimate    advantages and returns
+renormalize statistics of observations move, and first layers so that the networks stay as they are
 """
 
 from __future__ import annotations
@@ -17,12 +18,20 @@ from numpy.typing import NDArray
 from a2c.kernels.compiler import compiled, inlined
 from a2c.kernels.heads import sample
 from a2c.kernels.simd import Floats
-from a2c.kernels.statistics import count_episodes, discounted, gae, merge_rows, normalized, scale_rewards
-from a2c.moments import Moments
+from a2c.kernels.statistics import count_episodes, discounted, gae, merge_column, merge_rows, normalized, scale_rewards
+from a2c.moments import EPSILON, Moments
 from a2c.rollout import Rollout
 
 LARGEST = float(np.finfo(np.float32).max)
 """A number beyond it is infinite to the networks: `a2c.finite.finite`, here."""
+
+
+MOST_CHANGE = 2.0
+"""A column whose standard deviation becomes so many times as large or small at once is seen anew."""
+
+START, ROW, COLUMN, BIAS, UNITS = range(5)
+"""Of a first layer, where it lies in theta: the weight of input j and unit h at START + j ROW + h COLUMN, the biases
+from BIAS on."""
 
 
 class Rules(NamedTuple):
@@ -116,7 +125,7 @@ def follow_up(rollout: Rollout, first: int, last: int) -> None:
 
 @compiled
 def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, int]:
-    """What needs the whole rollout at once: scaled rewards, statistics of observations, episodes that ended.
+    """What needs the whole rollout at once: scaled rewards, episodes that ended.
 
     Scaled rewards are divided by the standard deviation of the discounted return, R_t = r_t + gamma R_{t-1} within an
     episode, so that returns are of order 1, and clipped. They are not shifted: that would change which policies are
@@ -137,12 +146,6 @@ def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, in
             rollout.scaled_reward.reshape((rows, 1)), books.scaled.seen, books.scaled.mean, books.scaled.variance
         )
         scale_rewards(rollout.reward, books.scaled.variance[0], rollout.scaled_reward)
-    if rules.normalize_observations:
-        observed = rollout.observed[:length]  # Row T is the next rollout's row 0.
-        merge_rows(
-            observed.reshape((rows, observed.shape[2])),
-            books.observations.seen, books.observations.mean, books.observations.variance,
-        )  # fmt: skip
     return count_episodes(rollout.reward, rollout.terminated, rollout.truncated, books.returns, books.lengths)
 
 
@@ -153,3 +156,39 @@ def estimate(rules: Rules, rollout: Rollout, first: int, last: int) -> None:
         rollout.scaled_reward, rollout.value, rollout.next_value, rollout.terminated, rollout.truncated,
         rules.gamma, rules.gae_lambda, rollout.advantage, rollout.returns, first, last,
     )  # fmt: skip
+
+
+@compiled
+def renormalize(books: Books, rollout: Rollout, layers: NDArray[np.int64], theta: Floats) -> None:
+    """Statistics of observations take in a rollout, and the networks go on saying what they said.
+
+    An input (x - m) / s becomes (x - m') / s', which its weights w and the biases b of first layers make up for:
+    w' = w s' / s and b' = b + w (m' - m) / s. Else every rollout would change the policy, away from what its steps made
+    of it. Not so where statistics are the first ones, or a column begins to vary: then its scale was not known.
+
+    Args:
+        books: Whose statistics of observations move.
+        rollout: After it was learnt from.
+        layers: [2, 5] the first layers of actor and critic, with the fields START to UNITS.
+        theta: The parameters.
+
+    Reference: van Hasselt et al., "Learning values across many orders of magnitude" (2016), section 2.2, who do this
+        behind the last layer.
+    """
+    moments, (length, num_envs) = books.observations, rollout.reward.shape
+    rows, before = length * num_envs, moments.seen[0]
+    observed = rollout.observed[:length].reshape((rows, len(moments.mean)))  # Row T is the next rollout's row 0.
+    for j in range(observed.shape[1]):
+        mean, deviation = moments.mean[j], np.sqrt(moments.variance[j] + EPSILON)
+        merge_column(observed, j, before, moments.mean, moments.variance)
+        ratio = np.sqrt(moments.variance[j] + EPSILON) / deviation
+        if before == 0 or not 1 / MOST_CHANGE <= ratio <= MOST_CHANGE:
+            continue
+        shift = np.float32((moments.mean[j] - mean) / deviation)
+        for layer in range(len(layers)):
+            weight = layers[layer, START] + j * layers[layer, ROW]
+            for h in range(layers[layer, UNITS]):
+                w, b = weight + h * layers[layer, COLUMN], layers[layer, BIAS] + h
+                theta[b] += shift * theta[w]
+                theta[w] *= np.float32(ratio)
+    moments.seen[0] = before + rows

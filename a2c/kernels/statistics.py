@@ -25,28 +25,35 @@ def standardize(x: NDArray[np.float32], scales: bool) -> None:
         x[i] = np.float32((x[i] - mean) / deviation)
 
 
-@compiled
-def merge_rows(
-    x: NDArray[Any], count: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
+@inlined
+def merge_column(
+    x: NDArray[Any], j: int, before: float, mean: NDArray[np.float64], variance: NDArray[np.float64]
 ) -> None:
-    """Takes a batch x [B, D] into running statistics of its columns, in place: count [1], mean [D], variance [D].
+    """Takes column j of a batch x [B, D] into mean [D] and variance [D], which so many rows made before.
 
     Reference: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
         (1979).
     """
-    rows, columns = x.shape
-    before, total = count[0], count[0] + rows
-    for j in range(columns):
-        batch_mean, squares = 0.0, 0.0
-        for i in range(rows):
-            batch_mean += x[i, j]
-        batch_mean /= rows
-        for i in range(rows):
-            squares += (x[i, j] - batch_mean) ** 2
-        delta = batch_mean - mean[j]
-        variance[j] = (variance[j] * before + squares + delta * delta * before * rows / total) / total
-        mean[j] += delta * rows / total
-    count[0] = total
+    rows = x.shape[0]
+    total, batch_mean, squares = before + rows, 0.0, 0.0
+    for i in range(rows):
+        batch_mean += x[i, j]
+    batch_mean /= rows
+    for i in range(rows):
+        squares += (x[i, j] - batch_mean) ** 2
+    delta = batch_mean - mean[j]
+    variance[j] = (variance[j] * before + squares + delta * delta * before * rows / total) / total
+    mean[j] += delta * rows / total
+
+
+@compiled
+def merge_rows(
+    x: NDArray[Any], count: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
+) -> None:
+    """Takes a batch x [B, D] into running statistics of its columns, in place: count [1], mean [D], variance [D]."""
+    for j in range(x.shape[1]):
+        merge_column(x, j, count[0], mean, variance)
+    count[0] += x.shape[0]
 
 
 @inlined

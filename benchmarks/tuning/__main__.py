@@ -1,6 +1,6 @@
 """Trains what the studies ask for and is not in their results yet, several runs at a time.
 
-python -m benchmarks.tuning [ENV ...] [--jobs J] [--table]
+python -m benchmarks.tuning [ENV ...] [--trials TEXT] [--jobs J] [--table]
 
 Every run has one thread and no workers; layouts never change results. A finished run is a line in
 results/tuning/ENV.jsonl, with its settings, so that a study which is stopped goes on where it was.
@@ -19,12 +19,18 @@ from benchmarks.tuning.run import train
 from benchmarks.tuning.studies import STUDIES, Trial
 
 
-def missing(env: str) -> Iterator[tuple[str, Trial, int]]:
-    """What has to be trained: environment, trial, seed. The first seeds of all trials come first."""
+def missing(env: str, text: str = "") -> Iterator[tuple[str, Trial, int]]:
+    """What has to be trained: environment, trial, seed. The first seeds of all trials come first.
+
+    Args:
+        env: Whose study.
+        text: What the names of trials have to contain.
+    """
     runs = finished(env)
     asked = set()
-    for turn in range(max(len(trial.seeds) for trial in STUDIES[env])):
-        for trial in STUDIES[env]:
+    trials = [trial for trial in STUDIES[env] if text in trial.name]
+    for turn in range(max((len(trial.seeds) for trial in trials), default=0)):
+        for trial in trials:
             if turn < len(trial.seeds):
                 seed = trial.seeds[turn]
                 key = json.dumps([trial.settings, seed], sort_keys=True)
@@ -48,6 +54,7 @@ def table(env: str) -> str:
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("envs", nargs="*", metavar="ENV", help="all that have a study, unless named")
+    command_line.add_argument("--trials", default="", metavar="TEXT", help="only those whose name contains it")
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
     command_line.add_argument("--table", action="store_true", help="print what there is, train nothing")
     options = command_line.parse_args()
@@ -58,7 +65,9 @@ def main() -> None:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     calls = {
-        (env, trial.name, seed): (env, trial.settings, seed) for each in envs for env, trial, seed in missing(each)
+        (env, trial.name, seed): (env, trial.settings, seed)
+        for each in envs
+        for env, trial, seed in missing(each, options.trials)
     }
     for (env, name, seed), result in side_by_side(train, calls, options.jobs):
         with path_of(env).open("a") as file:

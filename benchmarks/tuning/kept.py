@@ -25,3 +25,8 @@ def finished(env: str) -> list[dict[str, Any]]:
 def of_trial(runs: list[dict[str, Any]], trial: Trial) -> list[dict[str, Any]]:
     """The runs of a trial, whichever study asked for them."""
     return [run for run in runs if run["settings"] == trial.settings]
+
+
+def drifting(trial: Trial) -> Trial:
+    """A trial as it was made before `a2c.kernels.rollout.renormalize`."""
+    return trial._replace(settings=trial.settings | {"switch": ["drifting"]})

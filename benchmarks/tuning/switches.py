@@ -154,12 +154,72 @@ def layer_norm() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def drifting() -> Iterator[None]:
+    """Networks change with the statistics of observations, as they did here before, and do elsewhere."""
+
+    def merge(books: Any, rollout: Any, layers: Any, theta: Any) -> None:
+        observed = rollout.observed[:-1].reshape(rollout.reward.size, -1)
+        merge_rows(observed, *books.observations)
+
+    update = Learner._update
+
+    def drifting_update(self: Any, rate: float) -> Any:
+        with patch.object(a2c.learner, "renormalize", merge):
+            return update(self, rate)
+
+    with patch.object(Learner, "_update", drifting_update):
+        yield
+
+
+@contextmanager
+def held(steps: int) -> Iterator[None]:
+    """Statistics of observations hold still after so many steps; until then, networks change with them."""
+    update = Learner._update
+    with drifting():
+        drifting_update = Learner._update
+
+    def holding_update(self: Any, rate: float) -> Any:
+        if self.steps < steps:
+            return drifting_update(self, rate)
+        with patch.object(a2c.learner, "renormalize"):
+            return update(self, rate)
+
+    with patch.object(Learner, "_update", holding_update):
+        yield
+
+
+@contextmanager
+def scaled_values() -> Iterator[None]:
+    """When the scale of rewards moves, the critic's last layer changes so that values stay what they are in rewards.
+
+    Reference: van Hasselt et al., "Learning values across many orders of magnitude" (2016), section 2.2.
+    """
+    update = Learner._update
+
+    def scaling_update(self: Any, rate: float) -> Any:
+        seen, variance = float(self._books.scaled.seen[0]), float(self._books.scaled.variance[0])
+        row = update(self, rate)
+        if seen:
+            views, last = self._engine.views(self._engine.theta), len(self._config.hidden_sizes)
+            for name in ("weight", "bias"):
+                views[f"critic.{last}.{name}"][...] *= np.float32(np.sqrt(variance / self._books.scaled.variance[0]))
+            self._engine.follow()
+        return row
+
+    with patch.object(Learner, "_update", scaling_update):
+        yield
+
+
 SWITCHES: dict[str, Callable[..., AbstractContextManager[None]]] = {
     "averaged": averaged,
     "critic_of": critic_of,
     "normalized_targets": normalized_targets,
     "critic_passes": critic_passes,
     "layer_norm": layer_norm,
+    "drifting": drifting,
+    "held": held,
+    "scaled_values": scaled_values,
 }
 
 
