@@ -26,6 +26,10 @@ LARGEST = float(np.finfo(np.float32).max)
 """A number beyond it is infinite to the networks: `a2c.finite.finite`, here."""
 
 
+SETTLED = 50_000
+"""Rows that statistics of observations come from before networks stay as they are when these move. Until then they look
+for the scales of inputs: weights that made up for that would grow with them, and saturate hidden units."""
+
 MOST_CHANGE = 2.0
 """A column whose standard deviation becomes so many times as large or small at once is seen anew."""
 
@@ -164,7 +168,7 @@ def renormalize(books: Books, rollout: Rollout, layers: NDArray[np.int64], theta
 
     An input (x - m) / s becomes (x - m') / s', which its weights w and the biases b of first layers make up for:
     w' = w s' / s and b' = b + w (m' - m) / s. Else every rollout would change the policy, away from what its steps made
-    of it. Not so where statistics are the first ones, or a column begins to vary: then its scale was not known.
+    of it. Not so before `SETTLED` rows were seen, nor where a column begins to vary: then its scale was not known.
 
     Args:
         books: Whose statistics of observations move.
@@ -182,7 +186,7 @@ def renormalize(books: Books, rollout: Rollout, layers: NDArray[np.int64], theta
         mean, deviation = moments.mean[j], np.sqrt(moments.variance[j] + EPSILON)
         merge_column(observed, j, before, moments.mean, moments.variance)
         ratio = np.sqrt(moments.variance[j] + EPSILON) / deviation
-        if before == 0 or not 1 / MOST_CHANGE <= ratio <= MOST_CHANGE:
+        if before < SETTLED or not 1 / MOST_CHANGE <= ratio <= MOST_CHANGE:
             continue
         shift = np.float32((moments.mean[j] - mean) / deviation)
         for layer in range(len(layers)):

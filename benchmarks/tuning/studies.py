@@ -68,6 +68,8 @@ SWITCHED: dict[str, dict[str, Any]] = {
     "averaged policy (.9 an update)": {"switch": ["averaged", 0.9]},
     "critic of 256-256": {"switch": ["critic_of", 256, 256]},
     "normalised value targets": {"switch": ["normalized_targets"]},
+    "scaled values": {"switch": ["scaled_values"]},
+    "statistics held from 200,000 steps on": {"switch": ["held", 200_000]},
 }
 """What is no setting: `benchmarks.tuning.switches`."""
 
