@@ -286,7 +286,8 @@ STUDIES: dict[str, list[Trial]] = {
         ),
     ],
     "Ant-v5": [
-        *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
+        *trials(CAPPED, {"natural, KL .02, at most 10 gradients": {}}, 1),
+        *trials(NATURAL, {"natural, KL .02": {}}, 1),
         *trials(PLAIN, {"plain": {}, "plain, std .25": {"initial_log_std": -1.4}}, 1),
         *trials(
             SMALL,
@@ -329,7 +330,8 @@ STUDIES: dict[str, list[Trial]] = {
             },
             1,
         ),
-        *trials(CAPPED, {"KL .02, at most 10 gradients": {}}, 1),
+        *trials(CAPPED, {"natural, KL .02, at most 10 gradients": {}}, 1),
+        *trials(NATURAL, {"natural, KL .02": {}, "natural, KL .02, std .25": {"initial_log_std": -1.4}}, 1),
         *trials(
             FIXED,
             {
