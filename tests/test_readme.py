@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drift import with_table as drift_table
 from benchmarks.environments_walked import with_table as environments_table
 from benchmarks.gymnasium_vector import with_tables as gymnasium_tables
 from benchmarks.learning_page import with_tables as learning_tables
@@ -47,11 +46,6 @@ def test_the_tables_of_the_page_on_gymnasiums_tests_give_a_reason_for_every_fail
 def test_the_table_of_the_page_on_environments_is_that_of_the_committed_results():
     page = (ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
     assert environments_table(page) == page
-
-
-def test_the_table_of_the_page_on_normalization_is_that_of_the_committed_results():
-    page = (ROOT / "docs" / "normalization.md").read_text(encoding="utf-8")
-    assert drift_table(page) == page
 
 
 def test_the_table_of_the_page_on_the_natural_step_is_that_of_the_committed_results():
