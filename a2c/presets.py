@@ -108,11 +108,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "Hopper-v5": _SIMULATED,
     # 5,204; with the bound on steps 4,269. Two seeds each.
     "Walker2d-v5": _UNBOUNDED,
-    # Small plain steps, often, with little noise: 4,141, and with twice the noise 1,691, while networks drifted with the
+    # Small plain steps, often, with little noise: 4,141, and with twice the noise 1,691, while networks drifted with
     # statistics of observations; natural steps 2,222 since. One seed each.
     "Ant-v5": _PLAIN | {"rollout_length": 16, "initial_log_std": -1.4, "normalize_advantage": True},
-    # 5,059; with RMSprop 1,035; with advantages normalised over these 80 rows, and a standard deviation of .5, 994, while
-    # networks drifted; natural steps 880 since. One seed each.
+    # 5,059; with RMSprop 1,035; with advantages normalised over these 80 rows, and a standard deviation of .5, 994:
+    # while networks drifted. Natural steps 880 since. One seed each.
     "Humanoid-v5": _PLAIN | {"num_envs": 16, "rollout_length": 5, "initial_log_std": -0.5},
     # What is done now pays later: nearly no discount, long rollouts of few environments, a large lambda.
     "Swimmer-v5": _UNBOUNDED
