@@ -100,19 +100,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     # None of ten runs was lost to a policy that only hangs.
     "Pendulum-v1": _NATURAL | {"total_steps": 1_000_000, "rollout_length": 512, "gamma": 0.95, "initial_log_std": 0.0},
     "LunarLander-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
-    # 286; with steps of at most 10 gradients 277. One seed each.
     "LunarLanderContinuous-v3": _UNBOUNDED | {"gamma": 0.999, "gae_lambda": 0.98},
     "BipedalWalker-v3": _SIMULATED | {"total_steps": 5_000_000, "eval_every_steps": 250_000},
-    # 5,396; with the bound on steps 4,546. Two seeds each.
+    # 5,548 (seeds 0 to 3).
     "HalfCheetah-v5": _UNBOUNDED | {"critic_epochs": 20},
     "Hopper-v5": _SIMULATED,
-    # 5,204; with the bound on steps 4,269. Two seeds each.
+    # 5,152 (seeds 0 to 2).
     "Walker2d-v5": _UNBOUNDED,
     # Small plain steps, often, with little noise: 4,141, and with twice the noise 1,691, while networks drifted with
-    # statistics of observations; natural steps 2,222 since. One seed each.
+    # statistics of observations. One seed each.
     "Ant-v5": _PLAIN | {"rollout_length": 16, "initial_log_std": -1.4, "normalize_advantage": True},
     # 5,059; with RMSprop 1,035; with advantages normalised over these 80 rows, and a standard deviation of .5, 994:
-    # while networks drifted. Natural steps 880 since. One seed each.
+    # while networks drifted. One seed each.
     "Humanoid-v5": _PLAIN | {"num_envs": 16, "rollout_length": 5, "initial_log_std": -0.5},
     # What is done now pays later: nearly no discount, long rollouts of few environments, a large lambda.
     "Swimmer-v5": _UNBOUNDED

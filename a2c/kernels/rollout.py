@@ -26,7 +26,7 @@ LARGEST = float(np.finfo(np.float32).max)
 """A number beyond it is infinite to the networks: `a2c.finite.finite`, here."""
 
 
-SETTLED = 50_000
+SETTLED = 200_000
 """Rows that statistics of observations come from before networks stay as they are when these move. Until then they look
 for the scales of inputs: weights that made up for that would grow with them, and saturate hidden units."""
 
