@@ -145,7 +145,7 @@ class Model:
     start_from_sha256: str | None = None
     """What that file must hold; filled in when the run begins."""
     normalize_observations: bool = False
-    """Normalise observations by running statistics, which change no policy when they move."""
+    """Normalise observations by running statistics, which change no policy once they have settled."""
     normalize_returns: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
 

@@ -21,8 +21,8 @@ from benchmarks import defaults, yardstick
 from benchmarks.learning import CASES, finished
 from benchmarks.markers import filled
 from benchmarks.published import PUBLISHED, Figure
-from benchmarks.tuning.kept import drifting, of_trial
 from benchmarks.tuning.kept import finished as tuning_runs
+from benchmarks.tuning.kept import of_trial, while_drifting
 from benchmarks.tuning.studies import STUDIES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -177,7 +177,7 @@ def tried() -> str:
     for env, trials in STUDIES.items():
         runs = tuning_runs(env)
         found = [
-            (trial.name, *([run["final"] for run in of_trial(runs, way)] for way in (trial, drifting(trial))))
+            (trial.name, *([run["final"] for run in of(runs, trial)] for of in (of_trial, while_drifting)))
             for trial in trials
         ]
         found = [one for one in found if one[1] or one[2]]

@@ -5,6 +5,8 @@ import pytest
 from benchmarks.defaults import OURS, RANDOM, THEIRS, gained
 from benchmarks.learning import curve
 from benchmarks.learning_page import first_of_five, interval, iqm
+from benchmarks.tuning.kept import of_trial, while_drifting
+from benchmarks.tuning.studies import Trial
 
 
 def test_the_interquartile_mean_leaves_out_the_lowest_and_the_highest_quarter():
@@ -42,3 +44,12 @@ def test_what_is_gained_over_random_actions_is_compared_where_returns_are_negati
     runs = {OURS: [-40.0, -50.0], THEIRS: [-60.0, -60.0], RANDOM: [-150.0, -150.0]}
     found = gained({learner: [{"final": value} for value in finals] for learner, finals in runs.items()})
     assert found == pytest.approx(105 / 90)
+
+
+def test_a_trial_with_a_switch_is_not_shown_what_its_base_reached_while_networks_drifted():
+    base = Trial("base", {"total_steps": 1}, range(2))
+    switched = base._replace(settings=base.settings | {"switch": ["averaged", 0.9]})
+    now, before = ({"seed": 0, "settings": base.settings | more} for more in ({}, {"switch": ["drifting"]}))
+    runs = [now, before]
+    assert (of_trial(runs, base), while_drifting(runs, base)) == ([now], [before])
+    assert (of_trial(runs, switched), while_drifting(runs, switched)) == ([], [])

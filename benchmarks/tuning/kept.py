@@ -27,6 +27,8 @@ def of_trial(runs: list[dict[str, Any]], trial: Trial) -> list[dict[str, Any]]:
     return [run for run in runs if run["settings"] == trial.settings]
 
 
-def drifting(trial: Trial) -> Trial:
-    """A trial as it was made before `a2c.kernels.rollout.renormalize`."""
-    return trial._replace(settings=trial.settings | {"switch": ["drifting"]})
+def while_drifting(runs: list[dict[str, Any]], trial: Trial) -> list[dict[str, Any]]:
+    """The runs of a trial from before `a2c.kernels.rollout.renormalize`; of one that has a switch itself, none."""
+    if "switch" in trial.settings:
+        return []
+    return of_trial(runs, trial._replace(settings=trial.settings | {"switch": ["drifting"]}))
