@@ -1,6 +1,6 @@
 """Trains what the studies ask for and is not in their results yet, several runs at a time.
 
-python -m benchmarks.tuning [ENV ...] [--trials TEXT] [--jobs J] [--table]
+python -m benchmarks.tuning [ENV ...] [--trials REGEX] [--jobs J] [--table]
 
 Every run has one thread and no workers; layouts never change results. A finished run is a line in
 results/tuning/ENV.jsonl, with its settings, so that a study which is stopped goes on where it was.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 from collections.abc import Iterator
 
@@ -24,11 +25,11 @@ def missing(env: str, text: str = "") -> Iterator[tuple[str, Trial, int]]:
 
     Args:
         env: Whose study.
-        text: What the names of trials have to contain.
+        text: A regular expression that is in the names of the trials.
     """
     runs = finished(env)
     asked = set()
-    trials = [trial for trial in STUDIES[env] if text in trial.name]
+    trials = [trial for trial in STUDIES[env] if re.search(text, trial.name)]
     for turn in range(max((len(trial.seeds) for trial in trials), default=0)):
         for trial in trials:
             if turn < len(trial.seeds):
@@ -54,7 +55,7 @@ def table(env: str) -> str:
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("envs", nargs="*", metavar="ENV", help="all that have a study, unless named")
-    command_line.add_argument("--trials", default="", metavar="TEXT", help="only those whose name contains it")
+    command_line.add_argument("--trials", default="", metavar="REGEX", help="only those whose name has it")
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
     command_line.add_argument("--table", action="store_true", help="print what there is, train nothing")
     options = command_line.parse_args()

@@ -285,6 +285,17 @@ STUDIES: dict[str, list[Trial]] = {
             },
         ),
     ],
+    "BipedalWalker-v3": [
+        *trials(NATURAL | {"total_steps": 5_000_000}, {"5 M, KL .02": {}}, 1),
+        *trials(
+            CAPPED | {"total_steps": 5_000_000},
+            {
+                "5 M, at most 10 gradients": {},
+                "5 M, at most 10 gradients, gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
+            },
+            1,
+        ),
+    ],
     "Ant-v5": [
         *trials(CAPPED, {"natural, KL .02, at most 10 gradients": {}}, 1),
         *trials(NATURAL, {"natural, KL .02": {}}, 1),
