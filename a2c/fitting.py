@@ -35,8 +35,8 @@ _NATURAL: dict[str, Any] = {
     "rollout_length": 128,
     "schedule": "linear",
 }
-"""What natural steps take, up to `_WIDE` inputs. Both from `benchmarks.tuning`, on environments that have presets: with
-105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by small plain steps."""
+"""What natural steps take, which are chosen up to `_WIDE` inputs. Both from `benchmarks.tuning`, on environments that
+have presets: with 105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by small plain steps."""
 
 
 class Fit(NamedTuple):
@@ -64,29 +64,29 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
 
     Args:
         env: What to train on.
-        chosen: What was chosen, by field name: the arguments of its constructor count, and what asks for plain steps.
+        chosen: What was chosen, by field name: the arguments of its constructor and the kind of step count.
 
     Raises:
         UserError: It is unknown or cannot be trained on.
         EnvError: Its constructor raised.
     """
-    env_kwargs, plain = dict(chosen.get("env_kwargs") or {}), asks_for_plain_steps(chosen)
+    env_kwargs, actor_step = dict(chosen.get("env_kwargs") or {}), asked_step(chosen)
     if isinstance(env, str):
-        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), plain)
+        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), actor_step)
     if isinstance(env, CompiledEnv):
-        return fit(env.observation_space, plain)
-    return fit(_observations_of(env, env_kwargs), plain)
+        return fit(env.observation_space, actor_step)
+    return fit(_observations_of(env, env_kwargs), actor_step)
 
 
-def asks_for_plain_steps(chosen: Mapping[str, Any]) -> bool:
-    """Whether something was chosen that only plain steps have."""
-    return chosen.get("actor_step") == "gradient" or "learning_rate" in chosen
+def asked_step(chosen: Mapping[str, Any]) -> str | None:
+    """The actor's step that was asked for: by its name, or by a setting that only plain steps have."""
+    return chosen.get("actor_step") or ("gradient" if "learning_rate" in chosen else None)
 
 
 @functools.cache
-def _fit_to_id(env_id: str, env_kwargs: str, plain: bool) -> Fit:
+def _fit_to_id(env_id: str, env_kwargs: str, actor_step: str | None) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    return fit(_observations_of(env_id, json.loads(env_kwargs)), plain)
+    return fit(_observations_of(env_id, json.loads(env_kwargs)), actor_step)
 
 
 def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium.Space[Any]:
@@ -97,8 +97,8 @@ def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium
         close(probe)
 
 
-def fit(observation_space: gymnasium.Space[Any], plain: bool = False) -> Fit:
-    """The settings for observations of a space; `plain`: with plain steps, whatever fits it.
+def fit(observation_space: gymnasium.Space[Any], actor_step: str | None = None) -> Fit:
+    """The settings for observations of a space, and for `actor_step` ("gradient" or "natural") where one was asked for.
 
     Example:
         >>> fit(gymnasium.spaces.Box(-1, 1, (17,))).values["hidden_sizes"]
@@ -122,8 +122,10 @@ def fit(observation_space: gymnasium.Space[Any], plain: bool = False) -> Fit:
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
         ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
     ]
-    if inputs <= _WIDE and not counts and not plain:
-        chosen.append((_NATURAL, "with so few inputs, a natural step learns more from a rollout than a plain one"))
+    suits = inputs <= _WIDE and not counts
+    if actor_step == "natural" or (suits and actor_step is None):
+        more = "with so few inputs, a natural step learns more from a rollout than a plain one"
+        chosen.append((_NATURAL, more if suits else "a natural step takes a long rollout"))
     else:
         few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
         kept = f"{few if length == 16 else many}, and smaller steps at the end keep what was learnt"

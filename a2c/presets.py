@@ -17,6 +17,9 @@ from a2c.fitting import FITTED, Fit, fit_to
 NO_FIT = Fit({}, {})
 """Nothing in particular fits."""
 
+_OF_A_STEP = ("natural_kl", "natural_max_step", "rollout_length")
+"""What one kind of actor's step takes and another does not: a rollout for one natural step is 16 for plain ones."""
+
 _TABLE: dict[str, Any] = {
     "num_envs": 8,
     "rollout_length": 16,
@@ -177,14 +180,14 @@ def _is_gymnasiums_own(env_id: str) -> bool:
 
 
 def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO_FIT) -> Config:
-    """The Config for an environment: what was chosen, else what the preset says, else what fits it, else the default.
+    """The Config for an environment: what was chosen, else what fits it, else what the preset says, else the default.
 
     Args:
         env_id: The environment.
         preset: A name in PRESETS; "auto" for the one named like the environment, if there is one and the id is what
             Gymnasium registers under it; "none".
         chosen: Field names and values.
-        fit: What fits the environment, where it has no preset.
+        fit: What fits the environment and its preset, if any, does not say.
 
     Raises:
         UserError: An unknown preset or field, or a value out of range.
@@ -192,11 +195,13 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
     check_field_names(chosen)
     # Python writes lists where Config keeps what cannot change.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    return dataclasses.replace(Config(env_id), **{**fit.values, **preset_values(env_id, preset), **tuples})
+    return dataclasses.replace(Config(env_id), **{**preset_values(env_id, preset), **fit.values, **tuples})
 
 
-def fit_without_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -> Fit:
-    """What fits an environment that has no preset of its own; nothing where a preset was named, or none asked for.
+def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -> Fit:
+    """What fits an environment: everything where it has no preset, the rollout where that is for another actor's step.
+
+    Nothing where none was asked for.
 
     Args:
         env: The environment.
@@ -204,12 +209,19 @@ def fit_without_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -
         chosen: Field names and values.
 
     Raises:
-        UserError: The environment is unknown or cannot be trained on.
+        UserError: The preset is unknown; the environment is unknown or cannot be trained on.
         EnvError: Its constructor raised.
     """
-    if preset != "auto" or (isinstance(env, str) and preset_values(env, preset)):
+    if preset == "none":
         return NO_FIT
-    return fit_to(env, chosen)
+    values = preset_values(env if isinstance(env, str) else "", preset)
+    if not values:
+        return fit_to(env, chosen)
+    step, asked = values.get("actor_step", Config.actor_step), chosen.get("actor_step")
+    if asked in (step, None):
+        return NO_FIT
+    fitted = {name: value for name, value in fit_to(env, chosen).values.items() if name in _OF_A_STEP}
+    return Fit(fitted, dict.fromkeys(fitted, f"the preset is for actor_step {step!r}"))
 
 
 def preset_values(env_id: str, preset: str) -> dict[str, Any]:
@@ -240,11 +252,11 @@ def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
     origin = {}
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
-        if field.name in values:
-            origin[field.name] = f"preset {name}" if value == values[field.name] else "chosen"
-        elif field.name in fit.values:
+        if field.name in fit.values:
             is_fitted = value == fit.values[field.name]
             origin[field.name] = f"{FITTED}: {fit.reasons[field.name]}" if is_fitted else "chosen"
+        elif field.name in values:
+            origin[field.name] = f"preset {name}" if value == values[field.name] else "chosen"
         else:
             is_default = field.name != "env_id" and value == getattr(defaults, field.name)
             origin[field.name] = "default" if is_default else "chosen"

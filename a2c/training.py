@@ -23,7 +23,7 @@ from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of, may_be_image
-from a2c.presets import check_have_effect, configure, fit_without_preset, origins
+from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
@@ -65,7 +65,7 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
-    fits = fit_without_preset(env, preset, settings)
+    fits = fit_beside_preset(env, preset, settings)
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
     if isinstance(settings.get("start_from"), Run):

@@ -6,7 +6,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 
 import a2c
 from a2c.fitting import fit, fit_to
-from a2c.presets import PRESETS, configure
+from a2c.presets import PRESETS, configure, fit_beside_preset, origins
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,32 @@ def test_steps_are_natural_where_inputs_are_few_and_not_only_choices(space, acto
 @pytest.mark.parametrize("chosen", [{"learning_rate": 1e-3}, {"actor_step": "gradient"}], ids=str)
 def test_steps_are_plain_where_something_was_chosen_that_only_these_have(chosen):
     found = fit_to("CartPole-v1", chosen)
-    assert found == fit(Box(-1, 1, (4,)), plain=True)
+    assert found == fit(Box(-1, 1, (4,)), "gradient")
     assert (found.values["rollout_length"], "actor_step" in found.values) == (16, False)
     assert fit_to("CartPole-v1", {"gamma": 0.9}).values["actor_step"] == "natural"
+
+
+@pytest.mark.parametrize(
+    ("env_id", "preset", "actor_step", "rollout_length"),
+    [
+        ("CartPole-v1", "auto", "gradient", 16),
+        ("MountainCarContinuous-v0", "auto", "gradient", 16),
+        ("FrozenLake-v1", "auto", "natural", 128),
+        ("CartPole-v1", "tutorial", "natural", 128),
+        ("CartPole-v1", "tutorial", "gradient", 8),
+        ("Pendulum-v1", "auto", "natural", 512),
+        ("CartPole-v1", "none", "natural", a2c.Config.rollout_length),
+    ],
+)
+def test_with_another_step_than_the_presets_comes_a_rollout_for_it(env_id, preset, actor_step, rollout_length):
+    chosen = {"actor_step": actor_step}
+    found = fit_beside_preset(env_id, preset, chosen)
+    config = configure(env_id, preset, chosen, found)
+    assert (config.actor_step, config.rollout_length) == (actor_step, rollout_length)
+    told = origins(config, preset, found)
+    assert ("the preset is for actor_step" in told["rollout_length"]) == bool(found.values)
+    assert preset == "none" or told["total_steps"].startswith("preset")
+    assert configure(env_id, preset, chosen | {"rollout_length": 32}, found).rollout_length == 32
 
 
 @pytest.mark.parametrize("env_id", ["FrozenLake-v1", "FrozenLake8x8-v1", "Blackjack-v1"])

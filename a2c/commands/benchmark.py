@@ -20,7 +20,7 @@ from a2c.errors import UserError
 from a2c.imports import importing
 from a2c.machine import cores
 from a2c.output import print_json
-from a2c.presets import configure, fit_without_preset
+from a2c.presets import configure, fit_beside_preset
 
 if TYPE_CHECKING:
     from a2c.envs import Envs
@@ -42,7 +42,7 @@ class Benchmark:
     def with_preset(self, named: Collection[str]) -> Benchmark:
         """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
         chosen = {name: value for name, value in vars(self.config).items() if name in named}
-        fit = fit_without_preset(self.config.env_id, self.preset, chosen)
+        fit = fit_beside_preset(self.config.env_id, self.preset, chosen)
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:

@@ -19,7 +19,7 @@ from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.imports import importing
 from a2c.output import print_json
-from a2c.presets import configure, fit_without_preset, origins
+from a2c.presets import configure, fit_beside_preset, origins
 from a2c.run.folder import Run
 from a2c.start import settled
 
@@ -42,7 +42,7 @@ class Train:
     def with_preset(self, named: Collection[str]) -> Train:
         """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
         chosen = {name: value for name, value in vars(self.config).items() if name in named}
-        fit = fit_without_preset(self.config.env_id, self.preset, chosen)
+        fit = fit_beside_preset(self.config.env_id, self.preset, chosen)
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
 
     def run(self) -> int:
@@ -59,7 +59,7 @@ class Train:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
                 decided = {"env_kwargs": config.env_kwargs, "actor_step": config.actor_step}
-                fitting = fit_without_preset(config.env_id, self.preset, decided)
+                fitting = fit_beside_preset(config.env_id, self.preset, decided)
                 settings_from = origins(config, self.preset, fitting)
                 run = fit(config, config.env_id, settings_from, True, owns_process=True)
             else:
