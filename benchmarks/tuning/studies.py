@@ -92,6 +92,24 @@ LANDER = [
         {"8 x 128, at most 10 gradients, gamma .995, lambda .98": {"rollout_length": 128}},
     ),
     *trials(
+        CAPPED,
+        {
+            "at most 10 gradients, gamma .99": {},
+            "at most 10 gradients, gamma .99, lambda .98": {"gae_lambda": 0.98},
+            "8 x 512, at most 10 gradients, gamma .995, lambda .98, KL .04": {
+                "gamma": 0.995,
+                "gae_lambda": 0.98,
+                "rollout_length": 512,
+                "natural_kl": 0.04,
+            },
+            "at most 10 gradients, gamma .999, lambda .98, bonus of .01": {
+                "gamma": 0.999,
+                "gae_lambda": 0.98,
+                "entropy_coef": 0.01,
+            },
+        },
+    ),
+    *trials(
         NATURAL | {"total_steps": 200_000, "rollout_length": 128, "gamma": 0.995},
         {"200 k, 8 x 128, gamma .995": {}, "200 k, 8 x 128, gamma .995, lambda .98": {"gae_lambda": 0.98}},
     ),
@@ -216,6 +234,14 @@ STUDIES: dict[str, list[Trial]] = {
                 "the same, 7 hundredths, 16 x 32": {"natural_max_step": 0.07, "rollout_length": 32},
             },
         ),
+        *trials(
+            NATURAL | FIRST["20 critic epochs"],
+            {
+                "KL .02, constant, 20 critic epochs": {"schedule": "constant"},
+                "KL .03, 20 critic epochs": {"natural_kl": 0.03},
+            },
+            4,
+        ),
         *trials(NATURAL | FIRST["20 critic epochs"], SWITCHED),
         *trials(NATURAL | FIRST["20 critic epochs"], LAYER_NORM, 1),
     ],
@@ -283,6 +309,21 @@ STUDIES: dict[str, list[Trial]] = {
                 "200 k, the same": {"gamma": 0.995, "gae_lambda": 0.98, "total_steps": 200_000},
                 "200 k, 8 x 128, at most 10 gradients, std 1": {"total_steps": 200_000},
             },
+        ),
+        *trials(
+            CAPPED | {"total_steps": 200_000, "rollout_length": 128, "gamma": 0.995, "gae_lambda": 0.98},
+            {
+                "200 k short, 20 critic epochs": {"critic_epochs": 20},
+                "200 k short, KL .04": {"natural_kl": 0.04},
+                "200 k short, at most 30 gradients": {"natural_max_step": 30.0},
+                "200 k short, 8 x 64": {"rollout_length": 64},
+                "200 k short, 8 x 256, KL .04": {"rollout_length": 256, "natural_kl": 0.04},
+                "200 k short, gamma .99": {"gamma": 0.99},
+                "200 k short, lambda .95": {"gae_lambda": 0.95},
+                "200 k short, std .3": {"initial_log_std": -1.2},
+                "200 k short, constant": {"schedule": "constant"},
+            },
+            3,
         ),
     ],
     "BipedalWalker-v3": [
