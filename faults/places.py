@@ -81,7 +81,7 @@ class Place:
 
     def _leftovers(self) -> list[str]:
         found = [f"process {_command(pid)}" for session in self._sessions for pid in members(session)]
-        found += [f"shared memory {name}" for name in sorted(_shared_memory() - self._shared_memory)]
+        found += [f"shared memory {name}" for name in sorted(_unused(_shared_memory() - self._shared_memory))]
         found += [f"temporary {path.name.split('-')[0]}" for path in sorted(self._tmp.iterdir())]
         for run in self.runs.glob("*/*"):
             # A run that was killed before it had anything is left as it is; one that finished must be tidy.
@@ -152,8 +152,18 @@ def runs_on(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _shared_memory() -> set[str]:
-    """What multiprocessing makes there; others may keep their files there meanwhile."""
+    """What multiprocessing makes there."""
     return {name for name in os.listdir("/dev/shm") if name.startswith(("pym-", "psm_", "sem."))}
+
+
+def _unused(names: set[str]) -> set[str]:
+    """Those of some files of shared memory that no living process has in its memory: others may keep theirs there."""
+    unused = set(names)
+    for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
+        with contextlib.suppress(OSError):
+            mapped = maps.read_text(errors="replace")
+            unused -= {name for name in unused if f"/dev/shm/{name}\n" in mapped}
+    return unused
 
 
 def _command(pid: int) -> str:

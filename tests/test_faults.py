@@ -1,7 +1,9 @@
 """The short form of the campaign in faults/: killed, stopped, hung or out of disk, a run ends with the same bits."""
 
+import multiprocessing
 import shutil
 import sys
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
@@ -91,3 +93,17 @@ def test_the_comparison_sees_one_bit(two_workers, tmp_path):
     first, second = differences(run, copied)
     assert first == f"state.safetensors: {name} differs"
     assert second.startswith("metrics.jsonl has ")
+
+
+def test_shared_memory_is_left_over_only_where_no_process_has_it(monkeypatch):
+    monkeypatch.setattr("faults.places._GONE_SECONDS", 0.0)
+    place = Place()
+    semaphore, memory = multiprocessing.get_context("spawn").Semaphore(), SharedMemory(create=True, size=8)
+    try:
+        assert semaphore.acquire(timeout=1)
+        assert place.leftovers() == []
+        memory.close()
+        assert place.leftovers() == [f"shared memory {memory.name}"]
+    finally:
+        memory.unlink()
+        place.remove()
