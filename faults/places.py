@@ -158,12 +158,17 @@ def _shared_memory() -> set[str]:
 
 def _unused(names: set[str]) -> set[str]:
     """Those of some files of shared memory that no living process has in its memory: others may keep theirs there."""
-    unused = set(names)
+    in_use = set()
     for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
         with contextlib.suppress(OSError):
-            mapped = maps.read_text(errors="replace")
-            unused -= {name for name in unused if f"/dev/shm/{name}\n" in mapped}
-    return unused
+            lines = [line.split() for line in maps.read_text(errors="replace").splitlines()]
+            # By inode: a semaphore's maker has it under another name.
+            in_use |= {int(line[4]) for line in lines if line[5:] and line[5].startswith("/dev/shm/")}
+    inodes = {}
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            inodes[name] = os.stat(f"/dev/shm/{name}").st_ino
+    return {name for name, inode in inodes.items() if inode not in in_use}
 
 
 def _command(pid: int) -> str:
