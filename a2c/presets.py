@@ -56,6 +56,9 @@ _SIMULATED: dict[str, Any] = _NATURAL | {"total_steps": 1_000_000, "rollout_leng
 _UNBOUNDED: dict[str, Any] = _SIMULATED | {"natural_max_step": None, "normalize_advantage": True}
 """Where steps are better as long as natural_kl lets them be."""
 
+_LANDER: dict[str, Any] = _SIMULATED | {"rollout_length": 512, "natural_kl": 0.04, "gamma": 0.995, "gae_lambda": 0.98}
+"""280 and 269 (seeds 0 and 1); with real actions 262 and 276."""
+
 _PLAIN: dict[str, Any] = _NORMALIZED | {"total_steps": 1_000_000}
 """What presets of bodies with many joints share: steps of Adam."""
 
@@ -102,8 +105,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # None of ten runs was lost to a policy that only hangs.
     "Pendulum-v1": _NATURAL | {"total_steps": 1_000_000, "rollout_length": 512, "gamma": 0.95, "initial_log_std": 0.0},
-    "LunarLander-v3": _SIMULATED | {"gamma": 0.999, "gae_lambda": 0.98},
-    "LunarLanderContinuous-v3": _UNBOUNDED | {"gamma": 0.999, "gae_lambda": 0.98},
+    # A landing is won or lost at its end, hence rollouts of many landings, and longer steps. With 8 x 256, KL .02 and a
+    # discount of .999, some seeds learnt to hover: 239 and 233 over ten seeds each.
+    "LunarLander-v3": _LANDER,
+    "LunarLanderContinuous-v3": _LANDER,
     "BipedalWalker-v3": _SIMULATED | {"total_steps": 5_000_000, "eval_every_steps": 250_000},
     # 5,548 (seeds 0 to 3).
     "HalfCheetah-v5": _UNBOUNDED | {"critic_epochs": 20},

@@ -239,8 +239,10 @@ STUDIES: dict[str, list[Trial]] = {
             {
                 "KL .02, constant, 20 critic epochs": {"schedule": "constant"},
                 "KL .03, 20 critic epochs": {"natural_kl": 0.03},
+                "20 critic epochs, lambda .9": {"gae_lambda": 0.9},
+                "20 critic epochs, lambda .97": {"gae_lambda": 0.97},
+                "20 critic epochs, gamma .98": {"gamma": 0.98},
             },
-            4,
         ),
         *trials(NATURAL | FIRST["20 critic epochs"], SWITCHED),
         *trials(NATURAL | FIRST["20 critic epochs"], LAYER_NORM, 1),
