@@ -95,7 +95,7 @@ def test_presets_are_for_what_gymnasium_registers(register, env_id):
 
 def test_training_and_evaluation_run_what_is_registered(quick, register):
     register("Pendulum-v1", entry_point=PENDULUM, max_episode_steps=20)
-    run = a2c.train("Pendulum-v1", **quick | {"preset": "auto", "final_eval_episodes": 2})
+    run = a2c.train("Pendulum-v1", **quick | {"preset": "auto", "final_eval_episodes": 2, "num_workers": 0})
     assert run.summary["vectorization"] == "in this process"
     lengths = {row["episode_length"] for row in run.metrics() if "episode_length" in row}
     assert lengths == {20.0}

@@ -231,7 +231,13 @@ def test_an_evaluation_that_does_not_end_does_not_end_the_training(quick):
 
 
 def test_a_limit_of_ones_own_cuts_episodes_off_everywhere(quick):
-    settings = {"total_steps": 1024, "max_episode_steps": 7, "eval_every_steps": 512, "final_eval_episodes": 3}
+    settings = {
+        "total_steps": 1024,
+        "max_episode_steps": 7,
+        "num_workers": 0,
+        "eval_every_steps": 512,
+        "final_eval_episodes": 3,
+    }
     run = a2c.train("CartPole-v1", **quick | settings)
     assert run.summary["vectorization"] == "in this process"
     lengths = [row["episode_length"] for row in run.metrics() if "episode_length" in row]

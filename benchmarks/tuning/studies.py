@@ -239,9 +239,17 @@ STUDIES: dict[str, list[Trial]] = {
             {
                 "KL .02, constant, 20 critic epochs": {"schedule": "constant"},
                 "KL .03, 20 critic epochs": {"natural_kl": 0.03},
-                "20 critic epochs, lambda .9": {"gae_lambda": 0.9},
                 "20 critic epochs, lambda .97": {"gae_lambda": 0.97},
                 "20 critic epochs, gamma .98": {"gamma": 0.98},
+            },
+        ),
+        *trials(NATURAL | FIRST["20 critic epochs"], {"20 critic epochs, lambda .9": {"gae_lambda": 0.9}}, 4),
+        *trials(
+            NATURAL | FIRST["20 critic epochs"] | {"gae_lambda": 0.9},
+            {
+                "lambda .9, KL .02, constant": {"schedule": "constant"},
+                "lambda .85": {"gae_lambda": 0.85},
+                "lambda .9, std .37": {"initial_log_std": -1.0},
             },
         ),
         *trials(NATURAL | FIRST["20 critic epochs"], SWITCHED),
