@@ -32,6 +32,7 @@ _NATURAL: dict[str, Any] = {
     "actor_step": "natural",
     "natural_kl": 0.02,
     "natural_max_step": 10.0,
+    "normalize_advantage": False,
     "rollout_length": 128,
     "schedule": "linear",
 }

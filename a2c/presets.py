@@ -17,7 +17,7 @@ from a2c.fitting import FITTED, Fit, fit_to
 NO_FIT = Fit({}, {})
 """Nothing in particular fits."""
 
-_OF_A_STEP = ("natural_kl", "natural_max_step", "rollout_length")
+_OF_A_STEP = ("natural_kl", "natural_max_step", "normalize_advantage", "rollout_length")
 """What one kind of actor's step takes and another does not: a rollout for one natural step is 16 for plain ones."""
 
 _TABLE: dict[str, Any] = {

@@ -75,6 +75,13 @@ def test_with_another_step_than_the_presets_comes_a_rollout_for_it(env_id, prese
     assert configure(env_id, preset, chosen | {"rollout_length": 32}, found).rollout_length == 32
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_bound_on_the_natural_step_goes_with_advantages_as_they_are(preset):
+    chosen = {"actor_step": "natural"}
+    config = configure("Pendulum-v1", preset, chosen, fit_beside_preset("Pendulum-v1", preset, chosen))
+    assert config.natural_max_step is None or not config.normalize_advantage
+
+
 @pytest.mark.parametrize("env_id", ["FrozenLake-v1", "FrozenLake8x8-v1", "Blackjack-v1"])
 def test_presets_of_tables_differ_from_what_fits_them_in_a_few_settings(env_id):
     fitted = configure(env_id, "none", fit_to(env_id, {}).values)
