@@ -249,7 +249,16 @@ STUDIES: dict[str, list[Trial]] = {
             {
                 "lambda .9, KL .02, constant": {"schedule": "constant"},
                 "lambda .85": {"gae_lambda": 0.85},
-                "lambda .9, std .37": {"initial_log_std": -1.0},
+                "lambda .85, KL .02, constant": {"gae_lambda": 0.85, "schedule": "constant"},
+            },
+            seeds=4,
+        ),
+        *trials(
+            NATURAL | FIRST["20 critic epochs"],
+            {
+                "lambda .9, std .37": {"gae_lambda": 0.9, "initial_log_std": -1.0},
+                "lambda .8": {"gae_lambda": 0.8},
+                "lambda .8, KL .02, constant": {"gae_lambda": 0.8, "schedule": "constant"},
             },
         ),
         *trials(NATURAL | FIRST["20 critic epochs"], SWITCHED),
@@ -343,6 +352,12 @@ STUDIES: dict[str, list[Trial]] = {
             {
                 "5 M, at most 10 gradients": {},
                 "5 M, at most 10 gradients, gamma .999, lambda .98": {"gamma": 0.999, "gae_lambda": 0.98},
+                "5 M, 8 x 512, at most 10 gradients, gamma .995, lambda .98, KL .04": {
+                    "gamma": 0.995,
+                    "gae_lambda": 0.98,
+                    "rollout_length": 512,
+                    "natural_kl": 0.04,
+                },
             },
             1,
         ),
