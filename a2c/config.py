@@ -223,10 +223,12 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
                 f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
             ) from error
         if self.centers_advantage and self.steps_per_update == 1:
-            what = "normalize_advantage is True" if self.normalize_advantage else "actor_step is 'natural'"
+            what, instead = "normalize_advantage is True", "False"
+            if self.actor_step == "natural":
+                what, instead = "actor_step is 'natural'", "'gradient'"
             raise UserError(
                 f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
-                "single one nothing is left, there must be at least 2"
+                f"single one nothing is left: take {instead}, or at least 2 of either"
             )
         if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")

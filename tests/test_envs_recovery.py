@@ -141,6 +141,25 @@ def test_a_worker_killed_during_a_reset_with_seeds_and_options_is_replaced():
 
 
 @linux
+@pytest.mark.parametrize("begun", [0, 1, 2])
+def test_a_worker_killed_between_another_seed_and_its_first_reset_begins_with_that_seed(begun):
+    envs = make_envs("CartPole-v1", 4, vectorization="workers", num_workers=2, isolate_envs=True, seed=3)
+    for _ in range(begun):
+        envs.begin()
+    envs.stepper.begin_anew(8)
+    kill_worker(envs, 0)
+    begin_again = [envs.begin().tobytes()]
+    kill_worker(envs, 1)  # Its episode is gone through again, from the same seed.
+    seen = begin_again + play(envs, 60, np.random.default_rng(0))
+    kinds = [event.kind for event in envs.take_events()]
+    envs.close()
+    there = make_envs("CartPole-v1", 4, vectorization="local", seed=8)
+    assert seen == [there.begin().tobytes(), *play(there, 60, np.random.default_rng(0))]
+    assert kinds == ["worker_restarts"] * 2
+    there.close()
+
+
+@linux
 def test_an_environment_that_does_not_replay_is_cut_off_where_it_stood():
     envs = make_envs("fragile:Unseeded-v0", 2, vectorization="workers", num_workers=1, seed=3)
     envs.begin()

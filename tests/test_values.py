@@ -397,7 +397,12 @@ def test_actions_of_half_precision_come_in_it():
     assert scaled.tolist() == [[2.0, -1.0]]
 
 
-def test_one_row_has_no_advantage_to_normalise():
-    with pytest.raises(UserError, match="normalize_advantage is True with num_envs 1 and rollout_length 1"):
-        a2c.Config("x", num_envs=1, rollout_length=1, normalize_advantage=True)
+@pytest.mark.parametrize(
+    ("setting", "instead"), [({"normalize_advantage": True}, "False"), ({"actor_step": "natural"}, "'gradient'")]
+)
+def test_one_row_has_no_advantage_to_shift(setting, instead):
+    name, value = next(iter(setting.items()))
+    told = f"{name} is {value!r} with num_envs 1 and rollout_length 1.*take {instead}, or at least 2"
+    with pytest.raises(UserError, match=told):
+        a2c.Config("x", num_envs=1, rollout_length=1, **setting)
     assert a2c.Config("x", num_envs=2, rollout_length=1, normalize_advantage=True).steps_per_update == 2

@@ -113,6 +113,8 @@ class Share:
                         fault = f"its observation differs after the same {env.steps} steps"
                 except (ReplayError, EnvError) as error:
                     fault = str(error).strip().splitlines()[-1]
+            else:  # Never reset, but perhaps told which seed to begin with.
+                env.seed, env.first = course.root, course.first
             if fault is not None:
                 env.stand_before(course)
                 env.episode += 1
