@@ -55,7 +55,7 @@ CASES: dict[str, Case] = {
     "LunarLanderContinuous-v3": case("LunarLanderContinuous-v3", OTHERS),
     "LunarLanderContinuous-v3, 200 k": case("LunarLanderContinuous-v3", **SHORT),
     "BipedalWalker-v3": case("BipedalWalker-v3", FEW),
-    "HalfCheetah-v5": case("HalfCheetah-v5"),
+    "HalfCheetah-v5": case("HalfCheetah-v5", OTHERS),
     "Hopper-v5": case("Hopper-v5", OTHERS),
     "Walker2d-v5": case("Walker2d-v5"),
     "Ant-v5": case("Ant-v5", FEW),

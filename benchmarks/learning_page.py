@@ -120,17 +120,24 @@ def whole() -> str:
 
 
 def below() -> str:
-    """The rows that stay below what others published, and by how much."""
-    found, empty = [], []
-    for name, of in PUBLISHED.items():
-        if not (runs := finished(name)):
-            empty.append(name)
-            continue
-        reached, mark = float(iqm([run["final_evaluation"]["mean"] for run in runs])), of.best.mean
-        if reached < mark:
-            found.append(f"{name} ({shown(reached, abs(mark))} of {shown(mark, abs(mark))})")
-    lines = [f"Below the best published figure: {', '.join(found) or 'none'}."]
-    if empty:
+    """How many rows reach what others published; which stay below, and by how much."""
+    finals = {name: [run["final_evaluation"]["mean"] for run in finished(name)] for name in PUBLISHED}
+    reached = {name: float(iqm(values)) for name, values in finals.items() if values}
+
+    def short_of(marks: dict[str, Figure]) -> list[str]:
+        return [
+            f"{name} ({shown(reached[name], abs(mark.mean))} of {shown(mark.mean, abs(mark.mean))})"
+            for name, mark in marks.items()
+            if name in reached and reached[name] < mark.mean
+        ]
+
+    of_best = short_of({name: of.best for name, of in PUBLISHED.items()})
+    of_a2c = short_of({name: of.a2c for name, of in PUBLISHED.items() if of.a2c is not None})
+    lines = [
+        f"{len(reached) - len(of_best)} of {len(reached)} rows reach the best published figure; "
+        f"below it: {', '.join(of_best) or 'none'}. Below the best published A2C: {', '.join(of_a2c) or 'none'}."
+    ]
+    if empty := [name for name in PUBLISHED if name not in reached]:
         lines.append(f"Without results yet: {', '.join(empty)}.")
     return "\n".join(lines)
 
@@ -209,7 +216,7 @@ def measured() -> str:
         ours = [run["final_evaluation"]["mean"] for run in finished(env)]
         cells = [_of_seeds([run["final"] for run in runs]) for runs in found.values()]
         lines.append(f"| {env} | {yardstick.steps(env):,} | {_of_seeds(ours)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else "None of these runs has been made yet."
 
 
 def _of_seeds(values: list[float]) -> str:
