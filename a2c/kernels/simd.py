@@ -35,20 +35,20 @@ AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE = range(4)
 """What is done with a product before it is stored; see `matmul`."""
 
 _HAS_FMA = _FEATURES.get("fma", False) or "aarch64" in llvmlite.binding.get_process_triple()
-_FLOAT, _INT = ir.FloatType(), ir.IntType(64)
-_VECTOR = ir.VectorType(_FLOAT, LANES)
-_ARRAY = types.Array(types.float32, 1, "C")
+_FLOAT, INT = ir.FloatType(), ir.IntType(64)
+VECTOR = ir.VectorType(_FLOAT, LANES)
+ARRAY = types.Array(types.float32, 1, "C")
 
 
-class _Code:
+class Code:
     """Writes instructions of one function."""
 
     def __init__(self, context: Any, builder: Any) -> None:
         self.context, self.builder = context, builder
 
-    def data(self, array: Any) -> Any:
+    def data(self, array: Any, kind: Any = ARRAY) -> Any:
         """The address of an array's first number."""
-        return self.context.make_array(_ARRAY)(self.context, self.builder, array).data
+        return self.context.make_array(kind)(self.context, self.builder, array).data
 
     def at(self, data: Any, *offsets: Any) -> Any:
         """The address of a number that lies the sum of some offsets behind another."""
@@ -58,32 +58,60 @@ class _Code:
 
     def load(self, address: Any) -> Any:
         """The vector at an address."""
-        vector = self.builder.load(self.builder.bitcast(address, _VECTOR.as_pointer()))
+        vector = self.builder.load(self.builder.bitcast(address, VECTOR.as_pointer()))
         vector.align = 4
         return vector
 
     def store(self, vector: Any, address: Any) -> None:
         """Writes a vector to an address."""
-        self.builder.store(vector, self.builder.bitcast(address, _VECTOR.as_pointer()), align=4)
+        self.builder.store(vector, self.builder.bitcast(address, VECTOR.as_pointer()), align=4)
 
     def broadcast(self, address: Any) -> Any:
         """A vector of one number, LANES times."""
-        single = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), self.builder.load(address), _int32(0))
+        single = self.builder.insert_element(ir.Constant(VECTOR, ir.Undefined), self.builder.load(address), _int32(0))
         return self.builder.shuffle_vector(
-            single, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            single, ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         )
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """a * b + c, rounded once."""
         if not _HAS_FMA:
             return self.builder.fadd(self.builder.fmul(a, b), c)
-        signature = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        signature = ir.FunctionType(VECTOR, [VECTOR] * 3)
         fma = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.fma.v{LANES}f32")
         return self.builder.call(fma, [a, b, c])
 
     def equals(self, number: Any, constant: int) -> Any:
         """Whether a number is this one."""
-        return self.builder.icmp_signed("==", number, ir.Constant(_INT, constant))
+        return self.builder.icmp_signed("==", number, ir.Constant(INT, constant))
+
+    def store_finished(self, finish: Any, sums: dict[Any, Any], outs: dict[Any, Any], values: dict[Any, Any]) -> None:
+        """Writes vectors to their addresses, on the way what `finish` says is done with them; see `matmul`.
+
+        Args:
+            finish: AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE or TIMES_TANH_DERIVATIVE.
+            sums: The vectors.
+            outs: Where each goes.
+            values: For each, the terms of the address where the activation's value is, for its derivative.
+        """
+        builder = self.builder
+        zero, one = ir.Constant(VECTOR, None), ir.Constant(VECTOR, [1.0] * LANES)
+        with builder.if_else(self.equals(finish, AS_IT_IS)) as (plain, finished):
+            with plain:
+                for cell, total in sums.items():
+                    self.store(total, outs[cell])
+            with finished, builder.if_else(self.equals(finish, RECTIFIED)) as (rectified, differentiated):
+                with rectified:
+                    for cell, total in sums.items():
+                        negative = builder.fcmp_ordered("<", total, zero)  # A NaN is not, and stays.
+                        self.store(builder.select(negative, zero, total), outs[cell])
+                with differentiated:
+                    is_tanh = self.equals(finish, TIMES_TANH_DERIVATIVE)
+                    for cell, total in sums.items():
+                        value = self.load(self.at(*values[cell]))
+                        of_tanh = builder.fmul(total, builder.fsub(one, builder.fmul(value, value)))
+                        of_relu = builder.select(builder.fcmp_ordered(">", value, zero), total, zero)
+                        self.store(builder.select(is_tanh, of_tanh, of_relu), outs[cell])
 
     def total(self, vector: Any) -> Any:
         """The sum of a vector's numbers, halves on halves."""
@@ -111,12 +139,12 @@ def _tile(rows: int, vectors: int) -> Any:
     """
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        code = _Code(context, builder)
+        code = Code(context, builder)
         a, a0, a_row, a_k, b, b0, b_k, init, init0, init_row, c, c0, c_row, f, f0, f_row, inner, finish = arguments
         a, b, init, c, f = (code.data(array) for array in (a, b, init, c, f))
 
         def offset(row: int, stride: Any, vector: int) -> list[Any]:
-            return [builder.mul(stride, ir.Constant(_INT, row)), ir.Constant(_INT, vector * LANES)]
+            return [builder.mul(stride, ir.Constant(INT, row)), ir.Constant(INT, vector * LANES)]
 
         cells = list(itertools.product(range(rows), range(vectors)))
         sums = {}
@@ -126,31 +154,14 @@ def _tile(rows: int, vectors: int) -> Any:
         with cgutils.for_range(builder, inner) as loop:
             b_k_row = code.at(b, b0, builder.mul(loop.index, b_k))
             a_k_column = code.at(a, a0, builder.mul(loop.index, a_k))
-            across = [code.load(code.at(b_k_row, ir.Constant(_INT, vector * LANES))) for vector in range(vectors)]
+            across = [code.load(code.at(b_k_row, ir.Constant(INT, vector * LANES))) for vector in range(vectors)]
             down = [code.broadcast(code.at(a_k_column, *offset(row, a_row, 0))) for row in range(rows)]
             for row, vector in cells:
                 cell = sums[row, vector]
                 builder.store(code.multiply_add(down[row], across[vector], builder.load(cell)), cell)
         outs = {cell: code.at(c, c0, *offset(cell[0], c_row, cell[1])) for cell in cells}
-        zero, one = ir.Constant(_VECTOR, None), ir.Constant(_VECTOR, [1.0] * LANES)
-        with builder.if_else(code.equals(finish, AS_IT_IS)) as (plain, finished):
-            with plain:
-                for cell in cells:
-                    code.store(builder.load(sums[cell]), outs[cell])
-            with finished, builder.if_else(code.equals(finish, RECTIFIED)) as (rectified, differentiated):
-                with rectified:
-                    for cell in cells:
-                        total = builder.load(sums[cell])
-                        negative = builder.fcmp_ordered("<", total, zero)  # A NaN is not, and stays.
-                        code.store(builder.select(negative, zero, total), outs[cell])
-                with differentiated:
-                    is_tanh = code.equals(finish, TIMES_TANH_DERIVATIVE)
-                    for cell in cells:
-                        value = code.load(code.at(f, f0, *offset(cell[0], f_row, cell[1])))
-                        total = builder.load(sums[cell])
-                        of_tanh = builder.fmul(total, builder.fsub(one, builder.fmul(value, value)))
-                        of_relu = builder.select(builder.fcmp_ordered(">", value, zero), total, zero)
-                        code.store(builder.select(is_tanh, of_tanh, of_relu), outs[cell])
+        values = {cell: (f, f0, *offset(cell[0], f_row, cell[1])) for cell in cells}
+        code.store_finished(finish, {cell: builder.load(sums[cell]) for cell in cells}, outs, values)
         return context.get_dummy_value()
 
     def tile(
@@ -175,7 +186,7 @@ def _tile(rows: int, vectors: int) -> Any:
         finish: Any,
     ) -> Any:
         i = types.int64
-        return types.void(_ARRAY, i, i, i, _ARRAY, i, i, _ARRAY, i, i, _ARRAY, i, i, _ARRAY, i, i, i, i), generate
+        return types.void(ARRAY, i, i, i, ARRAY, i, i, ARRAY, i, i, ARRAY, i, i, ARRAY, i, i, i, i), generate
 
     return intrinsic(tile)
 
@@ -251,13 +262,13 @@ def _dots(rows: int) -> Any:
     """An intrinsic that computes the products of some rows with one vector."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        code = _Code(context, builder)
+        code = Code(context, builder)
         a, a0, a_row, b, b0, n, init, c, c0, c_row = arguments
         a, b, c = code.at(code.data(a), a0), code.at(code.data(b), b0), code.at(code.data(c), c0)
-        starts = [code.at(a, builder.mul(a_row, ir.Constant(_INT, row))) for row in range(rows)]
+        starts = [code.at(a, builder.mul(a_row, ir.Constant(INT, row))) for row in range(rows)]
         # Four sums side by side for each row: one alone would wait for its last addition every time.
-        sums = [[cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None)) for _ in range(4)] for _ in range(rows)]
-        together, lanes = ir.Constant(_INT, 4 * LANES), ir.Constant(_INT, LANES)
+        sums = [[cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in range(4)] for _ in range(rows)]
+        together, lanes = ir.Constant(INT, 4 * LANES), ir.Constant(INT, LANES)
 
         def add_products(part: int, start: Any) -> None:
             y = code.load(code.at(b, start))
@@ -269,14 +280,14 @@ def _dots(rows: int) -> Any:
         blocks = builder.udiv(n, together)
         with cgutils.for_range(builder, blocks) as loop:
             for part in range(4):
-                add_products(part, builder.add(builder.mul(loop.index, together), ir.Constant(_INT, part * LANES)))
+                add_products(part, builder.add(builder.mul(loop.index, together), ir.Constant(INT, part * LANES)))
         done = builder.mul(blocks, together)
         with cgutils.for_range(builder, builder.udiv(builder.sub(n, done), lanes)) as loop:
             add_products(0, builder.add(done, builder.mul(loop.index, lanes)))
         for row in range(rows):
             first, second, third, fourth = (builder.load(cell) for cell in sums[row])
             total = code.total(builder.fadd(builder.fadd(first, second), builder.fadd(third, fourth)))
-            builder.store(builder.fadd(init, total), code.at(c, builder.mul(c_row, ir.Constant(_INT, row))))
+            builder.store(builder.fadd(init, total), code.at(c, builder.mul(c_row, ir.Constant(INT, row))))
         return context.get_dummy_value()
 
     def dots(
@@ -293,7 +304,7 @@ def _dots(rows: int) -> Any:
         c_row: Any,
     ) -> Any:
         i = types.int64
-        return types.void(_ARRAY, i, i, _ARRAY, i, i, types.float32, _ARRAY, i, i), generate
+        return types.void(ARRAY, i, i, ARRAY, i, i, types.float32, ARRAY, i, i), generate
 
     return intrinsic(dots)
 

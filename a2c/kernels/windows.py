@@ -1,0 +1,195 @@
+"""Matrix products over windows: every row of A is a window of an image where that lies, so no patches are built.
+
+A window has lines, and a line is a run of numbers. Where the windows begin, and where results go, tables say; so rows
+of A may overlap, and rows of C may lie inside a frame of zeros.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from a2c.kernels.compiler import compiled, instance
+from a2c.kernels.simd import ARRAY, INT, LANES, Code, Floats
+
+Table = NDArray[np.int64]
+
+_TABLE = types.Array(types.int64, 1, "C")
+
+A_AT, A_LINE, A_K, B_LINE, B_K, INIT_ROW, C_AT, F_AT, ROWS, LINES, INNER, WIDTH, FINISH = range(13)
+"""Numbers of a plan; see `product`."""
+
+
+def _tile(rows: int, vectors: int) -> Any:
+    """An intrinsic that computes a block of a product over windows, `rows` x `vectors` vectors of it."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        code = Code(context, builder)
+        (
+            tables, a, a0, a_at, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row, c, c0, c_at, f, f0, f_at,
+            lines, inner, finish,
+        ) = arguments  # fmt: skip
+        tables = code.data(tables, _TABLE)
+        a, b, init, c, f = (code.data(array) for array in (a, b, init, c, f))
+
+        def entry(at: Any, row: int) -> Any:
+            return builder.load(code.at(tables, at, ir.Constant(INT, row)))
+
+        across_of = [ir.Constant(INT, vector * LANES) for vector in range(vectors)]
+        cells = list(itertools.product(range(rows), range(vectors)))
+        starts = [code.at(a, a0, entry(a_at, row)) for row in range(rows)]
+        places = [entry(c_at, row) for row in range(rows)]
+        sums = {}
+        for row, vector in cells:
+            address = code.at(init, init0, builder.mul(init_row, places[row]), across_of[vector])
+            sums[row, vector] = cgutils.alloca_once_value(builder, code.load(address))
+        with cgutils.for_range(builder, lines) as line:
+            b_of_line = code.at(b, b0, builder.mul(line.index, b_line))
+            a_of_line = [code.at(start, builder.mul(line.index, a_line)) for start in starts]
+            with cgutils.for_range(builder, inner) as loop:
+                b_row = code.at(b_of_line, builder.mul(loop.index, b_k))
+                a_column = builder.mul(loop.index, a_k)
+                across = [code.load(code.at(b_row, offset)) for offset in across_of]
+                down = [code.broadcast(code.at(start, a_column)) for start in a_of_line]
+                for row, vector in cells:
+                    cell = sums[row, vector]
+                    builder.store(code.multiply_add(down[row], across[vector], builder.load(cell)), cell)
+        outs = {(row, vector): code.at(c, c0, places[row], across_of[vector]) for row, vector in cells}
+        values = {(row, vector): (f, f0, entry(f_at, row), across_of[vector]) for row, vector in cells}
+        code.store_finished(finish, {cell: builder.load(sums[cell]) for cell in cells}, outs, values)
+        return context.get_dummy_value()
+
+    def tile(
+        typing_context: Any,
+        tables: Any,
+        a: Any,
+        a0: Any,
+        a_at: Any,
+        a_line: Any,
+        a_k: Any,
+        b: Any,
+        b0: Any,
+        b_line: Any,
+        b_k: Any,
+        init: Any,
+        init0: Any,
+        init_row: Any,
+        c: Any,
+        c0: Any,
+        c_at: Any,
+        f: Any,
+        f0: Any,
+        f_at: Any,
+        lines: Any,
+        inner: Any,
+        finish: Any,
+    ) -> Any:
+        i = types.int64
+        return types.void(
+            _TABLE, ARRAY, i, i, i, i, ARRAY, i, i, i, ARRAY, i, i, ARRAY, i, i, ARRAY, i, i, i, i, i
+        ), generate  # fmt: skip
+
+    return intrinsic(tile)
+
+
+# Tiles of sums that stay in registers, however wide C is. These are the widest; `_banded` puts others in their place.
+WIDE, NARROW = (4, 2) if LANES == 16 else (2, 1)
+HEIGHT, TILE, TILE_OF_1 = 4, _tile(4, WIDE), _tile(1, WIDE)
+
+
+def _band(
+    tables: Table, plan: int,
+    a: Floats, a0: int,
+    b: Floats, b0: int,
+    init: Floats, init0: int,
+    c: Floats, c0: int,
+    f: Floats, f0: int,
+) -> None:  # fmt: skip
+    """`product` on as many columns as a tile is wide. TILE has HEIGHT rows, TILE_OF_1 a single one."""
+    a_at, a_line, a_k = tables[plan + A_AT], tables[plan + A_LINE], tables[plan + A_K]
+    b_line, b_k, init_row = tables[plan + B_LINE], tables[plan + B_K], tables[plan + INIT_ROW]
+    c_at, f_at = tables[plan + C_AT], tables[plan + F_AT]
+    lines, inner, finish = tables[plan + LINES], tables[plan + INNER], tables[plan + FINISH]
+    rows = tables[plan + ROWS]
+    whole = rows - rows % HEIGHT
+    for i in range(0, whole, HEIGHT):
+        TILE(
+            tables, a, a0, a_at + i, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row,
+            c, c0, c_at + i, f, f0, f_at + i, lines, inner, finish,
+        )  # fmt: skip
+    if 0 < whole < rows and init_row == 0:
+        i = rows - HEIGHT  # To compute some rows twice, with the same result, is less than the others one by one.
+        TILE(
+            tables, a, a0, a_at + i, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row,
+            c, c0, c_at + i, f, f0, f_at + i, lines, inner, finish,
+        )  # fmt: skip
+        return
+    for i in range(whole, rows):
+        TILE_OF_1(
+            tables, a, a0, a_at + i, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row,
+            c, c0, c_at + i, f, f0, f_at + i, lines, inner, finish,
+        )  # fmt: skip
+
+
+def _banded(rows: int, vectors: int) -> Any:
+    """`_band` with tiles of another shape."""
+    names = {"HEIGHT": rows, "TILE": _tile(rows, vectors), "TILE_OF_1": _tile(1, vectors)}
+    return instance(_band, globals() | names)
+
+
+_wide, _narrow, _single = compiled(_band), _banded(8, NARROW), _banded(8, 1)
+
+
+@compiled
+def product(
+    tables: Table, plan: int,
+    a: Floats, a0: int,
+    b: Floats, b0: int,
+    init: Floats, init0: int,
+    c: Floats, c0: int,
+    f: Floats, f0: int,
+) -> None:  # fmt: skip
+    """C[i] = init[i] + sum over lines l and k < INNER of A[i, l, k] * B[l, k], finished as in `simd.matmul`.
+
+    What C[i] is, with row i of each table:
+
+        A[i, l, k] = a[a0 + tables[A_AT + i] + l * A_LINE + k * A_K]
+        B[l, k]    = b[b0 + l * B_LINE + k * B_K + j]                   for j < WIDTH, and so below
+        init[i]    = init[init0 + INIT_ROW * tables[C_AT + i] + j]      INIT_ROW: 0, one row for all, or 1
+        C[i]       = c[c0 + tables[C_AT + i] + j]
+        F[i]       = f[f0 + tables[F_AT + i] + j]                       where FINISH takes the value of an activation
+
+    Every sum is in the order of l and k, whatever rows are computed together.
+
+    Args:
+        tables: Holds the plan and the tables that it names, as `planned` writes them.
+        plan: Where in it the plan starts.
+        a: Holds the windows.
+        a0: Where the first line of numbers starts.
+        b: Holds B.
+        b0: Where it starts.
+        init: Holds what the sums start from; c itself adds to what is there.
+        init0: Where that starts.
+        c: Takes the results.
+        c0: From where on.
+        f: Holds values of activations; any array where none is needed.
+        f0: From where on.
+    """
+    width = tables[plan + WIDTH]
+    j = 0
+    while width - j >= WIDE * LANES:
+        _wide(tables, plan, a, a0, b, b0 + j, init, init0 + j, c, c0 + j, f, f0 + j)
+        j += WIDE * LANES
+    while width - j >= NARROW * LANES:
+        _narrow(tables, plan, a, a0, b, b0 + j, init, init0 + j, c, c0 + j, f, f0 + j)
+        j += NARROW * LANES
+    while width - j > 0:
+        _single(tables, plan, a, a0, b, b0 + j, init, init0 + j, c, c0 + j, f, f0 + j)
+        j += LANES
