@@ -36,16 +36,26 @@ def side_by_side(
 ) -> Iterator[tuple[Label, dict[str, Any]]]:
     """Calls `train` in processes of their own, several at a time; each label with its result, as they come.
 
-    What one of them raises is raised here, and what has not begun is dropped.
+    What one of them raises is raised here once all others are through. Where it ends a program (a Ctrl-C), or whoever
+    takes the results raises, what has not begun is dropped.
     """
+    failures: list[Exception] = []
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         labels = {pool.submit(train, *arguments): label for label, arguments in calls.items()}
         try:
             for job in as_completed(labels):
-                yield labels[job], job.result()
+                try:
+                    result = job.result()
+                except Exception as error:  # noqa: BLE001 - of hours of runs, one that fails shall not cost the others
+                    print(f"{labels[job]}: {type(error).__name__}: {error}", flush=True)
+                    failures.append(error)
+                else:
+                    yield labels[job], result
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    if failures:
+        raise failures[0]
 
 
 def keep(name: str, command: str, results: dict[str, Any]) -> None:

@@ -1,0 +1,23 @@
+"""Runs of a benchmark side by side."""
+
+import math
+
+import pytest
+
+from benchmarks.measure import side_by_side
+
+
+def test_a_run_that_fails_costs_no_other_and_is_raised_at_the_end(capsys):
+    found = {}
+    with pytest.raises(ValueError, match=r"nonnegative|domain"):
+        for label, result in side_by_side(math.sqrt, {"4": (4,), "-1": (-1,), "9": (9,), "16": (16,)}, 1):
+            found[label] = result
+    assert found == {"4": 2.0, "9": 3.0, "16": 4.0}
+    assert capsys.readouterr().out.startswith("-1: ValueError: ")
+
+
+def test_what_has_not_begun_is_dropped_where_results_are_not_wanted_any_more():
+    results = side_by_side(math.sqrt, {str(number): (number,) for number in range(500)}, 1)
+    next(results)
+    results.close()
+    assert list(results) == []
