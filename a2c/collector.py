@@ -106,7 +106,7 @@ class Collector:
         """Takes in what is to be acted on in step t."""
         rollout = self._rollout
         self._rows[t] = rows
-        observe(self._architecture, self._rows[t], rollout.observed[t], rollout.inputs[t])
+        observe(self._architecture, self._rows[t], rollout.observed[t], rollout.inputs[t], rollout.pixels[t])
         if mask.shape[1]:
             rollout.mask[t] = mask
 
@@ -119,9 +119,9 @@ class Collector:
         cut = np.flatnonzero(rollout.truncated[t] & ~rollout.terminated[t])
         if not len(cut):
             return
-        observe(self._architecture, final_rows, rollout.final_observed, rollout.final_inputs)
+        observe(self._architecture, final_rows, rollout.final_observed, rollout.final_inputs, rollout.final_pixels)
         self._see(rollout.final_observed, rollout.final_inputs)
-        rollout.next_value[t, cut] = engine.value(rollout.final_inputs[cut])
+        rollout.next_value[t, cut] = engine.value(rollout.final_inputs[cut], rollout.final_pixels[cut])
         for n in cut.tolist():
             rollout.bad[t, n] = not_finite(rollout.final_observed[n])
 

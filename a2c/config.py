@@ -18,6 +18,7 @@ import tyro
 
 from a2c.errors import UserError, shown
 from a2c.model import Activation, Initialization
+from a2c.model.images import ImageNetwork
 from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
@@ -130,10 +131,11 @@ class Optimization:
 class Model:
     """Networks, and what they are given."""
 
-    network: Literal["mlp"] = "mlp"
-    """Separate actor and critic, fully connected."""
+    network: ImageNetwork = "auto"
+    """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
+    mlp: nothing; they are numbers like others. auto: nature where an image has 36 x 36 pixels or more."""
     hidden_sizes: tuple[int, ...] = (64, 64)
-    """Widths of the hidden layers of each."""
+    """Widths of the hidden layers of actor and critic, each."""
     activation: Activation = "tanh"
     """Activation of the hidden layers."""
     initialization: Initialization = "orthogonal"
@@ -275,6 +277,8 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         ):
             if values[name] in (None, "auto"):
                 del values[name]
+        if values["network"] == "auto":
+            values["network"] = "mlp"  # As all were; where there are images, parameters tell these apart.
         if self.actor_step == "gradient":
             for name in [name for name in values if name.startswith(("natural_", "critic_")) or name == "actor_step"]:
                 del values[name]

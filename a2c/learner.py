@@ -77,7 +77,7 @@ class Learner:
         actions = Actions(envs.single_action_space)
         self._architecture = architecture_for(
             envs.single_observation_space, envs.single_action_space,
-            config.hidden_sizes, config.activation, config.normalize_observations,
+            config.hidden_sizes, config.activation, config.normalize_observations, config.network,
         )  # fmt: skip
         team = team_for(config, self._architecture)
         self._engine = choose_engine(config, self._architecture, num_masks, team)

@@ -17,7 +17,7 @@ from a2c.finite import finite
 from a2c.machine import one_blas_thread
 from a2c.masks import KEY, MaskReader, mask_size
 from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
-from a2c.model.blocks import forward
+from a2c.model.blocks import features_of, forward
 from a2c.model.factors import Actions
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
@@ -176,9 +176,10 @@ class Policy:
             return self._network("critic", obs)[:, 0]
 
     def _network(self, network: Network, obs: NDArray[Any]) -> NDArray[np.float32]:
-        inputs = inputs_of(self.architecture, obs, self._moments)
+        inputs, pixels = inputs_of(self.architecture, obs, self._moments)
         with one_blas_thread(len(obs), self._weights):
-            outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs)
+            features = features_of(np, self.architecture, self.parameters, pixels) if pixels.shape[1] else None
+            outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs, features)
         return outputs
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
@@ -216,6 +217,7 @@ class Policy:
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
+            "network": "nature" if self.architecture.images else "mlp",
             "observation_space": describe(self.observation_space),
             "action_space": describe(self.action_space),
             **notes,
@@ -248,6 +250,9 @@ class Policy:
                 pass
             case _:
                 raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
+        network = description.get("network", "mlp")  # Others there were not in 0.4.
+        if network not in ("mlp", "nature"):
+            raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be 'mlp' or 'nature'")
         if lacking := [name for name in ("observation_space", "action_space") if name not in description]:
             raise UserError(f"{folder / _DESCRIPTION} lacks {' and '.join(lacking)}")
         try:
@@ -257,7 +262,7 @@ class Policy:
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
             architecture = architecture_for(
-                observation_space, action_space, tuple(sizes), activation, normalizes=bool(statistics)
+                observation_space, action_space, tuple(sizes), activation, bool(statistics), network
             )
             parameters = {name: arrays[name] for name in architecture.shapes()}
             for name, expected in architecture.shapes().items():

@@ -18,11 +18,13 @@ class Rollout(NamedTuple):
 
     observed: NDArray[np.float64]  # [T+1, N, R] real numbers of s_t, as the environment gave them
     inputs: Floats  # [T+1, N, D] s_t as the networks see it: normalised if the run normalises
+    pixels: NDArray[np.uint8]  # [T+1, N, P] the images of s_t, as the environment gave them
     mask: NDArray[np.uint8]  # [T+1, N, K] 1 for what may be done in s_t; K = 0 where nothing is ever masked
     final_observed: NDArray[
         np.float64
     ]  # [N, R] of the last state of an episode that was truncated in the step under way
     final_inputs: Floats  # [N, D]
+    final_pixels: NDArray[np.uint8]  # [N, P]
     noise: Floats  # [T, N, C] what actions are drawn with
     outputs: Floats  # [T, N, O] of the actor: logits, means
     action: Floats  # [T, N, C] as the policy has it: `a2c.model.factors` brings it to the environment
@@ -55,9 +57,11 @@ def rollout_for(
     return Rollout(
         observed=np.zeros((*longer, num_real)),
         inputs=np.zeros((*longer, num_inputs), np.float32),
+        pixels=np.zeros((*longer, architecture.num_pixels), np.uint8),
         mask=np.ones((*longer, num_masks), np.uint8),
         final_observed=np.zeros((num_envs, num_real)),
         final_inputs=np.zeros((num_envs, num_inputs), np.float32),
+        final_pixels=np.zeros((num_envs, architecture.num_pixels), np.uint8),
         noise=np.zeros((*shape, columns), np.float32),
         outputs=np.zeros((*shape, architecture.num_outputs), np.float32),
         action=np.zeros((*shape, columns), np.float32),

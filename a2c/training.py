@@ -22,7 +22,8 @@ from a2c.errors import UserError, WorkerError
 from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
-from a2c.model.architecture import leaves_of, may_be_image
+from a2c.model.architecture import leaves_of
+from a2c.model.images import NATURE_SIDE, may_be_image
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
@@ -234,7 +235,7 @@ def _envs_and_learner(
         compiled = is_compiled(config, env) if run is None else stays_compiled(run.is_compiled, config, str(run.path))
         envs = envs_for(config, env, compiled)
         cleanup.callback(envs.close)
-        _warn_of_images(envs, config.normalize_observations)
+        _warn_of_images(envs, config)
         learner = Learner(config, envs, begins_with)
         if saved is not None:
             with resumption.fitting(saved):
@@ -303,17 +304,19 @@ def _announce(asked: _Asked, run: Run, learner: Learner, envs: Envs) -> None:
     print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
 
 
-def _warn_of_images(envs: Envs, normalizes: bool) -> None:
+def _warn_of_images(envs: Envs, config: Config) -> None:
     space = envs.single_observation_space
-    scaled = {leaf.name for leaf in leaves_of(space, normalizes) if leaf.kind == "scaled"}
+    kinds = {leaf.name: leaf.kind for leaf in leaves_of(space, config.normalize_observations, config.network)}
     for name, _, part in parts(space):
-        if may_be_image(part):
+        if may_be_image(part) and kinds[name] != "pixels":
             what = f"{name!r} of the observations is" if name else "observations are"
-            how = "; bytes are scaled to [0, 1]" if name in scaled else ""
-            warnings.warn(
-                f"{what} images {part.shape}, and the network is fully connected: it has no convolution yet{how}",
-                stacklevel=3,
+            how = "; bytes are scaled to [0, 1]" if kinds[name] == "scaled" else ""
+            few = (
+                ""
+                if config.network == "mlp"
+                else f", fewer pixels than the {NATURE_SIDE} x {NATURE_SIDE} of its convolutions"
             )
+            warnings.warn(f"{what} images {part.shape}, and the network sees them as numbers{few}{how}", stacklevel=3)
 
 
 def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.conv import Convolution, backward, convolutions_for, forward, turn
+from a2c.kernels.conv import backward, convolutions_for, forward, turn
+from a2c.model.images import NATURE
 from benchmarks.kernels import products
 from benchmarks.measure import keep
 
 SCRIPT = Path(__file__).parent / "peers" / "convolutions.py"
 IMAGES, SIZE, CHANNELS = 80, (84, 84), 4
-NATURE = (Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1))
 ROUNDS = 5
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import a2c
 from a2c.engines.choice import choose_engine, team_for
 from a2c.model.architecture import architecture_for
-from a2c.model.blocks import forward, initial_parameters
+from a2c.model.blocks import features_of, forward, initial_parameters
 from a2c.model.factors import Actions, log_prob_and_entropy
 from a2c.optimizers import Optimizer
 from a2c.rollout import rollout_for
@@ -38,7 +38,7 @@ class Case:
         )
         self.actions = Actions(action_space)
         self.architecture = architecture_for(
-            observation_space, action_space, self.config.hidden_sizes, self.config.activation, True
+            observation_space, action_space, self.config.hidden_sizes, self.config.activation, True, self.config.network
         )
         self.num_masks = self.actions.num_masks if masked else 0
         rng = np.random.default_rng(seed)
@@ -78,6 +78,7 @@ class Case:
         rollout.inputs[..., :floats] = rng.normal(size=(*rollout.inputs.shape[:2], floats))
         for column, choices in enumerate(architecture.choices):
             rollout.inputs[..., floats + column] = rng.integers(choices, size=rollout.inputs.shape[:2])
+        rollout.pixels[...] = rng.integers(256, size=rollout.pixels.shape)
         if self.num_masks:
             masks = random_masks(rng, self.actions.factors, self.num_masks, rollout.value.size)
             rollout.mask[...] = masks.reshape(rollout.mask.shape)
@@ -91,11 +92,17 @@ class Case:
         mask = rollout.mask[:-1].reshape(rows, -1) if self.num_masks else None
         log_std = self.initial.get("log_std", np.zeros(0, np.float32))
         # From the initial parameters in NumPy: the same for every engine.
-        outputs = forward(np, self.architecture, "actor", self.initial, rollout.inputs[:-1].reshape(rows, -1))
+        inputs, features = rollout.inputs[:-1].reshape(rows, -1), self.features(self.initial)
+        outputs = forward(np, self.architecture, "actor", self.initial, inputs, features)
         action = self.actions.sample(outputs, log_std, noise, mask)
         rollout.noise[...], rollout.action[...] = (
             array.reshape(*rollout.reward.shape, columns) for array in (noise, action)
         )
+
+    def features(self, parameters):
+        """Of the images of all steps, in NumPy; None where there are none."""
+        pixels = self.rollout.pixels[:-1].reshape(self.rollout.reward.size, -1)
+        return features_of(np, self.architecture, parameters, pixels) if pixels.shape[1] else None
 
     def act(self):
         """Outputs and values of every step."""
@@ -134,7 +141,10 @@ class Case:
             array.reshape(rows, array.shape[2])
             for array in (rollout.inputs[:-1].astype(np.float64), rollout.action, rollout.mask[:-1])
         )
-        outputs, value = (forward(np, self.architecture, network, double, inputs) for network in ("actor", "critic"))
+        features = self.features(double)
+        outputs, value = (
+            forward(np, self.architecture, network, double, inputs, features) for network in ("actor", "critic")
+        )
         log_prob, entropy = log_prob_and_entropy(
             np, self.actions.factors, outputs, double.get("log_std"), action, mask if self.num_masks else None
         )

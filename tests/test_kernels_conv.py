@@ -7,12 +7,11 @@ import paddle
 import pytest
 
 from a2c.kernels import conv, simd
-from a2c.kernels.conv import Convolution, convolutions_for, reach
-from a2c.kernels.passes import padded
+from a2c.kernels.conv import convolutions_for
 from a2c.kernels.simd import LANES
+from a2c.kernels.vectors import padded
 from a2c.kernels.windows import product
-
-NATURE = [Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1)]
+from a2c.model.images import NATURE, Convolution, reach
 
 
 def floats(rng, *shape):

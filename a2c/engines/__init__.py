@@ -48,11 +48,11 @@ class Engine(Protocol):
         ...
 
     def forward(self, rollout: Rollout, t: int) -> None:
-        """Actor and critic on `inputs[t]`: writes `outputs[t]` and `value[t]`; for t = T the value alone."""
+        """Actor and critic on the inputs of step t: writes `outputs[t]` and `value[t]`; for t = T the value alone."""
         ...
 
-    def value(self, inputs: NDArray[np.float32]) -> Floats:
-        """The critic: rows of inputs [B, D] -> [B]."""
+    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:
+        """The critic: rows of inputs [B, D], and of pixels [B, P] -> [B]."""
         ...
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:

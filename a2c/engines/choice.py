@@ -17,7 +17,7 @@ from a2c.team import Team
 
 def team_for(config: Config, architecture: Architecture) -> Team:
     """As many threads as are asked for, or as there are cores; more than there are chunks would only wait."""
-    chunks, _ = divide(config.num_envs, config.rollout_length, architecture.num_parameters)
+    chunks, _ = divide(config.num_envs, config.rollout_length, architecture.num_parameters, len(architecture.images))
     return Team(min(cores() if config.num_threads == "auto" else config.num_threads, len(chunks) - 1))
 
 
@@ -35,13 +35,27 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
     """
     if config.engine == "compiled" and config.device != "cpu":
         raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
-    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu"):
+    lacking = _lacking(config, architecture)
+    if config.engine == "compiled" and lacking:
+        raise UserError(f"engine is 'compiled', which has no {lacking}; engine 'paddle' has")
+    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu" and not lacking):
         return CompiledEngine(config, architecture, num_masks, team)
     with importing():
         try:
             from a2c.engines.paddle import PaddleEngine  # Importing Paddle takes over a second.
         except ModuleNotFoundError as error:
-            why = "engine is 'paddle'" if config.engine == "paddle" else f"device is {config.device!r}"
+            why = (
+                "engine is 'paddle'" if config.engine == "paddle"
+                else f"device is {config.device!r}" if config.device != "cpu"
+                else f"the compiled engine has no {lacking}"
+            )  # fmt: skip
             raise UserError(f"{why}, and PaddlePaddle is not installed; pip install 'a2c[paddle]'") from error
     engine: Any = PaddleEngine(config, architecture)
     return engine  # type: ignore[no-any-return]  # its module is typed; the variable keeps mypy from wanting Paddle
+
+
+def _lacking(config: Config, architecture: Architecture) -> str:
+    """What the compiled engine has no kernel for; "" where it has all."""
+    if len(architecture.images) > 1:
+        return f"kernels for observations of {len(architecture.images)} images"
+    return "natural steps through convolutions" if architecture.images and config.actor_step == "natural" else ""

@@ -1,4 +1,4 @@
-"""The compiled engine: kernels for MLPs on the CPU. What `forward` computes is kept for the gradient."""
+"""The compiled engine: kernels for the CPU. What `forward` computes is kept for the gradient."""
 
 from __future__ import annotations
 
@@ -31,11 +31,13 @@ class CompiledEngine:
             team: Computes gradients; results do not depend on how many they are.
         """
         self._architecture, self._team, self._is_natural = architecture, team, config.actor_step == "natural"
-        bounds, room = divide(config.num_envs, config.rollout_length, architecture.num_parameters)
+        bounds, room = divide(
+            config.num_envs, config.rollout_length, architecture.num_parameters, len(architecture.images)
+        )
         # Behind the rollout's inputs there are those of successors, and room for minibatches of the critic.
         spare = (len(bounds) - 1) * BLOCK_ROWS if self._is_natural else 0
         inputs = config.steps_per_update + config.num_envs + spare
-        network = network_for(architecture, inputs, (len(bounds) - 1) * room)
+        network = network_for(architecture, inputs, (len(bounds) - 1) * room, len(bounds) - 1)
         work = work_for(network, bounds, room, config.rollout_length, team.crew.threads)
         loss = Loss(table_of(architecture.factors, num_masks), config.value_coef, config.entropy_coef)
         self.theta = network.theta
@@ -52,13 +54,13 @@ class CompiledEngine:
         """Actor and critic on the inputs of step t."""
         outputs = rollout.outputs[min(t, len(rollout.outputs) - 1)]  # Row T has none.
         network, _, work = self._model
-        forward_step(network, work, t, rollout.inputs[t], outputs, rollout.value[t])
+        forward_step(network, work, t, rollout.inputs[t], rollout.pixels[t], outputs, rollout.value[t])
 
-    def value(self, inputs: NDArray[np.float32]) -> Floats:
+    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:
         """The critic."""
         value = np.empty(len(inputs), np.float32)
         network, _, work = self._model
-        values_of(network, work, np.ascontiguousarray(inputs), value)
+        values_of(network, work, np.ascontiguousarray(inputs), np.ascontiguousarray(pixels), value)
         return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
@@ -97,8 +99,9 @@ class CompiledEngine:
     def prepare(self, rollout: Rollout) -> None:
         """Compiles what training step by step needs, or loads it from disk, so that the first update costs no more."""
         network, _, work = self._model
-        prepare(forward_step, network, work, 0, rollout.inputs[0], rollout.outputs[0], rollout.value[0])
-        prepare(values_of, network, work, rollout.inputs[0], rollout.value[0])
+        step = (rollout.inputs[0], rollout.pixels[0], rollout.outputs[0], rollout.value[0])
+        prepare(forward_step, network, work, 0, *step)
+        prepare(values_of, network, work, rollout.inputs[0], rollout.pixels[0], rollout.value[0])
         prepare(gradient, 0, self._team.crew, self._model, rollout, np.zeros(len(Metrics._fields)))
         prepare(follow, 0, self._team.crew, self._model)
         if self._is_natural:

@@ -13,7 +13,7 @@ from a2c.engines import Floats, Metrics
 from a2c.errors import UserError
 from a2c.kernels.simd import LANES
 from a2c.model.architecture import Architecture, Parameters
-from a2c.model.blocks import forward
+from a2c.model.blocks import features_of, forward
 from a2c.model.factors import fisher_at_outputs, log_prob_and_entropy
 from a2c.returns import explained_variance
 from a2c.rollout import Rollout
@@ -63,15 +63,16 @@ class PaddleEngine:
     def forward(self, rollout: Rollout, t: int) -> None:
         """Actor and critic on the inputs of step t; nothing is kept."""
         with paddle.no_grad():
-            inputs = paddle.to_tensor(rollout.inputs[t])
+            inputs, features = paddle.to_tensor(rollout.inputs[t]), self._features(rollout.pixels[t])
             if t < len(rollout.outputs):
-                rollout.outputs[t] = self._network("actor", inputs).numpy()
-            rollout.value[t] = self._network("critic", inputs).numpy()[:, 0]
+                rollout.outputs[t] = self._network("actor", inputs, features).numpy()
+            rollout.value[t] = self._network("critic", inputs, features).numpy()[:, 0]
 
-    def value(self, inputs: NDArray[np.float32]) -> Floats:
+    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:
         """The critic."""
         with paddle.no_grad():
-            value: Floats = self._network("critic", paddle.to_tensor(inputs)).numpy()[:, 0]
+            features = self._features(pixels)
+            value: Floats = self._network("critic", paddle.to_tensor(inputs), features).numpy()[:, 0]
             return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
@@ -89,7 +90,9 @@ class PaddleEngine:
             for array in (rollout.inputs[:-1], rollout.action, rollout.mask[:-1])
         )
         advantage, returns = paddle.to_tensor(rollout.advantage.ravel()), paddle.to_tensor(rollout.returns.ravel())
-        outputs, value = self._network("actor", inputs), self._network("critic", inputs)[:, 0]
+        features = self._features(rollout.pixels[:-1].reshape(rows, -1))
+        outputs = self._network("actor", inputs, features)
+        value = self._network("critic", inputs, features)[:, 0]
         log_prob, entropies = log_prob_and_entropy(
             paddle, self._architecture.factors, outputs, self._parameters.get("log_std"), action,
             mask if mask.shape[1] else None,
@@ -114,7 +117,7 @@ class PaddleEngine:
         inputs = paddle.to_tensor(rollout.inputs[:-1].reshape(rows, -1))
         mask = paddle.to_tensor(rollout.mask[:-1].reshape(rows, -1)) if rollout.mask.shape[2] else None
         v = paddle.to_tensor(direction[:size])
-        outputs = self._network("actor", inputs)
+        outputs = self._network("actor", inputs, self._features(rollout.pixels[:-1].reshape(rows, -1)))
         u = paddle.zeros_like(outputs)
         u.stop_gradient = False
         (backward,) = paddle.grad(outputs, self._tensor, u, create_graph=True)
@@ -132,7 +135,8 @@ class PaddleEngine:
     def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
         """Of the critic's mean squared error on some rows of the rollout."""
         inputs = rollout.inputs[:-1].reshape(rollout.reward.size, -1)[rows]
-        value = self._network("critic", paddle.to_tensor(inputs))[:, 0]
+        pixels = rollout.pixels[:-1].reshape(rollout.reward.size, -1)[rows]
+        value = self._network("critic", paddle.to_tensor(inputs), self._features(pixels))[:, 0]
         return self._gradient_of(paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2))
 
     def follow(self) -> None:
@@ -147,8 +151,14 @@ class PaddleEngine:
         pieces = np.split(flat[: ends[-1]], ends[:-1])
         return {name: piece.reshape(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
-    def _network(self, network: Any, inputs: Any) -> Any:
-        return forward(paddle, self._architecture, network, self._parameters, inputs)
+    def _network(self, network: Any, inputs: Any, features: Any) -> Any:
+        return forward(paddle, self._architecture, network, self._parameters, inputs, features)
+
+    def _features(self, pixels: NDArray[np.uint8]) -> Any:
+        """Of rows of pixels [B, P]; None where there are none."""
+        if not pixels.shape[1]:
+            return None
+        return features_of(paddle, self._architecture, self._parameters, paddle.to_tensor(pixels))
 
     def _gradient_of(self, loss: Any) -> Floats:
         """The gradient of a loss in the parameters, laid out as theta."""

@@ -18,15 +18,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.passes import padded, tanh
 from a2c.kernels.simd import AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE, Floats
+from a2c.kernels.vectors import padded, tanh
 from a2c.kernels.windows import Table, product
+from a2c.model.images import Convolution, reach
 
 FORWARD, WEIGHTS, BIASES, CLASSES, CLASS, WEIGHT, BIAS, X, Y, Y_SIZE, DY, DY_INSIDE = range(12)
 """Columns of `Convolutions.layers`: plans of y, of dW and of db; how many plans dx has, and where they are listed;
@@ -38,17 +39,6 @@ KERNEL, STRIDE, CHANNELS, FILTERS = range(12, 16)
 
 PLAN, TURNED, LINE, COLUMN = range(4)
 """Of each plan of dx: where it is, where in the turned kernels its own starts, and its place of the stride."""
-
-
-class Convolution(NamedTuple):
-    """A layer: y = f(W x + b), W moved over x."""
-
-    filters: int
-    kernel: int
-    """Lines and columns that a filter sees."""
-    stride: int
-    padding: Literal["valid", "same"] = "valid"
-    """valid: windows lie inside the image. same: as many as size / stride, rounded up, over the edges if need be."""
 
 
 class Convolutions(NamedTuple):
@@ -116,15 +106,6 @@ class _Tables:
     def all(self) -> Table:
         """Everything."""
         return np.concatenate(self._parts)
-
-
-def reach(size: int, convolution: Convolution) -> tuple[int, int, int]:
-    """How many windows there are along `size` pixels, and how many pixels they reach beyond the first and the last."""
-    if convolution.padding == "valid":
-        return (size - convolution.kernel) // convolution.stride + 1, 0, 0
-    windows = -(-size // convolution.stride)
-    beyond = max((windows - 1) * convolution.stride + convolution.kernel - size, 0)
-    return windows, beyond // 2, beyond - beyond // 2
 
 
 def convolutions_for(

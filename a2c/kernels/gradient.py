@@ -16,10 +16,14 @@ from a2c.kernels.heads import differentiate
 from a2c.kernels.passes import BLOCK_ROWS, X_ROW, Y_ROW, Network, Y, add, backward, forward, transpose
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
+from a2c.kernels.torso import learn_from_images, see_images, take_gradient, take_in_pixels, turn_kernels
 from a2c.rollout import Rollout
 
 CHUNK_ROWS = 128
 """A chunk has about so many rows at least, ..."""
+
+CHUNK_OF_IMAGES = 20
+"""... of images about so many, ..."""
 
 MOST_CHUNKS = 32
 """... and there are at most so many, as each needs room for a gradient, ..."""
@@ -60,16 +64,17 @@ class Model(NamedTuple):
     work: Work
 
 
-def divide(num_envs: int, rollout_length: int, parameters: int) -> tuple[NDArray[np.int64], int]:
+def divide(num_envs: int, rollout_length: int, parameters: int, images: int) -> tuple[NDArray[np.int64], int]:
     """The chunks of a rollout: [C + 1] the first environment of each, and N; and how many rows each works in.
 
     Args:
         num_envs: N.
         rollout_length: T.
         parameters: How many a gradient has, about.
+        images: How many a row has: these are so much work that fewer rows make a chunk.
     """
     most = min(MOST_CHUNKS, max(1, MOST_GRADIENT_BYTES // (4 * parameters)))
-    chunks = min(max(1, num_envs * rollout_length // CHUNK_ROWS), num_envs, most)
+    chunks = min(max(1, num_envs * rollout_length // (CHUNK_OF_IMAGES if images else CHUNK_ROWS)), num_envs, most)
     bounds = np.array([num_envs * chunk // chunks for chunk in range(chunks + 1)], np.int64)
     return bounds, max(BLOCK_ROWS, int(np.diff(bounds).max()))
 
@@ -94,8 +99,12 @@ def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -
     """Copies a row of inputs at x0 to the network's row; returns whether that held something else."""
     x = row * network.layers[0, X_ROW]
     differs = False
-    for j in range(columns):
+    for j in range(network.floats):
         # Not equal, or NaN: then nobody knows.
+        differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
+        network.activations[x + j] = inputs[x0 + j]
+    x += network.features
+    for j in range(network.floats, columns):
         differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
         network.activations[x + j] = inputs[x0 + j]
     return differs
@@ -104,7 +113,7 @@ def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -
 @compiled
 def forward_chunk(
     network: Network, work: Work, t: int, chunk: int,
-    inputs: NDArray[np.float32], outputs: NDArray[np.float32], value: Floats,
+    inputs: NDArray[np.float32], pixels: NDArray[np.uint8], outputs: NDArray[np.float32], value: Floats,
 ) -> None:  # fmt: skip
     """Actor and critic on the inputs of step t in one chunk of environments; in row T, the critic alone.
 
@@ -116,6 +125,7 @@ def forward_chunk(
         t: Which step.
         chunk: Which chunk.
         inputs: [N, D] of step t.
+        pixels: [N, P] of step t.
         outputs: [N, O] takes the actor's.
         value: [N] takes the critic's.
     """
@@ -128,8 +138,11 @@ def forward_chunk(
     row = rows if network.keeps else chunk * work.room
     columns = inputs.shape[1]
     flat = inputs.reshape(-1)
+    all_pixels, size = pixels.reshape(-1), pixels.shape[1]
     for i in range(count):
         take_in(network, flat, (start + i) * columns, columns, rows + i)
+        take_in_pixels(network.torso, rows + i, all_pixels, (start + i) * size)
+    see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, rows, count)
     actor, critic = network.layers[heads - 1], network.layers[-1]
     if t < length:
         forward(network, zero, heads, rows, row, count)
@@ -145,45 +158,54 @@ def forward_chunk(
 @compiled
 def forward_step(
     network: Network, work: Work, t: int,
-    inputs: NDArray[np.float32], outputs: NDArray[np.float32], value: Floats,
+    inputs: NDArray[np.float32], pixels: NDArray[np.uint8], outputs: NDArray[np.float32], value: Floats,
 ) -> None:  # fmt: skip
     """`forward_chunk` for all environments."""
     for chunk in range(len(work.chunks) - 1):
-        forward_chunk(network, work, t, chunk, inputs, outputs, value)
+        forward_chunk(network, work, t, chunk, inputs, pixels, outputs, value)
     work.stamps[t] = work.stamp[0]
 
 
 @compiled
-def value_of(network: Network, work: Work, chunk: int, inputs: Floats, x0: int, columns: int) -> np.float32:
-    """The critic on one row of inputs, at x0, in the row of a chunk's first environment behind all steps."""
+def value_of(
+    network: Network, work: Work, chunk: int, inputs: Floats, x0: int, columns: int, pixels: NDArray[np.uint8], p0: int
+) -> np.float32:
+    """The critic on one row of inputs, at x0, and of pixels, at p0.
+
+    It stands in the row of a chunk's first environment behind all steps.
+    """
     one: Any = np.int64(1)
     rows = (len(work.stamps) - 1) * work.chunks[-1] + work.chunks[chunk]
     row = rows if network.keeps else chunk * work.room
     take_in(network, inputs, x0, columns, rows)
+    take_in_pixels(network.torso, rows, pixels, p0)
+    see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, rows, one)
     heads, critic = network.actor_layers, network.layers[-1]
     forward(network, heads, 2 * heads, rows, row, one)
     return np.float32(network.activations[critic[Y] + row * critic[Y_ROW]])
 
 
 @compiled
-def values_of(network: Network, work: Work, inputs: NDArray[np.float32], value: Floats) -> None:
-    """The critic on rows of inputs [B, D] -> value [B]."""
-    flat = inputs.reshape(-1)
+def values_of(
+    network: Network, work: Work, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], value: Floats
+) -> None:
+    """The critic on rows of inputs [B, D], and of pixels [B, P] -> value [B]."""
+    flat, flat_pixels, columns, size = inputs.reshape(-1), pixels.reshape(-1), inputs.shape[1], pixels.shape[1]
     zero: Any = np.int64(0)
     for i in range(len(value)):
-        value[i] = value_of(network, work, zero, flat, i * inputs.shape[1], inputs.shape[1])
+        value[i] = value_of(network, work, zero, flat, i * columns, columns, flat_pixels, i * size)
 
 
 @compiled
 def at_hand(
-    network: Network, work: Work, inputs: NDArray[np.float32], chunk: int, first: int, rows: int, with_critic: bool
+    network: Network, work: Work, rollout: Rollout, chunk: int, first: int, rows: int, with_critic: bool
 ) -> tuple[int, int]:
     """Sees to it that the outputs of the actor's layers are there for some rows of a chunk: computes what was not kept.
 
     Args:
         network: What computes.
         work: Knows the chunks.
-        inputs: [T+1, N, D] of the rollout.
+        rollout: Whose inputs and pixels count.
         chunk: Which chunk.
         first: The first row, counted within the chunk, step by step.
         rows: How many.
@@ -193,19 +215,23 @@ def at_hand(
         Their first row of inputs, and of outputs.
     """
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
-    num_envs, columns = inputs.shape[1], inputs.shape[2]
-    flat = inputs.reshape(-1)
+    num_envs, columns, size = rollout.inputs.shape[1], rollout.inputs.shape[2], rollout.pixels.shape[2]
+    flat, pixels = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1)
     start, stop, heads = work.chunks[chunk], work.chunks[chunk + 1], network.actor_layers
     input_row = (len(work.stamps) - 1) * start + first
     row = input_row if network.keeps else chunk * work.room
-    is_kept = network.keeps
+    is_kept, is_seen = network.keeps, True
     t, n = first // (stop - start), start + first % (stop - start)
     for i in range(rows):
         differs = take_in(network, flat, (t * num_envs + n) * columns, columns, input_row + i)
-        is_kept = is_kept and not differs and work.stamps[t] == work.stamp[0]
+        sees_another = take_in_pixels(network.torso, input_row + i, pixels, (t * num_envs + n) * size)
+        is_seen = is_seen and not sees_another and work.stamps[t] == work.stamp[0]
+        is_kept = is_kept and not differs and is_seen
         n += 1
         if n == stop:
             t, n = t + 1, start
+    if not is_seen:
+        see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, input_row, rows)
     if not is_kept:
         forward(network, zero, heads, input_row, row, rows)
         if with_critic:
@@ -246,7 +272,7 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
     error_sum, return_sum, return_squares = 0.0, 0.0, 0.0
     for first in range(0, length * count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, length * count - first)
-        input_row, row = at_hand(network, work, rollout.inputs, chunk, first, rows, True)
+        input_row, row = at_hand(network, work, rollout, chunk, first, rows, True)
         work.scratch[dy : dy + rows * max(actor_row, critic_row)] = np.float32(0)
         t, n = first // count, start + first % count
         for i in range(rows):
@@ -260,7 +286,8 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
             n += 1
             if n == stop:
                 t, n = t + 1, start
-        backward(network, heads, 2 * heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+        at = backward(network, heads, 2 * heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+        take_gradient(network.torso, chunk, rows, work.scratch, at, network.layers[0, X_ROW], False)
         work.scratch[dy : dy + rows * actor_row] = np.float32(0)
         t, n = first // count, start + first % count
         for i in range(rows):
@@ -277,7 +304,11 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
             n += 1
             if n == stop:
                 t, n = t + 1, start
-        backward(network, zero, heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+        at = backward(network, zero, heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
+        take_gradient(network.torso, chunk, rows, work.scratch, at, network.layers[0, X_ROW], True)
+        learn_from_images(
+            network.torso, network.theta, network.zeros, network.one, chunk, input_row, rows, work.gradients, g0
+        )
     work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
     work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
 
@@ -328,5 +359,6 @@ def follow(thread: int, crew: Crew, model: Model) -> None:
     layers = len(model.network.layers)
     transpose(model.network, layers * thread // crew.threads, layers * (thread + 1) // crew.threads)
     if thread == 0:
+        turn_kernels(model.network.torso, model.network.theta)
         model.work.stamp[0] += 1
     meet(crew)

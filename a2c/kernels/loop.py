@@ -61,15 +61,18 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
     for t in range(length):
         draw(factors, rules.seed, update, noise, columns, t * num_envs + start, count)
         see(rules.normalize_observations, books.observations, rollout.observed[t], rollout.inputs[t], start, stop)
-        forward_chunk(network, work, t, chunk, rollout.inputs[t], rollout.outputs[t], rollout.value[t])
+        forward_chunk(
+            network, work, t, chunk, rollout.inputs[t], rollout.pixels[t], rollout.outputs[t], rollout.value[t]
+        )
         choose(factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], rollout.action[t], start, stop)
         act(factors, training.scaling, rollout.action[t], envs, start, stop)
         advance(envs, start, count, rules.seed)
         note(training, t, chunk, envs)
     see(rules.normalize_observations, books.observations, rollout.observed[length], rollout.inputs[length], start, stop)
     forward_chunk(
-        network, work, length, chunk, rollout.inputs[length], rollout.outputs[length - 1], rollout.value[length]
-    )
+        network, work, length, chunk,
+        rollout.inputs[length], rollout.pixels[length], rollout.outputs[length - 1], rollout.value[length],
+    )  # fmt: skip
     follow_up(rollout, start, stop)
 
 
@@ -119,7 +122,9 @@ def note(training: Training, t: int, chunk: int, envs: EnvArrays) -> None:
                 rollout.final_observed, rollout.final_inputs, n, n + 1,
             )  # fmt: skip
             width = rollout.final_inputs.shape[1]
-            rollout.next_value[t, n] = value_of(model.network, model.work, chunk, final_inputs, n * width, width)
+            rollout.next_value[t, n] = value_of(
+                model.network, model.work, chunk, final_inputs, n * width, width, rollout.final_pixels.reshape(-1), 0
+            )  # There are no images where environments are compiled.
 
 
 @compiled

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from a2c.kernels.compiler import compiled
 from a2c.kernels.simd import (
     AS_IT_IS,
-    LANES,
     RECTIFIED,
     TIMES_RELU_DERIVATIVE,
     TIMES_TANH_DERIVATIVE,
@@ -29,6 +28,8 @@ from a2c.kernels.simd import (
     dots,
     matmul,
 )
+from a2c.kernels.torso import Torso, torso_for, torso_views
+from a2c.kernels.vectors import padded, tanh
 from a2c.model.architecture import NETWORKS, Architecture, Parameters
 
 IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
@@ -46,25 +47,6 @@ KEPT_BYTES = 3 * 2**19
 """Outputs of all layers that are kept from acting to the gradient: what is near enough to be fetched faster than it is
 computed again."""
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
-
-# tanh x = x P(x^2) / Q(x^2) on [-8, 8], fitted to a largest error of 6e-9 before rounding (weighted least squares,
-# iterated until the error is level).
-_TANH_LIMIT = np.float32(8.0)
-_P0, _P1, _P2, _P3, _P4 = (
-    np.float32(c)
-    for c in (
-        0.9999999700944444,
-        0.1343820494839087,
-        0.003564172096450744,
-        2.177349140236504e-05,
-        1.5062111917174024e-08,
-    )
-)
-_Q1, _Q2, _Q3, _Q4 = (
-    np.float32(c) for c in (0.46771525756488314, 0.02613607753659763, 0.00033992047827574725, 8.45379402070502e-07)
-)
-
 
 class Network(NamedTuple):
     """An actor-critic on flat arrays.
@@ -76,6 +58,9 @@ class Network(NamedTuple):
     """
 
     keeps: bool
+    floats: int  # columns of a row of inputs before the features of images, ...
+    features: int  # ... and how many these are; numbers of choices come after them
+    torso: Torso | None
     layers: NDArray[np.int64]  # [layers, 10] the actor's, then the critic's
     actor_layers: int
     is_tanh: bool
@@ -89,25 +74,21 @@ class Network(NamedTuple):
     one: Floats  # a single 1
 
 
-def padded(size: int) -> int:
-    """The next multiple of LANES."""
-    return -(-size // LANES) * LANES
-
-
-def network_for(architecture: Architecture, inputs: int, working_rows: int) -> Network:
+def network_for(architecture: Architecture, inputs: int, working_rows: int, chunks: int = 1) -> Network:
     """A network of an architecture, its parameters 0.
 
     Args:
         architecture: Its sizes.
         inputs: Rows of inputs.
         working_rows: Rows of outputs, where they do not have the same rows as the inputs.
+        chunks: That work at the same time.
     """
     hidden = 2 * sum(padded(size) for size in architecture.hidden_sizes)
     keeps = 4 * inputs * hidden <= KEPT_BYTES
     rows = inputs if keeps else working_rows
     layers: list[list[int]] = []
     num_parameters = num_transposed = 0
-    input_row = padded(architecture.num_inputs)
+    input_row = padded(architecture.num_inputs + architecture.num_features)
     num_activations = inputs * input_row
     for network in NETWORKS:
         x, x_row = 0, input_row
@@ -121,20 +102,22 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int) -> N
             bias = weight + (fan_out * x_row if narrow else rows_of_weight * y_row)
             num_parameters = bias + padded(fan_out)
             transposed = -1
-            if number > 0 and not narrow:
+            if (number > 0 or architecture.num_features) and not narrow:
                 transposed = num_transposed
                 num_transposed += fan_out * x_row
             layers.append([fan_in, fan_out, x_row, y_row, weight, bias, x, num_activations, int(narrow), transposed])
             x, x_row = num_activations, y_row
             num_activations += rows * y_row
-    firsts = itertools.accumulate(architecture.choices, initial=architecture.num_floats)
-    lookups = [
-        (architecture.num_floats + column, first)
-        for column, first in zip(range(len(architecture.choices)), firsts, strict=False)
-    ]
+    dense = architecture.num_floats + architecture.num_features
+    firsts = itertools.accumulate(architecture.choices, initial=dense)
+    lookups = [(dense + column, first) for column, first in zip(range(len(architecture.choices)), firsts, strict=False)]
+    torso, num_parameters = torso_for(architecture, num_parameters, inputs, chunks)
     widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
     return Network(
         keeps,
+        architecture.num_floats,
+        architecture.num_features,
+        torso,
         np.array(layers, np.int64),
         len(layers) // 2,
         architecture.activation == "tanh",
@@ -165,6 +148,8 @@ def views(network: Network, flat: Floats, architecture: Architecture) -> Paramet
                 matrix = flat[weight : weight + rows * layer[Y_ROW]].reshape(rows, layer[Y_ROW])
                 found[f"{block.name}.weight"] = matrix[:, :outputs]
             found[f"{block.name}.bias"] = flat[bias : bias + outputs]
+    if network.torso is not None:
+        found |= torso_views(network.torso, flat)
     if architecture.log_std_size:
         found["log_std"] = flat[network.log_std : network.log_std + network.log_stds]
     return found
@@ -271,11 +256,14 @@ def backward(
     scratch: Floats,
     dy: int,
     dx: int,
-) -> None:
+) -> int:
     """Adds the gradient of some rows to the parameters' gradient: from dL/dy of the last layer back to the first.
 
     dL/dW += x^T dL/dy,  dL/db += sum over rows of dL/dy,  dL/dx = dL/dy W^T * f'(x),  with f' from the kept f:
     1 - f^2 for tanh, [f > 0] for ReLU.
+
+    Returns:
+        Where in scratch dL/dx of the first layer lies, [rows, X_ROW], where inputs have features: these are ReLU's.
 
     Args:
         network: With the activations that `forward` kept.
@@ -331,17 +319,19 @@ def backward(
                 one, rows, y_row,
                 AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
-        if number > first:
+        if number > first or network.features:
             w, b = (theta, weight) if layer[NARROW] else (network.transposed, layer[TRANSPOSED])
+            is_tanh = network.is_tanh and number > first
             matmul(
                 scratch, dy, y_row, one,
                 w, b, x_row,
                 network.zeros, zero, zero,
                 scratch, dx, x_row,
                 rows, fan_out, x_row,
-                TIMES_TANH_DERIVATIVE if network.is_tanh else TIMES_RELU_DERIVATIVE, activations, x, x_row,
+                TIMES_TANH_DERIVATIVE if is_tanh else TIMES_RELU_DERIVATIVE, activations, x, x_row,
             )  # fmt: skip
             dy, dx = dx, dy
+    return dy
 
 
 @compiled
@@ -436,15 +426,3 @@ def transpose(network: Network, first: int, last: int) -> None:
                 for i in range(layer[IN]):
                     for j in range(j0, min(j0 + 16, layer[OUT])):
                         network.transposed[start + j * x_row + i] = network.theta[weight + i * y_row + j]
-
-
-@compiled
-def tanh(y: Floats) -> None:
-    """Replaces y by its tanh, to an error of at most 1e-6."""
-    # Loops that LLVM turns into vector code run over whole arrays (here slices): of a loop from `start` to `stop` it
-    # cannot know that no index is negative, which to Python counts from the end.
-    for i in range(len(y)):
-        x = min(max(y[i], -_TANH_LIMIT), _TANH_LIMIT)
-        z = x * x
-        numerator = x * ((((_P4 * z + _P3) * z + _P2) * z + _P1) * z + _P0)
-        y[i] = numerator / ((((_Q4 * z + _Q3) * z + _Q2) * z + _Q1) * z + _ONE)

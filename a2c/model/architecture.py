@@ -2,7 +2,8 @@
 
 Parameters are named float32 arrays, the form that engines, checkpoints and policies share: `actor.0.weight` [in, out],
 `actor.0.bias` [out], ..., `critic.0.weight`, ..., and `log_std` [A] where an action has real numbers. Layers count from
-the input; the last one of each network has no activation.
+the input; the last one of each network has no activation. Where an observation has images, both networks see features
+of them: `image.0.0.weight` [lines, columns, in, out] and so on are the first one's convolutions and the layer behind.
 """
 
 from __future__ import annotations
@@ -15,7 +16,21 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from a2c.errors import UserError
 from a2c.model import Activation
+from a2c.model.images import (
+    NATURE,
+    NATURE_FEATURES,
+    NATURE_SIDE,
+    NO_IMAGE,
+    Convolution,
+    ImageNetwork,
+    ImageShape,
+    is_bytes,
+    is_image,
+    shape_of_image,
+    size_after,
+)
 from a2c.spaces import parts
 
 Parameters = dict[str, NDArray[np.float32]]
@@ -26,22 +41,17 @@ MOST_CHOICES = 10_000
 """A part of an observation with more choices than this (all its columns together) is taken as real numbers: one-hot, it
 would need a row of weights for every choice."""
 
-IMAGE_PIXELS = 32 * 32
-"""Bytes of at least so many pixels are an image. Smaller ones (the 7 x 7 cells of MiniGrid, say) are numbers."""
-
-
-SMALLEST_IMAGE_PIXELS = 16
-
 
 class Leaf(NamedTuple):
     """A part of an observation as columns of the network's input."""
 
     name: str
     """Of the part, as `a2c.spaces.parts` has it."""
-    kind: Literal["real", "scaled", "one_of"]
-    """real: may be normalised. scaled: divided by a constant, bytes into [0, 1]. one_of: the number of a choice."""
+    kind: Literal["real", "scaled", "one_of", "pixels"]
+    """real: may be normalised. scaled: divided by a constant, bytes into [0, 1]. one_of: the number of a choice.
+    pixels: the bytes of an image."""
     first: int
-    """Its first column in a row of inputs."""
+    """Its first column in a row of inputs; of pixels, in a row of pixels."""
     columns: int
     """How many it has."""
     divisor: float = 1.0
@@ -50,6 +60,8 @@ class Leaf(NamedTuple):
     """Of what is one of some: how many, for each column."""
     starts: tuple[int, ...] = ()
     """The space's own number of the first choice, for each column."""
+    image: ImageShape = NO_IMAGE
+    """Of pixels: how the image lies."""
 
 
 class Factor(NamedTuple):
@@ -70,7 +82,10 @@ class Factor(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A layer, y = f(x W + b). A first one also adds a row of W for each choice that was made, from `inputs` on."""
+    """A layer, y = f(x W + b). A first one also adds a row of W for each choice that was made, from `inputs` on.
+
+    x of a first one is the numbers of an input, then the features of images.
+    """
 
     name: str
     """Its parameters are `<name>.weight` and `<name>.bias`."""
@@ -98,7 +113,7 @@ class Architecture(NamedTuple):
     @property
     def num_floats(self) -> int:
         """Columns of inputs that are multiplied with weights; the numbers of choices come after them."""
-        return sum(leaf.columns for leaf in self.leaves if leaf.kind != "one_of")
+        return sum(leaf.columns for leaf in self.leaves if leaf.kind in ("real", "scaled"))
 
     @property
     def choices(self) -> tuple[int, ...]:
@@ -111,9 +126,31 @@ class Architecture(NamedTuple):
         return self.num_floats + len(self.choices)
 
     @property
+    def images(self) -> tuple[Leaf, ...]:
+        """The images of an observation."""
+        return tuple(leaf for leaf in self.leaves if leaf.kind == "pixels")
+
+    @property
+    def num_pixels(self) -> int:
+        """P: bytes of a row of pixels."""
+        return sum(leaf.columns for leaf in self.images)
+
+    @property
+    def num_features(self) -> int:
+        """What both networks see of all images."""
+        return NATURE_FEATURES * len(self.images)
+
+    @property
     def input_size(self) -> int:
-        """Rows of the first layer's weights: as many numbers as the inputs have with choices one-hot."""
-        return self.num_floats + sum(self.choices)
+        """Rows of the first layer's weights: as many numbers as the inputs have with features, and choices one-hot."""
+        return self.num_floats + self.num_features + sum(self.choices)
+
+    def convolutions(self, leaf: Leaf) -> tuple[tuple[Convolution, tuple[int, ...]], ...]:
+        """The convolutions of an image, each with the shape of its weights."""
+        channels = (leaf.image.channels, *(convolution.filters for convolution in NATURE))
+        return tuple(
+            (layer, (layer.kernel, layer.kernel, c, layer.filters)) for layer, c in zip(NATURE, channels, strict=False)
+        )
 
     @property
     def num_outputs(self) -> int:
@@ -133,7 +170,7 @@ class Architecture(NamedTuple):
     def blocks(self, network: Network) -> tuple[Block, ...]:
         """The layers of a network, from its input on."""
         outputs = self.num_outputs if network == "actor" else 1
-        sizes = (self.num_floats, *self.hidden_sizes, outputs)
+        sizes = (self.num_floats + self.num_features, *self.hidden_sizes, outputs)
         last = len(self.hidden_sizes)
         # A policy starts near uniform: the gains are those of Andrychowicz et al. (2021).
         output_gain = 0.01 if network == "actor" else 1.0
@@ -160,6 +197,13 @@ class Architecture(NamedTuple):
             for number, block in enumerate(self.blocks(network)):
                 shapes[f"{block.name}.weight"] = (block.inputs if number else self.input_size, block.outputs)
                 shapes[f"{block.name}.bias"] = (block.outputs,)
+        for number, leaf in enumerate(self.images):
+            layers = [shape for _, shape in self.convolutions(leaf)]
+            lines, columns = size_after((leaf.image.lines, leaf.image.columns), NATURE)
+            layers.append((lines * columns * NATURE[-1].filters, NATURE_FEATURES))
+            for layer, shape in enumerate(layers):
+                shapes[f"image.{number}.{layer}.weight"] = shape
+                shapes[f"image.{number}.{layer}.bias"] = shape[-1:]
         if self.log_std_size:
             shapes["log_std"] = (self.log_std_size,)
         return shapes
@@ -171,6 +215,7 @@ def architecture_for(
     hidden_sizes: tuple[int, ...],
     activation: Activation,
     normalizes: bool,
+    network: ImageNetwork = "auto",
 ) -> Architecture:
     """The networks between the observations of a space and the actions of another.
 
@@ -180,25 +225,45 @@ def architecture_for(
         hidden_sizes: Widths of the hidden layers.
         activation: Of the hidden layers.
         normalizes: Whether real numbers are normalised: then bytes that are no image are such numbers.
+        network: What images go through.
+
+    Raises:
+        UserError: There is no image that `network` is for.
     """
-    return Architecture(leaves_of(observation_space, normalizes), factors_of(action_space), hidden_sizes, activation)
+    leaves = leaves_of(observation_space, normalizes, network)
+    if network == "nature" and all(leaf.kind != "pixels" for leaf in leaves):
+        raise UserError(
+            f"network is 'nature', and observations have no image of bytes with at least {NATURE_SIDE} x {NATURE_SIDE} "
+            "pixels; 'auto' takes what fits"
+        )
+    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation)
 
 
-def leaves_of(space: gymnasium.Space[Any], normalizes: bool) -> tuple[Leaf, ...]:
+def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: ImageNetwork = "auto") -> tuple[Leaf, ...]:
     """The columns of the input that the parts of an observation space become, in their order.
 
-    Real numbers first, then what is scaled, then the numbers of choices.
+    Real numbers first, then what is scaled, then the numbers of choices, and apart from these the bytes of images.
     """
-    found = [_leaf(part.name, part.space, normalizes) for part in parts(space)]
-    found.sort(key=lambda leaf: ("real", "scaled", "one_of").index(leaf.kind))
-    firsts = itertools.accumulate((leaf.columns for leaf in found), initial=0)
-    return tuple(leaf._replace(first=first) for leaf, first in zip(found, firsts, strict=False))
+    kinds = ("real", "scaled", "one_of", "pixels")
+    found = [_leaf(part.name, part.space, normalizes, network) for part in parts(space)]
+    found.sort(key=lambda leaf: kinds.index(leaf.kind))
+    leaves: list[Leaf] = []
+    for are_pixels in (False, True):
+        first = 0
+        for leaf in found:
+            if (leaf.kind == "pixels") == are_pixels:
+                leaves.append(leaf._replace(first=first))
+                first += leaf.columns
+    return tuple(leaves)
 
 
-def _leaf(name: str, space: gymnasium.Space[Any], normalizes: bool) -> Leaf:
+def _leaf(name: str, space: gymnasium.Space[Any], normalizes: bool, network: ImageNetwork) -> Leaf:
     shape = tuple(space.shape or ())
     columns = int(np.prod(shape, dtype=np.int64))
+    image = shape_of_image(space) if network != "mlp" and isinstance(space, spaces.Box) else NO_IMAGE
     match space:
+        case _ if image != NO_IMAGE:
+            return Leaf(name, "pixels", 0, columns, 255.0, image=image)
         case spaces.Discrete() if space.n <= MOST_CHOICES:
             return Leaf(name, "one_of", 0, 1, 1.0, (int(space.n),), (int(space.start),))
         case spaces.MultiDiscrete() if int(space.nvec.sum()) <= MOST_CHOICES:
@@ -213,31 +278,6 @@ def _leaf(name: str, space: gymnasium.Space[Any], normalizes: bool) -> Leaf:
             return Leaf(name, "scaled", 0, columns)
         case _:
             return Leaf(name, "real", 0, columns)
-
-
-def is_bytes(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds bytes that use their range."""
-    box: Any = space
-    return bool(box.dtype == np.uint8 and (box.low == 0).all() and (box.high == 255).all())
-
-
-def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds images that are as large as a camera's."""
-    return is_bytes(space) and _pixels(space) >= IMAGE_PIXELS
-
-
-def may_be_image(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds what a convolution would be for, small boards of cells included."""
-    return space.dtype == np.uint8 and _pixels(space) >= SMALLEST_IMAGE_PIXELS
-
-
-def _pixels(space: gymnasium.Space[Any]) -> int:
-    """Pixels of a Box that has the shape of an image; else 0."""
-    shape = tuple(space.shape or ())
-    if not isinstance(space, spaces.Box) or len(shape) not in (2, 3):
-        return 0
-    sides = shape if len(shape) == 2 else sorted(shape)[1:]  # The channels come first or last, and are the fewest.
-    return int(np.prod(sides))
 
 
 def factors_of(space: gymnasium.Space[Any]) -> tuple[Factor, ...]:

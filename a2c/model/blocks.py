@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Mapping
 from types import ModuleType
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from a2c.machine import one_blas_thread
 from a2c.model import Activation, Initialization
 from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
+from a2c.model.images import Convolution, size_after
 from a2c.randomness import generator
 
 Array = Any
@@ -26,7 +28,12 @@ T = TypeVar("T")
 
 
 def forward(
-    xp: ModuleType, architecture: Architecture, network: Network, parameters: Mapping[str, Array], inputs: Array
+    xp: ModuleType,
+    architecture: Architecture,
+    network: Network,
+    parameters: Mapping[str, Array],
+    inputs: Array,
+    features: Array | None = None,
 ) -> Array:
     """A network's outputs: inputs [B, D] -> [B, O] of the actor, [B, 1] of the critic.
 
@@ -36,16 +43,21 @@ def forward(
         network: Which of the two.
         parameters: Arrays of `xp`.
         inputs: Rows as `a2c.model.inputs` makes them, of `xp`.
+        features: [B, F] of their images, as `features_of` gives them; None where there are none.
     """
     floats, all_choices, layers = _plan(architecture, network)
     x = inputs[:, :floats] if all_choices else inputs
     for number, (name_of_weight, name_of_bias, activation) in enumerate(layers):
         weight, bias = parameters[name_of_weight], parameters[name_of_bias]
-        if number or not all_choices:
+        if number or not (all_choices or features is not None):
             x = x @ weight + bias
-        else:  # A choice that was made selects a row of the weights: the product with its one-hot vector.
+        else:
             x = x @ weight[:floats] + bias if floats else bias
             row = floats
+            if features is not None:
+                row += features.shape[1]
+                x = x + features @ weight[floats:row]
+            # A choice that was made selects a row of the weights: the product with its one-hot vector.
             for column, choices in enumerate(all_choices):
                 x = x + weight[inputs[:, floats + column].astype("int64") + row]
                 row += choices
@@ -54,6 +66,49 @@ def forward(
         elif activation == "tanh":
             x = xp.tanh(x)
     return x
+
+
+def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[str, Array], pixels: Array) -> Array:
+    """What the networks see of images: pixels [B, P], bytes -> [B, F].
+
+    Args:
+        xp: As in `forward`.
+        architecture: Of the networks; it has an image at least.
+        parameters: Arrays of `xp`.
+        pixels: Rows as `a2c.model.inputs` makes them, of `xp`; of a floating type here already in Paddle.
+    """
+    found = []
+    for number, leaf in enumerate(architecture.images):
+        lines, columns, channels, channels_first = leaf.image
+        x = pixels[:, leaf.first : leaf.first + leaf.columns]
+        x = x.astype("float32") / np.float32(leaf.divisor).item()
+        if channels_first:
+            x = xp.moveaxis(x.reshape((-1, channels, lines, columns)), 1, 3)
+        else:
+            x = x.reshape((-1, lines, columns, channels))
+        layers = architecture.convolutions(leaf)
+        for layer, (convolution, _) in enumerate(layers):
+            name = f"image.{number}.{layer}"
+            x = _convolve(xp, convolution, parameters[f"{name}.weight"], parameters[f"{name}.bias"], x)
+        name = f"image.{number}.{len(layers)}"
+        x = x.reshape((x.shape[0], -1)) @ parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
+        found.append(xp.maximum(x, xp.zeros([1], x.dtype)))
+    return found[0] if len(found) == 1 else xp.concatenate(found, 1) if xp is np else xp.concat(found, 1)
+
+
+def _convolve(xp: ModuleType, convolution: Convolution, weight: Array, bias: Array, x: Array) -> Array:
+    """relu(W x + b) of images [B, lines, columns, C]: the product of their patches with W [k, k, C, O]."""
+    k, s = convolution.kernel, convolution.stride
+    lines, columns = size_after((x.shape[1], x.shape[2]), [convolution])
+    patches = xp.stack(
+        [
+            x[:, i : i + s * (lines - 1) + 1 : s, j : j + s * (columns - 1) + 1 : s]
+            for i, j in itertools.product(range(k), repeat=2)
+        ],
+        3,
+    )
+    y = patches.reshape((-1, k * k * x.shape[3])) @ weight.reshape((-1, weight.shape[3])) + bias
+    return xp.maximum(y, xp.zeros([1], y.dtype)).reshape((x.shape[0], lines, columns, weight.shape[3]))
 
 
 @functools.lru_cache(maxsize=64)
@@ -85,22 +140,26 @@ def initial_parameters(
             parameters[name] = np.zeros(shape, np.float32)
         else:
             normal = generator(seed, "parameters", index).standard_normal(shape)
-            fan_in = architecture.num_inputs if name.endswith(".0.weight") else shape[0]
-            groups = (architecture.num_floats, *architecture.choices) if fan_in != shape[0] else (fan_in,)
+            rows = int(np.prod(shape[:-1]))
+            normal = normal.reshape(rows, shape[-1])  # A filter is a column.
+            sees_inputs = name in (f"{network}.0.weight" for network in NETWORKS)
+            fan_in = architecture.num_inputs + architecture.num_features if sees_inputs else rows
+            dense = architecture.num_floats + architecture.num_features
+            groups = (dense, *architecture.choices) if fan_in != rows else (fan_in,)
             if initialization == "xavier":
-                weight = normal * np.sqrt(2.0 / (fan_in + shape[1]))
+                weight = normal * np.sqrt(2.0 / (fan_in + shape[-1]))
             else:
                 # A choice selects one row of its group: each row is as long as that of a single input would be, however
                 # many there are.
                 weight = np.concatenate(
                     [
-                        _orthogonalize(rows) * (1.0 if group == 0 else max(1.0, np.sqrt(len(rows) / shape[1])))
-                        for group, rows in enumerate(np.split(normal, np.cumsum(groups)[:-1]))
-                        if len(rows)
+                        _orthogonalize(part) * (1.0 if group == 0 else max(1.0, np.sqrt(len(part) / shape[-1])))
+                        for group, part in enumerate(np.split(normal, np.cumsum(groups)[:-1]))
+                        if len(part)
                     ]
                 )
-                weight *= gains[name]
-            parameters[name] = weight.astype(np.float32)
+                weight *= gains.get(name, np.sqrt(2.0))
+            parameters[name] = weight.reshape(shape).astype(np.float32)
     return parameters
 
 

@@ -2,6 +2,7 @@
 
     observed  [B, R] float64    the real numbers, as the environment gave them: statistics are made of these
     inputs    [B, D] float32    real numbers, normalised or not | what is scaled | the numbers of choices
+    pixels    [B, P] uint8      images, one after another, as the environment gave them
 
 Real numbers pass through float64: large ones that differ little would become equal in float32 before their mean is
 taken off.
@@ -21,15 +22,21 @@ from a2c.spaces import part_of
 
 
 def observe(
-    architecture: Architecture, rows: NDArray[Any], observed: NDArray[np.float64], inputs: NDArray[np.float32]
+    architecture: Architecture,
+    rows: NDArray[Any],
+    observed: NDArray[np.float64],
+    inputs: NDArray[np.float32],
+    pixels: NDArray[np.uint8],
 ) -> None:
-    """Writes rows of observations [B] to `observed` [B, R], and what is never normalised to `inputs` [B, D]."""
+    """Writes rows of observations [B] to `observed` [B, R], what is never normalised to `inputs` [B, D], and images."""
     count = len(rows)
     for leaf in architecture.leaves:
         values = part_of(rows, leaf.name).reshape(count, leaf.columns)
         columns = slice(leaf.first, leaf.first + leaf.columns)
         if leaf.kind == "real":
             observed[:, columns] = values
+        elif leaf.kind == "pixels":
+            pixels[:, columns] = values
         else:
             inputs[:, columns] = _WRITERS[leaf.kind](leaf, values)
 
@@ -42,18 +49,24 @@ def normalize(observed: NDArray[np.float64], moments: Moments) -> NDArray[np.flo
     return clipped.astype(np.float32)
 
 
-def inputs_of(architecture: Architecture, rows: NDArray[Any], moments: Moments | None) -> NDArray[np.float32]:
-    """Rows of observations [B] as rows of inputs [B, D]; without moments, real numbers are taken as they are."""
+def inputs_of(
+    architecture: Architecture, rows: NDArray[Any], moments: Moments | None
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Rows of observations [B] as rows of inputs [B, D] and of pixels [B, P].
+
+    Without moments, real numbers are taken as they are.
+    """
+    pixels = np.empty((len(rows), architecture.num_pixels), np.uint8)
     if len(architecture.leaves) == 1 and architecture.leaves[0].kind == "real":  # As most are: without a copy.
         values = part_of(rows, architecture.leaves[0].name).reshape(len(rows), architecture.leaves[0].columns)
         with np.errstate(over="ignore"):  # What is infinite then is found and named.
-            return values.astype(np.float32) if moments is None else normalize(values, moments)
+            return (values.astype(np.float32) if moments is None else normalize(values, moments)), pixels
     observed = np.empty((len(rows), architecture.num_real))
     inputs = np.empty((len(rows), architecture.num_inputs), np.float32)
-    observe(architecture, rows, observed, inputs)
+    observe(architecture, rows, observed, inputs, pixels)
     with np.errstate(over="ignore"):
         inputs[:, : observed.shape[1]] = observed if moments is None else normalize(observed, moments)
-    return inputs
+    return inputs, pixels
 
 
 def _scale(leaf: Leaf, values: NDArray[Any]) -> NDArray[Any]:
