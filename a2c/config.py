@@ -133,7 +133,7 @@ class Model:
 
     network: ImageNetwork = "auto"
     """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
-    mlp: nothing; they are numbers like others. auto: nature where an image has 36 x 36 pixels or more."""
+    mlp: nothing; they are numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of actor and critic, each."""
     activation: Activation = "tanh"

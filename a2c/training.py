@@ -23,7 +23,7 @@ from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
-from a2c.model.images import NATURE_SIDE, may_be_image
+from a2c.model.images import may_be_image
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
@@ -311,12 +311,8 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
         if may_be_image(part) and kinds[name] != "pixels":
             what = f"{name!r} of the observations is" if name else "observations are"
             how = "; bytes are scaled to [0, 1]" if kinds[name] == "scaled" else ""
-            few = (
-                ""
-                if config.network == "mlp"
-                else f", fewer pixels than the {NATURE_SIDE} x {NATURE_SIDE} of its convolutions"
-            )
-            warnings.warn(f"{what} images {part.shape}, and the network sees them as numbers{few}{how}", stacklevel=3)
+            why = "" if config.network == "mlp" else ": its convolutions are for 36 x 36 to about 200 x 200 pixels"
+            warnings.warn(f"{what} images {part.shape}, and the network sees them as numbers{why}{how}", stacklevel=3)
 
 
 def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:

@@ -70,6 +70,16 @@ CASES = {
     "pixels-2-workers": _case(
         "faults.envs:Pixels-v0", 20_000, 800, normalize_observations=False, eval_num_envs=1, **_WORKERS
     ),
+    # Images that go through convolutions.
+    "camera-2-workers": _case(
+        "faults.envs:Camera-v0",
+        15_000,
+        800,
+        normalize_observations=False,
+        learning_rate=3e-4,
+        hidden_sizes=16,
+        **_WORKERS,
+    ),
     # Nested observations, a choice and a number as the action, masks; it raises at what is not allowed.
     "nested-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, **_WORKERS),
     # The same under the natural step: the order of the critic's minibatches follows from the seed and the update.

@@ -1,7 +1,7 @@
 """Environments that are the real ones, until a file tells one of them to hang: `faults.envs:HangingCartPole-v1`.
 
-And one of images that samples from its own spaces, `faults.envs:Pixels-v0`, and one whose observations and actions are
-nested and whose actions are masked, `faults.envs:Nested-v0`.
+And one of images that samples from its own spaces, `faults.envs:Pixels-v0`, large ones as `Camera-v0`, and one whose
+observations and actions are nested and whose actions are masked, `faults.envs:Nested-v0`.
 
 The variable HANG names a folder. Whichever environment removes a file from it, in a worker, hangs: after `sleep` as
 Python sleeps, after `hold` in C and without ever letting another thread run.
@@ -46,6 +46,7 @@ class Pixels(gymnasium.Env[Any, Any]):
 
     observation_space = gymnasium.spaces.Box(0, 255, (8, 8), np.uint8)
     action_space = gymnasium.spaces.Discrete(2)
+    _half = 4
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
@@ -60,8 +61,15 @@ class Pixels(gymnasium.Env[Any, Any]):
     def _next(self) -> Any:
         self._right = int(self.action_space.sample())
         image = self.observation_space.sample() // 2
-        image[:, 4 * self._right : 4 * self._right + 4] += 127
+        image[:, self._half * self._right : self._half * self._right + self._half] += 127
         return image
+
+
+class Camera(Pixels):
+    """Images that are large enough for convolutions."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (36, 36), np.uint8)
+    _half = 18
 
 
 class Nested(gymnasium.Env[Any, Any]):
@@ -104,6 +112,7 @@ def make(env_id: str, **kwargs: Any) -> Hanging:
 
 
 gymnasium.register("Pixels-v0", entry_point="faults.envs:Pixels")
+gymnasium.register("Camera-v0", entry_point="faults.envs:Camera")
 gymnasium.register("Nested-v0", entry_point="faults.envs:Nested")
-for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0", "Nested-v0"):
+for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0", "Camera-v0", "Nested-v0"):
     gymnasium.register(f"Hanging{_env_id}", entry_point="faults.envs:make", kwargs={"env_id": _env_id})

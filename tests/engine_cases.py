@@ -109,6 +109,10 @@ class Case:
         for t in range(self.config.rollout_length + 1):
             self.engine.forward(self.rollout, t)
 
+    def value(self, inputs):
+        """The critic's of rows of inputs, without images."""
+        return self.engine.value(inputs, np.zeros((len(inputs), 0), np.uint8))
+
     def gradient(self):
         """By parameter, and the metrics."""
         flat, metrics = self.engine.gradient(self.rollout)

@@ -146,7 +146,7 @@ def test_the_forward_pass_equals_that_of_numpy(engine, observations):
         case.engine.forward(rollout, t)
         value = forward(np, case.architecture, "critic", case.initial, inputs)[:, 0]
         np.testing.assert_allclose(rollout.value[t], value, rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(rollout.value[t], case.engine.value(inputs))
+        np.testing.assert_array_equal(rollout.value[t], case.value(inputs))
         if t < T:
             outputs = forward(np, case.architecture, "actor", case.initial, inputs)
             np.testing.assert_allclose(rollout.outputs[t], outputs, rtol=1e-5, atol=1e-6)
@@ -198,7 +198,7 @@ def test_acting_again_does_not_change_what_an_update_does(engine):
     plain.update()
     busy.act()
     for t in range(T):  # As at a truncation, or where a rollout ends.
-        busy.engine.value(busy.rollout.inputs[t][:2] + 1)
+        busy.value(busy.rollout.inputs[t][:2] + 1)
     busy.update()
     for name, array in plain.state().items():
         np.testing.assert_array_equal(busy.state()[name], array)
@@ -208,7 +208,7 @@ def test_values_of_more_observations_than_there_is_room_for_are_computed_in_part
     case = case_of(engine, DISCRETE)
     obs = np.random.default_rng(1).normal(size=(5 * N + 2, OBS)).astype(np.float32)
     value = forward(np, case.architecture, "critic", case.initial, obs)[:, 0]
-    np.testing.assert_allclose(case.engine.value(obs), value, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(case.value(obs), value, rtol=1e-5, atol=1e-6)
 
 
 # -- the gradient is a function of theta and the rollout alone --
@@ -243,7 +243,7 @@ CHANGES = {
     "parameters and back": lambda case, rng: [
         case.set_parameters({name: factor * array for name, array in case.initial.items()}) for factor in (0.5, 1.0)
     ],
-    "values asked for": lambda case, rng: case.engine.value(case.rollout.inputs[0] * 0 + 1),
+    "values asked for": lambda case, rng: case.value(case.rollout.inputs[0] * 0 + 1),
     "a step forward again, with other inputs that are then put back": lambda case, rng: forward_and_back(case),
     "a step forward again, with other parameters": lambda case, rng: [
         case.set_parameters({name: 0.5 * array for name, array in case.initial.items()}),

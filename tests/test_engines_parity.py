@@ -44,14 +44,16 @@ class Pair:
         data.reward[...] = rng.normal(size=shape)
         if ends:
             data.terminated[...], data.truncated[...] = rng.random((2, *shape)) < 0.15
-        successors = rng.permutation(data.inputs[1:].reshape(-1, data.inputs.shape[2]))
-        next_value = ours.engine.value(successors).reshape(shape)
+        successors, pixels = (
+            rng.permutation(array[1:].reshape(data.reward.size, array.shape[2])) for array in (data.inputs, data.pixels)
+        )
+        next_value = ours.engine.value(successors, pixels).reshape(shape)
         data.next_value[...] = np.where(data.terminated, 0, next_value)
         data.advantage[...], data.returns[...] = gae(
             data.reward, data.value[:-1], data.next_value, data.terminated, data.truncated, 0.9, 0.8
         )
         # The compiled engine's advantages for both: nothing but the gradient may differ.
-        for name in ("inputs", "mask", "action"):
+        for name in ("inputs", "pixels", "mask", "action"):
             np.testing.assert_array_equal(getattr(theirs.rollout, name), getattr(data, name))
         theirs.rollout.advantage[...], theirs.rollout.returns[...] = data.advantage, data.returns
 

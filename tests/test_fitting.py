@@ -92,13 +92,21 @@ def test_presets_of_tables_differ_from_what_fits_them_in_a_few_settings(env_id):
 
 
 def test_every_setting_that_was_fitted_has_a_reason():
-    for env_id in ("Taxi-v4", "CartPole-v1"):
-        found = fit_to(env_id, {})
+    camera = Box(0, 255, (84, 84, 3), np.uint8)
+    for found in (fit_to("Taxi-v4", {}), fit_to("CartPole-v1", {}), fit(camera), fit(Dict(a=camera, b=Discrete(3)))):
         assert set(found.values) == set(found.reasons)
 
 
+def test_images_go_through_convolutions_unless_they_are_to_be_numbers():
+    camera = Box(0, 255, (84, 84, 3), np.uint8)
+    alone, beside = fit(camera).values, fit(Dict(a=camera, b=Box(-1, 1, (3,)))).values
+    assert (alone["network"], alone["hidden_sizes"], alone["normalize_observations"]) == ("nature", (), False)
+    assert (beside["network"], beside["hidden_sizes"], beside["normalize_observations"]) == ("nature", (64, 64), True)
+    assert "network" not in fit(camera, None, "mlp").values
+
+
 @pytest.mark.parametrize(
-    ("shape", "width"), [((64,), 64), ((512,), 128), ((84, 84, 3), 256), ((210, 160, 3), 64), ((480, 640, 3), 64)]
+    ("shape", "width"), [((64,), 64), ((512,), 128), ((30, 84, 3), 256), ((2, 84, 84, 3), 128), ((480, 640, 3), 64)]
 )
 def test_wide_observations_get_wide_layers_until_these_have_too_many_weights(shape, width):
     assert fit(Box(0, 255, shape, np.uint8)).values["hidden_sizes"] == (width, width)

@@ -119,7 +119,8 @@ def test_statistics_are_saved_and_restored():
 
 def test_plain_observations_are_only_converted():
     architecture = architecture_for(spaces.Box(-1, 300, (2,), np.int16), spaces.Discrete(2), (), "tanh", False)
-    inputs = inputs_of(architecture, np.array([[3, 255]], np.int16), None)
+    inputs, pixels = inputs_of(architecture, np.array([[3, 255]], np.int16), None)
+    assert pixels.shape == (1, 0)
     assert (inputs.dtype, inputs.tolist()) == (np.float32, [[3.0, 255.0]])
     kept = np.zeros((1, 2), np.float32)
     see(False, Moments.of(2), np.array([[3.0, 255.0]]), kept, 0, 1)

@@ -35,7 +35,7 @@ class Both:
         self.policy = Policy("x", observation_space, action_space, architecture, self.case.parameters(), moments)
         self.mask = random_masks(rng, self.case.actions.factors, self.case.num_masks, ROWS) if masked else None
         self.noise = self.case.actions.draw_noise(rng, ROWS)
-        self.case.rollout.inputs[0] = inputs_of(architecture, self.rows, moments)
+        self.case.rollout.inputs[0], self.case.rollout.pixels[0] = inputs_of(architecture, self.rows, moments)
         self.case.engine.forward(self.case.rollout, 0)
 
     def columns(self):

@@ -42,7 +42,7 @@ def write_pdparams(policy: Policy, path: Path) -> None:
     """Writes the parameters as `paddle.save` does: a pickle, which we write and never read.
 
     Raises:
-        UserError: The file cannot be written, or Paddle is not installed.
+        UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions.
     """
     try:
         from a2c.exports.layer import ActorCritic, paddle
@@ -51,6 +51,8 @@ def write_pdparams(policy: Policy, path: Path) -> None:
             "--to pdparams needs PaddlePaddle, which is not installed; pip install 'a2c[paddle]'"
         ) from error
 
+    if policy.architecture.images:
+        raise UserError("--to pdparams has no convolutions; this policy sees images through them")
     network = ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)
     data = io.BytesIO()

@@ -31,14 +31,22 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
         team: Who computes.
 
     Raises:
-        UserError: Paddle is asked for and not installed, or the device is not there.
+        UserError: Paddle is asked for and not installed, the device is not there, or what is asked for is not there for
+            images.
     """
     if config.engine == "compiled" and config.device != "cpu":
         raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
-    lacking = _lacking(config, architecture)
-    if config.engine == "compiled" and lacking:
-        raise UserError(f"engine is 'compiled', which has no {lacking}; engine 'paddle' has")
-    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu" and not lacking):
+    images = len(architecture.images)
+    if images and config.actor_step == "natural":
+        raise UserError(
+            "actor_step is 'natural', which is not there for images that go through convolutions; 'gradient' is, and "
+            "network 'mlp' takes images as numbers"
+        )
+    if config.engine == "compiled" and images > 1:
+        raise UserError(
+            f"engine is 'compiled', which takes one image, not the {images} of these observations; 'paddle' does"
+        )
+    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu" and images < 2):
         return CompiledEngine(config, architecture, num_masks, team)
     with importing():
         try:
@@ -47,15 +55,8 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
             why = (
                 "engine is 'paddle'" if config.engine == "paddle"
                 else f"device is {config.device!r}" if config.device != "cpu"
-                else f"the compiled engine has no {lacking}"
+                else f"observations have {images} images, of which the compiled engine takes one"
             )  # fmt: skip
             raise UserError(f"{why}, and PaddlePaddle is not installed; pip install 'a2c[paddle]'") from error
     engine: Any = PaddleEngine(config, architecture)
     return engine  # type: ignore[no-any-return]  # its module is typed; the variable keeps mypy from wanting Paddle
-
-
-def _lacking(config: Config, architecture: Architecture) -> str:
-    """What the compiled engine has no kernel for; "" where it has all."""
-    if len(architecture.images) > 1:
-        return f"kernels for observations of {len(architecture.images)} images"
-    return "natural steps through convolutions" if architecture.images and config.actor_step == "natural" else ""

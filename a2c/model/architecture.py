@@ -233,8 +233,8 @@ def architecture_for(
     leaves = leaves_of(observation_space, normalizes, network)
     if network == "nature" and all(leaf.kind != "pixels" for leaf in leaves):
         raise UserError(
-            f"network is 'nature', and observations have no image of bytes with at least {NATURE_SIDE} x {NATURE_SIDE} "
-            "pixels; 'auto' takes what fits"
+            f"network is 'nature', and observations have no image of bytes with {NATURE_SIDE} x {NATURE_SIDE} to about "
+            "200 x 200 pixels; 'auto' takes what fits"
         )
     return Architecture(leaves, factors_of(action_space), hidden_sizes, activation)
 

@@ -75,13 +75,13 @@ def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[
         xp: As in `forward`.
         architecture: Of the networks; it has an image at least.
         parameters: Arrays of `xp`.
-        pixels: Rows as `a2c.model.inputs` makes them, of `xp`; of a floating type here already in Paddle.
+        pixels: Rows as `a2c.model.inputs` makes them, of `xp`.
     """
     found = []
     for number, leaf in enumerate(architecture.images):
         lines, columns, channels, channels_first = leaf.image
         x = pixels[:, leaf.first : leaf.first + leaf.columns]
-        x = x.astype("float32") / np.float32(leaf.divisor).item()
+        x = x.astype(parameters[f"image.{number}.0.weight"].dtype) / leaf.divisor
         if channels_first:
             x = xp.moveaxis(x.reshape((-1, channels, lines, columns)), 1, 3)
         else:

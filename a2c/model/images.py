@@ -38,6 +38,10 @@ NATURE_FEATURES = 512
 NATURE_SIDE = 36
 """Lines and columns that an image needs for them."""
 
+MOST_OUTPUTS = 2**15
+"""Numbers that they may make of an image: the layer behind has a weight of each unit for each. 210 x 160 pixels, as of
+an Atari, are few enough; 240 x 320 are not."""
+
 
 class ImageShape(NamedTuple):
     """How an image lies in an observation."""
@@ -86,7 +90,7 @@ NO_IMAGE = ImageShape(0, 0, 0, False)
 
 
 def shape_of_image(space: gymnasium.Space[Any]) -> ImageShape:
-    """How the images of a space lie; NO_IMAGE where it holds none that are large enough for `NATURE`."""
+    """How the images of a space lie; NO_IMAGE where it holds none, or they are too small or too large for `NATURE`."""
     if not is_image(space):
         return NO_IMAGE
     first, *others = (int(size) for size in space.shape or ())
@@ -96,7 +100,10 @@ def shape_of_image(space: gymnasium.Space[Any]) -> ImageShape:
         found = ImageShape(others[0], others[1], first, True)
     else:
         found = ImageShape(first, others[0], others[1], False)
-    return found if min(found.lines, found.columns) >= NATURE_SIDE else NO_IMAGE
+    if min(found.lines, found.columns) < NATURE_SIDE:
+        return NO_IMAGE
+    lines, columns = size_after((found.lines, found.columns), NATURE)
+    return found if lines * columns * NATURE[-1].filters <= MOST_OUTPUTS else NO_IMAGE
 
 
 def _pixels(space: gymnasium.Space[Any]) -> int:

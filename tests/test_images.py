@@ -1,0 +1,248 @@
+"""Images go through convolutions, in both engines alike, exactly, and learnt from."""
+
+import gymnasium
+import numpy as np
+import pytest
+from engine_cases import Case, distance
+from gymnasium import spaces
+from test_engines_parity import Pair, check
+
+import a2c
+from a2c.commands.export import write_pdparams
+from a2c.errors import UserError
+from a2c.model.architecture import architecture_for, leaves_of
+from a2c.model.blocks import features_of, forward
+from a2c.model.images import NATURE, size_after
+from a2c.policy import Policy
+
+CAMERA = spaces.Box(0, 255, (40, 37, 3), np.uint8)
+SIGHTS = {
+    "grey": spaces.Box(0, 255, (36, 36), np.uint8),
+    "in colour": CAMERA,
+    "channels first": spaces.Box(0, 255, (4, 36, 44), np.uint8),
+    "beside all else": spaces.Dict(a=spaces.Discrete(5), b=spaces.Box(-1, 1, (3,)), camera=CAMERA),
+}
+TWO = spaces.Dict(left=CAMERA, right=SIGHTS["grey"])
+
+
+class BrightHalf(gymnasium.Env):
+    """The bright half of an image says which action is right."""
+
+    observation_space = CAMERA
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._steps = 0
+        return self._next(), {}
+
+    def step(self, action):
+        reward = float(action == self._right)
+        self._steps += 1
+        return self._next(), reward, False, self._steps == 10, {}
+
+    def _next(self):
+        self._right = int(self.np_random.integers(2))
+        image = self.np_random.integers(0, 128, CAMERA.shape, dtype=np.uint8)
+        image[:, 18 * self._right : 18 * self._right + 18] += 100
+        return image
+
+
+SETTINGS = {
+    "preset": "none",
+    "num_envs": 4,
+    "rollout_length": 5,
+    "hidden_sizes": (),
+    "learning_rate": 3e-4,
+    "final_eval_episodes": 2,
+}
+
+
+# -- which are images --
+
+
+def test_what_goes_through_convolutions_and_what_does_not():
+    kinds = {
+        (84, 84, 4): "pixels",
+        (4, 84, 84): "pixels",
+        (84, 84): "pixels",
+        (36, 36): "pixels",
+        (210, 160, 3): "pixels",
+        (240, 320, 3): "scaled",
+        (35, 84, 3): "scaled",
+        (7, 7, 3): "real",
+        (2, 84, 84, 3): "real",
+    }
+    for shape, kind in kinds.items():
+        (leaf,) = leaves_of(spaces.Box(0, 255, shape, np.uint8), True)
+        assert leaf.kind == kind, shape
+    assert leaves_of(CAMERA, True, "mlp")[0].kind == "scaled"
+    assert leaves_of(spaces.Box(0, 1, (84, 84, 4)), True)[0].kind == "real"
+    assert [leaf.image for leaf in leaves_of(SIGHTS["channels first"], True)] == [(36, 44, 4, True)]
+
+
+def test_images_have_rows_of_their_own():
+    architecture = architecture_for(SIGHTS["beside all else"], spaces.Discrete(2), (), "tanh", True)
+    assert (architecture.num_inputs, architecture.num_pixels, architecture.num_features) == (4, 40 * 37 * 3, 512)
+    shapes = architecture.shapes()
+    assert shapes["actor.0.weight"] == (3 + 512 + 5, 2)
+    assert shapes["image.0.0.weight"] == (8, 8, 3, 32)
+    assert shapes["image.0.3.weight"] == (np.prod(size_after((40, 37), NATURE)) * 64, 512)
+
+
+def test_convolutions_are_refused_where_there_is_no_image_for_them():
+    with pytest.raises(UserError, match="network is 'nature', and observations have no image of bytes"):
+        architecture_for(spaces.Box(0, 255, (7, 7, 3), np.uint8), spaces.Discrete(2), (), "tanh", True, "nature")
+    with pytest.raises(UserError, match="no image of bytes with 36 x 36 to about 200 x 200 pixels"):
+        a2c.train("CartPole-v1", total_steps=100, network="nature")
+
+
+# -- the engines --
+
+
+@pytest.mark.parametrize("hidden_sizes", [(), (7,), (16, 33)], ids=str)
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_gradients_of_both_engines_agree(sight, hidden_sizes):
+    check(Pair(spaces.Discrete(5), (4, 3), observations=SIGHTS[sight], hidden_sizes=hidden_sizes))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (9, 5), (3, 50)], ids=str)
+def test_gradients_of_rollouts_of_every_size_agree(shape):
+    actions = spaces.Dict(a=spaces.Discrete(5), b=spaces.Box(-1, 1, (3,)), c=spaces.MultiBinary(2))
+    pair = Pair(actions, shape, observations=SIGHTS["beside all else"], masked=True, num_threads=2, activation="relu")
+    check(pair)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    case = Case("compiled", SIGHTS["grey"], spaces.Discrete(3), (2, 2), hidden_sizes=(5,), entropy_coef=0.1)
+    gradient, _ = case.gradient()
+    rng = np.random.default_rng(0)
+    for name, array in case.initial.items():
+        for _ in range(6):
+            index = tuple(rng.integers(size) for size in array.shape)
+            sides = []
+            for step in (1e-6, -1e-6):
+                moved = {key: value.astype(np.float64) for key, value in case.initial.items()}
+                moved[name][index] += step
+                sides.append(case.loss(moved))
+            assert gradient[name][index] == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-5), name
+
+
+@pytest.mark.parametrize("change", ["nothing", "a pixel", "parameters", "values asked for"])
+def test_the_gradient_is_a_function_of_parameters_and_rollout_alone(change):
+    case, fresh = (Case("compiled", CAMERA, spaces.Discrete(3), (5, 9), hidden_sizes=(7,)) for _ in range(2))
+    fresh_rollout = fresh.rollout
+    match change:
+        case "a pixel":
+            for rollout in (case.rollout, fresh_rollout):
+                rollout.pixels[2, 3, 1234] ^= 255
+        case "parameters":
+            for one in (case, fresh):
+                one.set_parameters({name: array / 2 for name, array in case.initial.items()})
+        case "values asked for":
+            case.engine.value(case.rollout.inputs[0], case.rollout.pixels[0] ^ 255)
+    fresh.begin(case.parameters())
+    ours, theirs = case.gradient()[0], fresh.gradient()[0]
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(ours[name], array)
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    one, two = (
+        Case("compiled", CAMERA, spaces.Discrete(3), (5, 16), hidden_sizes=(), num_threads=threads)
+        for threads in (1, 2)
+    )
+    assert "2 threads" in two.engine.name
+    for _ in range(2):
+        one.update(), two.update()
+    for name, array in one.state().items():
+        np.testing.assert_array_equal(two.state()[name], array)
+
+
+def test_several_images_are_left_to_paddle():
+    case = Case("auto", TWO, spaces.Discrete(2), (2, 2))
+    assert case.engine.name.startswith("paddle on cpu")
+    gradient = case.gradient()[0]
+    assert all(gradient[f"image.{number}.0.weight"].any() for number in (0, 1))
+    with pytest.raises(UserError, match="'compiled', which takes one image, not the 2 of these"):
+        Case("compiled", TWO, spaces.Discrete(2), (2, 2))
+
+
+@pytest.mark.parametrize("engine", ["auto", "compiled", "paddle"])
+def test_natural_steps_through_convolutions_are_refused(engine):
+    with pytest.raises(UserError, match="actor_step is 'natural', which is not there for images"):
+        Case(engine, CAMERA, spaces.Discrete(2), (2, 2), actor_step="natural")
+
+
+def test_convolutions_of_numpy_are_those_of_paddle():
+    paddle = pytest.importorskip("paddle")
+    case = Case("compiled", SIGHTS["channels first"], spaces.Discrete(2), (1, 2))
+    pixels = case.rollout.pixels[0]
+    images = paddle.to_tensor(pixels.reshape(2, 4, 36, 44).astype(np.float32) / 255)
+    for layer, convolution in enumerate(NATURE):
+        weight, bias = (case.initial[f"image.0.{layer}.{name}"] for name in ("weight", "bias"))
+        images = paddle.nn.functional.relu(
+            paddle.nn.functional.conv2d(
+                images, paddle.to_tensor(weight.transpose(3, 2, 0, 1)), paddle.to_tensor(bias), convolution.stride
+            )
+        )
+    flat = images.numpy().transpose(0, 2, 3, 1).reshape(2, -1)  # Pixel by pixel, as the layer behind takes it.
+    features = np.maximum(flat @ case.initial["image.0.3.weight"] + case.initial["image.0.3.bias"], 0)
+    np.testing.assert_allclose(features_of(np, case.architecture, case.initial, pixels), features, rtol=1e-4, atol=1e-5)
+
+
+# -- training --
+
+
+def trained(folder, **settings):
+    return a2c.train(BrightHalf, **{"total_steps": 400, "run_dir": str(folder), **SETTINGS, **settings})
+
+
+def final(run):
+    return run.policy("final").parameters
+
+
+def test_workers_and_threads_change_no_bit(tmp_path):
+    expected = final(trained(tmp_path / "a", vectorization="local", num_threads=1))
+    for settings in ({"num_workers": 2}, {"isolate_envs": True, "num_workers": 1, "num_threads": 2}):
+        for name, array in final(trained(tmp_path / "b", **settings)).items():
+            np.testing.assert_array_equal(array, expected[name])
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
+    expected = trained(tmp_path / "whole", vectorization="local")
+    short = trained(tmp_path / "parts", vectorization="local", total_steps=200)
+    whole = a2c.resume(short, total_steps=400, env=BrightHalf)
+    for name, array in final(expected).items():
+        np.testing.assert_array_equal(final(whole)[name], array)
+
+
+def test_an_image_is_learnt_from_and_the_policy_goes_with_it(tmp_path):
+    run = trained(tmp_path, total_steps=4000, num_envs=8, final_eval_episodes=20, vectorization="local")
+    assert run.summary["final_evaluation"]["mean"] > 9
+    policy = Policy.load(run.path / "policy")
+    env = BrightHalf()
+    obs, _ = env.reset(seed=3)
+    assert policy.act(obs) == env._right
+    batch = np.stack([obs, obs[:, ::-1]])
+    assert policy.act(batch).tolist() == [env._right, 1 - env._right]
+    assert policy.value(obs[None]).shape == (1,)
+
+
+def test_a_policy_computes_what_training_did():
+    case = Case("compiled", SIGHTS["beside all else"], spaces.Discrete(4), (1, 6), hidden_sizes=(9,))
+    rollout, parameters = case.rollout, case.parameters()
+    features = features_of(np, case.architecture, parameters, rollout.pixels[0])
+    outputs = forward(np, case.architecture, "actor", parameters, rollout.inputs[0], features)
+    np.testing.assert_allclose(rollout.outputs[0], outputs, rtol=1e-4, atol=1e-5)
+    assert distance(rollout.outputs[0], outputs) < 1e-5
+
+
+def test_images_can_be_taken_as_numbers(tmp_path):
+    with pytest.warns(
+        UserWarning, match=r"observations are images \(40, 37, 3\), and the network sees them as numbers"
+    ):
+        run = trained(tmp_path, network="mlp", hidden_sizes=(8,), vectorization="local")
+    assert "image.0.0.weight" not in final(run)
+    with pytest.raises(UserError, match="--to pdparams has no convolutions"):
+        write_pdparams(trained(tmp_path, vectorization="local").policy("final"), tmp_path / "x")
