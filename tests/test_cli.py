@@ -248,7 +248,7 @@ MISTAKES = {
     "train json:no_such_thing": "unknown environment 'json:no_such_thing'",
     "train CartPole-v1 --max-episode-steps 0": "max_episode_steps is 0; it must be a whole number of at least 1",
     "train CartPole-v1 --vectorization compiled --max-episode-steps 9": "drop max_episode_steps",
-    "train CartPole-v1 --normalize-advantage --num-envs 1 --rollout-length 1": "there must be at least 2",
+    "train CartPole-v1 --normalize-advantage --num-envs 1 --rollout-length 1": "or at least 2 of either",
     "train CartPole-v1 --eval-num-envs 0": "eval_num_envs is 0; it must be a whole number from 1",
     "train CartPole-v1 --final-eval-episodes -1": "final_eval_episodes is -1; it must be a whole number of at least 0",
     "plot": "at least one run",
