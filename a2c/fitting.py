@@ -56,7 +56,7 @@ def lines(config: Config, origins: Mapping[str, str]) -> list[str]:
     for name, origin in origins.items():
         if origin.startswith(FITTED):
             value = getattr(config, name)
-            shown = "-".join(map(str, value)) if isinstance(value, tuple) else value
+            shown = ("-".join(map(str, value)) or "none") if isinstance(value, tuple) else value
             by_reason.setdefault(origin.removeprefix(f"{FITTED}: "), []).append(f"{name} {shown}")
     return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
 

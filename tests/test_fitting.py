@@ -5,7 +5,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 import a2c
-from a2c.fitting import fit, fit_to
+from a2c.fitting import fit, fit_to, lines
 from a2c.presets import PRESETS, configure, fit_beside_preset, origins
 
 
@@ -103,6 +103,8 @@ def test_images_go_through_convolutions_unless_they_are_to_be_numbers():
     assert (alone["network"], alone["hidden_sizes"], alone["normalize_observations"]) == ("nature", (), False)
     assert (beside["network"], beside["hidden_sizes"], beside["normalize_observations"]) == ("nature", (64, 64), True)
     assert "network" not in fit(camera, None, "mlp").values
+    config = configure("Mine-v0", "none", {}, fit(camera))
+    assert "hidden_sizes none: what" in "\n".join(lines(config, origins(config, "none", fit(camera))))
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_images_are_learnt_from(quick, monkeypatch):
     settings = {"num_envs": 8, "total_steps": 10_000, "hidden_sizes": (16,), "learning_rate": 1e-3, "rollout_length": 8}
 
     def mean():
-        with pytest.warns(UserWarning, match=r"images \(32, 32\), and the network is fully connected"):
+        with pytest.warns(UserWarning, match=r"images \(32, 32\), and the network sees them as numbers"):
             run = a2c.train(lambda: BrightHalf(32), **quick | settings | {"final_eval_episodes": 50})
         return run.summary["evaluation"]["mean"]
 
