@@ -50,16 +50,16 @@ def run(python: str, learner: str, env: str, seed: int) -> dict[str, Any]:
     if learner == RANDOM:
         return at_random(env, limit, seed)
     with tempfile.TemporaryDirectory() as folder:
-        trained = a2c.train(
+        summary = a2c.train(
             env, seed=seed, total_steps=STEPS, max_episode_steps=limit, run_dir=folder, num_workers=0, num_threads=1,
             final_eval_episodes=EPISODES,
-        )  # fmt: skip
-    if trained.summary["stopped_by"] is not None:
+        ).summary  # fmt: skip
+    if summary["stopped_by"] is not None:
         raise KeyboardInterrupt
-    final = trained.summary["final_evaluation"]
+    final = summary["final_evaluation"]
     return {
-        "seed": seed, "steps": trained.summary["steps"], "final": round(final["mean"], 4),
-        "std": round(final["std"], 4), "seconds": round(trained.summary["train_seconds"], 1),
+        "seed": seed, "steps": summary["steps"], "final": round(final["mean"], 4),
+        "std": round(final["std"], 4), "seconds": round(summary["train_seconds"], 1),
     }  # fmt: skip
 
 
