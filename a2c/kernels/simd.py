@@ -81,6 +81,11 @@ class Code:
         fma = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.fma.v{LANES}f32")
         return self.builder.call(fma, [a, b, c])
 
+    def add_products(self, sums: dict[Any, Any], down: list[Any], across: list[Any]) -> None:
+        """sums[row, vector] += down[row] * across[vector]."""
+        for (row, vector), cell in sums.items():
+            self.builder.store(self.multiply_add(down[row], across[vector], self.builder.load(cell)), cell)
+
     def equals(self, number: Any, constant: int) -> Any:
         """Whether a number is this one."""
         return self.builder.icmp_signed("==", number, ir.Constant(INT, constant))
@@ -156,9 +161,7 @@ def _tile(rows: int, vectors: int) -> Any:
             a_k_column = code.at(a, a0, builder.mul(loop.index, a_k))
             across = [code.load(code.at(b_k_row, ir.Constant(INT, vector * LANES))) for vector in range(vectors)]
             down = [code.broadcast(code.at(a_k_column, *offset(row, a_row, 0))) for row in range(rows)]
-            for row, vector in cells:
-                cell = sums[row, vector]
-                builder.store(code.multiply_add(down[row], across[vector], builder.load(cell)), cell)
+            code.add_products(sums, down, across)
         outs = {cell: code.at(c, c0, *offset(cell[0], c_row, cell[1])) for cell in cells}
         values = {cell: (f, f0, *offset(cell[0], f_row, cell[1])) for cell in cells}
         code.store_finished(finish, {cell: builder.load(sums[cell]) for cell in cells}, outs, values)

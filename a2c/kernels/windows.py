@@ -58,9 +58,7 @@ def _tile(rows: int, vectors: int) -> Any:
                 a_column = builder.mul(loop.index, a_k)
                 across = [code.load(code.at(b_row, offset)) for offset in across_of]
                 down = [code.broadcast(code.at(start, a_column)) for start in a_of_line]
-                for row, vector in cells:
-                    cell = sums[row, vector]
-                    builder.store(code.multiply_add(down[row], across[vector], builder.load(cell)), cell)
+                code.add_products(sums, down, across)
         outs = {(row, vector): code.at(c, c0, places[row], across_of[vector]) for row, vector in cells}
         values = {(row, vector): (f, f0, entry(f_at, row), across_of[vector]) for row, vector in cells}
         code.store_finished(finish, {cell: builder.load(sums[cell]) for cell in cells}, outs, values)
@@ -119,19 +117,15 @@ def _band(
     lines, inner, finish = tables[plan + LINES], tables[plan + INNER], tables[plan + FINISH]
     rows = tables[plan + ROWS]
     whole = rows - rows % HEIGHT
-    for i in range(0, whole, HEIGHT):
+    # To compute some rows twice, with the same result, is less than what is left one by one.
+    tiled = rows if whole > 0 and init_row == 0 else whole
+    for row in range(0, tiled, HEIGHT):
+        i = min(row, rows - HEIGHT)
         TILE(
             tables, a, a0, a_at + i, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row,
             c, c0, c_at + i, f, f0, f_at + i, lines, inner, finish,
         )  # fmt: skip
-    if 0 < whole < rows and init_row == 0:
-        i = rows - HEIGHT  # To compute some rows twice, with the same result, is less than the others one by one.
-        TILE(
-            tables, a, a0, a_at + i, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row,
-            c, c0, c_at + i, f, f0, f_at + i, lines, inner, finish,
-        )  # fmt: skip
-        return
-    for i in range(whole, rows):
+    for i in range(tiled, rows):
         TILE_OF_1(
             tables, a, a0, a_at + i, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row,
             c, c0, c_at + i, f, f0, f_at + i, lines, inner, finish,
@@ -169,7 +163,7 @@ def product(
     Every sum is in the order of l and k, whatever rows are computed together.
 
     Args:
-        tables: Holds the plan and the tables that it names, as `planned` writes them.
+        tables: Holds the plan and the tables that it names, as `conv.convolutions_for` writes them.
         plan: Where in it the plan starts.
         a: Holds the windows.
         a0: Where the first line of numbers starts.
