@@ -13,7 +13,7 @@ from a2c.envs.stepper import Event
 from a2c.finite import bounds_to_check, outside, report
 from a2c.kernels.compiler import prepare
 from a2c.kernels.heads import draw, table_of
-from a2c.kernels.rollout import Books, Rules, choose, follow_up, not_finite, see
+from a2c.kernels.rollout import Books, Rules, choose, follow_up, forget, not_finite, see
 from a2c.model.architecture import Architecture
 from a2c.model.factors import Actions
 from a2c.model.inputs import observe
@@ -26,6 +26,7 @@ class Collector:
 
     Attributes:
         obs: [N] rows of observations: what to act on next. As of the end of the last whole rollout.
+        carry: [N, H] what is remembered then.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Collector:
         self._rows = np.zeros((len(rollout.inputs), envs.num_envs), row_type(envs.single_observation_space))  # [T+1, N]
         self.obs = envs.begin().copy()
         self._mask = envs.mask.copy()
+        self.carry = np.zeros(rollout.carry.shape[1:], np.float32)
         envs.mark()
         self._bounds = bounds_to_check(envs.single_observation_space)
         self._events: list[Event] = []
@@ -77,6 +79,7 @@ class Collector:
         draw(self._factors, self._rules.seed, update, rollout.noise.reshape(-1), columns, 0, length * num_envs)
         rollout.bad[...] = False
         self._look(0, self.obs, self._mask)
+        rollout.carry[0] = self.carry
         for t in range(length):
             self._see(rollout.observed[t], rollout.inputs[t])
             engine.forward(rollout, t)
@@ -90,6 +93,7 @@ class Collector:
             )
             if step.next_obs is not step.obs:  # Some episode ended.
                 self._value_truncated(engine, t, step.next_obs)
+                forget(rollout, t, 0, num_envs)
             self._look(t + 1, step.obs, envs.mask)
         self._see(rollout.observed[length], rollout.inputs[length])
         engine.forward(rollout, length)
@@ -99,7 +103,11 @@ class Collector:
         if self._bounds is not None:
             self._check_bounds(steps)
         # Only now: an error on the way must not leave half a rollout.
-        self.obs[...], self._mask[...] = self._rows[length], rollout.mask[length]
+        self.obs[...], self._mask[...], self.carry[...] = (
+            self._rows[length],
+            rollout.mask[length],
+            rollout.carry[length],
+        )
         envs.mark()
 
     def _look(self, t: int, rows: NDArray[Any], mask: NDArray[np.uint8]) -> None:
@@ -121,7 +129,9 @@ class Collector:
             return
         observe(self._architecture, final_rows, rollout.final_observed, rollout.final_inputs, rollout.final_pixels)
         self._see(rollout.final_observed, rollout.final_inputs)
-        rollout.next_value[t, cut] = engine.value(rollout.final_inputs[cut], rollout.final_pixels[cut])
+        rollout.next_value[t, cut] = engine.value(
+            rollout.final_inputs[cut], rollout.final_pixels[cut], rollout.carry[t + 1, cut]
+        )
         for n in cut.tolist():
             rollout.bad[t, n] = not_finite(rollout.final_observed[n])
 
@@ -153,15 +163,17 @@ class Collector:
         step = (rollout.outputs[0], rollout.noise[0], rollout.mask[0], rollout.action[0])
         prepare(choose, self._factors, _NONE, *step, 0, num_envs)
         prepare(follow_up, rollout, 0, num_envs)
+        prepare(forget, rollout, 0, 0, num_envs)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The episodes under way: observation, sum of rewards and steps so far, and where each environment stands.
+        """The episodes under way: observation, what is remembered, sum of rewards, steps, and where environments stand.
 
         As of the end of the last rollout, even where one began since and did not end.
         """
         envs = {f"envs.{name}": array for name, array in self._envs.state().items()}
         books = {"returns": self._books.returns.copy(), "lengths": self._books.lengths.copy()}
-        return {"obs": plain(self.obs.copy()), **books, **envs}
+        remembered = {"carry": self.carry.copy()} if self.carry.size else {}
+        return {"obs": plain(self.obs.copy()), **remembered, **books, **envs}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """Continues from a `state()`.
@@ -176,6 +188,8 @@ class Collector:
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         ours = {"obs": plain(self.obs), "returns": self._books.returns, "lengths": self._books.lengths}
+        if self.carry.size:
+            ours["carry"] = self.carry
         for name, own in ours.items():
             if state[name].shape != own.shape or state[name].dtype != own.dtype:
                 raise ValueError(
@@ -184,6 +198,9 @@ class Collector:
         own_state = {name.removeprefix("envs."): a for name, a in state.items() if name.startswith("envs.")}
         lost = self._envs.restore(own_state, state["obs"])
         self.obs[...], self._mask[...] = self._envs.obs, self._envs.mask
+        if self.carry.size:
+            self.carry[...] = np.where(lost[:, None], 0.0, state["carry"])
+            self._rollout.carry[-1] = self.carry  # Where machine code collects, it begins with what the last row has.
         self._books.returns[...] = np.where(lost, 0.0, state["returns"])
         self._books.lengths[...] = np.where(lost, 0, state["lengths"])
         return lost

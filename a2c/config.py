@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 
 from a2c.errors import UserError, shown
-from a2c.model import Activation, Initialization
+from a2c.model import MOST_REMEMBERED, Activation, Initialization
 from a2c.model.images import ImageNetwork
 from a2c.words import elsewhere
 
@@ -134,6 +134,9 @@ class Model:
     network: ImageNetwork = "auto"
     """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
     mlp: nothing; they are numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
+    memory_size: int = 0
+    """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
+    actor and critic see, and both see it. Gradients flow through whole rollouts. 0: it remembers nothing."""
     hidden_sizes: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of actor and critic, each."""
     activation: Activation = "tanh"
@@ -274,8 +277,9 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "eval_num_envs",
             "reward_weights",
             "natural_max_step",
+            "memory_size",
         ):
-            if values[name] in (None, "auto"):
+            if values[name] in (None, "auto", 0):
                 del values[name]
         if values["network"] == "auto":
             values["network"] = "mlp"  # As all were; where there are images, parameters tell these apart.
@@ -366,6 +370,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),
+    (
+        "memory_size",
+        lambda x: 0 <= x <= MOST_REMEMBERED and x % 16 == 0,
+        f"a multiple of 16 from 0 to {MOST_REMEMBERED:,}",
+    ),
     ("gamma gae_lambda", lambda x: 0 <= x <= 1, "between 0 and 1"),
     ("adam_beta1 adam_beta2 rmsprop_decay", lambda x: 0 <= x < 1, "at least 0 and below 1"),
     ("decay_factor", lambda x: 0 < x <= 1, "above 0 and at most 1"),

@@ -264,11 +264,14 @@ class _Play:
         left = np.array([len(range(i, wanted, n)) for i in range(n)])
         is_open = episodes == "auto"  # Until every environment has played one, as many are played as there may be.
         self._require_finite(left > 0, obs, np.zeros(n), ended=np.zeros(n, np.bool_), more=0)
+        carry = self._policy.begin(n)
         while (left > 0).any():
             check()
             noise = None if self._rng is None else self._policy.draw_noise(self._rng, n)
-            step = envs.advance(self._policy.act_batch(obs, noise, envs.mask))
+            actions, carry = self._policy.act_batch(obs, noise, envs.mask, carry)
+            step = envs.advance(actions)
             obs = step.obs
+            carry[step.terminated | step.truncated] = 0
             self._require_finite(left > 0, step.next_obs, step.reward, step.terminated, more=1)
             for i in np.flatnonzero(left > 0).tolist():
                 self._returns[i][-1] += float(step.reward[i])

@@ -73,12 +73,12 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
         EnvError: Its constructor raised.
     """
     env_kwargs, actor_step = dict(chosen.get("env_kwargs") or {}), asked_step(chosen)
+    remembers = bool(chosen.get("memory_size"))
     network: ImageNetwork = chosen.get("network") or "auto"
     if isinstance(env, str):
-        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), actor_step, network)
-    if isinstance(env, CompiledEnv):
-        return fit(env.observation_space, actor_step, network)
-    return fit(_observations_of(env, env_kwargs), actor_step, network)
+        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), actor_step, network, remembers)
+    space = env.observation_space if isinstance(env, CompiledEnv) else _observations_of(env, env_kwargs)
+    return fit(space, actor_step, network, remembers)
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
@@ -87,9 +87,9 @@ def asked_step(chosen: Mapping[str, Any]) -> str | None:
 
 
 @functools.cache
-def _fit_to_id(env_id: str, env_kwargs: str, actor_step: str | None, network: ImageNetwork) -> Fit:
+def _fit_to_id(env_id: str, env_kwargs: str, actor_step: str | None, network: ImageNetwork, remembers: bool) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    return fit(_observations_of(env_id, json.loads(env_kwargs)), actor_step, network)
+    return fit(_observations_of(env_id, json.loads(env_kwargs)), actor_step, network, remembers)
 
 
 def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium.Space[Any]:
@@ -100,8 +100,15 @@ def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium
         close(probe)
 
 
-def fit(observation_space: gymnasium.Space[Any], actor_step: str | None = None, network: ImageNetwork = "auto") -> Fit:
+def fit(
+    observation_space: gymnasium.Space[Any],
+    actor_step: str | None = None,
+    network: ImageNetwork = "auto",
+    remembers: bool = False,
+) -> Fit:
     """The settings for observations of a space, and for `actor_step` ("gradient" or "natural") where one was asked for.
+
+    A policy that `remembers` takes plain steps on rollouts that are long enough to learn what to remember.
 
     Example:
         >>> fit(gymnasium.spaces.Box(-1, 1, (17,))).values["hidden_sizes"]
@@ -128,14 +135,18 @@ def fit(observation_space: gymnasium.Space[Any], actor_step: str | None = None, 
         ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
         ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
     ]
-    suits = inputs <= _WIDE and not counts
+    suits = inputs <= _WIDE and not counts and not remembers
     if actor_step == "natural" or (suits and actor_step is None):
         more = "with so few inputs, a natural step learns more from a rollout than a plain one"
         chosen.append((_NATURAL, more if suits else "a natural step takes a long rollout"))
     else:
         few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
-        kept = f"{few if length == 16 else many}, and smaller steps at the end keep what was learnt"
-        chosen.append(({"rollout_length": length, "schedule": "linear"}, kept))
+        kept = few if length == 16 else many
+        values: dict[str, Any] = {"rollout_length": length, "schedule": "linear"}
+        if remembers:
+            kept = "what is worth remembering is learnt by plain steps, within a rollout"
+            values |= {"actor_step": "gradient", "rollout_length": 2 * length}
+        chosen.append((values, f"{kept}, and smaller steps at the end keep what was learnt"))
     if counts:
         # Each choice has weights of its own, which only the steps with that choice move. FrozenLake-v1 had not learnt
         # in 200,000 steps at 7e-4 what it had in 80,000 at 3e-3. At that rate a policy is soon sure of itself: with a
@@ -146,8 +157,8 @@ def fit(observation_space: gymnasium.Space[Any], actor_step: str | None = None, 
                 "all that is seen are choices, each learnt by itself",
             )
         )
-    values = {name: value for group, _ in chosen for name, value in group.items()}
-    return Fit(values, {name: reason for group, reason in chosen for name in group})
+    fitted = {name: value for group, _ in chosen for name, value in group.items()}
+    return Fit(fitted, {name: reason for group, reason in chosen for name in group})
 
 
 def _fit_to_images(images: list[ImageShape], others: list[Leaf]) -> Fit:

@@ -77,7 +77,7 @@ class Learner:
         actions = Actions(envs.single_action_space)
         self._architecture = architecture_for(
             envs.single_observation_space, envs.single_action_space,
-            config.hidden_sizes, config.activation, config.normalize_observations, config.network,
+            config.hidden_sizes, config.activation, config.normalize_observations, config.network, config.memory_size,
         )  # fmt: skip
         team = team_for(config, self._architecture)
         self._engine = choose_engine(config, self._architecture, num_masks, team)
@@ -211,7 +211,7 @@ class Learner:
             self._is_whole = True
             if not len(rows):
                 raise self._failure
-        self._collector.obs[...] = self._envs.obs
+        self._collector.obs[...], self._collector.carry[...] = self._envs.obs, self._rollout.carry[-1]
         self._advance(len(rows))
         return rows
 

@@ -16,8 +16,9 @@ from a2c.errors import UserError, shown
 from a2c.finite import finite
 from a2c.machine import one_blas_thread
 from a2c.masks import KEY, MaskReader, mask_size
+from a2c.model import MOST_REMEMBERED
 from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
-from a2c.model.blocks import features_of, forward
+from a2c.model.blocks import features_of, forward, joined, remember
 from a2c.model.factors import Actions
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
@@ -71,9 +72,21 @@ class Policy:
         self._moments = moments
         self._weights = max(array.size for array in parameters.values())  # Of the largest product.
         self._rng = generator(0, "policy")
+        self._carry: NDArray[np.float32] | None = None
 
-    def act(self, obs: Any, greedy: bool = True, action_mask: Any = None) -> Any:
+    def start(self) -> None:
+        """Forgets the steps that `act` has seen: to be called where an episode begins, if the policy has memory."""
+        self._carry = None
+
+    def begin(self, n: int) -> NDArray[np.float32]:
+        """What is remembered where n episodes begin: [n, H] zeros, H = 0 where the policy has no memory."""
+        return np.zeros((n, self.architecture.memory_size), np.float32)
+
+    def act(self, obs: Any, greedy: bool = True, action_mask: Any = None, carry: Any = None) -> Any:
         """The action for one observation, or the actions for a batch of them.
+
+        A policy with memory goes on from the step before; `start` makes it begin anew. Whoever keeps what it remembers
+        himself gives it as `carry`, and gets the action and what is remembered then.
 
         Args:
             obs: As the environment gives it (normalisation is done here), or a batch of those in Gymnasium's batched
@@ -81,26 +94,51 @@ class Policy:
             greedy: The most probable action; False samples one.
             action_mask: What is allowed, as the environment says it (`info["action_mask"]`), or a list of those for a
                 batch; None: what obs["action_mask"] says, where there is one, and else everything.
+            carry: [B, H] what is remembered of the steps before, as `begin(B)` or the step before gave it; None: what
+                this policy remembers of its own last steps.
 
         Returns:
             What the environment's `step` takes: for one observation an int, an array, a dict or a tuple; for a batch
-            these in Gymnasium's batched form.
+            these in Gymnasium's batched form. With `carry`, a pair of that and the next carry.
 
         Raises:
             UserError: The observation is none of the environment's, holds what is no finite number, or the mask allows
-                nothing.
+                nothing; or what is remembered is of another number of episodes.
         """
         rows, is_single = self._rows(obs)
         if action_mask is None and isinstance(obs, Mapping) and mask_size(self.action_space):
             action_mask = obs.get(KEY)  # Also where nothing else is observed.
         mask = None if action_mask is None else self._mask([action_mask] if is_single else action_mask, len(rows))
         noise = None if greedy else self.draw_noise(self._rng, len(rows))
-        actions = self.act_batch(rows, noise, mask)
+        actions, remembered = self.act_batch(rows, noise, mask, self._remembered(carry, len(rows)))
+        if carry is None:
+            self._carry = remembered
+        action: Any
         if not is_single:
-            return batched(self.action_space, actions)
-        if isinstance(self.action_space, gymnasium.spaces.Discrete):
-            return int(actions[0])
-        return value_of(self.action_space)(actions[0])
+            action = batched(self.action_space, actions)
+        elif isinstance(self.action_space, gymnasium.spaces.Discrete):
+            action = int(actions[0])
+        else:
+            action = value_of(self.action_space)(actions[0])
+        return action if carry is None else (action, remembered)
+
+    def _remembered(self, carry: Any, n: int) -> NDArray[np.float32]:
+        """What is remembered of n episodes: what is given, or else what this policy remembers."""
+        if carry is not None:
+            given, shape = np.asarray(carry), (n, self.architecture.memory_size)
+            if given.shape != shape or given.dtype.kind != "f" or not np.isfinite(given).all():
+                raise UserError(
+                    f"carry has shape {given.shape}; it must be finite numbers of shape {shape}, from begin({n})"
+                )
+            return given.astype(np.float32)
+        if self._carry is None or not self.architecture.memory_size:
+            return self.begin(n)
+        if len(self._carry) != n:
+            raise UserError(
+                f"got {n} observations, and the policy remembers steps of {len(self._carry)}; call start() where "
+                "episodes begin"
+            )
+        return self._carry
 
     def _rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
         """Observations as rows [B], and whether there was one, not in a batch."""
@@ -147,40 +185,52 @@ class Policy:
         return np.array(rows, np.uint8).reshape(n, mask_size(self.action_space))
 
     def act_batch(
-        self, obs: NDArray[Any], noise: NDArray[np.float32] | None, mask: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
-        """Actions for a batch, a pure function of its arguments.
+        self,
+        obs: NDArray[Any],
+        noise: NDArray[np.float32] | None,
+        mask: NDArray[np.uint8] | None = None,
+        carry: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        """Actions for a batch, and what is remembered then: a pure function of its arguments.
 
         Args:
             obs: [B] rows of observations.
             noise: [B, C]; None: the most probable actions.
             mask: [B, K] 1 for what is allowed; None: everything is.
+            carry: [B, H] what is remembered of the steps before; None: episodes begin.
 
         Returns:
-            [B] rows of actions.
+            [B] rows of actions, and the next carry [B, H], to be set to 0 where an episode ends.
         """
         if mask is not None and not mask.shape[1]:
             mask = None
         with np.errstate(over="ignore", invalid="ignore"):  # Of parameters that are finite, but hardly.
-            outputs = self._network("actor", obs)
+            outputs, carry = self._network("actor", obs, carry)
             if noise is None:
                 action = self._actions.mode(outputs, mask)
             else:
                 log_std = self.parameters.get("log_std", np.zeros(0, np.float32))
                 action = self._actions.sample(outputs, log_std, noise, mask)
-            return self._actions.to_rows(action)
+            return self._actions.to_rows(action), carry
 
-    def value(self, obs: NDArray[Any]) -> NDArray[np.float32]:
-        """The critic's V(s) of a batch [B] of rows -> [B]."""
+    def value(self, obs: NDArray[Any], carry: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """The critic's V(s) of a batch [B] of rows -> [B]; carry as in `act_batch`."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._network("critic", obs)[:, 0]
+            return self._network("critic", obs, carry)[0][:, 0]
 
-    def _network(self, network: Network, obs: NDArray[Any]) -> NDArray[np.float32]:
+    def _network(
+        self, network: Network, obs: NDArray[Any], carry: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What actor or critic says of a batch, and what is remembered then."""
         inputs, pixels = inputs_of(self.architecture, obs, self._moments)
+        carry = self.begin(len(obs)) if carry is None else carry
         with one_blas_thread(len(obs), self._weights):
             features = features_of(np, self.architecture, self.parameters, pixels) if pixels.shape[1] else None
+            if self.architecture.memory_size:
+                carry = remember(np, self.architecture, self.parameters, inputs, features, carry)
+                features = joined(np, features, carry)
             outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs, features)
-        return outputs
+        return outputs, carry
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
         """Noise for `act_batch` of a batch of this size."""
@@ -218,6 +268,7 @@ class Policy:
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
             "network": "nature" if self.architecture.images else "mlp",
+            "memory_size": self.architecture.memory_size,
             "observation_space": describe(self.observation_space),
             "action_space": describe(self.action_space),
             **notes,
@@ -253,6 +304,12 @@ class Policy:
         network = description.get("network", "mlp")  # Others there were not in 0.4.
         if network not in ("mlp", "nature"):
             raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be 'mlp' or 'nature'")
+        memory_size = description.get("memory_size", 0)  # There was none before.
+        if not (isinstance(memory_size, int) and 0 <= memory_size <= MOST_REMEMBERED):
+            raise UserError(
+                f"{folder / _DESCRIPTION} has memory_size {shown(memory_size)}; it must be a whole number from 0 to "
+                f"{MOST_REMEMBERED:,}"
+            )
         if lacking := [name for name in ("observation_space", "action_space") if name not in description]:
             raise UserError(f"{folder / _DESCRIPTION} lacks {' and '.join(lacking)}")
         try:
@@ -262,7 +319,7 @@ class Policy:
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
             architecture = architecture_for(
-                observation_space, action_space, tuple(sizes), activation, bool(statistics), network
+                observation_space, action_space, tuple(sizes), activation, bool(statistics), network, memory_size
             )
             parameters = {name: arrays[name] for name in architecture.shapes()}
             for name, expected in architecture.shapes().items():

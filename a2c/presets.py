@@ -17,7 +17,7 @@ from a2c.fitting import FITTED, Fit, fit_to
 NO_FIT = Fit({}, {})
 """Nothing in particular fits."""
 
-_OF_A_STEP = ("natural_kl", "natural_max_step", "normalize_advantage", "rollout_length")
+_OF_A_STEP = ("actor_step", "natural_kl", "natural_max_step", "normalize_advantage", "rollout_length")
 """What one kind of actor's step takes and another does not: a rollout for one natural step is 16 for plain ones."""
 
 _TABLE: dict[str, Any] = {
@@ -223,6 +223,8 @@ def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) ->
     if not values:
         return fit_to(env, chosen)
     step, asked = values.get("actor_step", Config.actor_step), chosen.get("actor_step")
+    if chosen.get("memory_size") and asked is None:
+        asked = "gradient"  # The only one there is for policies with memory.
     if asked in (step, None):
         return NO_FIT
     fitted = {name: value for name, value in fit_to(env, chosen).values.items() if name in _OF_A_STEP}

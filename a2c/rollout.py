@@ -19,6 +19,7 @@ class Rollout(NamedTuple):
     observed: NDArray[np.float64]  # [T+1, N, R] real numbers of s_t, as the environment gave them
     inputs: Floats  # [T+1, N, D] s_t as the networks see it: normalised if the run normalises
     pixels: NDArray[np.uint8]  # [T+1, N, P] the images of s_t, as the environment gave them
+    carry: Floats  # [T+1, N, H] what is remembered when s_t is seen; 0 where an episode begins; H = 0: no memory
     mask: NDArray[np.uint8]  # [T+1, N, K] 1 for what may be done in s_t; K = 0 where nothing is ever masked
     final_observed: NDArray[
         np.float64
@@ -58,6 +59,7 @@ def rollout_for(
         observed=np.zeros((*longer, num_real)),
         inputs=np.zeros((*longer, num_inputs), np.float32),
         pixels=np.zeros((*longer, architecture.num_pixels), np.uint8),
+        carry=np.zeros((*longer, architecture.memory_size), np.float32),
         mask=np.ones((*longer, num_masks), np.uint8),
         final_observed=np.zeros((num_envs, num_real)),
         final_inputs=np.zeros((num_envs, num_inputs), np.float32),

@@ -46,6 +46,7 @@ class Episode:
         self._rng = None if greedy else generator(env.seed, "policy")
         self._rows = np.zeros(1, row_type(policy.observation_space))
         self._rows[0] = obs
+        self._carry = policy.begin(1)
         fps = _metadata(env.env).get("render_fps")
         self.fps = float(fps) if isinstance(fps, int | float) and math.isfinite(fps) and fps > 0 else 30.0
 
@@ -66,8 +67,8 @@ class Episode:
                 )
             noise = None if self._rng is None else self._policy.draw_noise(self._rng, 1)
             mask = None if self._env.mask is None else self._env.mask[None]
-            action = self._policy.act_batch(self._rows, noise, mask)[0]
-            self._rows[0], reward, terminated, truncated, _ = self._env.step(action)
+            actions, self._carry = self._policy.act_batch(self._rows, noise, mask, self._carry)
+            self._rows[0], reward, terminated, truncated, _ = self._env.step(actions[0])
             try:
                 frame = self._env.env.render()
             except Exception as error:

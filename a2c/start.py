@@ -63,8 +63,9 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
     arrays = numbered(start.arrays, by=1)
     shapes = architecture.shapes()
     sizes = "-".join(map(str, architecture.hidden_sizes)) or "no"
-    ours = f"hidden_sizes {sizes}, {architecture.input_size} inputs, {architecture.num_outputs} outputs"
-    layers = {name for name in arrays if name.startswith(("actor.", "critic.", "log_std"))}
+    memory = f"memory_size {architecture.memory_size}, " if architecture.memory_size else ""
+    ours = f"hidden_sizes {sizes}, {memory}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
+    layers = {name for name in arrays if name.startswith(("actor.", "critic.", "image.", "memory.", "log_std"))}
     for name in sorted({*shapes} ^ layers):
         what = "has no" if name in shapes else "also has"
         raise UserError(f"start_from is {start.path}, which {what} {shown(name)}; this run's networks have {ours}")

@@ -4,8 +4,9 @@ import numpy as np
 
 import a2c
 from a2c.engines.choice import choose_engine, team_for
+from a2c.kernels.rollout import forget
 from a2c.model.architecture import architecture_for
-from a2c.model.blocks import features_of, forward, initial_parameters
+from a2c.model.blocks import features_of, forward, initial_parameters, joined, remember
 from a2c.model.factors import Actions, log_prob_and_entropy
 from a2c.optimizers import Optimizer
 from a2c.rollout import rollout_for
@@ -38,8 +39,9 @@ class Case:
         )
         self.actions = Actions(action_space)
         self.architecture = architecture_for(
-            observation_space, action_space, self.config.hidden_sizes, self.config.activation, True, self.config.network
-        )
+            observation_space, action_space, self.config.hidden_sizes, self.config.activation, True,
+            self.config.network, self.config.memory_size,
+        )  # fmt: skip
         self.num_masks = self.actions.num_masks if masked else 0
         rng = np.random.default_rng(seed)
         self.initial = initial_parameters(self.architecture, "xavier", -0.5, seed)
@@ -48,6 +50,8 @@ class Case:
                 array[...] = rng.normal(size=array.shape) / 2
         self.rollout = rollout_for(self.architecture, length, num_envs, self.num_masks, False)
         self.fill(rng)
+        if self.architecture.memory_size:
+            self.rollout.terminated[...], self.rollout.truncated[...] = rng.random((2, *shape)) < 0.15
         self.begin()
         self.act()
         self.draw_actions(rng)
@@ -79,6 +83,7 @@ class Case:
         for column, choices in enumerate(architecture.choices):
             rollout.inputs[..., floats + column] = rng.integers(choices, size=rollout.inputs.shape[:2])
         rollout.pixels[...] = rng.integers(256, size=rollout.pixels.shape)
+        rollout.carry[0] = rng.uniform(-1, 1, rollout.carry.shape[1:])
         if self.num_masks:
             masks = random_masks(rng, self.actions.factors, self.num_masks, rollout.value.size)
             rollout.mask[...] = masks.reshape(rollout.mask.shape)
@@ -100,18 +105,30 @@ class Case:
         )
 
     def features(self, parameters):
-        """Of the images of all steps, in NumPy; None where there are none."""
-        pixels = self.rollout.pixels[:-1].reshape(self.rollout.reward.size, -1)
-        return features_of(np, self.architecture, parameters, pixels) if pixels.shape[1] else None
+        """Of the images of all steps and of the memory, in NumPy; None where there are neither."""
+        rollout, rows = self.rollout, self.rollout.reward.size
+        pixels = rollout.pixels[:-1].reshape(rows, -1)
+        images = features_of(np, self.architecture, parameters, pixels) if pixels.shape[1] else None
+        if not self.architecture.memory_size:
+            return images
+        remembered, carry, n = [], rollout.carry[0].astype(parameters["memory.bias"].dtype), rollout.carry.shape[1]
+        for t in range(len(rollout.reward)):
+            seen = None if images is None else images[t * n : (t + 1) * n]
+            remembered.append(remember(np, self.architecture, parameters, rollout.inputs[t], seen, carry))
+            carry = remembered[-1] * ~(rollout.terminated[t] | rollout.truncated[t])[:, None]
+        return joined(np, images, np.concatenate(remembered))
 
     def act(self):
         """Outputs and values of every step."""
         for t in range(self.config.rollout_length + 1):
             self.engine.forward(self.rollout, t)
+            if t < self.config.rollout_length:
+                forget(self.rollout, t, 0, self.config.num_envs)
 
     def value(self, inputs):
         """The critic's of rows of inputs, without images."""
-        return self.engine.value(inputs, np.zeros((len(inputs), 0), np.uint8))
+        carry = np.zeros((len(inputs), self.architecture.memory_size), np.float32)
+        return self.engine.value(inputs, np.zeros((len(inputs), 0), np.uint8), carry)
 
     def gradient(self):
         """By parameter, and the metrics."""

@@ -30,9 +30,9 @@ class Spy:
     def forward(self, rollout, t):
         if t < len(rollout.outputs):
             rollout.outputs[t] = np.where(np.arange(rollout.outputs.shape[2]) == self._action, 1e4, 0)
-        rollout.value[t] = self.value(rollout.inputs[t], rollout.pixels[t])
+        rollout.value[t] = self.value(rollout.inputs[t], rollout.pixels[t], rollout.carry[t])
 
-    def value(self, inputs, pixels):
+    def value(self, inputs, pixels, carry):
         return inputs[:, self._column].copy()
 
 

@@ -42,12 +42,15 @@ class Pair:
         ours, theirs = self.cases
         data, rng = ours.rollout, np.random.default_rng(seed)
         data.reward[...] = rng.normal(size=shape)
-        if ends:
+        if ours.architecture.memory_size:
+            theirs.rollout.carry[...] = data.carry  # What is remembered of a step depends on which episodes end.
+        elif ends:
             data.terminated[...], data.truncated[...] = rng.random((2, *shape)) < 0.15
         successors, pixels = (
             rng.permutation(array[1:].reshape(data.reward.size, array.shape[2])) for array in (data.inputs, data.pixels)
         )
-        next_value = ours.engine.value(successors, pixels).reshape(shape)
+        carry = rng.permutation(data.carry[1:].reshape(data.reward.size, -1))
+        next_value = ours.engine.value(successors, pixels, carry).reshape(shape)
         data.next_value[...] = np.where(data.terminated, 0, next_value)
         data.advantage[...], data.returns[...] = gae(
             data.reward, data.value[:-1], data.next_value, data.terminated, data.truncated, 0.9, 0.8

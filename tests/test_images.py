@@ -140,7 +140,7 @@ def test_the_gradient_is_a_function_of_parameters_and_rollout_alone(change):
             for one in (case, fresh):
                 one.set_parameters({name: array / 2 for name, array in case.initial.items()})
         case "values asked for":
-            case.engine.value(case.rollout.inputs[0], case.rollout.pixels[0] ^ 255)
+            case.engine.value(case.rollout.inputs[0], case.rollout.pixels[0] ^ 255, case.rollout.carry[0])
     fresh.begin(case.parameters())
     ours, theirs = case.gradient()[0], fresh.gradient()[0]
     for name, array in theirs.items():

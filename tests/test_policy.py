@@ -79,7 +79,7 @@ def test_the_policy_and_the_compiled_engine_choose_the_same_actions(
     both = Both(observations, actions, normalizes, masked, seed, hidden_sizes)
     with np.errstate(over="ignore"):
         trained = both.case.actions.to_rows(both.columns())
-        deployed = both.policy.act_batch(both.rows, both.noise, both.mask)
+        deployed = both.policy.act_batch(both.rows, both.noise, both.mask)[0]
     assert deployed.dtype == trained.dtype
     assert deployed.shape == trained.shape
     both.alike(deployed, trained)
@@ -92,7 +92,7 @@ def test_the_policy_and_the_compiled_engine_choose_the_same_actions(
 @given(observations=OBSERVATIONS, actions=ACTIONS, seed=st.integers(0, 2**32 - 1), greedy=st.booleans())
 def test_a_policy_gives_what_the_space_contains(masked, observations, actions, seed, greedy):
     both = Both(observations, actions, False, masked, seed)
-    rows = both.policy.act_batch(both.rows, None if greedy else both.noise, both.mask)
+    rows = both.policy.act_batch(both.rows, None if greedy else both.noise, both.mask)[0]
     for row in rows:
         assert actions.contains(value_of(actions)(row))
 
@@ -103,7 +103,7 @@ def test_the_greedy_action_is_that_without_chance(observations, actions, seed):
     both = Both(observations, actions, False, True, seed)
     mode = both.case.actions.mode(both.case.rollout.outputs[0], both.mask)
     with np.errstate(over="ignore"):
-        both.alike(both.policy.act_batch(both.rows, None, both.mask), both.case.actions.to_rows(mode))
+        both.alike(both.policy.act_batch(both.rows, None, both.mask)[0], both.case.actions.to_rows(mode))
 
 
 @pytest.mark.parametrize("space", [spaces.Discrete(4, start=2), spaces.MultiBinary(3), spaces.MultiDiscrete([3, 4])])
@@ -113,7 +113,7 @@ def test_what_is_masked_is_not_done(space):
         noise = both.policy.draw_noise(np.random.default_rng(seed), ROWS)
         both.noise = noise
         np.testing.assert_array_equal(
-            both.policy.act_batch(both.rows, noise, both.mask), both.case.actions.to_rows(both.columns())
+            both.policy.act_batch(both.rows, noise, both.mask)[0], both.case.actions.to_rows(both.columns())
         )
 
 
@@ -129,6 +129,6 @@ def test_a_policy_that_was_saved_and_loaded_acts_the_same(tmp_path_factory, norm
     assert same(loaded.observation_space, observations)
     assert same(loaded.action_space, actions)
     with np.errstate(over="ignore"):
-        before, after = (one.act_batch(both.rows, both.noise, both.mask) for one in (both.policy, loaded))
+        before, after = (one.act_batch(both.rows, both.noise, both.mask)[0] for one in (both.policy, loaded))
     assert plain(before).tobytes() == plain(after).tobytes()
     assert both.policy.value(both.rows).tobytes() == loaded.value(both.rows).tobytes()

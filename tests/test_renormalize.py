@@ -39,7 +39,7 @@ def learner_on(env, vectorization="local", **settings):
 def said(learner, rows):
     """What both networks make of observations, unclipped."""
     policy = learner.policy()
-    return np.column_stack([policy._network("actor", rows), policy.value(rows)])
+    return np.column_stack([policy._network("actor", rows, None)[0], policy.value(rows)])
 
 
 def mixed(numbers):

@@ -42,7 +42,7 @@ def write_pdparams(policy: Policy, path: Path) -> None:
     """Writes the parameters as `paddle.save` does: a pickle, which we write and never read.
 
     Raises:
-        UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions.
+        UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions or memory.
     """
     try:
         from a2c.exports.layer import ActorCritic, paddle
@@ -53,6 +53,8 @@ def write_pdparams(policy: Policy, path: Path) -> None:
 
     if policy.architecture.images:
         raise UserError("--to pdparams has no convolutions; this policy sees images through them")
+    if policy.architecture.memory_size:
+        raise UserError("--to pdparams has no recurrent unit; this policy has memory")
     network = ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)
     data = io.BytesIO()

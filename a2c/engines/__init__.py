@@ -48,11 +48,14 @@ class Engine(Protocol):
         ...
 
     def forward(self, rollout: Rollout, t: int) -> None:
-        """Actor and critic on the inputs of step t: writes `outputs[t]` and `value[t]`; for t = T the value alone."""
+        """Actor and critic on the inputs of step t and what is remembered of those before, `carry[t]`.
+
+        Writes `outputs[t]`, `value[t]` and `carry[t + 1]`; for t = T the value alone.
+        """
         ...
 
-    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:
-        """The critic: rows of inputs [B, D], and of pixels [B, P] -> [B]."""
+    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
+        """The critic: rows of inputs [B, D], of pixels [B, P], and of what is remembered [B, H] -> [B]."""
         ...
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
@@ -60,7 +63,8 @@ class Engine(Protocol):
 
             loss = -mean(A * log pi(a|s)) + value_coef * mean((G - V)^2) - entropy_coef * mean(H)
 
-        The norm in the metrics is 0: the optimizer knows it.
+        What is remembered counts as a function of the parameters, through all steps from `carry[0]` on. The norm in the
+        metrics is 0: the optimizer knows it.
         """
         ...
 
@@ -92,11 +96,11 @@ class Engine(Protocol):
 
 
 def first_layers(engine: Engine) -> NDArray[np.int64]:
-    """[2, 5] where the first layers of actor and critic lie in theta, as `a2c.kernels.rollout.renormalize` wants it."""
+    """[layers, 5] where layers that see inputs lie in theta, as `a2c.kernels.rollout.renormalize` wants it."""
     views, origin, size = engine.views(engine.theta), engine.theta.ctypes.data, engine.theta.itemsize
     rows = []
-    for network in NETWORKS:
-        weight, bias = views[f"{network}.0.weight"], views[f"{network}.0.bias"]
+    for name in (*(f"{network}.0" for network in NETWORKS), *(("memory",) if "memory.weight" in views else ())):
+        weight, bias = views[f"{name}.weight"], views[f"{name}.bias"]
         start, first_bias = ((array.ctypes.data - origin) // size for array in (weight, bias))
         rows.append([start, *(stride // size for stride in weight.strides), first_bias, len(bias)])
     return np.array(rows, np.int64)

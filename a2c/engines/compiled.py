@@ -52,15 +52,21 @@ class CompiledEngine:
 
     def forward(self, rollout: Rollout, t: int) -> None:
         """Actor and critic on the inputs of step t."""
-        outputs = rollout.outputs[min(t, len(rollout.outputs) - 1)]  # Row T has none.
         network, _, work = self._model
-        forward_step(network, work, t, rollout.inputs[t], rollout.pixels[t], outputs, rollout.value[t])
+        forward_step(network, work, t, rollout)
 
-    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:
+    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
         """The critic."""
         value = np.empty(len(inputs), np.float32)
         network, _, work = self._model
-        values_of(network, work, np.ascontiguousarray(inputs), np.ascontiguousarray(pixels), value)
+        values_of(
+            network,
+            work,
+            np.ascontiguousarray(inputs),
+            np.ascontiguousarray(pixels),
+            np.ascontiguousarray(carry),
+            value,
+        )
         return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
@@ -99,9 +105,8 @@ class CompiledEngine:
     def prepare(self, rollout: Rollout) -> None:
         """Compiles what training step by step needs, or loads it from disk, so that the first update costs no more."""
         network, _, work = self._model
-        step = (rollout.inputs[0], rollout.pixels[0], rollout.outputs[0], rollout.value[0])
-        prepare(forward_step, network, work, 0, *step)
-        prepare(values_of, network, work, rollout.inputs[0], rollout.pixels[0], rollout.value[0])
+        prepare(forward_step, network, work, 0, rollout)
+        prepare(values_of, network, work, rollout.inputs[0], rollout.pixels[0], rollout.carry[0], rollout.value[0])
         prepare(gradient, 0, self._team.crew, self._model, rollout, np.zeros(len(Metrics._fields)))
         prepare(follow, 0, self._team.crew, self._model)
         if self._is_natural:

@@ -13,7 +13,7 @@ from a2c.engines import Floats, Metrics
 from a2c.errors import UserError
 from a2c.kernels.simd import LANES
 from a2c.model.architecture import Architecture, Parameters
-from a2c.model.blocks import features_of, forward
+from a2c.model.blocks import features_of, forward, joined, remember
 from a2c.model.factors import fisher_at_outputs, log_prob_and_entropy
 from a2c.returns import explained_variance
 from a2c.rollout import Rollout
@@ -64,15 +64,22 @@ class PaddleEngine:
         """Actor and critic on the inputs of step t; nothing is kept."""
         with paddle.no_grad():
             inputs, features = paddle.to_tensor(rollout.inputs[t]), self._features(rollout.pixels[t])
+            if rollout.carry.shape[2]:
+                remembered = self._remember(inputs, features, paddle.to_tensor(rollout.carry[t]))
+                features = joined(paddle, features, remembered)
+                if t < len(rollout.outputs):
+                    rollout.carry[t + 1] = remembered.numpy()
             if t < len(rollout.outputs):
                 rollout.outputs[t] = self._network("actor", inputs, features).numpy()
             rollout.value[t] = self._network("critic", inputs, features).numpy()[:, 0]
 
-    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:
+    def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
         """The critic."""
         with paddle.no_grad():
-            features = self._features(pixels)
-            value: Floats = self._network("critic", paddle.to_tensor(inputs), features).numpy()[:, 0]
+            seen, features = paddle.to_tensor(inputs), self._features(pixels)
+            if carry.shape[1]:
+                features = joined(paddle, features, self._remember(seen, features, paddle.to_tensor(carry)))
+            value: Floats = self._network("critic", seen, features).numpy()[:, 0]
             return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
@@ -91,6 +98,8 @@ class PaddleEngine:
         )
         advantage, returns = paddle.to_tensor(rollout.advantage.ravel()), paddle.to_tensor(rollout.returns.ravel())
         features = self._features(rollout.pixels[:-1].reshape(rows, -1))
+        if rollout.carry.shape[2]:
+            features = joined(paddle, features, self._remember_all(rollout, inputs, features))
         outputs = self._network("actor", inputs, features)
         value = self._network("critic", inputs, features)[:, 0]
         log_prob, entropies = log_prob_and_entropy(
@@ -159,6 +168,20 @@ class PaddleEngine:
         if not pixels.shape[1]:
             return None
         return features_of(paddle, self._architecture, self._parameters, paddle.to_tensor(pixels))
+
+    def _remember(self, inputs: Any, features: Any, carry: Any) -> Any:
+        return remember(paddle, self._architecture, self._parameters, inputs, features, carry)
+
+    def _remember_all(self, rollout: Rollout, inputs: Any, features: Any) -> Any:
+        """What is remembered after each step of a rollout, from `carry[0]` on: [T N, H]."""
+        length, num_envs = rollout.reward.shape
+        goes_on = paddle.to_tensor((~(rollout.terminated | rollout.truncated)).astype(np.float32))
+        carry, remembered = paddle.to_tensor(rollout.carry[0]), []
+        for t in range(length):
+            rows = slice(t * num_envs, (t + 1) * num_envs)
+            remembered.append(self._remember(inputs[rows], None if features is None else features[rows], carry))
+            carry = remembered[-1] * goes_on[t][:, None]
+        return paddle.concat(remembered, 0)
 
     def _gradient_of(self, loss: Any) -> Floats:
         """The gradient of a loss in the parameters, laid out as theta."""

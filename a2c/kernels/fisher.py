@@ -32,7 +32,7 @@ def chunk_fisher(model: Model, rollout: Rollout, direction: Floats, chunk: int, 
     scale = np.float32(1.0 / (length * num_envs))
     for first in range(0, length * count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, length * count - first)
-        input_row, row = at_hand(network, work, rollout, chunk, first, rows, False)
+        input_row, row = at_hand(network, work, rollout, chunk, first, rows, False, False)
         tangents(network, zero, heads, input_row, row, rows, direction, work.scratch, dy, dx)
         t, n = first // count, start + first % count
         for i in range(rows):

@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, inlined
 from a2c.kernels.heads import differentiate
-from a2c.kernels.passes import BLOCK_ROWS, X_ROW, Y_ROW, Network, Y, add, backward, forward, transpose
+from a2c.kernels.passes import BLOCK_ROWS, X_ROW, Y_ROW, Network, Y, backward, forward, transpose
+from a2c.kernels.recurrent import (
+    give_carry,
+    learn_through_time,
+    remember,
+    take_in_carry,
+    take_in_what_was_remembered,
+    turn_memory,
+)
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
-from a2c.kernels.torso import learn_from_images, see_images, take_gradient, take_in_pixels, turn_kernels
+from a2c.kernels.torso import learn_from_images, see_images, take_in_pixels, turn_kernels
+from a2c.kernels.vectors import add
 from a2c.rollout import Rollout
 
 CHUNK_ROWS = 128
@@ -111,23 +120,18 @@ def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -
 
 
 @compiled
-def forward_chunk(
-    network: Network, work: Work, t: int, chunk: int,
-    inputs: NDArray[np.float32], pixels: NDArray[np.uint8], outputs: NDArray[np.float32], value: Floats,
-) -> None:  # fmt: skip
+def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
     """Actor and critic on the inputs of step t in one chunk of environments; in row T, the critic alone.
 
-    What each layer gave is kept for the gradient, where there is room.
+    What each layer gave is kept for the gradient, where there is room. `carry[t + 1]` is what is remembered, whether an
+    episode ends or not.
 
     Args:
         network: What computes.
         work: Knows the chunks.
         t: Which step.
         chunk: Which chunk.
-        inputs: [N, D] of step t.
-        pixels: [N, P] of step t.
-        outputs: [N, O] takes the actor's.
-        value: [N] takes the critic's.
+        rollout: Whose inputs count, and which takes outputs, values and carry.
     """
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
     length, num_envs = len(work.stamps) - 1, work.chunks[-1]
@@ -136,41 +140,50 @@ def forward_chunk(
     # The rows of a chunk lie together, step by step; those of row T lie behind all.
     rows = length * num_envs + start if t == length else length * start + t * count
     row = rows if network.keeps else chunk * work.room
-    columns = inputs.shape[1]
-    flat = inputs.reshape(-1)
-    all_pixels, size = pixels.reshape(-1), pixels.shape[1]
+    columns, size, memory_size = rollout.inputs.shape[2], rollout.pixels.shape[2], rollout.carry.shape[2]
+    inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
     for i in range(count):
-        take_in(network, flat, (start + i) * columns, columns, rows + i)
-        take_in_pixels(network.torso, rows + i, all_pixels, (start + i) * size)
-    see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, rows, count)
+        n = t * num_envs + start + i
+        take_in(network, inputs, n * columns, columns, rows + i)
+        take_in_pixels(network.torso, rows + i, pixels, n * size)
+        take_in_carry(network.memory, rows + i, carry, n * memory_size)
+    look(network, chunk, rows, count)
     actor, critic = network.layers[heads - 1], network.layers[-1]
     if t < length:
         forward(network, zero, heads, rows, row, count)
         for i in range(count):
             head = actor[Y] + (row + i) * actor[Y_ROW]
-            for j in range(outputs.shape[1]):
-                outputs[start + i, j] = network.activations[head + j]
+            for j in range(rollout.outputs.shape[2]):
+                rollout.outputs[t, start + i, j] = network.activations[head + j]
+            give_carry(
+                network.memory, network.activations, rows + i, carry, ((t + 1) * num_envs + start + i) * memory_size
+            )
     forward(network, heads, 2 * heads, rows, row, count)
     for i in range(count):
-        value[start + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]
+        rollout.value[t, start + i] = network.activations[critic[Y] + (row + i) * critic[Y_ROW]]
 
 
 @compiled
-def forward_step(
-    network: Network, work: Work, t: int,
-    inputs: NDArray[np.float32], pixels: NDArray[np.uint8], outputs: NDArray[np.float32], value: Floats,
-) -> None:  # fmt: skip
+def forward_step(network: Network, work: Work, t: int, rollout: Rollout) -> None:
     """`forward_chunk` for all environments."""
     for chunk in range(len(work.chunks) - 1):
-        forward_chunk(network, work, t, chunk, inputs, pixels, outputs, value)
+        forward_chunk(network, work, t, chunk, rollout)
     work.stamps[t] = work.stamp[0]
 
 
 @compiled
+def look(network: Network, chunk: int, row: int, rows: int) -> None:
+    """Features of some rows that were taken in: of their images, and what the memory makes of all of that."""
+    see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, row, rows)
+    remember(network.memory, network.theta, network.activations, chunk, row, rows)
+
+
+@compiled
 def value_of(
-    network: Network, work: Work, chunk: int, inputs: Floats, x0: int, columns: int, pixels: NDArray[np.uint8], p0: int
-) -> np.float32:
-    """The critic on one row of inputs, at x0, and of pixels, at p0.
+    network: Network, work: Work, chunk: int,
+    inputs: Floats, x0: int, columns: int, pixels: NDArray[np.uint8], p0: int, carry: Floats, c0: int,
+) -> np.float32:  # fmt: skip
+    """The critic on one row of inputs, at x0, of pixels, at p0, and of what is remembered, at c0.
 
     It stands in the row of a chunk's first environment behind all steps.
     """
@@ -179,7 +192,8 @@ def value_of(
     row = rows if network.keeps else chunk * work.room
     take_in(network, inputs, x0, columns, rows)
     take_in_pixels(network.torso, rows, pixels, p0)
-    see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, rows, one)
+    take_in_carry(network.memory, rows, carry, c0)
+    look(network, chunk, rows, one)
     heads, critic = network.actor_layers, network.layers[-1]
     forward(network, heads, 2 * heads, rows, row, one)
     return np.float32(network.activations[critic[Y] + row * critic[Y_ROW]])
@@ -187,18 +201,56 @@ def value_of(
 
 @compiled
 def values_of(
-    network: Network, work: Work, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], value: Floats
-) -> None:
-    """The critic on rows of inputs [B, D], and of pixels [B, P] -> value [B]."""
-    flat, flat_pixels, columns, size = inputs.reshape(-1), pixels.reshape(-1), inputs.shape[1], pixels.shape[1]
+    network: Network, work: Work,
+    inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32], value: Floats,
+) -> None:  # fmt: skip
+    """The critic on rows of inputs [B, D], of pixels [B, P], and of what is remembered [B, H] -> value [B]."""
+    columns, size, memory_size = inputs.shape[1], pixels.shape[1], carry.shape[1]
+    flat, flat_pixels, flat_carry = inputs.reshape(-1), pixels.reshape(-1), carry.reshape(-1)
     zero: Any = np.int64(0)
     for i in range(len(value)):
-        value[i] = value_of(network, work, zero, flat, i * columns, columns, flat_pixels, i * size)
+        value[i] = value_of(
+            network, work, zero, flat, i * columns, columns, flat_pixels, i * size, flat_carry, i * memory_size
+        )
+
+
+@compiled
+def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
+    """Sees to it that what was remembered in every step of a chunk is there: computes it where it was not kept.
+
+    Returns:
+        Whether it was computed: then outputs that were kept are not of it.
+    """
+    if network.memory is None:
+        return False
+    length, num_envs = rollout.reward.shape
+    columns, size, memory_size = rollout.inputs.shape[2], rollout.pixels.shape[2], rollout.carry.shape[2]
+    inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
+    start, stop = work.chunks[chunk], work.chunks[chunk + 1]
+    count, differs = stop - start, False
+    for t in range(length):
+        differs |= work.stamps[t] != work.stamp[0]
+        for n in range(start, stop):
+            row, at = length * start + t * count + n - start, t * num_envs + n
+            differs |= take_in(network, inputs, at * columns, columns, row)
+            differs |= take_in_pixels(network.torso, row, pixels, at * size)
+    for t in range(length):
+        row = length * start + t * count
+        for i in range(count):
+            if t == 0:
+                differs |= take_in_carry(network.memory, row + i, carry, (start + i) * memory_size)
+            else:
+                ended = rollout.terminated[t - 1, start + i] or rollout.truncated[t - 1, start + i]
+                before = row + i - count
+                differs |= take_in_what_was_remembered(network.memory, network.activations, row + i, before, ended)
+        if differs:
+            look(network, chunk, row, count)
+    return differs
 
 
 @compiled
 def at_hand(
-    network: Network, work: Work, rollout: Rollout, chunk: int, first: int, rows: int, with_critic: bool
+    network: Network, work: Work, rollout: Rollout, chunk: int, first: int, rows: int, with_critic: bool, is_new: bool
 ) -> tuple[int, int]:
     """Sees to it that the outputs of the actor's layers are there for some rows of a chunk: computes what was not kept.
 
@@ -210,6 +262,7 @@ def at_hand(
         first: The first row, counted within the chunk, step by step.
         rows: How many.
         with_critic: Whether the critic's must be there, too.
+        is_new: Whether what they are of was computed anew.
 
     Returns:
         Their first row of inputs, and of outputs.
@@ -220,7 +273,7 @@ def at_hand(
     start, stop, heads = work.chunks[chunk], work.chunks[chunk + 1], network.actor_layers
     input_row = (len(work.stamps) - 1) * start + first
     row = input_row if network.keeps else chunk * work.room
-    is_kept, is_seen = network.keeps, True
+    is_kept, is_seen = network.keeps and not is_new, True
     t, n = first // (stop - start), start + first % (stop - start)
     for i in range(rows):
         differs = take_in(network, flat, (t * num_envs + n) * columns, columns, input_row + i)
@@ -230,7 +283,7 @@ def at_hand(
         n += 1
         if n == stop:
             t, n = t + 1, start
-    if not is_seen:
+    if not (is_seen or is_new):
         see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, input_row, rows)
     if not is_kept:
         forward(network, zero, heads, input_row, row, rows)
@@ -270,9 +323,11 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
     entropy_coef = np.float32(loss.entropy_coef)
     policy_sum, value_sum, entropy_sum = 0.0, 0.0, 0.0
     error_sum, return_sum, return_squares = 0.0, 0.0, 0.0
+    x_row, features = network.layers[0, X_ROW], network.features
+    is_new = recall(network, work, rollout, chunk)
     for first in range(0, length * count, BLOCK_ROWS):
         rows = min(BLOCK_ROWS, length * count - first)
-        input_row, row = at_hand(network, work, rollout, chunk, first, rows, True)
+        input_row, row = at_hand(network, work, rollout, chunk, first, rows, True, is_new)
         work.scratch[dy : dy + rows * max(actor_row, critic_row)] = np.float32(0)
         t, n = first // count, start + first % count
         for i in range(rows):
@@ -287,7 +342,7 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
             if n == stop:
                 t, n = t + 1, start
         at = backward(network, heads, 2 * heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
-        take_gradient(network.torso, chunk, rows, work.scratch, at, network.layers[0, X_ROW], False)
+        take_gradient(network, input_row, rows, work.scratch, at, False)
         work.scratch[dy : dy + rows * actor_row] = np.float32(0)
         t, n = first // count, start + first % count
         for i in range(rows):
@@ -305,12 +360,34 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
             if n == stop:
                 t, n = t + 1, start
         at = backward(network, zero, heads, input_row, row, rows, work.gradients, g0, work.scratch, dy, dx)
-        take_gradient(network.torso, chunk, rows, work.scratch, at, network.layers[0, X_ROW], True)
+        take_gradient(network, input_row, rows, work.scratch, at, True)
+    learn_through_time(
+        network.memory, network.activations, network.zeros, network.one, chunk, length * start,
+        rollout.terminated, rollout.truncated, start, stop, network.d_features, features, work.gradients, g0,
+    )  # fmt: skip
+    for first in range(0, length * count, BLOCK_ROWS):
         learn_from_images(
-            network.torso, network.theta, network.zeros, network.one, chunk, input_row, rows, work.gradients, g0
-        )
+            network.torso, network.theta, network.activations, x_row, network.d_features, features,
+            network.zeros, network.one, chunk, length * start + first, min(BLOCK_ROWS, length * count - first),
+            work.gradients, g0,
+        )  # fmt: skip
     work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
     work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
+
+
+@compiled
+def take_gradient(network: Network, row: int, rows: int, scratch: Floats, dx: int, adds: bool) -> None:
+    """Takes what a network's first layer says of the features of some rows, dL/d features: into `d_features`."""
+    n, x_row = network.features, network.layers[0, X_ROW]
+    for i in range(rows if n else 0):
+        at, to = dx + i * x_row + network.floats, (row + i) * n
+        ours, given = network.d_features[to : to + n], scratch[at : at + n]
+        if adds:
+            for j in range(n):
+                ours[j] += given[j]
+        else:
+            for j in range(n):
+                ours[j] = given[j]
 
 
 @compiled
@@ -360,5 +437,6 @@ def follow(thread: int, crew: Crew, model: Model) -> None:
     transpose(model.network, layers * thread // crew.threads, layers * (thread + 1) // crew.threads)
     if thread == 0:
         turn_kernels(model.network.torso, model.network.theta)
+        turn_memory(model.network.memory, model.network.theta)
         model.work.stamp[0] += 1
     meet(crew)

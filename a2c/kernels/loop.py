@@ -19,7 +19,18 @@ from a2c.kernels.gradient import GRAD_NORM, Model, follow, forward_chunk, gradie
 from a2c.kernels.heads import CATEGORICAL, KIND, draw
 from a2c.kernels.natural import Natural, advance, begin, dot, finish
 from a2c.kernels.optimizer import Optimizer, step
-from a2c.kernels.rollout import Books, Rules, choose, estimate, follow_up, not_finite, renormalize, see, settle
+from a2c.kernels.rollout import (
+    Books,
+    Rules,
+    choose,
+    estimate,
+    follow_up,
+    forget,
+    not_finite,
+    renormalize,
+    see,
+    settle,
+)
 from a2c.kernels.statistics import standardize
 from a2c.kernels.threads import Crew, meet
 from a2c.model.factors import Scaling
@@ -44,7 +55,7 @@ class Training(NamedTuple):
     natural: Natural | None
     passes: Passes | None
     """Both where the actor takes natural steps."""
-    first_layers: NDArray[np.int64]  # [2, 5] as `a2c.kernels.rollout.renormalize` takes them
+    first_layers: NDArray[np.int64]  # [layers, 5] as `a2c.kernels.rollout.renormalize` takes them
 
 
 @compiled
@@ -58,21 +69,17 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     noise = rollout.noise.reshape(-1)
     observe(envs, rollout.observed[0], start, stop)
+    rollout.carry[0, start:stop] = rollout.carry[length, start:stop]
     for t in range(length):
         draw(factors, rules.seed, update, noise, columns, t * num_envs + start, count)
         see(rules.normalize_observations, books.observations, rollout.observed[t], rollout.inputs[t], start, stop)
-        forward_chunk(
-            network, work, t, chunk, rollout.inputs[t], rollout.pixels[t], rollout.outputs[t], rollout.value[t]
-        )
+        forward_chunk(network, work, t, chunk, rollout)
         choose(factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], rollout.action[t], start, stop)
         act(factors, training.scaling, rollout.action[t], envs, start, stop)
         advance(envs, start, count, rules.seed)
         note(training, t, chunk, envs)
     see(rules.normalize_observations, books.observations, rollout.observed[length], rollout.inputs[length], start, stop)
-    forward_chunk(
-        network, work, length, chunk,
-        rollout.inputs[length], rollout.pixels[length], rollout.outputs[length - 1], rollout.value[length],
-    )  # fmt: skip
+    forward_chunk(network, work, length, chunk, rollout)
     follow_up(rollout, start, stop)
 
 
@@ -121,10 +128,13 @@ def note(training: Training, t: int, chunk: int, envs: EnvArrays) -> None:
                 training.rules.normalize_observations, training.books.observations,
                 rollout.final_observed, rollout.final_inputs, n, n + 1,
             )  # fmt: skip
-            width = rollout.final_inputs.shape[1]
+            width, memory_size = rollout.final_inputs.shape[1], rollout.carry.shape[2]
             rollout.next_value[t, n] = value_of(
-                model.network, model.work, chunk, final_inputs, n * width, width, rollout.final_pixels.reshape(-1), 0
-            )  # There are no images where environments are compiled.
+                model.network, model.work, chunk,
+                final_inputs, n * width, width, rollout.final_pixels.reshape(-1), 0,
+                rollout.carry.reshape(-1), ((t + 1) * rollout.carry.shape[1] + n) * memory_size,
+            )  # fmt: skip  # There are no images where environments are compiled.
+    forget(rollout, t, start, stop)
 
 
 @compiled

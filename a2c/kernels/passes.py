@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
+from a2c.kernels.lookup import add_looked_up, look_up
+from a2c.kernels.recurrent import Memory, memory_for, memory_views
 from a2c.kernels.simd import (
     AS_IT_IS,
     RECTIFIED,
@@ -59,8 +61,10 @@ class Network(NamedTuple):
 
     keeps: bool
     floats: int  # columns of a row of inputs before the features of images, ...
-    features: int  # ... and how many these are; numbers of choices come after them
+    features: int  # ... and of the memory, and how many these are; numbers of choices come after them
     torso: Torso | None
+    memory: Memory | None
+    d_features: Floats  # [rows of inputs * features] dL/d features
     layers: NDArray[np.int64]  # [layers, 10] the actor's, then the critic's
     actor_layers: int
     is_tanh: bool
@@ -112,12 +116,15 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
     firsts = itertools.accumulate(architecture.choices, initial=dense)
     lookups = [(dense + column, first) for column, first in zip(range(len(architecture.choices)), firsts, strict=False)]
     torso, num_parameters = torso_for(architecture, num_parameters, inputs, chunks)
+    memory, num_parameters = memory_for(architecture, num_parameters, input_row, inputs, working_rows // chunks, chunks)
     widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
     return Network(
         keeps,
         architecture.num_floats,
         architecture.num_features,
         torso,
+        memory,
+        np.zeros(inputs * architecture.num_features, np.float32),
         np.array(layers, np.int64),
         len(layers) // 2,
         architecture.activation == "tanh",
@@ -150,6 +157,8 @@ def views(network: Network, flat: Floats, architecture: Architecture) -> Paramet
             found[f"{block.name}.bias"] = flat[bias : bias + outputs]
     if network.torso is not None:
         found |= torso_views(network.torso, flat)
+    if network.memory is not None:
+        found |= memory_views(network.memory, flat)
     if architecture.log_std_size:
         found["log_std"] = flat[network.log_std : network.log_std + network.log_stds]
     return found
@@ -191,7 +200,7 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
             finish = RECTIFIED if hidden and not network.is_tanh else AS_IT_IS
             begin, begin0, begin_row = theta, bias, zero
             if number == first and len(network.lookups):
-                look_up(network, theta, weight, bias, y_row, x, x_row, activations, y, rows)
+                look_up(network.lookups, theta, weight, bias, y_row, activations, x, x_row, activations, y, rows)
                 begin, begin0, begin_row = activations, y, y_row
             matmul(
                 activations, x, x_row, one,
@@ -203,44 +212,6 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
             )  # fmt: skip
             if hidden and network.is_tanh:
                 tanh(activations[y : y + rows * y_row])
-
-
-@compiled
-def look_up(
-    network: Network,
-    parameters: Floats, weight: int, bias: int, y_row: int,
-    x: int, x_row: int,
-    out: Floats, y: int,
-    rows: int,
-) -> None:  # fmt: skip
-    """out = bias + the rows of weights of the choices in each of some rows of inputs at x."""
-    for i in range(rows):
-        total = out[y + i * y_row : y + (i + 1) * y_row]
-        for j in range(y_row):
-            total[j] = parameters[bias + j]
-        for c in range(len(network.lookups)):
-            choice = np.int64(network.activations[x + i * x_row + network.lookups[c, 0]])
-            row = weight + (network.lookups[c, 1] + choice) * y_row
-            add(total, parameters[row : row + y_row])
-
-
-@compiled
-def add_looked_up(
-    network: Network, x: int, x_row: int, rows: int, scratch: Floats, dy: int, y_row: int, gradient: Floats, g: int
-) -> None:
-    """Adds dL/dy of some rows to the gradient of the rows of weights, at g, that were looked up for them."""
-    for i in range(rows):
-        for c in range(len(network.lookups)):
-            choice = np.int64(network.activations[x + i * x_row + network.lookups[c, 0]])
-            row = g + (network.lookups[c, 1] + choice) * y_row
-            add(gradient[row : row + y_row], scratch[dy + i * y_row : dy + (i + 1) * y_row])
-
-
-@compiled
-def add(total: Floats, x: Floats) -> None:
-    """total += x."""
-    for i in range(len(total)):
-        total[i] += x[i]
 
 
 @compiled
@@ -263,7 +234,7 @@ def backward(
     1 - f^2 for tanh, [f > 0] for ReLU.
 
     Returns:
-        Where in scratch dL/dx of the first layer lies, [rows, X_ROW], where inputs have features: these are ReLU's.
+        Where in scratch dL/dx of the first layer lies, [rows, X_ROW], where inputs have features.
 
     Args:
         network: With the activations that `forward` kept.
@@ -310,7 +281,7 @@ def backward(
                 AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
             if number == first and len(network.lookups):
-                add_looked_up(network, x, x_row, rows, scratch, dy, y_row, gradient, g)
+                add_looked_up(network.lookups, activations, x, x_row, rows, scratch, dy, y_row, gradient, g)
             matmul(
                 network.one, zero, zero, zero,
                 scratch, dy, y_row,
@@ -321,14 +292,14 @@ def backward(
             )  # fmt: skip
         if number > first or network.features:
             w, b = (theta, weight) if layer[NARROW] else (network.transposed, layer[TRANSPOSED])
-            is_tanh = network.is_tanh and number > first
+            derivative = TIMES_TANH_DERIVATIVE if network.is_tanh else TIMES_RELU_DERIVATIVE
             matmul(
                 scratch, dy, y_row, one,
                 w, b, x_row,
                 network.zeros, zero, zero,
                 scratch, dx, x_row,
                 rows, fan_out, x_row,
-                TIMES_TANH_DERIVATIVE if is_tanh else TIMES_RELU_DERIVATIVE, activations, x, x_row,
+                derivative if number > first else AS_IT_IS, activations, x, x_row,
             )  # fmt: skip
             dy, dx = dx, dy
     return dy
@@ -393,7 +364,7 @@ def tangents(
         finish = derivative if number < last - 1 else AS_IT_IS
         begin, begin0, begin_row = direction, bias, zero
         if number == first and len(network.lookups):
-            look_up(network, direction, weight, bias, y_row, x, x_row, scratch, into, rows)
+            look_up(network.lookups, direction, weight, bias, y_row, activations, x, x_row, scratch, into, rows)
             begin, begin0, begin_row = scratch, into, y_row
         matmul(
             activations, x, x_row, one,

@@ -3,6 +3,7 @@
 see         real numbers as observed -> inputs
 choose      outputs and noise -> actions                        (forward, between them, is the engine's)
 follow_up   what came of the whole rollout: next values, and what was not finite
+forget      what was remembered of episodes that ended
 settle      rewards scaled, episodes counted
 estimate    advantages and returns
 renormalize statistics of observations move, and first layers so that the networks stay as they are
@@ -128,6 +129,15 @@ def follow_up(rollout: Rollout, first: int, last: int) -> None:
 
 
 @compiled
+def forget(rollout: Rollout, t: int, first: int, last: int) -> None:
+    """Of columns first..last-1, nothing is remembered beyond step t where an episode ended in it."""
+    for n in range(first, last):
+        if rollout.terminated[t, n] or rollout.truncated[t, n]:
+            for j in range(rollout.carry.shape[2]):
+                rollout.carry[t + 1, n, j] = np.float32(0)
+
+
+@compiled
 def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, int]:
     """What needs the whole rollout at once: scaled rewards, episodes that ended.
 
@@ -173,7 +183,7 @@ def renormalize(books: Books, rollout: Rollout, layers: NDArray[np.int64], theta
     Args:
         books: Whose statistics of observations move.
         rollout: After it was learnt from.
-        layers: [2, 5] the first layers of actor and critic, with the fields START to UNITS.
+        layers: [layers, 5] the layers that see inputs, with the fields START to UNITS.
         theta: The parameters.
 
     Reference: van Hasselt et al., "Learning values across many orders of magnitude" (2016), section 2.2, who do this

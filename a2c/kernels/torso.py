@@ -51,7 +51,7 @@ class Torso(NamedTuple):
     turned: Floats  # kernels as `conv.turn` writes them
     images: Floats  # an image for each chunk, in its frame of zeros
     gradients: Floats  # for each chunk, every layer's dy of an image, with zeros around
-    d_features: Floats  # [chunks * BLOCK_IMAGES * features] dL/d features, before ReLU
+    d_features: Floats  # [chunks * BLOCK_IMAGES * features] dL/d features of images, before ReLU
     d_across: Floats  # [chunks * features * BLOCK_IMAGES] the same, image by image
     d_flat: Floats  # [chunks * flat * BLOCK_IMAGES] dL/d flat, image by image
 
@@ -71,7 +71,7 @@ def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunk
     lines, columns, channels, channels_first = leaf.image
     layers = [layer for layer, _ in architecture.convolutions(leaf)]
     laid_out = convolutions_for((lines, columns), channels, layers, first=first_parameter)
-    features = architecture.num_features
+    features = architecture.num_image_features
     weight = first_parameter + laid_out.parameters
     bias = weight + laid_out.outputs * features
 
@@ -171,31 +171,19 @@ def see_images(torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, c
 
 
 @compiled
-def take_gradient(torso: Torso | None, chunk: int, rows: int, scratch: Floats, dx: int, x_row: int, adds: bool) -> None:
-    """Takes what a network's first layer says of the features of some rows: dL/d features before ReLU."""
-    if torso is not None:
-        n = torso.features
-        for i in range(rows):
-            at, to = dx + i * x_row + torso.first, (chunk * BLOCK_IMAGES + i) * n
-            ours, given = torso.d_features[to : to + n], scratch[at : at + n]
-            if adds:
-                for j in range(n):
-                    ours[j] += given[j]
-            else:
-                for j in range(n):
-                    ours[j] = given[j]
-
-
-@compiled
 def learn_from_images(
-    torso: Torso | None, theta: Floats, zeros: Floats, one_: Floats, chunk: int, row: int, rows: int, gradient: Floats,
-    g0: int,
+    torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, d_features: Floats, d_row: int,
+    zeros: Floats, one_: Floats, chunk: int, row: int, rows: int, gradient: Floats, g0: int,
 ) -> None:  # fmt: skip
-    """Adds the gradient of some rows' images to the parameters', from what `take_gradient` took.
+    """Adds the gradient of some rows' images to the parameters'.
 
     Args:
         torso: With what `see_images` kept of these rows.
         theta: The parameters.
+        inputs: Rows of inputs, features in them.
+        x_row: From one to the next.
+        d_features: Rows of dL/d features; those of images come first.
+        d_row: From one to the next.
         zeros: As many as a pixel of the widest layer has numbers.
         one_: A single 1.
         chunk: In whose room this is done.
@@ -210,6 +198,11 @@ def learn_from_images(
         laid_out, n = torso.convolutions, torso.features
         given, across = chunk * BLOCK_IMAGES * n, chunk * n * BLOCK_IMAGES
         flat = row * laid_out.room + laid_out.room - torso.flat
+        for i in range(rows):
+            x, d, to = (row + i) * x_row + torso.first, (row + i) * d_row, given + i * n
+            seen, ours, d_seen = inputs[x : x + n], torso.d_features[to : to + n], d_features[d : d + n]
+            for j in range(n):
+                ours[j] = d_seen[j] if seen[j] > 0 else np.float32(0)
         matmul(
             torso.rooms, flat, one, laid_out.room,
             torso.d_features, given, n,

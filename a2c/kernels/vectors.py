@@ -1,4 +1,4 @@
-"""Rows of vectors: how long they are, and an activation along them."""
+"""Rows of vectors: how long they are, sums and activations along them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def padded(size: int) -> int:
 
 
 @compiled
+def add(total: Floats, x: Floats) -> None:
+    """total += x."""
+    for i in range(len(total)):
+        total[i] += x[i]
+
+
+@compiled
 def tanh(y: Floats) -> None:
     """Replaces y by its tanh, to an error of at most 1e-6."""
     # Loops that LLVM turns into vector code run over whole arrays (here slices): of a loop from `start` to `stop` it
@@ -42,3 +49,14 @@ def tanh(y: Floats) -> None:
         z = x * x
         numerator = x * ((((_P4 * z + _P3) * z + _P2) * z + _P1) * z + _P0)
         y[i] = numerator / ((((_Q4 * z + _Q3) * z + _Q2) * z + _Q1) * z + _ONE)
+
+
+@compiled
+def sigmoid(y: Floats) -> None:
+    """Replaces y by 1 / (1 + exp(-y)) = (1 + tanh(y / 2)) / 2."""
+    half = np.float32(0.5)
+    for i in range(len(y)):
+        y[i] = half * y[i]
+    tanh(y)
+    for i in range(len(y)):
+        y[i] = half * y[i] + half

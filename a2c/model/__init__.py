@@ -6,3 +6,6 @@ from typing import Literal
 
 Activation = Literal["relu", "tanh"]
 Initialization = Literal["orthogonal", "xavier"]
+
+MOST_REMEMBERED = 4096
+"""Numbers that a policy remembers, at most."""

@@ -4,6 +4,10 @@ Parameters are named float32 arrays, the form that engines, checkpoints and poli
 `actor.0.bias` [out], ..., `critic.0.weight`, ..., and `log_std` [A] where an action has real numbers. Layers count from
 the input; the last one of each network has no activation. Where an observation has images, both networks see features
 of them: `image.0.0.weight` [lines, columns, in, out] and so on are the first one's convolutions and the layer behind.
+A policy with memory has a gated recurrent unit that sees the inputs and these features, and whose H outputs both
+networks see beside them: `memory.weight` [in, 3 H] and `memory.bias` [3 H] for what it sees, `memory.carry.weight`
+[H, 3 H] and `memory.carry.bias` [3 H] for what it remembers. Columns are its reset gate, its update gate and its
+candidate, H of each.
 """
 
 from __future__ import annotations
@@ -104,6 +108,8 @@ class Architecture(NamedTuple):
     factors: tuple[Factor, ...]
     hidden_sizes: tuple[int, ...]
     activation: Activation
+    memory_size: int = 0
+    """H: numbers that are remembered from one step to the next; 0: there is no memory."""
 
     @property
     def num_real(self) -> int:
@@ -136,14 +142,26 @@ class Architecture(NamedTuple):
         return sum(leaf.columns for leaf in self.images)
 
     @property
-    def num_features(self) -> int:
-        """What both networks see of all images."""
+    def num_image_features(self) -> int:
+        """What is seen of all images."""
         return NATURE_FEATURES * len(self.images)
+
+    @property
+    def num_features(self) -> int:
+        """F: what both networks see beside inputs: features of images, then what the memory gives."""
+        return self.num_image_features + self.memory_size
 
     @property
     def input_size(self) -> int:
         """Rows of the first layer's weights: as many numbers as the inputs have with features, and choices one-hot."""
         return self.num_floats + self.num_features + sum(self.choices)
+
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """How the rows of weights that see inputs are grouped: numbers, then each choice one-hot."""
+        seen = self.num_floats + self.num_image_features
+        groups = {f"{network}.0.weight": (seen + self.memory_size, *self.choices) for network in NETWORKS}
+        return groups | ({"memory.weight": (seen, *self.choices)} if self.memory_size else {})
 
     def convolutions(self, leaf: Leaf) -> tuple[tuple[Convolution, tuple[int, ...]], ...]:
         """The convolutions of an image, each with the shape of its weights."""
@@ -204,6 +222,10 @@ class Architecture(NamedTuple):
             for layer, shape in enumerate(layers):
                 shapes[f"image.{number}.{layer}.weight"] = shape
                 shapes[f"image.{number}.{layer}.bias"] = shape[-1:]
+        if self.memory_size:
+            for name, rows in ("memory", self.input_size - self.memory_size), ("memory.carry", self.memory_size):
+                shapes[f"{name}.weight"] = (rows, 3 * self.memory_size)
+                shapes[f"{name}.bias"] = (3 * self.memory_size,)
         if self.log_std_size:
             shapes["log_std"] = (self.log_std_size,)
         return shapes
@@ -216,6 +238,7 @@ def architecture_for(
     activation: Activation,
     normalizes: bool,
     network: ImageNetwork = "auto",
+    memory_size: int = 0,
 ) -> Architecture:
     """The networks between the observations of a space and the actions of another.
 
@@ -226,6 +249,7 @@ def architecture_for(
         activation: Of the hidden layers.
         normalizes: Whether real numbers are normalised: then bytes that are no image are such numbers.
         network: What images go through.
+        memory_size: What is remembered.
 
     Raises:
         UserError: There is no image that `network` is for.
@@ -236,7 +260,7 @@ def architecture_for(
             f"network is 'nature', and observations have no image of bytes with {NATURE_SIDE} x {NATURE_SIDE} to about "
             "200 x 200 pixels; 'auto' takes what fits"
         )
-    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation)
+    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation, memory_size)
 
 
 def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: ImageNetwork = "auto") -> tuple[Leaf, ...]:

@@ -43,29 +43,83 @@ def forward(
         network: Which of the two.
         parameters: Arrays of `xp`.
         inputs: Rows as `a2c.model.inputs` makes them, of `xp`.
-        features: [B, F] of their images, as `features_of` gives them; None where there are none.
+        features: [B, F] what they have beside inputs: of images, as `features_of` gives them, and of the memory, as
+            `remember` does (`joined`); None where there is nothing.
     """
     floats, all_choices, layers = _plan(architecture, network)
-    x = inputs[:, :floats] if all_choices else inputs
+    x = inputs
     for number, (name_of_weight, name_of_bias, activation) in enumerate(layers):
         weight, bias = parameters[name_of_weight], parameters[name_of_bias]
-        if number or not (all_choices or features is not None):
-            x = x @ weight + bias
-        else:
-            x = x @ weight[:floats] + bias if floats else bias
-            row = floats
-            if features is not None:
-                row += features.shape[1]
-                x = x + features @ weight[floats:row]
-            # A choice that was made selects a row of the weights: the product with its one-hot vector.
-            for column, choices in enumerate(all_choices):
-                x = x + weight[inputs[:, floats + column].astype("int64") + row]
-                row += choices
+        x = x @ weight + bias if number else _see(floats, all_choices, weight, bias, inputs, features)
         if activation == "relu":
             x = xp.maximum(x, xp.zeros([1], x.dtype))
         elif activation == "tanh":
             x = xp.tanh(x)
     return x
+
+
+def _see(
+    floats: int, all_choices: tuple[int, ...], weight: Array, bias: Array, inputs: Array, features: Array | None
+) -> Array:
+    """x W + b, x inputs [B, D] with features [B, F] behind their numbers, and every choice one-hot."""
+    if not all_choices and features is None:
+        return inputs @ weight + bias
+    y = inputs[:, :floats] @ weight[:floats] + bias if floats else bias
+    row = floats
+    if features is not None:
+        row += features.shape[1]
+        y = y + features @ weight[floats:row]
+    # A choice that was made selects a row of the weights: the product with its one-hot vector.
+    for column, choices in enumerate(all_choices):
+        y = y + weight[inputs[:, floats + column].astype("int64") + row]
+        row += choices
+    return y
+
+
+def remember(
+    xp: ModuleType,
+    architecture: Architecture,
+    parameters: Mapping[str, Array],
+    inputs: Array,
+    features: Array | None,
+    carry: Array,
+) -> Array:
+    """A step of the memory, a gated recurrent unit: from what is seen and was remembered to what is remembered [B, H].
+
+        r = sigmoid(x W_r + b_r + c U_r + d_r)
+        z = sigmoid(x W_z + b_z + c U_z + d_z)
+        n = tanh(x W_n + b_n + r (c U_n + d_n))
+        c' = (1 - z) n + z c
+
+    It is also what actor and critic see of the memory in this step. W, b, U and d are `memory.weight`, `.bias`,
+    `.carry.weight` and `.carry.bias`.
+
+    Args:
+        xp: As in `forward`.
+        architecture: Of the networks; it has a memory.
+        parameters: Arrays of `xp`.
+        inputs: [B, D].
+        features: [B, F] of images; None where there are none.
+        carry: [B, H] c, what is remembered of the steps before; 0 where an episode begins.
+
+    Reference: Cho et al. (2014), with the reset gate behind the product, as in cuDNN, PyTorch and Paddle.
+    """
+    floats, choices, _ = _plan(architecture, "actor")
+    size = architecture.memory_size
+    x = _see(floats, choices, parameters["memory.weight"], parameters["memory.bias"], inputs, features)
+    y = carry @ parameters["memory.carry.weight"] + parameters["memory.carry.bias"]
+    # sigmoid(x) = (1 + tanh(x / 2)) / 2 overflows nowhere.
+    gates = xp.tanh((x[:, : 2 * size] + y[:, : 2 * size]) * 0.5) * 0.5 + 0.5
+    r, z = gates[:, :size], gates[:, size:]
+    n = xp.tanh(x[:, 2 * size :] + r * y[:, 2 * size :])
+    return n + z * (carry - n)
+
+
+def joined(xp: ModuleType, features: Array | None, remembered: Array | None) -> Array | None:
+    """Features of images and of the memory, side by side; None where there are neither."""
+    if features is None or remembered is None:
+        return remembered if features is None else features
+    return xp.concatenate([features, remembered], 1) if xp is np else xp.concat([features, remembered], 1)
 
 
 def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[str, Array], pixels: Array) -> Array:
@@ -126,12 +180,14 @@ def initial_parameters(
     """Starting values, a pure function of the seed.
 
     "orthogonal": orthonormal matrices times sqrt(2) in hidden layers, 0.01 at the policy's output (so that it starts
-    near uniform), 1 at the value's. "xavier": normal with variance 2 / (in + out). Biases start at 0.
+    near uniform), 1 at the value's; in the memory times 1, a matrix for each gate. "xavier": normal with variance
+    2 / (in + out). Biases start at 0.
 
     Reference: Saxe et al. (2014) for orthogonal, Glorot and Bengio (2010), eq. 16 in its normal form, for Xavier;
         the gains are those of Andrychowicz et al., "What matters in on-policy reinforcement learning?" (2021).
     """
     gains = {f"{block.name}.weight": block.gain for network in NETWORKS for block in architecture.blocks(network)}
+    gains |= {"memory.weight": 1.0, "memory.carry.weight": 1.0}
     parameters: Parameters = {}
     for index, (name, shape) in enumerate(architecture.shapes().items()):
         if name == "log_std":
@@ -142,25 +198,29 @@ def initial_parameters(
             normal = generator(seed, "parameters", index).standard_normal(shape)
             rows = int(np.prod(shape[:-1]))
             normal = normal.reshape(rows, shape[-1])  # A filter is a column.
-            sees_inputs = name in (f"{network}.0.weight" for network in NETWORKS)
-            fan_in = architecture.num_inputs + architecture.num_features if sees_inputs else rows
-            dense = architecture.num_floats + architecture.num_features
-            groups = (dense, *architecture.choices) if fan_in != rows else (fan_in,)
+            groups = architecture.groups.get(name, (rows,))
+            gates = np.split(normal, 3, axis=1) if name.startswith("memory.") else [normal]
             if initialization == "xavier":
-                weight = normal * np.sqrt(2.0 / (fan_in + shape[-1]))
+                fan_in = groups[0] + len(groups) - 1
+                weight = normal * np.sqrt(2.0 / (fan_in + gates[0].shape[1]))
             else:
-                # A choice selects one row of its group: each row is as long as that of a single input would be, however
-                # many there are.
-                weight = np.concatenate(
-                    [
-                        _orthogonalize(part) * (1.0 if group == 0 else max(1.0, np.sqrt(len(part) / shape[-1])))
-                        for group, part in enumerate(np.split(normal, np.cumsum(groups)[:-1]))
-                        if len(part)
-                    ]
-                )
+                weight = np.concatenate([_orthogonal(gate, groups) for gate in gates], 1)
                 weight *= gains.get(name, np.sqrt(2.0))
             parameters[name] = weight.reshape(shape).astype(np.float32)
     return parameters
+
+
+def _orthogonal(normal: NDArray[np.float64], groups: tuple[int, ...]) -> NDArray[np.float64]:
+    """Weights with as many rows for numbers as the first group has, and for choices as the others have."""
+    # A choice selects one row of its group: each row is as long as that of a single input would be, however many there
+    # are.
+    return np.concatenate(
+        [
+            _orthogonalize(part) * (1.0 if group == 0 else max(1.0, np.sqrt(len(part) / normal.shape[1])))
+            for group, part in enumerate(np.split(normal, np.cumsum(groups)[:-1]))
+            if len(part)
+        ]
+    )
 
 
 def numbered(parameters: Mapping[str, T], by: int) -> dict[str, T]:

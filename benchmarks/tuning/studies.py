@@ -123,6 +123,37 @@ LANDER = [
     ),
 ]
 
+QUICK: dict[str, Any] = CAPPED | {
+    "total_steps": 200_000,
+    "rollout_length": 128,
+    "natural_kl": 0.04,
+    "gae_lambda": 0.98,
+}
+"""Landers that have a fifth of their preset's steps."""
+
+QUICK_LANDER = trials(
+    QUICK,
+    {
+        "200 k quick, gamma .99": {},
+        "200 k quick, gamma .995": {"gamma": 0.995},
+        "200 k quick, gamma .999": {"gamma": 0.999},
+        "200 k quick, lambda .95": {"gae_lambda": 0.95},
+        "200 k quick, KL .08": {"natural_kl": 0.08},
+        "200 k quick, constant": {"schedule": "constant"},
+        "200 k quick, KL .02, constant": {"natural_kl": 0.02, "schedule": "constant"},
+        "200 k quick, 20 critic epochs": {"critic_epochs": 20},
+        "200 k quick, no bound": {"natural_max_step": None, "normalize_advantage": True},
+        "200 k quick, 8 x 64": {"rollout_length": 64},
+        "200 k quick, 8 x 256": {"rollout_length": 256},
+        "200 k quick, 4 x 256": {"num_envs": 4, "rollout_length": 256},
+        "200 k quick, relu": {"activation": "relu"},
+        "200 k quick, lambda .9": {"gae_lambda": 0.9},
+        "200 k quick, KL .02, lambda .95": {"natural_kl": 0.02, "gae_lambda": 0.95},
+        "200 k quick, lambda .95, 8 x 256": {"gae_lambda": 0.95, "rollout_length": 256},
+    },
+    seeds=5,
+)
+
 STUDIES: dict[str, list[Trial]] = {
     "CartPole-v1": trials(
         CLASSIC | {"total_steps": 100_000},
@@ -299,6 +330,23 @@ STUDIES: dict[str, list[Trial]] = {
     "InvertedDoublePendulum-v5": [
         *trials(NATURAL, {"KL .02": {}, "KL .01, constant": FIRST["KL .01, constant"]}, 1),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "at most 3": {"natural_max_step": 3.0}}, 1),
+        *trials(
+            CAPPED,
+            {
+                "at most 10 gradients": {},
+                "at most 10 gradients, gamma .995": {"gamma": 0.995},
+                "at most 10 gradients, gamma .98": {"gamma": 0.98},
+                "at most 10 gradients, lambda .9": {"gae_lambda": 0.9},
+                "at most 10 gradients, lambda .98": {"gae_lambda": 0.98},
+                "at most 10 gradients, 20 critic epochs": {"critic_epochs": 20},
+                "at most 10 gradients, constant": {"schedule": "constant"},
+                "8 x 512, at most 10 gradients": {"rollout_length": 512},
+                "8 x 128, at most 10 gradients": {"rollout_length": 128},
+                "at most 10 gradients, std 1": {"initial_log_std": 0.0},
+                "no bound": {"natural_max_step": None, "normalize_advantage": True},
+            },
+            3,
+        ),
     ],
     "InvertedPendulum-v5": [
         *trials(NATURAL, {"KL .02": {}}, 1),
@@ -318,9 +366,30 @@ STUDIES: dict[str, list[Trial]] = {
         ),
         *trials(CAPPED, {"KL .02, at most 10 gradients": {}, "at most 10 gradients, gamma .95": {"gamma": 0.95}}, 1),
     ],
-    "LunarLander-v3": LANDER,
+    "LunarLander-v3": [*LANDER, *QUICK_LANDER],
     "LunarLanderContinuous-v3": [
         *LANDER,
+        *QUICK_LANDER,
+        *trials(
+            QUICK | {"initial_log_std": 0.0},
+            {
+                "200 k quick, std 1": {},
+                "200 k quick, std 1, gamma .995": {"gamma": 0.995},
+                "200 k quick, std 1, KL .02": {"natural_kl": 0.02},
+                "200 k quick, std 1, KL .02, lambda .95": {"natural_kl": 0.02, "gae_lambda": 0.95},
+                "200 k quick, std 1, 8 x 256": {"rollout_length": 256},
+                "200 k quick, std 1, lambda .95": {"gae_lambda": 0.95},
+                "200 k quick, std 1, lambda .95, 8 x 256": {"gae_lambda": 0.95, "rollout_length": 256},
+                "200 k quick, std 1, KL .02, lambda .95, 8 x 256": {
+                    "natural_kl": 0.02,
+                    "gae_lambda": 0.95,
+                    "rollout_length": 256,
+                },
+                "200 k quick, std 1, KL .08, 8 x 256": {"natural_kl": 0.08, "rollout_length": 256},
+                "200 k quick, std 1.6, gamma .995": {"gamma": 0.995, "initial_log_std": 0.5},
+            },
+            seeds=5,
+        ),
         *trials(
             CAPPED | {"rollout_length": 128, "initial_log_std": 0.0},
             {
@@ -423,3 +492,29 @@ STUDIES: dict[str, list[Trial]] = {
         ),
     ],
 }
+
+FITTED: dict[str, Any] = CAPPED | {"total_steps": 200_000, "rollout_length": 128}
+"""What `a2c.fitting` chose for inputs up to 64, before these studies."""
+
+UNBOUNDED: dict[str, Any] = {"natural_max_step": None, "normalize_advantage": True}
+
+WITHOUT_PRESET = trials(
+    FITTED,
+    {
+        "default": {},
+        "default, at most 30 gradients": {"natural_max_step": 30.0},
+        "default, no bound": UNBOUNDED,
+        "default, no bound, 8 x 256": UNBOUNDED | {"rollout_length": 256},
+        "default, no bound, constant": UNBOUNDED | {"schedule": "constant"},
+        "default, no bound, std 1": UNBOUNDED | {"initial_log_std": 0.0},
+        "default, no bound, 20 critic epochs": UNBOUNDED | {"critic_epochs": 20},
+        "default, no bound, KL .04": UNBOUNDED | {"natural_kl": 0.04},
+        "default, 8 x 256, KL .04": {"rollout_length": 256, "natural_kl": 0.04},
+        "default, std 1": {"initial_log_std": 0.0},
+    },
+    seeds=3,
+)
+"""What does well everywhere, in the steps that defaults are compared at."""
+
+for _env in ("Hopper-v5", "Walker2d-v5", "HalfCheetah-v5", "LunarLander-v3", "LunarLanderContinuous-v3", "Pendulum-v1"):
+    STUDIES[_env] = [*STUDIES[_env], *WITHOUT_PRESET]
