@@ -86,6 +86,8 @@ CASES = {
     "natural-2-workers": _case(
         "faults.envs:Nested-v0", 15_000, 800, actor_step="natural", critic_epochs=4, critic_minibatch=40, **_WORKERS
     ),
+    # The same with memory: what is remembered in the middle of an episode is in the checkpoint.
+    "memory-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, memory_size=16, **_WORKERS),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 

@@ -69,7 +69,9 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     noise = rollout.noise.reshape(-1)
     observe(envs, rollout.observed[0], start, stop)
-    rollout.carry[0, start:stop] = rollout.carry[length, start:stop]
+    for n in range(start, stop):
+        for j in range(rollout.carry.shape[2]):
+            rollout.carry[0, n, j] = rollout.carry[length, n, j]
     for t in range(length):
         draw(factors, rules.seed, update, noise, columns, t * num_envs + start, count)
         see(rules.normalize_observations, books.observations, rollout.observed[t], rollout.inputs[t], start, stop)
