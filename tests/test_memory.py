@@ -248,8 +248,8 @@ def test_networks_say_the_same_when_statistics_move(engine):
 
 def test_workers_and_threads_change_no_bit(tmp_path):
     expected = final(trained(tmp_path / "a", num_threads=1))
-    for settings in ({"num_workers": 2}, {"isolate_envs": True, "num_workers": 1, "num_threads": 2}):
-        for name, array in final(trained(tmp_path / "b", vectorization="workers", **settings)).items():
+    for layout in ({"num_workers": 2}, {"isolate_envs": True, "num_workers": 1, "num_threads": 2}):
+        for name, array in final(trained(tmp_path / "b", vectorization="workers", **layout)).items():
             np.testing.assert_array_equal(array, expected[name])
 
 
@@ -266,9 +266,9 @@ def test_a_run_that_was_stopped_in_the_middle_of_episodes_goes_on_to_the_same_bi
 
 
 def test_what_has_to_be_remembered_is_learnt_with_memory_and_not_without(tmp_path):
-    settings = {"total_steps": 12_000, "num_envs": 8, "rollout_length": 16, "final_eval_episodes": 64}
-    with_memory = trained(tmp_path / "a", **settings)
-    without = trained(tmp_path / "b", memory_size=0, **settings)
+    chosen = {"total_steps": 12_000, "num_envs": 8, "rollout_length": 16, "final_eval_episodes": 64}
+    with_memory = trained(tmp_path / "a", **chosen)
+    without = trained(tmp_path / "b", memory_size=0, **chosen)
     assert with_memory.summary["final_evaluation"]["mean"] == 1
     assert without.summary["final_evaluation"]["mean"] < 0.8
     # Evaluation from the folder remembers, too, and forgets where episodes begin.
