@@ -11,10 +11,10 @@ import gymnasium
 
 from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, traits
+from a2c.envs.construction import EnvSource, Traits, traits
 from a2c.envs.episode import close
 from a2c.envs.make import make_env
-from a2c.model.architecture import Leaf, leaves_of
+from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageNetwork, ImageShape
 
 FITTED = "fitted"
@@ -35,10 +35,14 @@ _NATURAL: dict[str, Any] = {
     "natural_max_step": 10.0,
     "normalize_advantage": False,
     "rollout_length": 128,
-    "schedule": "linear",
+    "schedule": "constant",
 }
 """What natural steps take, which are chosen up to `_WIDE` inputs. Both from `benchmarks.tuning`, on environments that
-have presets: with 105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by small plain steps."""
+have presets: with 105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by small plain steps. In 200,000 steps, a
+schedule that ends at 0 learnt less in four environments of six (docs/results.md)."""
+
+_MUCH_NOISE: dict[str, Any] = {"initial_log_std": 0.0}
+"""What actions that are real numbers take beside that: with half of it, four environments of five learnt less."""
 
 
 class Fit(NamedTuple):
@@ -77,8 +81,8 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     network: ImageNetwork = chosen.get("network") or "auto"
     if isinstance(env, str):
         return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), actor_step, network, remembers)
-    space = env.observation_space if isinstance(env, CompiledEnv) else _observations_of(env, env_kwargs)
-    return fit(space, actor_step, network, remembers)
+    both = env if isinstance(env, CompiledEnv) else _spaces_of(env, env_kwargs)
+    return fit(both.observation_space, both.action_space, actor_step, network, remembers)
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
@@ -89,29 +93,31 @@ def asked_step(chosen: Mapping[str, Any]) -> str | None:
 @functools.cache
 def _fit_to_id(env_id: str, env_kwargs: str, actor_step: str | None, network: ImageNetwork, remembers: bool) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    return fit(_observations_of(env_id, json.loads(env_kwargs)), actor_step, network, remembers)
+    both = _spaces_of(env_id, json.loads(env_kwargs))
+    return fit(both.observation_space, both.action_space, actor_step, network, remembers)
 
 
-def _observations_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> gymnasium.Space[Any]:
+def _spaces_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> Traits:
     probe = make_env(env, env_kwargs)
     try:
-        return traits(probe).observation_space
+        return traits(probe)
     finally:
         close(probe)
 
 
 def fit(
     observation_space: gymnasium.Space[Any],
+    action_space: gymnasium.Space[Any],
     actor_step: str | None = None,
     network: ImageNetwork = "auto",
     remembers: bool = False,
 ) -> Fit:
-    """The settings for observations of a space, and for `actor_step` ("gradient" or "natural") where one was asked for.
+    """The settings between two spaces, and for `actor_step` ("gradient" or "natural") where one was asked for.
 
     A policy that `remembers` takes plain steps on rollouts that are long enough to learn what to remember.
 
     Example:
-        >>> fit(gymnasium.spaces.Box(-1, 1, (17,))).values["hidden_sizes"]
+        >>> fit(gymnasium.spaces.Box(-1, 1, (17,)), gymnasium.spaces.Discrete(2)).values["hidden_sizes"]
         (64, 64)
     """
     leaves = leaves_of(observation_space, True, network)
@@ -139,6 +145,8 @@ def fit(
     if actor_step == "natural" or (suits and actor_step is None):
         more = "with so few inputs, a natural step learns more from a rollout than a plain one"
         chosen.append((_NATURAL, more if suits else "a natural step takes a long rollout"))
+        if any(factor.kind == "gaussian" for factor in factors_of(action_space)):
+            chosen.append((_MUCH_NOISE, "actions are real numbers, of which much has to be tried at first"))
     else:
         few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
         kept = few if length == 16 else many

@@ -135,7 +135,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Better than a discount of .99, and than one of .9.
     "Reacher-v5": _UNBOUNDED | {"gamma": 0.95},
     "InvertedPendulum-v5": _SIMULATED,
-    "InvertedDoublePendulum-v5": _SIMULATED,
+    # 9,339 (seeds 0 to 2); with rollouts of 8 x 256 one seed of three lets the pole fall now and then, as with a lambda
+    # of .98, or a standard deviation of 1.
+    "InvertedDoublePendulum-v5": _SIMULATED | {"rollout_length": 512},
     # The next three are what fits a table (`a2c.fitting`), and what differs was found here, on seeds 0 to 2. Their
     # returns are so noisy that ten episodes would choose the best policy by luck.
     #

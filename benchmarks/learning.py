@@ -69,7 +69,7 @@ CASES: dict[str, Case] = {
     "Swimmer-v5": case("Swimmer-v5"),
     "Reacher-v5": case("Reacher-v5"),
     "InvertedPendulum-v5": case("InvertedPendulum-v5"),
-    "InvertedDoublePendulum-v5": case("InvertedDoublePendulum-v5"),
+    "InvertedDoublePendulum-v5": case("InvertedDoublePendulum-v5", OTHERS),
 }
 
 

@@ -13,7 +13,7 @@ from a2c.presets import PRESETS, configure, fit_beside_preset, origins
     "space", [Discrete(500), MultiDiscrete([3, 4]), Tuple([Discrete(32), Discrete(11)]), Dict(a=Discrete(2))], ids=str
 )
 def test_where_all_that_is_seen_are_choices_more_is_tried(space):
-    values = fit(space).values
+    values = fit(space, Discrete(2)).values
     assert (values["learning_rate"], values["entropy_coef"]) == (3e-3, 0.05)
     assert values["normalize_observations"] is False
 
@@ -23,7 +23,7 @@ def test_where_all_that_is_seen_are_choices_more_is_tried(space):
     ids=str,
 )  # fmt: skip
 def test_where_there_are_numbers_it_is_the_default(space):
-    assert not {"learning_rate", "entropy_coef"} & set(fit(space).values)
+    assert not {"learning_rate", "entropy_coef"} & set(fit(space, Discrete(2)).values)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_where_there_are_numbers_it_is_the_default(space):
     ids=str,
 )
 def test_steps_are_natural_where_inputs_are_few_and_not_only_choices(space, actor_step):
-    config = configure("Mine-v0", "none", {}, fit(space))
+    config = configure("Mine-v0", "none", {}, fit(space, Discrete(2)))
     assert config.actor_step == actor_step
     assert (config.natural_max_step is not None) == (actor_step == "natural")
 
@@ -47,7 +47,7 @@ def test_steps_are_natural_where_inputs_are_few_and_not_only_choices(space, acto
 @pytest.mark.parametrize("chosen", [{"learning_rate": 1e-3}, {"actor_step": "gradient"}], ids=str)
 def test_steps_are_plain_where_something_was_chosen_that_only_these_have(chosen):
     found = fit_to("CartPole-v1", chosen)
-    assert found == fit(Box(-1, 1, (4,)), "gradient")
+    assert found == fit(Box(-1, 1, (4,)), Discrete(2), "gradient")
     assert (found.values["rollout_length"], "actor_step" in found.values) == (16, False)
     assert fit_to("CartPole-v1", {"gamma": 0.9}).values["actor_step"] == "natural"
 
@@ -93,22 +93,44 @@ def test_presets_of_tables_differ_from_what_fits_them_in_a_few_settings(env_id):
 
 def test_every_setting_that_was_fitted_has_a_reason():
     camera = Box(0, 255, (84, 84, 3), np.uint8)
-    for found in (fit_to("Taxi-v4", {}), fit_to("CartPole-v1", {}), fit(camera), fit(Dict(a=camera, b=Discrete(3)))):
+    for found in (
+        fit_to("Taxi-v4", {}),
+        fit_to("CartPole-v1", {}),
+        fit(camera, Discrete(2)),
+        fit(Dict(a=camera, b=Discrete(3)), Discrete(2)),
+    ):
         assert set(found.values) == set(found.reasons)
 
 
 def test_images_go_through_convolutions_unless_they_are_to_be_numbers():
     camera = Box(0, 255, (84, 84, 3), np.uint8)
-    alone, beside = fit(camera).values, fit(Dict(a=camera, b=Box(-1, 1, (3,)))).values
+    alone, beside = fit(camera, Discrete(2)).values, fit(Dict(a=camera, b=Box(-1, 1, (3,))), Discrete(2)).values
     assert (alone["network"], alone["hidden_sizes"], alone["normalize_observations"]) == ("nature", (), False)
     assert (beside["network"], beside["hidden_sizes"], beside["normalize_observations"]) == ("nature", (64, 64), True)
-    assert "network" not in fit(camera, None, "mlp").values
-    config = configure("Mine-v0", "none", {}, fit(camera))
-    assert "hidden_sizes none: what" in "\n".join(lines(config, origins(config, "none", fit(camera))))
+    assert "network" not in fit(camera, Discrete(2), None, "mlp").values
+    config = configure("Mine-v0", "none", {}, fit(camera, Discrete(2)))
+    assert "hidden_sizes none: what" in "\n".join(lines(config, origins(config, "none", fit(camera, Discrete(2)))))
 
 
 @pytest.mark.parametrize(
     ("shape", "width"), [((64,), 64), ((512,), 128), ((30, 84, 3), 256), ((2, 84, 84, 3), 128), ((480, 640, 3), 64)]
 )
 def test_wide_observations_get_wide_layers_until_these_have_too_many_weights(shape, width):
-    assert fit(Box(0, 255, shape, np.uint8)).values["hidden_sizes"] == (width, width)
+    assert fit(Box(0, 255, shape, np.uint8), Discrete(2)).values["hidden_sizes"] == (width, width)
+
+
+def test_much_is_tried_where_actions_are_real_numbers():
+    space = Box(-1, 1, (4,))
+    assert fit(space, Box(-1, 1, (2,))).values["initial_log_std"] == 0
+    assert "initial_log_std" not in fit(space, Discrete(2)).values
+    assert "initial_log_std" not in fit(space, Box(-1, 1, (2,)), "gradient").values
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Taxi-v4", "Pendulum-v1"])
+def test_a_policy_that_remembers_takes_plain_steps_on_longer_rollouts(env_id):
+    chosen = {"memory_size": 32}
+    for found in (fit_to(env_id, chosen), fit_beside_preset(env_id, "auto", chosen)):
+        config = configure(env_id, "none", chosen, found)
+        assert (config.actor_step, config.rollout_length) == ("gradient", 32)
+    found = fit_beside_preset(env_id, "auto", chosen)
+    assert configure(env_id, "auto", chosen, found).actor_step == "gradient"

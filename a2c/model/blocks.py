@@ -22,6 +22,10 @@ Array = Any
 """A NumPy array or a Paddle tensor."""
 
 
+LONGEST_SCALE = 64
+"""Steps over which the slowest units of a memory forget at first. With all scales at 2, a T-maze of 60 steps was solved
+by one seed of five, with scales to 256 by none of two."""
+
 _LAYER = re.compile(r"(actor|critic)\.([0-9]{1,9})\.(weight|bias)")
 
 T = TypeVar("T")
@@ -181,10 +185,12 @@ def initial_parameters(
 
     "orthogonal": orthonormal matrices times sqrt(2) in hidden layers, 0.01 at the policy's output (so that it starts
     near uniform), 1 at the value's; in the memory times 1, a matrix for each gate. "xavier": normal with variance
-    2 / (in + out). Biases start at 0.
+    2 / (in + out). Biases start at 0, but those of the memory's update gates: what units keep fades over 2 to
+    `LONGEST_SCALE` steps at first, evenly on a logarithmic scale.
 
     Reference: Saxe et al. (2014) for orthogonal, Glorot and Bengio (2010), eq. 16 in its normal form, for Xavier;
-        the gains are those of Andrychowicz et al., "What matters in on-policy reinforcement learning?" (2021).
+        the gains are those of Andrychowicz et al., "What matters in on-policy reinforcement learning?" (2021); the
+        update gates follow Tallec and Ollivier, "Can recurrent neural networks warp time?" (2018), who draw scales.
     """
     gains = {f"{block.name}.weight": block.gain for network in NETWORKS for block in architecture.blocks(network)}
     gains |= {"memory.weight": 1.0, "memory.carry.weight": 1.0}
@@ -194,6 +200,9 @@ def initial_parameters(
             parameters[name] = np.full(shape, initial_log_std, np.float32)
         elif name.endswith("bias"):
             parameters[name] = np.zeros(shape, np.float32)
+            if name == "memory.bias":
+                size = architecture.memory_size
+                parameters[name][size : 2 * size] = np.linspace(0.0, np.log(LONGEST_SCALE), size)
         else:
             normal = generator(seed, "parameters", index).standard_normal(shape)
             rows = int(np.prod(shape[:-1]))

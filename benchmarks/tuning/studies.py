@@ -543,3 +543,40 @@ WITHOUT_PRESET = trials(
 
 for _env in ("Hopper-v5", "Walker2d-v5", "HalfCheetah-v5", "LunarLander-v3", "LunarLanderContinuous-v3", "Pendulum-v1"):
     STUDIES[_env] = [*STUDIES[_env], *WITHOUT_PRESET]
+
+STUDIES["LunarLander-v3"] += trials(
+    FITTED | {"schedule": "constant"},
+    {
+        "200 k steady": {},
+        "200 k steady, no bound": UNBOUNDED,
+        "200 k steady, KL .01": {"natural_kl": 0.01},
+        "200 k steady, KL .03": {"natural_kl": 0.03},
+        "200 k steady, KL .01, gamma .995": {"natural_kl": 0.01, "gamma": 0.995},
+        "200 k steady, KL .01, lambda .98": {"natural_kl": 0.01, "gae_lambda": 0.98},
+        "200 k steady, KL .01, 4 x 256": {"natural_kl": 0.01, "num_envs": 4, "rollout_length": 256},
+        "200 k steady, KL .007": {"natural_kl": 0.007},
+        "200 k steady, 8 x 64": {"rollout_length": 64},
+        "200 k steady, lambda .9": {"gae_lambda": 0.9},
+        "200 k steady, no bound, 8 x 64, KL .01": UNBOUNDED | {"rollout_length": 64, "natural_kl": 0.01},
+        "200 k steady, no bound, lambda .9": UNBOUNDED | {"gae_lambda": 0.9},
+    },
+    seeds=10,
+)
+
+MORE_INPUTS: dict[str, Any] = {"hidden_sizes": [128, 128]}
+"""What fits up to 512 inputs."""
+
+for _env in ("Ant-v5", "Humanoid-v5"):
+    STUDIES[_env] += trials(
+        FITTED | MORE_INPUTS,
+        {
+            "default, natural, constant": {"schedule": "constant"},
+            "default, natural, std 1, constant": {"schedule": "constant", "initial_log_std": 0.0},
+        },
+        seeds=3,
+    )
+    STUDIES[_env] += trials(
+        NORMALIZED | MORE_INPUTS | {"total_steps": 200_000, "rollout_length": 16},
+        {"default, plain": {}, "default, plain, std 1": {"initial_log_std": 0.0}},
+        seeds=3,
+    )
