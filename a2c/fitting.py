@@ -42,7 +42,8 @@ have presets: with 105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by sma
 schedule that ends at 0 learnt less in four environments of six (docs/results.md)."""
 
 _MUCH_NOISE: dict[str, Any] = {"initial_log_std": 0.0}
-"""What actions that are real numbers take beside that: with half of it, four environments of five learnt less."""
+"""What actions that are real numbers take beside that: with half of it, three environments of five learnt less, and one
+twice as much."""
 
 
 class Fit(NamedTuple):

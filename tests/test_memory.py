@@ -14,6 +14,7 @@ from test_fused import check as check_fused
 from test_images import BrightHalf
 
 import a2c
+import a2c.stage
 from a2c.commands.export import write_pdparams
 from a2c.errors import UserError
 from a2c.learner import Learner
@@ -316,3 +317,23 @@ def test_a_run_starts_from_networks_with_memory_and_images(tmp_path, env):
         trained(tmp_path / "c", env, memory_size=0, start_from=str(first.path))
     with pytest.raises(UserError, match=r"actor\.0\.weight has shape .*memory_size 32"):
         trained(tmp_path / "d", env, memory_size=32, start_from=str(first.path))
+
+
+class Drawn(Recall):
+    """Draws nothing much."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}  # noqa: RUF012 - as Gymnasium has it
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self):
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+def test_a_policy_remembers_while_it_is_shown(tmp_path):
+    run = trained(tmp_path, Drawn, total_steps=12_000, num_envs=8, rollout_length=16)
+    for seed in range(8):
+        with a2c.stage.play(run, "final", True, seed, "rgb_array", Drawn) as episode:
+            assert sum(reward for reward, _ in episode.steps()) == 1

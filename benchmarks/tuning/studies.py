@@ -563,6 +563,49 @@ STUDIES["LunarLander-v3"] += trials(
     seeds=10,
 )
 
+STUDIES["LunarLander-v3"] += trials(
+    QUICK | {"rollout_length": 256},
+    {
+        "200 k quick, 8 x 256": {},
+        "200 k quick, 8 x 256, KL .06": {"natural_kl": 0.06},
+        "200 k quick, 8 x 256, KL .02, constant": {"natural_kl": 0.02, "schedule": "constant"},
+    },
+    seeds=10,
+)
+
+OFTEN: dict[str, Any] = {
+    "total_steps": 200_000,
+    "rollout_length": 5,
+    "gamma": 0.995,
+    "gae_lambda": 1.0,
+    "learning_rate": 8.3e-4,
+    "schedule": "linear",
+    "entropy_coef": 1e-5,
+}
+"""What RL Baselines3 Zoo has for A2C on LunarLander, ..."""
+
+STUDIES["LunarLander-v3"] += trials(
+    OFTEN,
+    {
+        "200 k often, RMSprop": {"optimizer": "rmsprop"},
+        "200 k often": {},
+        "200 k often, normalised": NORMALIZED,
+        "200 k often, normalised, lambda .95": NORMALIZED | {"gae_lambda": 0.95},
+        "200 k often, 8 x 16, lambda .95, normalised": NORMALIZED | {"gae_lambda": 0.95, "rollout_length": 16},
+    },
+    seeds=5,
+)
+STUDIES["LunarLander-v3"] += trials(
+    CAPPED | {"total_steps": 200_000, "rollout_length": 128},
+    {
+        "200 k bonus of .01": {"entropy_coef": 0.01},
+        "200 k bonus of .01, gamma .995, lambda .98": {"entropy_coef": 0.01, "gamma": 0.995, "gae_lambda": 0.98},
+        "200 k critic .003": {"critic_learning_rate": 3e-3},
+    },
+    seeds=5,
+)
+"""... and a bonus for what is tried."""
+
 MORE_INPUTS: dict[str, Any] = {"hidden_sizes": [128, 128]}
 """What fits up to 512 inputs."""
 
