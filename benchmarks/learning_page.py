@@ -227,20 +227,16 @@ def _of_seeds(values: list[float]) -> str:
 def unchosen() -> str:
     """Our defaults beside those of Stable-Baselines3's PPO."""
     lines = [
-        "| environment | random actions | PPO's defaults | our defaults | gain, ours / PPO's | seconds, PPO | ours |",
-        "|---|---|---|---|---|---|---|",
+        "| environment | random actions | PPO's defaults | our defaults | gain, ours / PPO's |",
+        "|---|---|---|---|---|",
     ]
     for env, runs in defaults.finished().items():
         learners = (defaults.RANDOM, defaults.THEIRS, defaults.OURS)
         if any(len(runs.get(learner, [])) < len(defaults.SEEDS) for learner in learners):
             continue
         cells = [with_spread([run["final"] for run in runs[learner]]) for learner in learners]
-        seconds = [statistics.median(run["seconds"] for run in runs[learner]) for learner in learners[1:]]
         part = defaults.gained(runs)
-        lines.append(
-            f"| {env.rpartition(':')[2]} | {' | '.join(cells)} | {'' if part is None else f'{part:.2f}'} "
-            f"| {seconds[0]:.0f} | {seconds[1]:.0f} |"
-        )
+        lines.append(f"| {env.rpartition(':')[2]} | {' | '.join(cells)} | {'' if part is None else f'{part:.2f}'} |")
     return "\n".join(lines)
 
 

@@ -126,6 +126,14 @@ def test_much_is_tried_where_actions_are_real_numbers():
     assert "initial_log_std" not in fit(space, Box(-1, 1, (2,)), "gradient").values
 
 
+def test_steps_have_no_bound_but_their_divergence_where_there_is_much_to_move():
+    found = fit(Box(-1, 1, (11,)), Box(-1, 1, (3,)))
+    assert (found.values["natural_max_step"], found.values["normalize_advantage"]) == (None, True)
+    for space, actions in ((Box(-1, 1, (10,)), Box(-1, 1, (3,))), (Box(-1, 1, (11,)), Discrete(3))):
+        values = fit(space, actions).values
+        assert (values["natural_max_step"], values["normalize_advantage"]) == (10.0, False)
+
+
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Taxi-v4", "Pendulum-v1"])
 def test_a_policy_that_remembers_takes_plain_steps_on_longer_rollouts(env_id):
     chosen = {"memory_size": 32}
