@@ -20,6 +20,9 @@ from a2c.model.images import ImageNetwork, ImageShape
 FITTED = "fitted"
 """What an origin begins with that is one of these reasons."""
 
+DECIDE = ("env_kwargs", "actor_step", "network", "memory_size")
+"""Settings that decide what fits, of those that may have been chosen."""
+
 _WIDE, _WIDEST = 64, 512
 """Inputs up to which hidden layers of 64, and of 128 units do; beyond, they have 256."""
 

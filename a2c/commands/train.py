@@ -17,6 +17,7 @@ from a2c.config import FREE
 from a2c.envs.placement import is_compiled
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
+from a2c.fitting import DECIDE
 from a2c.imports import importing
 from a2c.output import print_json
 from a2c.presets import configure, fit_beside_preset, origins
@@ -58,7 +59,7 @@ class Train:
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
-                decided = {"env_kwargs": config.env_kwargs, "actor_step": config.actor_step}
+                decided = {name: getattr(config, name) for name in DECIDE}
                 fitting = fit_beside_preset(config.env_id, self.preset, decided)
                 settings_from = origins(config, self.preset, fitting)
                 run = fit(config, config.env_id, settings_from, True, owns_process=True)
