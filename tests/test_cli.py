@@ -91,7 +91,7 @@ def test_a_flag_that_equals_the_default_decides_what_fits(called, tmp_path, flag
 
 
 def test_what_memory_changes_of_a_preset_is_said(called, tmp_path):
-    flags = "--memory-size 16 --total-steps 64 --final-eval-episodes 0 --no-pictures".split()
+    flags = ["--memory-size", "16", "--total-steps", "64", "--final-eval-episodes", "0", "--no-pictures"]
     code, _, said = called("train", "CartPole-v1", *flags, "--run-dir", tmp_path)
     assert code == 0
     assert "rollout_length 32, actor_step gradient: the preset is for actor_step 'natural'" in said
