@@ -195,6 +195,8 @@ class Collector:
                 raise ValueError(
                     f"{name} is {state[name].dtype} {state[name].shape}; it must be {own.dtype} {own.shape}"
                 )
+        if self.carry.size and not (np.abs(state["carry"]) <= 1).all():
+            raise ValueError("carry is not all from -1 to 1")
         own_state = {name.removeprefix("envs."): a for name, a in state.items() if name.startswith("envs.")}
         lost = self._envs.restore(own_state, state["obs"])
         self.obs[...], self._mask[...] = self._envs.obs, self._envs.mask

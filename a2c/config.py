@@ -235,6 +235,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
                 f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
                 f"single one nothing is left: take {instead}, or at least 2 of either"
             )
+        if self.memory_size and self.actor_step == "natural":
+            raise UserError(
+                f"actor_step is 'natural', which is not there for policies with memory (memory_size is "
+                f"{self.memory_size}); 'gradient' is"
+            )
         if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
         if self.vectorization == "compiled" and self.max_episode_steps is not None:

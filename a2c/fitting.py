@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gymnasium
+import numpy as np
 
 from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
@@ -54,6 +55,10 @@ _UNBOUNDED: dict[str, Any] = {"natural_max_step": None, "normalize_advantage": T
 """Hopper-v5 came to 3,200 on each of three seeds; with a bound, at best on two. Pendulum-v1 was lost now and then."""
 
 
+WITHIN_A_ROLLOUT = "what is worth remembering is learnt by plain steps, within a rollout"
+"""Why rollouts are long where there is memory."""
+
+
 class Fit(NamedTuple):
     """Settings, and why."""
 
@@ -79,14 +84,14 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
 
     Args:
         env: What to train on.
-        chosen: What was chosen, by field name: the arguments of its constructor and the kind of step count.
+        chosen: What was chosen, by field name, of which `DECIDE` names what counts.
 
     Raises:
         UserError: It is unknown or cannot be trained on.
         EnvError: Its constructor raised.
     """
     env_kwargs, actor_step = dict(chosen.get("env_kwargs") or {}), asked_step(chosen)
-    remembers = bool(chosen.get("memory_size"))
+    remembers = wants_memory(chosen)
     network: ImageNetwork = chosen.get("network") or "auto"
     if isinstance(env, str):
         return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), actor_step, network, remembers)
@@ -97,6 +102,12 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
     """The actor's step that was asked for: by its name, or by a setting that only plain steps have."""
     return chosen.get("actor_step") or ("gradient" if "learning_rate" in chosen else None)
+
+
+def wants_memory(chosen: Mapping[str, Any]) -> bool:
+    """Whether a policy with memory was asked for; what is no number at all, Config refuses."""
+    size = chosen.get("memory_size")
+    return isinstance(size, int | np.integer) and int(size) > 0
 
 
 @functools.cache
@@ -132,7 +143,7 @@ def fit(
     leaves = leaves_of(observation_space, True, network)
     images = [leaf.image for leaf in leaves if leaf.kind == "pixels"]
     if images:
-        return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"])
+        return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"], remembers)
     real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
     inputs = sum(sum(leaf.choices) or leaf.columns for leaf in leaves)
     width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
@@ -169,7 +180,7 @@ def fit(
         kept = few if length == 16 else many
         values: dict[str, Any] = {"rollout_length": length, "schedule": "linear"}
         if remembers:
-            kept = "what is worth remembering is learnt by plain steps, within a rollout"
+            kept = WITHIN_A_ROLLOUT
             values |= {"actor_step": "gradient", "rollout_length": 2 * length}
         chosen.append((values, f"{kept}, and smaller steps at the end keep what was learnt"))
     if counts:
@@ -186,7 +197,7 @@ def fit(
     return Fit(fitted, {name: reason for group, reason in chosen for name in group})
 
 
-def _fit_to_images(images: list[ImageShape], others: list[Leaf]) -> Fit:
+def _fit_to_images(images: list[ImageShape], others: list[Leaf], remembers: bool) -> Fit:
     """The settings where convolutions see images, beside other inputs or alone."""
     sizes = " and ".join(f"{image.lines} x {image.columns}" for image in images)
     real = any(leaf.kind == "real" for leaf in others)
@@ -199,7 +210,7 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf]) -> Fit:
         ),
         # At 1e-3 an image with a bright half was not learnt from in 12,000 steps (seed 1), at 3e-4 in 6,000.
         ({"learning_rate": 3e-4, "schedule": "linear"}, "convolutions learn by small steps, and keep by smaller ones"),
-        ({"rollout_length": 8}, "images are much to keep"),
+        ({"rollout_length": 16}, WITHIN_A_ROLLOUT) if remembers else ({"rollout_length": 8}, "images are much to keep"),
         ({"normalize_observations": real, "normalize_returns": True}, "rewards may be of any size"),
     ]
     values = {name: value for group, _ in chosen for name, value in group.items()}

@@ -125,11 +125,15 @@ class Policy:
     def _remembered(self, carry: Any, n: int) -> NDArray[np.float32]:
         """What is remembered of n episodes: what is given, or else what this policy remembers."""
         if carry is not None:
-            given, shape = np.asarray(carry), (n, self.architecture.memory_size)
-            if given.shape != shape or given.dtype.kind != "f" or not np.isfinite(given).all():
-                raise UserError(
-                    f"carry has shape {given.shape}; it must be finite numbers of shape {shape}, from begin({n})"
-                )
+            shape = n, self.architecture.memory_size
+            try:
+                given = np.asarray(carry)
+            except Exception as error:  # Whatever the conversion of a foreign array raises.
+                raise UserError(f"carry is {shown(carry)}, which is no array; it must be from begin({n})") from error
+            if given.shape == shape and not (given.dtype.kind == "f" and (np.abs(given) <= 1).all()):
+                raise UserError(f"carry is {shown(carry)}; it must be numbers from -1 to 1, as begin and act give them")
+            if given.shape != shape:
+                raise UserError(f"carry has shape {given.shape}; it must have {shape}, as from begin({n})")
             return given.astype(np.float32)
         if self._carry is None or not self.architecture.memory_size:
             return self.begin(n)
@@ -296,7 +300,7 @@ class Policy:
             )
         match description:
             case {"env_id": str(env_id), "hidden_sizes": list(sizes), "activation": "relu" | "tanh" as activation} if (
-                all(isinstance(size, int) and size > 0 for size in sizes)
+                all(type(size) is int and size > 0 for size in sizes)
             ):
                 pass
             case _:
@@ -305,9 +309,9 @@ class Policy:
         if network not in ("mlp", "nature"):
             raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be 'mlp' or 'nature'")
         memory_size = description.get("memory_size", 0)  # There was none before.
-        if not (isinstance(memory_size, int) and 0 <= memory_size <= MOST_REMEMBERED):
+        if type(memory_size) is not int or not 0 <= memory_size <= MOST_REMEMBERED or memory_size % 16:
             raise UserError(
-                f"{folder / _DESCRIPTION} has memory_size {shown(memory_size)}; it must be a whole number from 0 to "
+                f"{folder / _DESCRIPTION} has memory_size {shown(memory_size)}; it must be a multiple of 16 from 0 to "
                 f"{MOST_REMEMBERED:,}"
             )
         if lacking := [name for name in ("observation_space", "action_space") if name not in description]:

@@ -12,12 +12,12 @@ from a2c.config import Config, check_field_names
 from a2c.envs.compiled.classic import is_gymnasiums_own
 from a2c.envs.construction import EnvSource
 from a2c.errors import UserError, shown
-from a2c.fitting import FITTED, Fit, fit_to
+from a2c.fitting import FITTED, WITHIN_A_ROLLOUT, Fit, fit_to, wants_memory
 
 NO_FIT = Fit({}, {})
 """Nothing in particular fits."""
 
-_OF_A_STEP = ("actor_step", "natural_kl", "natural_max_step", "normalize_advantage", "rollout_length")
+_OF_A_STEP = ("natural_kl", "natural_max_step", "normalize_advantage", "rollout_length")
 """What one kind of actor's step takes and another does not: a rollout for one natural step is 16 for plain ones."""
 
 _TABLE: dict[str, Any] = {
@@ -206,7 +206,9 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
 
 
 def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -> Fit:
-    """What fits an environment: everything where it has no preset, the rollout where that is for another actor's step.
+    """What fits an environment: everything where it has no preset; the rollout where the preset's is for another policy.
+
+    That is one whose actor takes another step, or one without memory.
 
     Nothing where `preset` is "none".
 
@@ -225,12 +227,18 @@ def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) ->
     if not values:
         return fit_to(env, chosen)
     step, asked = values.get("actor_step", Config.actor_step), chosen.get("actor_step")
-    if chosen.get("memory_size") and asked is None:
+    remembers = wants_memory(chosen)
+    if remembers and asked is None:
         asked = "gradient"  # The only one there is for policies with memory.
-    if asked in (step, None):
-        return NO_FIT
-    fitted = {name: value for name, value in fit_to(env, chosen).values.items() if name in _OF_A_STEP}
-    return Fit(fitted, dict.fromkeys(fitted, f"the preset is for actor_step {step!r}"))
+    if asked not in (step, None):
+        names = (*_OF_A_STEP, "actor_step") if remembers else _OF_A_STEP
+        fitted = {name: value for name, value in fit_to(env, chosen).values.items() if name in names}
+        return Fit(fitted, dict.fromkeys(fitted, f"the preset is for actor_step {step!r}"))
+    if remembers:
+        length = fit_to(env, chosen).values["rollout_length"]
+        if length > values.get("rollout_length", Config.rollout_length):
+            return Fit({"rollout_length": length}, {"rollout_length": WITHIN_A_ROLLOUT})
+    return NO_FIT
 
 
 def preset_values(env_id: str, preset: str) -> dict[str, Any]:

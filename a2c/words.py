@@ -23,6 +23,8 @@ ELSEWHERE: dict[str, str] = {
     "n_eval_episodes": "eval_episodes", "log_interval": "log_every_steps", "cuda": "device", "gpu": "device",
     "workers": "num_workers", "n_jobs": "num_workers", "threads": "num_threads", "time_limit": "max_episode_steps",
     "anneal_lr": "schedule", "normalize": "normalize_observations", "norm_adv": "normalize_advantage",
+    "lstm_hidden_size": "memory_size", "use_lstm": "memory_size", "use_rnn": "memory_size", "recurrent": "memory_size",
+    "lstm_cell_size": "memory_size", "rnn_hidden_size": "memory_size", "gru": "memory_size", "lstm": "memory_size",
     "tensorboard_log": "log", "track": "log", "load": "start_from", "trained_agent": "start_from",
 }  # fmt: skip
 

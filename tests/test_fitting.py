@@ -5,6 +5,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 import a2c
+from a2c.errors import UserError
 from a2c.fitting import fit, fit_to, lines
 from a2c.presets import PRESETS, configure, fit_beside_preset, origins
 
@@ -134,11 +135,25 @@ def test_steps_have_no_bound_but_their_divergence_where_there_is_much_to_move():
         assert (values["natural_max_step"], values["normalize_advantage"]) == (10.0, False)
 
 
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "Taxi-v4", "Pendulum-v1"])
-def test_a_policy_that_remembers_takes_plain_steps_on_longer_rollouts(env_id):
+@pytest.mark.parametrize("preset", ["auto", "tutorial"])
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "FrozenLake-v1", "Taxi-v4", "Pendulum-v1"])
+def test_a_policy_that_remembers_takes_plain_steps_on_longer_rollouts(env_id, preset):
     chosen = {"memory_size": 32}
-    for found in (fit_to(env_id, chosen), fit_beside_preset(env_id, "auto", chosen)):
-        config = configure(env_id, "none", chosen, found)
-        assert (config.actor_step, config.rollout_length) == ("gradient", 32)
-    found = fit_beside_preset(env_id, "auto", chosen)
-    assert configure(env_id, "auto", chosen, found).actor_step == "gradient"
+    found = fit_beside_preset(env_id, preset, chosen)
+    config = configure(env_id, preset, chosen, found)
+    assert (config.actor_step, config.rollout_length) == ("gradient", 32)
+    assert origins(config, preset, found)["rollout_length"].startswith("fitted: ")
+    assert fit_beside_preset(env_id, preset, chosen | {"memory_size": 0}) == fit_beside_preset(env_id, preset, {})
+
+
+def test_images_that_are_remembered_have_longer_rollouts():
+    camera = Box(0, 255, (84, 84, 3), np.uint8)
+    lengths = [fit(camera, Discrete(2), remembers=remembers).values["rollout_length"] for remembers in (False, True)]
+    assert lengths == [8, 16]
+
+
+def test_where_a_step_was_chosen_it_is_not_what_fits():
+    found = fit_beside_preset("FrozenLake-v1", "auto", {"actor_step": "natural"})
+    assert "actor_step" not in found.values
+    with pytest.raises(UserError, match="memory_size is "):
+        a2c.train("CartPole-v1", memory_size=np.array([16, 32]))

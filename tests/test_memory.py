@@ -1,5 +1,7 @@
 """Policies that remember: what a step makes of the last one, in both engines alike, exactly, and learnt from."""
 
+import json
+
 import gymnasium
 import numpy as np
 import pytest
@@ -180,10 +182,9 @@ def test_any_number_of_threads_gives_the_same_bits():
         np.testing.assert_array_equal(two.state()[name], array)
 
 
-@pytest.mark.parametrize("engine", ["auto", "compiled", "paddle"])
-def test_natural_steps_with_memory_are_refused(engine):
+def test_natural_steps_with_memory_are_refused():
     with pytest.raises(UserError, match="actor_step is 'natural', which is not there for policies with memory"):
-        Case(engine, NUMBERS, spaces.Discrete(2), (2, 2), actor_step="natural", memory_size=16)
+        a2c.Config("CartPole-v1", actor_step="natural", memory_size=16)
 
 
 @pytest.mark.parametrize("size", [-16, 8, 17, 8192])
@@ -294,8 +295,13 @@ def test_a_policy_remembers_by_itself_or_is_told(tmp_path):
         policy.act(np.zeros(2, np.float32))
     policy.start()
     policy.act(np.zeros(2, np.float32))
-    with pytest.raises(UserError, match=r"carry has shape \(2, 16\); it must be finite numbers of shape \(1, 16\)"):
+    with pytest.raises(UserError, match=r"carry has shape \(2, 16\); it must have \(1, 16\)"):
         policy.act(np.zeros(2, np.float32), carry=policy.begin(2))
+    for carry in (np.full((1, 16), np.nan), np.full((1, 16), 1e300), np.full((1, 16), 2), np.ones((1, 16), int)):
+        with pytest.raises(UserError, match="it must be numbers from -1 to 1"):
+            policy.act(np.zeros(2, np.float32), carry=carry)
+    with pytest.raises(UserError, match="which is no array"):
+        policy.act(np.zeros(2, np.float32), carry=[[1.0], [1.0, 2.0]])
     with pytest.raises(UserError, match="--to pdparams has no recurrent unit"):
         write_pdparams(policy, tmp_path / "x")
 
@@ -337,3 +343,22 @@ def test_a_policy_remembers_while_it_is_shown(tmp_path):
     for seed in range(8):
         with a2c.stage.play(run, "final", True, seed, "rgb_array", Drawn) as episode:
             assert sum(reward for reward, _ in episode.steps()) == 1
+
+
+@pytest.mark.parametrize("size", [True, "16", -16, 24, 5000, None])
+def test_a_policy_of_a_size_that_cannot_be_is_refused(tmp_path, size):
+    for name, data in trained(tmp_path / "run", total_steps=60).policy("final").to_files().items():
+        (tmp_path / name).write_bytes(data)
+    description = json.loads((tmp_path / "policy.json").read_text())
+    (tmp_path / "policy.json").write_text(json.dumps(description | {"memory_size": size}))
+    with pytest.raises(UserError, match="it must be a multiple of 16 from 0 to 4,096"):
+        Policy.load(tmp_path)
+
+
+def test_a_state_that_remembers_what_cannot_be_is_refused():
+    learner = learner_on(Recall)
+    learner.update()
+    state = learner.state()
+    state["collector.carry"][0, 0] = np.nan
+    with pytest.raises(ValueError, match="carry is not all from -1 to 1"):
+        learner.restore(state, 1)

@@ -32,16 +32,11 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
 
     Raises:
         UserError: Paddle is asked for and not installed, the device is not there, or what is asked for is not there for
-            images or memory.
+            images.
     """
     if config.engine == "compiled" and config.device != "cpu":
         raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
     images = len(architecture.images)
-    if architecture.memory_size and config.actor_step == "natural":
-        raise UserError(
-            "actor_step is 'natural', which is not there for policies with memory "
-            f"(memory_size is {architecture.memory_size}); 'gradient' is"
-        )
     if images and config.actor_step == "natural":
         raise UserError(
             "actor_step is 'natural', which is not there for images that go through convolutions; 'gradient' is, and "

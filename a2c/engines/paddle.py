@@ -49,7 +49,9 @@ class PaddleEngine:
         self._sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
         size = sum(self._sizes)
         self.theta = np.zeros(-(-size // LANES) * LANES, np.float32)  # The optimizer's kernels take whole vectors.
-        because = "" if config.engine == "paddle" else ", because of its device"
+        images = len(architecture.images)
+        why = "its device" if config.device != "cpu" else f"{images} images"
+        because = "" if config.engine == "paddle" else f", because of {why}"
         self.name = f"paddle on {config.device}{because}"
         self.follow()
 

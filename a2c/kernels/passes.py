@@ -84,7 +84,8 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
     Args:
         architecture: Its sizes.
         inputs: Rows of inputs.
-        working_rows: Rows of outputs, where they do not have the same rows as the inputs.
+        working_rows: Rows of outputs, where they do not have the same rows as the inputs; a chunk works on its share of
+            them at once.
         chunks: That work at the same time.
     """
     hidden = 2 * sum(padded(size) for size in architecture.hidden_sizes)

@@ -88,7 +88,7 @@ class Factor(NamedTuple):
 class Block(NamedTuple):
     """A layer, y = f(x W + b). A first one also adds a row of W for each choice that was made, from `inputs` on.
 
-    x of a first one is the numbers of an input, then the features of images.
+    x of a first one is the numbers of an input, then the features of images, then what the memory gives.
     """
 
     name: str

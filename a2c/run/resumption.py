@@ -40,6 +40,8 @@ def newest(run: Run, config: Config) -> Checkpoint | None:
             raise ValueError(f"its hidden layers have {sizes} units; the settings say {list(config.hidden_sizes)}")
         if saved.arrays["collector.lengths"].shape != (config.num_envs,):
             raise ValueError(f"it is not of {config.num_envs} environments")
+        if config.memory_size and saved.arrays["collector.carry"].shape != (config.num_envs, config.memory_size):
+            raise ValueError(f"it does not remember {config.memory_size} numbers of each environment")
         if not all(isinstance(saved.notes[name], dict) for name in ("session", "logs", "made_with")):
             raise ValueError("its notes are no JSON objects")
     return saved
