@@ -206,7 +206,7 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
 
 
 def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -> Fit:
-    """What fits an environment: everything where it has no preset; the rollout where the preset's is for another policy.
+    """What fits an environment: everything where it has no preset; the rollout where that is for another policy.
 
     That is one whose actor takes another step, or one without memory.
 
