@@ -193,8 +193,7 @@ def fit(
                 "all that is seen are choices, each learnt by itself",
             )
         )
-    fitted = {name: value for group, _ in chosen for name, value in group.items()}
-    return Fit(fitted, {name: reason for group, reason in chosen for name in group})
+    return _together(chosen)
 
 
 def _fit_to_images(images: list[ImageShape], others: list[Leaf], remembers: bool) -> Fit:
@@ -213,5 +212,10 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], remembers: bool
         ({"rollout_length": 16}, WITHIN_A_ROLLOUT) if remembers else ({"rollout_length": 8}, "images are much to keep"),
         ({"normalize_observations": real, "normalize_returns": True}, "rewards may be of any size"),
     ]
+    return _together(chosen)
+
+
+def _together(chosen: list[tuple[dict[str, Any], str]]) -> Fit:
+    """Groups of settings, each with its reason, of which a later one goes before those before it."""
     values = {name: value for group, _ in chosen for name, value in group.items()}
     return Fit(values, {name: reason for group, reason in chosen for name in group})

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 
 import a2c
-from benchmarks.measure import keep, kept, side_by_side
+from benchmarks.measure import Table, complete, keep, kept
 from benchmarks.yardstick import peer
 
 RESULT = "defaults"
@@ -79,10 +79,15 @@ def at_random(env_id: str, limit: int | None, seed: int) -> dict[str, Any]:
     return {"seed": seed, "final": round(statistics.fmean(returns), 4), "std": round(statistics.pstdev(returns), 4)}
 
 
-def finished() -> dict[str, dict[str, list[dict[str, Any]]]]:
+def finished() -> Table:
     """The runs that are in the results, by environment and learner."""
-    envs: dict[str, dict[str, list[dict[str, Any]]]] = kept(RESULT).get("envs", {})
+    envs: Table = kept(RESULT).get("envs", {})
     return envs
+
+
+def save(envs: Table) -> None:
+    """Keeps the runs."""
+    keep(RESULT, "python -m benchmarks.defaults --peers PYTHON", {"steps": STEPS, "envs": envs})
 
 
 def gained(runs: dict[str, list[dict[str, Any]]]) -> float | None:
@@ -97,20 +102,13 @@ def main() -> None:
     command_line.add_argument("envs", nargs="*", metavar="ENV", help=", ".join(ENVS))
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
     options = command_line.parse_args()
-    envs = finished()
-    calls = {
+    wanted = {
         (env, learner, seed): (options.peers, learner, env, seed)
         for seed in SEEDS
         for env in options.envs or ENVS
         for learner in (RANDOM, OURS, THEIRS)
-        if all(run["seed"] != seed for run in envs.get(env, {}).get(learner, []))
     }
-    for (env, learner, seed), result in side_by_side(run, calls, options.jobs):
-        envs = finished()
-        runs = envs.setdefault(env, {}).setdefault(learner, [])
-        runs.append(result)
-        runs.sort(key=lambda run: int(run["seed"]))
-        keep(RESULT, "python -m benchmarks.defaults --peers PYTHON", {"steps": STEPS, "envs": envs})
+    for (env, learner, seed), result in complete(run, finished, save, wanted, options.jobs):
         print(f"{env}, {learner}, seed {seed}: {result['final']:,.1f}", flush=True)
 
 

@@ -58,6 +58,44 @@ def side_by_side(
         raise failures[0]
 
 
+Table = dict[str, dict[str, list[dict[str, Any]]]]
+"""Runs in the order of their seeds, by row and column."""
+
+Cell = tuple[str, str, int]
+"""A row, a column and a seed."""
+
+
+def complete(
+    train: Callable[..., dict[str, Any]],
+    finished: Callable[[], Table],
+    save: Callable[[Table], None],
+    wanted: Mapping[Cell, tuple[Any, ...]],
+    jobs: int,
+) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    """Makes the runs that a table lacks, keeps each as it ends, and gives it.
+
+    Args:
+        train: Makes a run, in a process of its own.
+        finished: Reads the table; read again for each run, as others may have kept theirs meanwhile.
+        save: Keeps it.
+        wanted: What `train` is called with, for each run that is to be in the table.
+        jobs: Runs at a time.
+    """
+    there = finished()
+    calls = {
+        (row, column, seed): arguments
+        for (row, column, seed), arguments in wanted.items()
+        if all(run["seed"] != seed for run in there.get(row, {}).get(column, []))
+    }
+    for (row, column, seed), result in side_by_side(train, calls, jobs):
+        table = finished()
+        runs = table.setdefault(row, {}).setdefault(column, [])
+        runs.append(result)
+        runs.sort(key=lambda run: int(run["seed"]))
+        save(table)
+        yield (row, column, seed), result
+
+
 def keep(name: str, command: str, results: dict[str, Any]) -> None:
     """Writes results/<name>.json, with the command that made it and the machine."""
     cpu = next(

@@ -21,7 +21,7 @@ import numpy as np
 import a2c
 from a2c.envs.compiled import cartpole, pendulum
 from benchmarks.markers import filled
-from benchmarks.measure import keep, kept, side_by_side
+from benchmarks.measure import Table, complete, keep, kept
 
 RESULT, SEEDS, EPISODES = "memory", range(10, 15), 100
 PAGE = Path(__file__).parents[1] / "docs" / "memory.md"
@@ -169,10 +169,15 @@ def run(task: str, way: str, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def finished() -> dict[str, dict[str, list[dict[str, Any]]]]:
+def finished() -> Table:
     """The runs that are in the results, by task and way."""
-    tasks: dict[str, dict[str, list[dict[str, Any]]]] = kept(RESULT).get("tasks", {})
+    tasks: Table = kept(RESULT).get("tasks", {})
     return tasks
+
+
+def save(tasks: Table) -> None:
+    """Keeps the runs."""
+    keep(RESULT, "python -m benchmarks.memory", {"sizes": SIZES, "tasks": tasks})
 
 
 def table() -> str:
@@ -213,20 +218,10 @@ def main() -> None:
     if options.table:
         PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
         return
-    tasks = finished()
-    calls = {
-        (task, way, seed): (task, way, seed)
-        for seed in SEEDS
-        for task in options.tasks or TASKS
-        for way in SIZES
-        if all(run["seed"] != seed for run in tasks.get(task, {}).get(way, []))
+    wanted = {
+        (task, way, seed): (task, way, seed) for seed in SEEDS for task in options.tasks or TASKS for way in SIZES
     }
-    for (task, way, seed), result in side_by_side(run, calls, options.jobs):
-        tasks = finished()
-        runs = tasks.setdefault(task, {}).setdefault(way, [])
-        runs.append(result)
-        runs.sort(key=lambda run: int(run["seed"]))
-        keep(RESULT, "python -m benchmarks.memory", {"sizes": SIZES, "tasks": tasks})
+    for (task, way, seed), result in complete(run, finished, save, wanted, options.jobs):
         print(f"{task}, {way}, seed {seed}: {result['final']:,.1f} in {result['seconds']:.0f} s", flush=True)
 
 

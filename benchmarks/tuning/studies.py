@@ -123,6 +123,9 @@ LANDER = [
     ),
 ]
 
+UNBOUNDED: dict[str, Any] = {"natural_max_step": None, "normalize_advantage": True}
+"""What takes the bound off again: steps are as long as natural_kl lets them be."""
+
 QUICK: dict[str, Any] = CAPPED | {
     "total_steps": 200_000,
     "rollout_length": 128,
@@ -142,7 +145,7 @@ QUICK_LANDER = trials(
         "200 k quick, constant": {"schedule": "constant"},
         "200 k quick, KL .02, constant": {"natural_kl": 0.02, "schedule": "constant"},
         "200 k quick, 20 critic epochs": {"critic_epochs": 20},
-        "200 k quick, no bound": {"natural_max_step": None, "normalize_advantage": True},
+        "200 k quick, no bound": UNBOUNDED,
         "200 k quick, 8 x 64": {"rollout_length": 64},
         "200 k quick, 8 x 256": {"rollout_length": 256},
         "200 k quick, 4 x 256": {"num_envs": 4, "rollout_length": 256},
@@ -344,7 +347,7 @@ STUDIES: dict[str, list[Trial]] = {
                 "8 x 128, at most 10 gradients": {"rollout_length": 128},
                 "at most 10 gradients, std 1": {"initial_log_std": 0.0},
                 "8 x 512, at most 10 gradients, lambda .98": {"rollout_length": 512, "gae_lambda": 0.98},
-                "no bound": {"natural_max_step": None, "normalize_advantage": True},
+                "no bound": UNBOUNDED,
             },
             3,
         ),
@@ -509,8 +512,6 @@ STUDIES: dict[str, list[Trial]] = {
 FITTED: dict[str, Any] = CAPPED | {"total_steps": 200_000, "rollout_length": 128}
 """What `a2c.fitting` chose for inputs up to 64, before these studies."""
 
-UNBOUNDED: dict[str, Any] = {"natural_max_step": None, "normalize_advantage": True}
-
 WITHOUT_PRESET = trials(
     FITTED,
     {
@@ -582,7 +583,7 @@ OFTEN: dict[str, Any] = {
     "schedule": "linear",
     "entropy_coef": 1e-5,
 }
-"""What RL Baselines3 Zoo has for A2C on LunarLander, ..."""
+"""What RL Baselines3 Zoo has for A2C on LunarLander."""
 
 STUDIES["LunarLander-v3"] += trials(
     OFTEN,
@@ -604,8 +605,6 @@ STUDIES["LunarLander-v3"] += trials(
     },
     seeds=5,
 )
-"""... and a bonus for what is tried."""
-
 MORE_INPUTS: dict[str, Any] = {"hidden_sizes": [128, 128]}
 """What fits up to 512 inputs."""
 
