@@ -19,7 +19,6 @@ from a2c.kernels.recurrent import (
     learn_through_time,
     remember,
     take_in_carry,
-    take_in_what_was_remembered,
     turn_memory,
 )
 from a2c.kernels.simd import Floats
@@ -146,7 +145,7 @@ def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rol
         n = t * num_envs + start + i
         take_in(network, inputs, n * columns, columns, rows + i)
         take_in_pixels(network.torso, rows + i, pixels, n * size)
-        take_in_carry(network.memory, rows + i, carry, n * memory_size)
+        take_in_carry(network.memory, rows + i, carry, n * memory_size, False)
     look(network, chunk, rows, count)
     actor, critic = network.layers[heads - 1], network.layers[-1]
     if t < length:
@@ -192,7 +191,7 @@ def value_of(
     row = rows if network.keeps else chunk * work.room
     take_in(network, inputs, x0, columns, rows)
     take_in_pixels(network.torso, rows, pixels, p0)
-    take_in_carry(network.memory, rows, carry, c0)
+    take_in_carry(network.memory, rows, carry, c0, False)
     look(network, chunk, rows, one)
     heads, critic = network.actor_layers, network.layers[-1]
     forward(network, heads, 2 * heads, rows, row, one)
@@ -228,6 +227,7 @@ def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
     inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count, differs = stop - start, False
+    remembered = network.floats + network.features - memory_size  # The column of a row of inputs where it starts.
     for t in range(length):
         differs |= work.stamps[t] != work.stamp[0]
         for n in range(start, stop):
@@ -238,11 +238,11 @@ def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
         row = length * start + t * count
         for i in range(count):
             if t == 0:
-                differs |= take_in_carry(network.memory, row + i, carry, (start + i) * memory_size)
+                differs |= take_in_carry(network.memory, row + i, carry, (start + i) * memory_size, False)
             else:
                 ended = rollout.terminated[t - 1, start + i] or rollout.truncated[t - 1, start + i]
-                before = row + i - count
-                differs |= take_in_what_was_remembered(network.memory, network.activations, row + i, before, ended)
+                before = (row + i - count) * network.layers[0, X_ROW] + remembered
+                differs |= take_in_carry(network.memory, row + i, network.activations, before, ended)
         if differs:
             look(network, chunk, row, count)
     return differs

@@ -97,27 +97,17 @@ def memory_views(memory: Memory, flat: Floats) -> Parameters:
 
 
 @compiled
-def take_in_carry(memory: Memory | None, row: int, carry: Floats, c0: int) -> bool:
-    """Copies what is remembered, at c0, to the network's row; returns whether that held something else."""
+def take_in_carry(memory: Memory | None, row: int, carry: Floats, c0: int, has_ended: bool) -> bool:
+    """Copies what is remembered, at c0, to the network's row, or 0 where an episode ended.
+
+    Returns:
+        Whether the row held something else.
+    """
     differs = False
     if memory is not None:
         size = memory.size
         at = row * ROOM * size
         ours, given = memory.rooms[at : at + size], carry[c0 : c0 + size]
-        for j in range(size):
-            differs |= not ours[j] == given[j]  # noqa: SIM201 - NaN
-            ours[j] = given[j]
-    return differs
-
-
-@compiled
-def take_in_what_was_remembered(memory: Memory | None, inputs: Floats, row: int, before: int, has_ended: bool) -> bool:
-    """The same, of what the row of the step before gave; 0 where an episode ended there."""
-    differs = False
-    if memory is not None:
-        size = memory.size
-        at, given_at = row * ROOM * size, before * memory.x_row + memory.seen
-        ours, given = memory.rooms[at : at + size], inputs[given_at : given_at + size]
         for j in range(size):
             carried = np.float32(0) if has_ended else given[j]
             differs |= not ours[j] == carried  # noqa: SIM201 - NaN
