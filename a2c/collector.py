@@ -91,6 +91,8 @@ class Collector:
                 step.terminated,
                 step.truncated,
             )
+            if rollout.ended is not rollout.terminated:
+                rollout.ended[t] = step.terminated | step.lost_life
             if step.next_obs is not step.obs:  # Some episode ended.
                 self._value_truncated(engine, t, step.next_obs)
                 forget(rollout, t, 0, num_envs)

@@ -52,6 +52,14 @@ class Environment:
     """Put every environment in a worker; by default this process steps a share itself, and evaluates."""
     max_episode_steps: int | None = None
     """Cut episodes off after so many steps, in training and evaluation; None: only where the environment does."""
+    atari_preprocessing: bool = False
+    """Play an Atari as Mnih et al. (2015) did: every action for 4 frames, the last two of which make one of 84 x 84
+    gray pixels; up to 30 frames of nothing at first, and FIRE where a game waits for it."""
+    frame_stack: int = 1
+    """Observe the last so many observations at once."""
+    terminal_on_life_loss: bool = False
+    """Learn from a life that is lost, by info["lives"], as from an end. The episode goes on: returns are of whole ones,
+    in evaluations, too."""
     reward_weights: tuple[float, ...] | None = None
     """How much each number counts where an environment's reward is several; None: it is one number."""
     env_timeout_seconds: float = 60.0
@@ -74,6 +82,8 @@ class Algorithm:
     """Weight of the value loss, the plain mean squared error."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus, a mean over the rollout."""
+    clip_rewards: bool = False
+    """Learn from the signs of rewards, -1, 0 or 1, as Mnih et al. (2015) did. Returns are reported as they are."""
     normalize_advantage: bool = False
     """Shift and scale each rollout's advantages to mean 0, standard deviation 1. Natural steps shift them anyway."""
     max_grad_norm: float | None = 0.5
@@ -246,6 +256,10 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 "vectorization is 'compiled', whose environments have limits of their own; drop max_episode_steps"
             )
+        if self.clip_rewards and self.normalize_returns:
+            raise UserError(
+                "clip_rewards and normalize_returns are True, and either brings rewards to a size; choose one of them"
+            )
         if self.vectorization == "local" and self.wants_workers:
             raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
@@ -283,9 +297,14 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "reward_weights",
             "natural_max_step",
             "memory_size",
+            "atari_preprocessing",
+            "terminal_on_life_loss",
+            "clip_rewards",
         ):
-            if values[name] in (None, "auto", 0):
+            if values[name] in (None, "auto", 0, False):
                 del values[name]
+        if values["frame_stack"] == 1:
+            del values["frame_stack"]
         if values["network"] == "auto":
             values["network"] = "mlp"  # As all were; where there are images, parameters tell these apart.
         if self.actor_step == "gradient":
@@ -373,6 +392,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
         lambda x: 1 <= x < 2**53,
         "a whole number of at least 1 (and below 2**53)",
     ),
+    ("frame_stack", lambda x: 1 <= x <= 100, "a whole number from 1 to 100"),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),
     (

@@ -15,6 +15,7 @@ from a2c.envs.construction import EnvSource
 from a2c.envs.make import Kind, gymnasium_envs, kind_of
 from a2c.envs.placement import Placement, Vectorization
 from a2c.envs.stepper import Event
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
 from a2c.policy import Policy
@@ -212,7 +213,7 @@ def evaluate(
     index: int = 0,
     check: Callable[[], None] = lambda: None,
     layout: Layout = Layout(),  # noqa: B008 - immutable
-    max_episode_steps: int | None = None,
+    wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
     reward_weights: Sequence[float] | None = None,
     total_steps: int = 50 * MOST_STEPS,
 ) -> Evaluation:
@@ -224,7 +225,7 @@ def evaluate(
         NumbersError: It gave an observation or a reward that is not finite.
         WorkerError: Workers died or hung in one and the same place.
     """
-    kind = kind_of(env, env_kwargs, seed, max_episode_steps, reward_weights)
+    kind = kind_of(env, env_kwargs, seed, wrapping, reward_weights)
     evaluator = Evaluator(kind, layout)
     try:
         return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=total_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -12,16 +13,17 @@ import numpy as np
 
 from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, Traits, traits
+from a2c.envs.construction import EnvSource, Traits, env_name, traits
 from a2c.envs.episode import close
 from a2c.envs.make import make_env
+from a2c.envs.wrapping import Wrapping
 from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageNetwork, ImageShape
 
 FITTED = "fitted"
 """What an origin begins with that is one of these reasons."""
 
-DECIDE = ("env_kwargs", "actor_step", "network", "memory_size")
+DECIDE = ("env_kwargs", "actor_step", "network", "memory_size", "clip_rewards", *Wrapping._fields)
 """Settings that decide what fits, of those that may have been chosen."""
 
 _WIDE, _WIDEST = 64, 512
@@ -59,6 +61,17 @@ WITHIN_A_ROLLOUT = "what is worth remembering is learnt by plain steps, within a
 """Why rollouts are long where there is memory."""
 
 
+class Asked(NamedTuple):
+    """What was asked for, of what decides what fits two spaces."""
+
+    actor_step: str | None = None
+    """"gradient" or "natural", where one was."""
+    network: ImageNetwork = "auto"
+    remembers: bool = False
+    """A policy with memory: it takes plain steps, on rollouts that are long enough to learn what to remember."""
+    clips_rewards: bool = False
+
+
 class Fit(NamedTuple):
     """Settings, and why."""
 
@@ -90,13 +103,16 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
         UserError: It is unknown or cannot be trained on.
         EnvError: Its constructor raised.
     """
-    env_kwargs, actor_step = dict(chosen.get("env_kwargs") or {}), asked_step(chosen)
-    remembers = wants_memory(chosen)
-    network: ImageNetwork = chosen.get("network") or "auto"
+    env_kwargs = dict(chosen.get("env_kwargs") or {})
+    asked = Asked(
+        asked_step(chosen), chosen.get("network") or "auto", wants_memory(chosen), chosen.get("clip_rewards") is True
+    )
+    around = {name: chosen[name] for name in Wrapping._fields if name in chosen}
+    wrapping = Wrapping.of(dataclasses.replace(Config(env_name(env)), **around))  # Which refuses what none can be.
     if isinstance(env, str):
-        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), actor_step, network, remembers)
-    both = env if isinstance(env, CompiledEnv) else _spaces_of(env, env_kwargs)
-    return fit(both.observation_space, both.action_space, actor_step, network, remembers)
+        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping, asked)
+    both = env if isinstance(env, CompiledEnv) else _spaces_of(env, env_kwargs, wrapping)
+    return fit(both.observation_space, both.action_space, asked)
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
@@ -111,14 +127,14 @@ def wants_memory(chosen: Mapping[str, Any]) -> bool:
 
 
 @functools.cache
-def _fit_to_id(env_id: str, env_kwargs: str, actor_step: str | None, network: ImageNetwork, remembers: bool) -> Fit:
+def _fit_to_id(env_id: str, env_kwargs: str, wrapping: Wrapping, asked: Asked) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    both = _spaces_of(env_id, json.loads(env_kwargs))
-    return fit(both.observation_space, both.action_space, actor_step, network, remembers)
+    both = _spaces_of(env_id, json.loads(env_kwargs), wrapping)
+    return fit(both.observation_space, both.action_space, asked)
 
 
-def _spaces_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> Traits:
-    probe = make_env(env, env_kwargs)
+def _spaces_of(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> Traits:
+    probe = make_env(env, env_kwargs, wrapping=wrapping)
     try:
         return traits(probe)
     finally:
@@ -128,22 +144,18 @@ def _spaces_of(env: EnvSource, env_kwargs: Mapping[str, Any]) -> Traits:
 def fit(
     observation_space: gymnasium.Space[Any],
     action_space: gymnasium.Space[Any],
-    actor_step: str | None = None,
-    network: ImageNetwork = "auto",
-    remembers: bool = False,
+    asked: Asked = Asked(),  # noqa: B008 - immutable
 ) -> Fit:
-    """The settings between two spaces, and for `actor_step` ("gradient" or "natural") where one was asked for.
-
-    A policy that `remembers` takes plain steps on rollouts that are long enough to learn what to remember.
+    """The settings between two spaces, and for what was asked for.
 
     Example:
         >>> fit(gymnasium.spaces.Box(-1, 1, (17,)), gymnasium.spaces.Discrete(2)).values["hidden_sizes"]
         (64, 64)
     """
-    leaves = leaves_of(observation_space, True, network)
+    leaves = leaves_of(observation_space, True, asked.network)
     images = [leaf.image for leaf in leaves if leaf.kind == "pixels"]
     if images:
-        return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"], remembers)
+        return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"], asked)
     real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
     inputs = sum(sum(leaf.choices) or leaf.columns for leaf in leaves)
     width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
@@ -158,11 +170,11 @@ def fit(
     if not real and any(leaf.divisor != 1 for leaf in leaves):
         seen = "observations are bytes"
     chosen: list[tuple[dict[str, Any], str]] = [
-        ({"normalize_observations": real > 0, "normalize_returns": True}, f"{seen}, and rewards may be of any size"),
+        _normalised(real > 0, asked, seen),
         ({"hidden_sizes": (width, width)}, f"{enough} {inputs} input{'s' if inputs > 1 else ''}"),
     ]
-    suits = inputs <= _WIDE and not counts and not remembers
-    if actor_step == "natural" or (suits and actor_step is None):
+    suits = inputs <= _WIDE and not counts and not asked.remembers
+    if asked.actor_step == "natural" or (suits and asked.actor_step is None):
         more = "with so few inputs, a natural step learns more from a rollout than a plain one"
         chosen.append((_NATURAL, more if suits else "a natural step takes a long rollout"))
         if any(factor.kind == "gaussian" for factor in factors_of(action_space)):
@@ -179,7 +191,7 @@ def fit(
         few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
         kept = few if length == 16 else many
         values: dict[str, Any] = {"rollout_length": length, "schedule": "linear"}
-        if remembers:
+        if asked.remembers:
             kept = WITHIN_A_ROLLOUT
             values |= {"actor_step": "gradient", "rollout_length": 2 * length}
         chosen.append((values, f"{kept}, and smaller steps at the end keep what was learnt"))
@@ -196,7 +208,7 @@ def fit(
     return _together(chosen)
 
 
-def _fit_to_images(images: list[ImageShape], others: list[Leaf], remembers: bool) -> Fit:
+def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -> Fit:
     """The settings where convolutions see images, beside other inputs or alone."""
     sizes = " and ".join(f"{image.lines} x {image.columns}" for image in images)
     real = any(leaf.kind == "real" for leaf in others)
@@ -209,10 +221,19 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], remembers: bool
         ),
         # At 1e-3 an image with a bright half was not learnt from in 12,000 steps (seed 1), at 3e-4 in 6,000.
         ({"learning_rate": 3e-4, "schedule": "linear"}, "convolutions learn by small steps, and keep by smaller ones"),
-        ({"rollout_length": 16}, WITHIN_A_ROLLOUT) if remembers else ({"rollout_length": 8}, "images are much to keep"),
-        ({"normalize_observations": real, "normalize_returns": True}, "rewards may be of any size"),
+        ({"rollout_length": 16}, WITHIN_A_ROLLOUT)
+        if asked.remembers
+        else ({"rollout_length": 8}, "images are much to keep"),
+        _normalised(real, asked, ""),
     ]
     return _together(chosen)
+
+
+def _normalised(observations: bool, asked: Asked, seen: str) -> tuple[dict[str, Any], str]:
+    """What is normalised, and why; `seen` says what observations are."""
+    rewards = "rewards are clipped" if asked.clips_rewards else "rewards may be of any size"
+    values = {"normalize_observations": observations, "normalize_returns": not asked.clips_rewards}
+    return values, ", and ".join(why for why in (seen, rewards) if why)
 
 
 def _together(chosen: list[tuple[dict[str, Any], str]]) -> Fit:

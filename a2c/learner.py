@@ -86,15 +86,16 @@ class Learner:
         self._rules = Rules(
             config.seed, config.gamma, config.gae_lambda,
             config.centers_advantage, config.normalize_advantage,
-            config.normalize_observations, config.normalize_returns,
+            config.normalize_observations, config.normalize_returns, config.clip_rewards,
         )  # fmt: skip
         self._books = Books(
             Moments.of(self._architecture.num_real), Moments.of(1),
             np.zeros(num_envs), np.zeros(num_envs), np.zeros(num_envs, np.int64),
         )  # fmt: skip
         self._rollout = rollout_for(
-            self._architecture, config.rollout_length, num_envs, num_masks, config.normalize_returns
-        )
+            self._architecture, config.rollout_length, num_envs, num_masks,
+            config.normalize_returns or config.clip_rewards, config.terminal_on_life_loss,
+        )  # fmt: skip
         if start is not None:
             a2c.start.restore_statistics(start, self._moments)
             self._set_parameters(a2c.start.parameters(start, self._architecture))

@@ -11,6 +11,7 @@ import gymnasium
 from a2c.config import Config, check_field_names
 from a2c.envs.compiled.classic import is_gymnasiums_own
 from a2c.envs.construction import EnvSource
+from a2c.envs.sources import is_atari
 from a2c.errors import UserError, shown
 from a2c.fitting import FITTED, WITHIN_A_ROLLOUT, Fit, fit_to, wants_memory
 
@@ -62,6 +63,8 @@ and 276. Rollouts of 8 x 256 gave 180 to 230 (seed 0) with discounts of .99 and 
 
 _PLAIN: dict[str, Any] = _NORMALIZED | {"total_steps": 1_000_000}
 """What presets of bodies with many joints share: steps of Adam."""
+
+ATARI = "atari"
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The PaddlePaddle A2C tutorial (CartPole-v0), setting by setting. Its entropy term is 0.01 times a sum over the
@@ -138,6 +141,26 @@ PRESETS: dict[str, dict[str, Any]] = {
     # 9,339 (seeds 0 to 2); with rollouts of 8 x 256 one seed of three lets the pole fall now and then, as with a lambda
     # of .98, or a standard deviation of 1.
     "InvertedDoublePendulum-v5": _SIMULATED | {"rollout_length": 512},
+    # Every game of ale_py: the settings of RL-Zoo3's A2C, with the falling rate of OpenAI's Baselines.
+    ATARI: {
+        "total_steps": 10_000_000,
+        "num_envs": 16,
+        "rollout_length": 5,
+        "atari_preprocessing": True,
+        "frame_stack": 4,
+        "terminal_on_life_loss": True,
+        "clip_rewards": True,
+        "gae_lambda": 1.0,
+        "value_coef": 0.25,
+        "entropy_coef": 0.01,
+        "optimizer": "rmsprop",
+        "schedule": "linear",
+        "hidden_sizes": (),
+        "eval_every_steps": 1_000_000,
+        "eval_greedy": False,
+        "eval_episodes": 16,
+        "final_eval_episodes": 100,
+    },
     # The next three are what fits a table (`a2c.fitting`), and what differs was found here, on seeds 0 to 2. Their
     # returns are so noisy that ten episodes would choose the best policy by luck.
     #
@@ -247,13 +270,24 @@ def preset_values(env_id: str, preset: str) -> dict[str, Any]:
     Raises:
         UserError: An unknown preset.
     """
+    return PRESETS.get(preset_name(env_id, preset), {})
+
+
+def preset_name(env_id: str, preset: str) -> str:
+    """The preset that is meant: "auto" is the one named like the environment, or like its family; "" is none.
+
+    Raises:
+        UserError: An unknown preset.
+    """
     match preset:
         case "none":
-            return {}
+            return ""
+        case "auto" if env_id in PRESETS:
+            return env_id if _is_gymnasiums_own(env_id) else ""
         case "auto":
-            return PRESETS[env_id] if env_id in PRESETS and _is_gymnasiums_own(env_id) else {}
+            return ATARI if is_atari(env_id) else ""
         case _ if preset in PRESETS:
-            return PRESETS[preset]
+            return preset
         case _:
             raise UserError(f"unknown preset {preset!r}; there are auto, none, {', '.join(PRESETS)}")
 
@@ -263,8 +297,8 @@ def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
 
     A value that equals the preset's is the preset's, whoever wrote it.
     """
-    values = preset_values(config.env_id, preset)
-    name = config.env_id if preset == "auto" else preset
+    name = preset_name(config.env_id, preset)
+    values = PRESETS.get(name, {})
     defaults = Config(config.env_id)
     origin = {}
     for field in dataclasses.fields(Config):

@@ -30,8 +30,9 @@ class Rollout(NamedTuple):
     outputs: Floats  # [T, N, O] of the actor: logits, means
     action: Floats  # [T, N, C] as the policy has it: `a2c.model.factors` brings it to the environment
     reward: NDArray[np.float64]  # [T, N] as the environment gave it
-    scaled_reward: NDArray[np.float64]  # [T, N] what is learnt from; the same array where returns are not normalised
+    scaled_reward: NDArray[np.float64]  # [T, N] what is learnt from; the same array where that is the reward itself
     terminated: Flags  # [T, N]
+    ended: Flags  # [T, N] what is learnt as an end: terminated, the same array; or a lost life, too
     truncated: Flags  # [T, N]
     bad: Flags  # [T, N] where an observation or reward was not finite
     value: Floats  # [T+1, N] V(s_t)
@@ -41,7 +42,12 @@ class Rollout(NamedTuple):
 
 
 def rollout_for(
-    architecture: Architecture, rollout_length: int, num_envs: int, num_masks: int, scales_rewards: bool
+    architecture: Architecture,
+    rollout_length: int,
+    num_envs: int,
+    num_masks: int,
+    scales_rewards: bool = False,
+    notes_lives: bool = False,
 ) -> Rollout:
     """Room for a rollout.
 
@@ -50,11 +56,12 @@ def rollout_for(
         rollout_length: T.
         num_envs: N.
         num_masks: K.
-        scales_rewards: Whether rewards are learnt from as they are, or scaled.
+        scales_rewards: Whether rewards are learnt from scaled or clipped, not as they are.
+        notes_lives: Whether a lost life is learnt from as an end.
     """
     shape, longer = (rollout_length, num_envs), (rollout_length + 1, num_envs)
     columns, num_real, num_inputs = architecture.num_columns, architecture.num_real, architecture.num_inputs
-    reward = np.zeros(shape)
+    reward, terminated = np.zeros(shape), np.zeros(shape, np.bool_)
     return Rollout(
         observed=np.zeros((*longer, num_real)),
         inputs=np.zeros((*longer, num_inputs), np.float32),
@@ -69,7 +76,8 @@ def rollout_for(
         action=np.zeros((*shape, columns), np.float32),
         reward=reward,
         scaled_reward=np.zeros(shape) if scales_rewards else reward,
-        terminated=np.zeros(shape, np.bool_),
+        terminated=terminated,
+        ended=np.zeros(shape, np.bool_) if notes_lives else terminated,
         truncated=np.zeros(shape, np.bool_),
         bad=np.zeros(shape, np.bool_),
         value=np.zeros(longer, np.float32),

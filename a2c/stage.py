@@ -17,6 +17,8 @@ import numpy as np
 from a2c.envs import make_env
 from a2c.envs.construction import EnvSource, display_hint, env_name, traits
 from a2c.envs.episode import SeededEnv, close
+from a2c.envs.values import Feedback
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, UserError
 from a2c.finite import brief, finite
 from a2c.policy import Policy
@@ -104,11 +106,11 @@ def play(
         raise UserError(f"seed is {seed}; it must be from 0 to 2**31 - 1")
     policy, source = run.policy(which), run.environment(env)
     kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
-    stage = _stage(source, kwargs, render_mode, run.config.max_episode_steps)
+    stage = _stage(source, kwargs, render_mode, Wrapping.of(run.config))
     try:
         told = traits(stage)
         policy.check_spaces(told.observation_space, told.action_space)
-        seeded = SeededEnv(lambda: stage, seed, 0, stage, run.config.reward_weights)
+        seeded = SeededEnv(lambda: stage, seed, 0, stage, Feedback(run.config.reward_weights))
         try:
             # Gymnasium's environments open their window here.
             obs, _ = seeded.reset(seed)
@@ -126,7 +128,7 @@ _WITHOUT_DISPLAY = "`a2c record` makes a video without one, `xvfb-run a2c watch 
 
 
 def _stage(
-    source: EnvSource, kwargs: Mapping[str, Any], render_mode: str, limit: int | None
+    source: EnvSource, kwargs: Mapping[str, Any], render_mode: str, wrapping: Wrapping
 ) -> gymnasium.Env[Any, Any]:
     """The environment, rendering. One is alive at a time: it may hold a port, or a licence.
 
@@ -139,15 +141,15 @@ def _stage(
         with warnings.catch_warnings():
             # Gymnasium says what we are about to say, or that it opens a window of its own.
             warnings.filterwarnings("ignore", message=r".*(render_mode|'human' rendering)")
-            stage = make_env(source, kwargs, render_mode, limit)
+            stage = make_env(source, kwargs, render_mode, wrapping)
     except (UserError, EnvError) as error:
-        failure, stage = error, make_env(source, kwargs, None, limit)
+        failure, stage = error, make_env(source, kwargs, None, wrapping)
     modes = [mode for mode in _metadata(stage).get("render_modes") or [] if isinstance(mode, str)]
     if failure is None and render_mode in modes:
         return stage
     close(stage)
     if failure is None and f"{render_mode}_list" in modes:
-        return make_env(source, kwargs, f"{render_mode}_list", limit)
+        return make_env(source, kwargs, f"{render_mode}_list", wrapping)
     name = env_name(source)
     if failure is not None and render_mode in modes:
         raise UserError(f"{name} cannot render {render_mode!r}: {_said(failure)}") from failure

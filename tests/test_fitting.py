@@ -6,7 +6,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 
 import a2c
 from a2c.errors import UserError
-from a2c.fitting import fit, fit_to, lines
+from a2c.fitting import Asked, fit, fit_to, lines
 from a2c.presets import PRESETS, configure, fit_beside_preset, origins
 
 
@@ -48,7 +48,7 @@ def test_steps_are_natural_where_inputs_are_few_and_not_only_choices(space, acto
 @pytest.mark.parametrize("chosen", [{"learning_rate": 1e-3}, {"actor_step": "gradient"}], ids=str)
 def test_steps_are_plain_where_something_was_chosen_that_only_these_have(chosen):
     found = fit_to("CartPole-v1", chosen)
-    assert found == fit(Box(-1, 1, (4,)), Discrete(2), "gradient")
+    assert found == fit(Box(-1, 1, (4,)), Discrete(2), Asked("gradient"))
     assert (found.values["rollout_length"], "actor_step" in found.values) == (16, False)
     assert fit_to("CartPole-v1", {"gamma": 0.9}).values["actor_step"] == "natural"
 
@@ -108,7 +108,7 @@ def test_images_go_through_convolutions_unless_they_are_to_be_numbers():
     alone, beside = fit(camera, Discrete(2)).values, fit(Dict(a=camera, b=Box(-1, 1, (3,))), Discrete(2)).values
     assert (alone["network"], alone["hidden_sizes"], alone["normalize_observations"]) == ("nature", (), False)
     assert (beside["network"], beside["hidden_sizes"], beside["normalize_observations"]) == ("nature", (64, 64), True)
-    assert "network" not in fit(camera, Discrete(2), None, "mlp").values
+    assert "network" not in fit(camera, Discrete(2), Asked(network="mlp")).values
     config = configure("Mine-v0", "none", {}, fit(camera, Discrete(2)))
     assert "hidden_sizes none: what" in "\n".join(lines(config, origins(config, "none", fit(camera, Discrete(2)))))
 
@@ -124,7 +124,7 @@ def test_much_is_tried_where_actions_are_real_numbers():
     space = Box(-1, 1, (4,))
     assert fit(space, Box(-1, 1, (2,))).values["initial_log_std"] == 0
     assert "initial_log_std" not in fit(space, Discrete(2)).values
-    assert "initial_log_std" not in fit(space, Box(-1, 1, (2,)), "gradient").values
+    assert "initial_log_std" not in fit(space, Box(-1, 1, (2,)), Asked("gradient")).values
 
 
 def test_steps_have_no_bound_but_their_divergence_where_there_is_much_to_move():
@@ -148,7 +148,7 @@ def test_a_policy_that_remembers_takes_plain_steps_on_longer_rollouts(env_id, pr
 
 def test_images_that_are_remembered_have_longer_rollouts():
     camera = Box(0, 255, (84, 84, 3), np.uint8)
-    lengths = [fit(camera, Discrete(2), remembers=remembers).values["rollout_length"] for remembers in (False, True)]
+    lengths = [fit(camera, Discrete(2), Asked(remembers=remembers)).values["rollout_length"] for remembers in (False, True)]
     assert lengths == [8, 16]
 
 

@@ -13,6 +13,8 @@ import tyro
 from a2c.envs.construction import traits
 from a2c.envs.episode import SeededEnv, close
 from a2c.envs.make import make_env
+from a2c.envs.values import Feedback
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, UserError, shown
 from a2c.finite import finite
 from a2c.run.folder import Run
@@ -32,7 +34,7 @@ class Replay:
         """Returns the exit code; what the environment raises is raised, and what ends the process ends it."""
         run = Run(self.folder)
         failure = run.failure()
-        env = make_env(run.environment(self.env), run.config.env_kwargs, None, run.config.max_episode_steps)
+        env = make_env(run.environment(self.env), run.config.env_kwargs, None, Wrapping.of(run.config))
         space, path = env.action_space, run.path / "failure.safetensors"
         right = row_type(space)
         try:
@@ -54,7 +56,7 @@ class Replay:
             file=sys.stderr,
         )
         # As in training: with the same seeds, and the same eye on what it returns.
-        seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env, run.config.reward_weights)
+        seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env, Feedback(run.config.reward_weights))
         seeded.episode = failure.episode - 1
         try:
             obs, _ = seeded.reset(failure.episode_seed)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from a2c.envs.history import Course
 from a2c.envs.masks import ActionMasks, without_mask
 from a2c.envs.seeding import Spaces, give_own_spaces
-from a2c.envs.values import Observations, Outcome, WrongValueError, first, outcome
+from a2c.envs.values import Feedback, Observations, Outcome, WrongValueError, first, lives_in, outcome
 from a2c.errors import EnvError, UserError, plain, shown
 from a2c.masks import Mask, mask_size
 from a2c.randomness import episode_seed
@@ -35,19 +35,22 @@ class SeededEnv:
     Attributes:
         env: The environment.
         mask: [K] which actions it allows where it stands; None: all of them.
+        lost_life: Whether the last step cost a life, where that is noted.
     """
 
     __slots__ = (
         "_action_of",
+        "_feedback",
         "_masks",
         "_observations_of",
-        "_reward_weights",
         "_spaces",
         "env",
         "episode",
         "episode_seed",
         "first",
         "index",
+        "lives",
+        "lost_life",
         "mask",
         "seed",
         "steps",
@@ -59,7 +62,7 @@ class SeededEnv:
         seed: int,
         index: int,
         env: gymnasium.Env[Any, Any] | None = None,
-        reward_weights: tuple[float, ...] | None = None,
+        feedback: Feedback = Feedback(),  # noqa: B008 - immutable
     ) -> None:
         """Constructs the environment.
 
@@ -68,7 +71,7 @@ class SeededEnv:
             seed: The run's seed.
             index: Which of the run's environments this is, from 0.
             env: One that was constructed already, and never reset.
-            reward_weights: How much each number of a reward of several counts; None: a reward is one number.
+            feedback: How what steps bring is taken.
 
         Raises:
             UserError: It is an environment that is in use already.
@@ -80,7 +83,8 @@ class SeededEnv:
         self.episode_seed: int | None = None
         self.steps = 0
         self.mask: Mask | None = None
-        self._reward_weights = reward_weights
+        self._feedback = feedback
+        self.lives, self.lost_life = 0, False
         try:
             self.env = make() if env is None else env
         except (Exception, SystemExit) as error:
@@ -144,6 +148,8 @@ class SeededEnv:
             found = first(result, self._observations_of)
             if self._masks is not None:
                 self.mask = self._masks(result[0], found[1])
+            if self._feedback.notes_lives:
+                self.lives, self.lost_life = lives_in(found[1]), False
             return found
         except (Exception, SystemExit) as error:
             raise self.error("reset") from error
@@ -175,12 +181,15 @@ class SeededEnv:
         self.steps += 1
         try:
             result = self.env.step(action if self._action_of is None else self._action_of(action))
-            found = outcome(result, self._observations_of, self._reward_weights)
+            found = outcome(result, self._observations_of, self._feedback.reward_weights)
             if self._masks is not None:
                 self.mask = None
                 # Nobody acts after an end: what is allowed there, an environment need not know.
                 if (self._masks.is_always or found[4]) and not (found[2] or found[3]):
                     self.mask = self._masks(result[0], found[4])
+            if self._feedback.notes_lives:
+                before, self.lives = self.lives, lives_in(found[4])
+                self.lost_life = self.lives < before
             return found
         except (Exception, SystemExit) as error:
             raise self.error("step") from error

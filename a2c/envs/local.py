@@ -12,6 +12,7 @@ from a2c.envs.episode import ReplayError, SeededEnv, close, same_bits
 from a2c.envs.history import Course
 from a2c.envs.memory import BEATS, FOREIGN, ROW, Block
 from a2c.envs.seeding import Watch
+from a2c.envs.values import Feedback
 from a2c.errors import EnvError
 
 Info = dict[str, Any]
@@ -28,7 +29,7 @@ class Share:
         block: Block,
         line: memoryview,
         first: gymnasium.Env[Any, Any] | None = None,
-        reward_weights: tuple[float, ...] | None = None,
+        feedback: Feedback = Feedback(),  # noqa: B008 - immutable
     ) -> None:
         """Constructs the environments.
 
@@ -39,7 +40,7 @@ class Share:
             block: Their rows.
             line: Flags, where whoever waits can see which environment is at work, and that it gets on.
             first: The first of them, where that was constructed already.
-            reward_weights: How much each number of a reward of several counts; None: a reward is one number.
+            feedback: How what steps bring is taken.
 
         Raises:
             EnvError: One of them could not be constructed; those before it are closed.
@@ -53,7 +54,7 @@ class Share:
         try:
             for row, index in enumerate(indices):
                 line[ROW] = row
-                self.envs.append(SeededEnv(make, seed, index, None if row else first, reward_weights))
+                self.envs.append(SeededEnv(make, seed, index, None if row else first, feedback))
                 self.envs[-1].require_rows(block.obs, block.action, block.mask)
                 self._beat()
         except BaseException:
@@ -140,7 +141,7 @@ class Share:
             EnvError: A step or reset raised.
         """
         infos: list[Info] = []
-        _, next_obs, final_obs, reward, terminated, truncated, _ = self._block
+        _, next_obs, final_obs, reward, terminated, truncated, lost_life, _ = self._block
         # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
         actions = self._block.action.copy()
         line = self._line
@@ -153,7 +154,7 @@ class Share:
                 infos.append({})
                 continue
             obs, reward[row], ended, cut, info = env.step(action)
-            terminated[row], truncated[row] = ended, cut
+            terminated[row], truncated[row], lost_life[row] = ended, cut, env.lost_life
             if ended or cut:
                 final_obs[row] = obs
                 final_info = info

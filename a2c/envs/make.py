@@ -24,7 +24,9 @@ from a2c.envs.episode import close
 from a2c.envs.placement import Placement, Vectorization, choose_workers
 from a2c.envs.pool import Pool
 from a2c.envs.sources import compiled_form, compiled_in_module, maker_of
+from a2c.envs.values import Feedback
 from a2c.envs.vector import Envs
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import UserError, shown
 
 if TYPE_CHECKING:
@@ -39,33 +41,33 @@ class Kind(NamedTuple):
     """Arguments of the constructor."""
     seed: int
     """Decides every episode of every environment."""
-    max_episode_steps: int | None = None
-    """Cut episodes off after so many steps; None: only where the environment does."""
-    reward_weights: tuple[float, ...] | None = None
-    """How much each number of a reward of several counts; None: a reward is one number."""
+    wrapping: Wrapping = Wrapping()
+    """What is put around each."""
+    feedback: Feedback = Feedback()
+    """How what steps bring is taken."""
 
 
 def kind_of(
     env: EnvSource,
     env_kwargs: Mapping[str, Any] | None,
     seed: int,
-    max_episode_steps: int | None = None,
+    wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
     reward_weights: Sequence[float] | None = None,
 ) -> Kind:
-    """What `make_envs` is asked for, checked.
+    """What is asked for, checked. Lives are not noted.
 
     Raises:
         UserError: Nothing can be made of it.
     """
-    weights = checked_weights(reward_weights)
-    return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, max_episode_steps, weights)
+    feedback = Feedback(checked_weights(reward_weights))
+    return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, wrapping, feedback)
 
 
 def make_env(
     env: EnvSource,
     env_kwargs: Mapping[str, Any] | None = None,
     render_mode: str | None = None,
-    max_episode_steps: int | None = None,
+    wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
 ) -> gymnasium.Env[Any, Any]:
     """One ordinary Gymnasium environment.
 
@@ -73,7 +75,7 @@ def make_env(
         env: A Gymnasium id, `module:Id`, or a callable.
         env_kwargs: Arguments of its constructor.
         render_mode: "human", "rgb_array" or None, as Gymnasium has it.
-        max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
+        wrapping: What is put around it.
 
     Raises:
         UserError: It is unknown, lacks a package, does not take these arguments, or its spaces are not supported.
@@ -81,7 +83,7 @@ def make_env(
     """
     env = checked_source(env)
     kwargs = checked_kwargs(env_kwargs) | ({"render_mode": render_mode} if render_mode else {})
-    make = maker_of(env, kwargs, max_episode_steps)
+    make = maker_of(env, kwargs, wrapping)
     return construct(make, env_name(env), make.source, kwargs)
 
 
@@ -96,6 +98,8 @@ def make_envs(
     env_timeout_seconds: float = 60.0,
     seed: int = 0,
     max_episode_steps: int | None = None,
+    atari_preprocessing: bool = False,
+    frame_stack: int = 1,
     reward_weights: Sequence[float] | None = None,
 ) -> Envs:
     """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
@@ -113,6 +117,8 @@ def make_envs(
         env_timeout_seconds: A worker in which an environment does nothing for this long is replaced.
         seed: Decides every episode of every environment.
         max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
+        atari_preprocessing: Whether an Atari is played as Mnih et al. (2015) did.
+        frame_stack: How many observations, the last ones, are observed at once.
         reward_weights: How much each number of a reward of several counts; None: a reward is one number.
 
     Raises:
@@ -141,17 +147,27 @@ def make_envs(
         env_timeout_seconds=env_timeout_seconds,
         seed=seed,
         max_episode_steps=max_episode_steps,
+        atari_preprocessing=atari_preprocessing,
+        frame_stack=frame_stack,
     )
-    kind = kind_of(env, env_kwargs, seed, max_episode_steps, reward_weights)
+    kind = kind_of(env, env_kwargs, seed, Wrapping.of(config), reward_weights)
+    return _envs(config, kind, config.vectorization)
+
+
+def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:
+    """N environments of a kind, where the settings want them; `vectorization` is as they say, or decided already."""
+    env: Any = kind.env
     own = env if isinstance(env, CompiledEnv) else compiled_in_module(env) if isinstance(env, str) else None
-    may_be_compiled = own is not None and not config.wants_workers and max_episode_steps is None
-    may_be_compiled = may_be_compiled and kind.reward_weights is None  # Which gives one number.
+    # It gives one number for a reward, and is as it is.
+    may_be_compiled = (
+        own is not None and not config.wants_workers and (kind.wrapping, kind.feedback) == (Wrapping(), Feedback())
+    )
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
-        return _compiled_envs(kind, num_envs)
-    envs = gymnasium_envs(kind, num_envs, Placement.of(config))
+        return _compiled_envs(kind, config.num_envs)
+    envs = gymnasium_envs(kind, config.num_envs, Placement.of(config)._replace(vectorization=vectorization))
     if envs.left_out:
         warnings.warn(
-            f"observations of {env_name(env)} have parts that are no numbers, left out: {envs.left_out}", stacklevel=2
+            f"observations of {env_name(env)} have parts that are no numbers, left out: {envs.left_out}", stacklevel=3
         )
     return envs
 
@@ -172,18 +188,9 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
     vectorization: Vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # It could be compiled, and is to stay as it was.
-    envs = make_envs(
-        env,
-        config.num_envs,
-        env_kwargs=config.env_kwargs,
-        vectorization=vectorization,
-        num_workers=config.num_workers,
-        isolate_envs=config.isolate_envs,
-        env_timeout_seconds=config.env_timeout_seconds,
-        seed=config.seed,
-        max_episode_steps=config.max_episode_steps,
-        reward_weights=config.reward_weights,
-    )
+    kind = kind_of(env, config.env_kwargs, config.seed, Wrapping.of(config), config.reward_weights)
+    kind = kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
+    envs = _envs(config, kind, vectorization)
     for wrapper in envs.normalizers:
         field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
         warnings.warn(
@@ -202,7 +209,7 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
         EnvError: An environment could not be constructed.
         WorkerError: A worker died while starting.
     """
-    make = maker_of(kind.env, dict(kind.kwargs), kind.max_episode_steps)
+    make = maker_of(kind.env, kind.kwargs, kind.wrapping)
     # The first environment tells spaces and metadata. It may hold a port, or a licence: never are there more than N.
     probe = construct(make, env_name(kind.env), make.source, kind.kwargs)
     first: gymnasium.Env[Any, Any] | None = probe
@@ -225,7 +232,7 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
         kind.seed,
         placement.env_timeout_seconds,
         first,
-        kind.reward_weights,
+        kind.feedback,
     )
     return Envs(told, pool)
 
@@ -242,15 +249,23 @@ def _compiled_envs(kind: Kind, num_envs: int) -> Envs:
         )
     if kind.kwargs:
         raise UserError(f"env_kwargs is {shown(dict(kind.kwargs))}; the compiled form of {form.name} takes none")
-    if kind.max_episode_steps is not None:
+    if kind.wrapping.max_episode_steps is not None:
         raise UserError(
-            f"max_episode_steps is {kind.max_episode_steps}; the compiled form of {form.name} has a limit of its own, "
-            "vectorization 'local' takes another"
+            f"max_episode_steps is {kind.wrapping.max_episode_steps}; the compiled form of {form.name} has a limit of "
+            "its own, vectorization 'local' takes another"
         )
-    if kind.reward_weights is not None:
+    for name in ("atari_preprocessing", "frame_stack"):
+        if getattr(kind.wrapping, name) != getattr(Wrapping(), name):
+            raise UserError(
+                f"{name} is {getattr(kind.wrapping, name)}; leave it out, as nothing can be put around the compiled "
+                f"form of {form.name}"
+            )
+    if kind.feedback.notes_lives:
+        raise UserError(f"terminal_on_life_loss is True; leave it out, as {form.name} has no lives")
+    if kind.feedback.reward_weights is not None:
         raise UserError(
-            f"reward_weights is {shown(kind.reward_weights)}; leave it out, as {form.name} gives one number for a "
-            "reward"
+            f"reward_weights is {shown(kind.feedback.reward_weights)}; leave it out, as {form.name} gives one number "
+            "for a reward"
         )
     from a2c.envs.compiled.stepper import CompiledStepper  # Here: importing Numba takes a while.
 

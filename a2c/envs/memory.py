@@ -59,14 +59,12 @@ class Block(NamedTuple):
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N]
     truncated: NDArray[np.bool_]  # [N]
+    lost_life: NDArray[np.bool_]  # [N] whether the step cost a life, where that is noted
     mask: NDArray[np.uint8]  # [N, K] what may be done next, in the order of `masks.py`; all 1 where nobody said
 
     def rows(self, rows: slice) -> Block:
         """Views of some environments' rows."""
-        action, obs, final_obs, reward, terminated, truncated, mask = self
-        return Block(
-            action[rows], obs[rows], final_obs[rows], reward[rows], terminated[rows], truncated[rows], mask[rows]
-        )
+        return Block(*(array[rows] for array in self))  # type: ignore[arg-type]  # each of its own type, in order
 
 
 class Field(NamedTuple):
@@ -88,7 +86,7 @@ class Layout(NamedTuple):
     def fields(self) -> list[Field]:
         """The arrays of the block, in order."""
         scalar, flag = Field((), np.dtype(np.float64)), Field((), np.dtype(np.bool_))
-        return [self.action, self.obs, self.obs, scalar, flag, flag, self.mask]
+        return [self.action, self.obs, self.obs, scalar, flag, flag, flag, self.mask]
 
     def num_flags(self) -> int:
         """int64 flags at the start: a line for the parent and one for each worker."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from a2c.envs.construction import EnvSource
 from a2c.envs.sources import compiled_form
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import UserError
 from a2c.machine import cores
 
@@ -49,7 +50,7 @@ def is_compiled(config: Config, env: EnvSource) -> bool:
     """
     if config.vectorization != "auto":
         return config.vectorization == "compiled"
-    if config.wants_workers or config.env_kwargs or config.max_episode_steps is not None:
+    if config.wants_workers or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
         return False
     return compiled_form(env) is not None
 

@@ -20,6 +20,7 @@ from a2c.envs.local import Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.seeding import in_words
 from a2c.envs.stepper import Arrays, Event, Info
+from a2c.envs.values import Feedback
 from a2c.envs.workers import Worker, may_spin, packed, room_for, start_context
 from a2c.errors import EnvError, Failure, UserError, WorkerError, plain
 from a2c.masks import mask_size
@@ -57,7 +58,7 @@ class Pool:
         seed: int,
         timeout_seconds: float,
         first: gymnasium.Env[Any, Any] | None = None,
-        reward_weights: tuple[float, ...] | None = None,
+        feedback: Feedback = Feedback(),  # noqa: B008 - immutable
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
@@ -71,7 +72,7 @@ class Pool:
             seed: The run's seed.
             timeout_seconds: How long an environment in a worker may do nothing.
             first: The first environment, where it was constructed already and this process steps it; closed on errors.
-            reward_weights: How much each number of a reward of several counts; None: a reward is one number.
+            feedback: How what steps bring is taken.
 
         Raises:
             EnvError: An environment could not be constructed; those that were are closed.
@@ -87,7 +88,7 @@ class Pool:
         mask = Field((mask_size(action_space),), np.dtype(np.uint8))
         layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space), mask)
         try:
-            pickled = _pickled((make, reward_weights)) if num_workers else b""
+            pickled = _pickled((make, feedback)) if num_workers else b""
             buffer = _shared(layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
         except BaseException:
             if first is not None:
@@ -110,7 +111,7 @@ class Pool:
         self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
 
         def construct() -> None:
-            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None, reward_weights)
+            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None, feedback)
 
         try:
             for start in self._starts:
@@ -509,8 +510,8 @@ def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exceptio
     return results, failures
 
 
-def _pickled(make: tuple[Callable[[], gymnasium.Env[Any, Any]], tuple[float, ...] | None]) -> bytes:
-    """What makes an environment, and its reward's weights, on their way to a worker.
+def _pickled(make: tuple[Callable[[], gymnasium.Env[Any, Any]], Feedback]) -> bytes:
+    """What makes an environment, and how what it brings is taken, on their way to a worker.
 
     Raises:
         UserError: It holds what cannot be sent.

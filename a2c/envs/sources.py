@@ -20,6 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from a2c.envs.compiled.classic import classic_control
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource, checked_source, display_hint, env_name, only_warnings, pip_name
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import UserError, shown
 
 
@@ -29,7 +30,7 @@ class EnvMaker:
 
     source: EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
     kwargs: dict[str, Any]
-    max_episode_steps: int | None = None
+    wrapping: Wrapping
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
         """A new environment."""
@@ -40,9 +41,7 @@ class EnvMaker:
             env = self.source(**self.kwargs)
             if env is None:
                 self._refuse_if_it_registers(before)
-        if self.max_episode_steps is None or not isinstance(env, gymnasium.Env):
-            return env
-        return gymnasium.wrappers.TimeLimit(env, self.max_episode_steps)
+        return self.wrapping.around(env, env_name(self.source)) if isinstance(env, gymnasium.Env) else env
 
     def _refuse_if_it_registers(self, before: Mapping[str, EnvSpec]) -> None:
         """Says what to name instead of a function that makes no environment, but registers some."""
@@ -102,7 +101,7 @@ def _import(module: str, name: str) -> types.ModuleType:
         right = "it must be installed, or in this folder or PYTHONPATH"
         if lacks == root:
             known = [package for its_module, package in _PACKAGES.values() if its_module.partition(".")[0] == root]
-            right = f"pip install {known[0]}" if known else right
+            right = f"pip install {shown(known[0]) if '[' in known[0] else known[0]}" if known else right
         elif lacks:  # The module is there, and imports what is not.
             right = f"{module} needs it: pip install {shown(pip_name(lacks))}"
         elif display_hint(error):
@@ -114,18 +113,19 @@ def _import(module: str, name: str) -> types.ModuleType:
         raise UserError(f"cannot import the module of {name!r} ({fault}); {right}") from error
 
 
-def maker_of(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | None) -> EnvMaker:
+def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> EnvMaker:
     """What constructs an environment.
 
     Args:
         env: An id, `module:Id`, a specification or a callable.
         kwargs: Arguments of the constructor.
-        max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
+        wrapping: What is put around it.
 
     Raises:
         UserError: The environment is unknown, or its module cannot be imported.
     """
     source: Any = env
+    kwargs = wrapping.arguments(kwargs)
     if isinstance(env, str):
         source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
     checked_source(source)  # A module may have anything under that name.
@@ -138,17 +138,20 @@ def maker_of(env: EnvSource, kwargs: dict[str, Any], max_episode_steps: int | No
             )
         # We never step before a reset, so the wrapper that checks for it would only cost time.
         spec = dataclasses.replace(source, order_enforce=False)
-        return EnvMaker(spec, kwargs | {"disable_env_checker": True}, max_episode_steps)
-    return EnvMaker(source, kwargs, max_episode_steps)
+        return EnvMaker(spec, kwargs | {"disable_env_checker": True}, wrapping)
+    return EnvMaker(source, kwargs, wrapping)
 
+
+ATARI = r"ALE/|\w+(NoFrameskip|Deterministic)-v\d"
+"""How the ids of ale_py's games begin."""
 
 _PACKAGES = {
-    r"ALE/": ("ale_py", "ale-py"),
+    ATARI: ("ale_py", "a2c[atari]"),
     r"(highway|merge|roundabout|parking|intersection|racetrack|exit|two-way|u-turn)(-fast)?-v": (
         "highway_env",
         "highway-env",
     ),
-    r"(MiniGrid|BabyAI)-": ("minigrid", "minigrid"),
+    r"(MiniGrid|BabyAI)-": ("minigrid", "a2c[minigrid]"),
     r"MiniWorld-": ("miniworld", "miniworld"),
     r"Panda[A-Z]": ("panda_gym", "panda-gym"),
     r"(Fetch|HandReach|HandManipulate|PointMaze|AntMaze|FrankaKitchen|AdroitHand)": (
@@ -160,7 +163,7 @@ _PACKAGES = {
     r"popgym-": ("popgym", "popgym"),
     r"NetHack": ("nle", "nle"),
     r"MiniHack-": ("minihack", "minihack"),
-    r"Vizdoom": ("vizdoom.gymnasium_wrapper", "vizdoom"),
+    r"Vizdoom": ("vizdoom.gymnasium_wrapper", "a2c[vizdoom]"),
     r"(mo-|deep-sea-treasure|resource-gathering|four-room|minecart|fruit-tree|water-reservoir)": (
         "mo_gymnasium",
         "mo-gymnasium",
@@ -187,12 +190,50 @@ _PACKAGES = {
 """Well-known families of ids, the module that registers each, and what to pip install for it."""
 
 
+_OF_AN_EXTRA = "a2c["
+"""What such a package begins with where an extra of ours brings it. Its ids need no module before them."""
+
+
+def _package_of(env_id: str) -> tuple[str, str] | None:
+    """The module that registers an id of a well-known family, and what to pip install for it; None: not known."""
+    return next((both for pattern, both in _PACKAGES.items() if re.match(pattern, env_id)), None)
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module.partition(".")[0]) is not None
+
+
 def _package_hint(env_id: str) -> str | None:
-    for pattern, (module, package) in _PACKAGES.items():
-        if re.match(pattern, env_id):
-            is_there = importlib.util.find_spec(module.partition(".")[0]) is not None
-            return f"its module goes before it, {module}:{env_id}" + ("" if is_there else f" (pip install {package})")
-    return None
+    found = _package_of(env_id)
+    if found is None:
+        return None
+    module, package = found
+    if package.startswith(_OF_AN_EXTRA):
+        return None if _is_there(module) else f'pip install "{package}" brings it'
+    return f"its module goes before it, {module}:{env_id}" + ("" if _is_there(module) else f" (pip install {package})")
+
+
+def register_family(env_id: str) -> None:
+    """Imports what registers an id, where that is a package which an extra of ours brings, and it is installed.
+
+    Raises:
+        UserError: It cannot be imported.
+    """
+    found = _package_of(env_id)
+    if found is not None and found[1].startswith(_OF_AN_EXTRA) and env_id not in gymnasium.registry:
+        module, _ = found
+        if _is_there(module):
+            _register(_import(module, f"{module}:{env_id}"), env_id)
+
+
+def is_atari(env_id: str) -> bool:
+    """Whether ale_py registers an id, with or without its module before it."""
+    name = env_id.rpartition(":")[2]
+    if not re.match(ATARI, name):
+        return False
+    register_family(name)
+    spec = gymnasium.registry.get(name)
+    return spec is not None and spec.entry_point == "ale_py.env:AtariEnv"
 
 
 _SHIMMY = ("GymV21Environment-v0", "GymV26Environment-v0")
@@ -205,6 +246,8 @@ def _find_spec(env_id: str) -> EnvSpec:
     before = set(gymnasium.registry)
     if colon:
         _register(_import(module, env_id), name)
+    else:
+        register_family(name)
     if name not in gymnasium.registry or (name in _SHIMMY and "shimmy" not in sys.modules):
         raise UserError(f"unknown environment {env_id!r}; {_hint(module, name, set(gymnasium.registry) - before)}")
     return _without_script(gymnasium.spec(name))

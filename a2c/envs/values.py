@@ -6,7 +6,7 @@ import math
 import numbers
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -23,6 +23,15 @@ class WrongValueError(ValueError):
 Outcome = tuple[NDArray[Any], float, bool, bool, dict[str, Any]]
 """What a step gave, in our types: obs, reward, terminated, truncated, info. Not a NamedTuple, as most environments give
 this very tuple already, and to make another would cost as much as all the checks."""
+
+
+class Feedback(NamedTuple):
+    """How what a step brings is taken."""
+
+    reward_weights: tuple[float, ...] | None = None
+    """How much each number of a reward of several counts; None: a reward is one number."""
+    notes_lives: bool = False
+    """Whether a life that is lost, by `info["lives"]`, is noted."""
 
 
 class Observations:
@@ -329,6 +338,21 @@ def info_of(info: Any) -> dict[str, Any]:
     if isinstance(info, Mapping):
         return dict(info)
     raise WrongValueError(f"gave an info that is {_a(info)}; it must be a dict, {{}} at least")
+
+
+def lives_in(info: Mapping[str, Any]) -> int:
+    """How many lives are left, by an info.
+
+    Raises:
+        WrongValueError: It does not say, or not by a whole number.
+    """
+    lives = info.get("lives")
+    if not isinstance(lives, int | np.integer):
+        said = f"says {shown(lives)}" if "lives" in info else "says nothing of lives"
+        raise WrongValueError(
+            f'gave an info that {said}; where terminal_on_life_loss is True, info["lives"] must be how many are left'
+        )
+    return int(lives)
 
 
 def outcome(result: Any, observations: Observations, weights: tuple[float, ...] | None = None) -> Outcome:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.arguments import ActionCheck, one_each, reset_mask, seeds_for
 from a2c.envs.construction import Traits
+from a2c.envs.memory import Block
 from a2c.envs.stepper import Event, Info, Stepper
 from a2c.spaces import batched, value_of
 
@@ -26,22 +27,17 @@ class Step(NamedTuple):
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N] ended by the task
     truncated: NDArray[np.bool_]  # [N] ended by a time limit
+    lost_life: NDArray[np.bool_]  # [N] went on with a life less, where that is noted
 
 
-def step_of(
-    obs: NDArray[Any],
-    final_obs: NDArray[Any],
-    reward: NDArray[np.float64],
-    terminated: NDArray[np.bool_],
-    truncated: NDArray[np.bool_],
-) -> Step:
-    """A Step from what was written of it, all [N, ...]; `final_obs` counts only where an episode ended."""
-    done = terminated | truncated
-    next_obs = obs
+def step_of(block: Block) -> Step:
+    """A Step from what was written of it; `final_obs` counts only where an episode ended."""
+    done = block.terminated | block.truncated
+    next_obs = block.obs
     if done.any():
-        next_obs = obs.copy()
-        next_obs[done] = final_obs[done]
-    return Step(obs, next_obs, reward, terminated, truncated)
+        next_obs = block.obs.copy()
+        next_obs[done] = block.final_obs[done]
+    return Step(block.obs, next_obs, block.reward, block.terminated, block.truncated, block.lost_life)
 
 
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
@@ -148,8 +144,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._check_action(action)
         self.stepper.post(action, want_infos=False)
         self.stepper.finish()
-        block = self._block
-        return step_of(block.obs, block.final_obs, block.reward, block.terminated, block.truncated)
+        return step_of(self._block)
 
     def mark(self) -> None:
         """From here on, `state` is as of now."""

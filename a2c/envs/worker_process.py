@@ -55,7 +55,7 @@ def run(
 
     Args:
         pipe: To the parent.
-        make: Cloudpickled constructor of an environment, and what the numbers of its reward count.
+        make: Cloudpickled constructor of an environment, and how what its steps bring is taken.
         seed: The run's seed.
         layout: Where flags and arrays lie in the buffer.
         buffer: The shared bytes.
@@ -75,9 +75,9 @@ def run(
         try:
             ours = flags[(1 + number) * LINE : (2 + number) * LINE]
             seed_process(episode_seed(seed, rows[0], -1))  # No episode has that number.
-            constructor, reward_weights = cloudpickle.loads(make)
+            constructor, feedback = cloudpickle.loads(make)
             block = block.rows(slice(rows[0], rows[-1] + 1))
-            share = Share(constructor, seed, rows, block, ours, reward_weights=reward_weights)
+            share = Share(constructor, seed, rows, block, ours, feedback=feedback)
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
             pipe.send_bytes(_failure(error))
             return

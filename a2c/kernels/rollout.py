@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from a2c.kernels.compiler import compiled, inlined
 from a2c.kernels.heads import sample
 from a2c.kernels.simd import Floats
-from a2c.kernels.statistics import count_episodes, discounted, gae, merge_column, merge_rows, normalized, scale_rewards
+from a2c.kernels.statistics import (
+    count_episodes,
+    discounted,
+    gae,
+    merge_column,
+    merge_rows,
+    normalized,
+    scale_rewards,
+    signs,
+)
 from a2c.moments import EPSILON, Moments
 from a2c.rollout import Rollout
 
@@ -49,6 +58,7 @@ class Rules(NamedTuple):
     normalize_advantage: bool
     normalize_observations: bool
     normalize_returns: bool
+    clip_rewards: bool = False
 
 
 class Books(NamedTuple):
@@ -113,8 +123,9 @@ def not_finite(row: NDArray[np.float64]) -> bool:
 def follow_up(rollout: Rollout, first: int, last: int) -> None:
     """Completes columns first..last-1 of a rollout that was collected: `bad`, and `next_value` but for truncations.
 
-    The successor of a step is what was acted on next, except where an episode ended: nothing follows a termination, and
-    a truncated episode would have gone on from its final state, whose value is there already.
+    The successor of a step is what was acted on next, except where an episode ended: nothing follows a termination (or,
+    where that is learnt as an end, a lost life), and a truncated episode would have gone on from its final state, whose
+    value is there already.
     """
     for t in range(rollout.reward.shape[0]):
         for n in range(first, last):
@@ -122,7 +133,7 @@ def follow_up(rollout: Rollout, first: int, last: int) -> None:
             if t == 0:
                 bad = bad or not_finite(rollout.observed[0, n])
             rollout.bad[t, n] = bad or rollout.bad[t, n]
-            if rollout.terminated[t, n]:
+            if rollout.ended[t, n]:
                 rollout.next_value[t, n] = np.float32(0)
             elif not rollout.truncated[t, n]:
                 rollout.next_value[t, n] = rollout.value[t + 1, n]
@@ -145,6 +156,8 @@ def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, in
     episode, so that returns are of order 1, and clipped. They are not shifted: that would change which policies are
     best wherever episodes can end.
 
+    Clipped ones are their signs.
+
     Returns:
         How many episodes ended, and the sums of their returns and lengths.
 
@@ -153,13 +166,13 @@ def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, in
     length, num_envs = rollout.reward.shape
     rows = length * num_envs
     if rules.normalize_returns:
-        discounted(
-            rollout.reward, rollout.terminated, rollout.truncated, rules.gamma, books.running, rollout.scaled_reward
-        )
+        discounted(rollout.reward, rollout.ended, rollout.truncated, rules.gamma, books.running, rollout.scaled_reward)
         merge_rows(
             rollout.scaled_reward.reshape((rows, 1)), books.scaled.seen, books.scaled.mean, books.scaled.variance
         )
         scale_rewards(rollout.reward, books.scaled.variance[0], rollout.scaled_reward)
+    elif rules.clip_rewards:
+        signs(rollout.reward, rollout.scaled_reward)
     return count_episodes(rollout.reward, rollout.terminated, rollout.truncated, books.returns, books.lengths)
 
 
@@ -167,7 +180,7 @@ def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, in
 def estimate(rules: Rules, rollout: Rollout, first: int, last: int) -> None:
     """Advantages and returns of columns first..last-1: `a2c.returns.gae`, not yet normalised."""
     gae(
-        rollout.scaled_reward, rollout.value, rollout.next_value, rollout.terminated, rollout.truncated,
+        rollout.scaled_reward, rollout.value, rollout.next_value, rollout.ended, rollout.truncated,
         rules.gamma, rules.gae_lambda, rollout.advantage, rollout.returns, first, last,
     )  # fmt: skip
 

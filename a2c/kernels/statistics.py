@@ -93,6 +93,14 @@ def scale_rewards(reward: NDArray[np.float64], variance: float, out: NDArray[np.
 
 
 @compiled
+def signs(reward: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """out = -1, 0 or 1, as reward is: [T, N]."""
+    for t in range(reward.shape[0]):
+        for n in range(reward.shape[1]):
+            out[t, n] = np.sign(reward[t, n])
+
+
+@compiled
 def count_episodes(
     reward: NDArray[np.float64],
     terminated: NDArray[np.bool_],

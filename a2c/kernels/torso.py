@@ -40,7 +40,7 @@ class Torso(NamedTuple):
     lines: int
     columns: int
     channels: int
-    channels_first: bool  # in a row of pixels
+    planes: int  # that those lie in, in a row of pixels
     weight: int  # where in theta the layer's weights [flat, features] start, ...
     bias: int  # ... and its biases
     flat: int  # numbers that convolutions make of an image
@@ -68,7 +68,8 @@ def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunk
     if not architecture.images:
         return None, first_parameter
     (leaf,) = architecture.images
-    lines, columns, channels, channels_first = leaf.image
+    planes, lines, columns, _ = leaf.image
+    channels = leaf.image.channels
     layers = [layer for layer, _ in architecture.convolutions(leaf)]
     laid_out = convolutions_for((lines, columns), channels, layers, first=first_parameter)
     features = architecture.num_image_features
@@ -79,7 +80,7 @@ def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunk
         return np.zeros(size, np.float32)
 
     torso = Torso(
-        laid_out, lines, columns, channels, channels_first, weight, bias, laid_out.outputs, features,
+        laid_out, lines, columns, channels, planes, weight, bias, laid_out.outputs, features,
         architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), room(rows * laid_out.room),
         room(laid_out.turned), room(chunks * laid_out.image), room(chunks * laid_out.gradients),
         room(chunks * BLOCK_IMAGES * features), room(chunks * features * BLOCK_IMAGES),
@@ -122,21 +123,22 @@ def take_in_pixels(torso: Torso | None, row: int, pixels: NDArray[np.uint8], p0:
 def show(torso: Torso, row: int, chunk: int) -> int:
     """Writes the image of a row as numbers in [0, 1] to where its chunk's convolutions read it; says where."""
     laid_out, channels = torso.convolutions, torso.channels
-    size, line = torso.lines * torso.columns * channels, torso.columns * channels
+    samples = channels // torso.planes
+    size, line, width = torso.lines * torso.columns * channels, torso.columns * channels, torso.columns * samples
     scale = np.float32(1 / 255)
     pixels, start = torso.pixels[row * size : (row + 1) * size], chunk * laid_out.image
     for y in range(torso.lines):
         at = start + laid_out.image_at + y * laid_out.image_line
         image = torso.images[at : at + line]
-        if torso.channels_first:
-            for c in range(channels):
-                given = pixels[(c * torso.lines + y) * torso.columns :]
+        for plane in range(torso.planes):
+            given = pixels[(plane * torso.lines + y) * width : (plane * torso.lines + y + 1) * width]
+            if torso.planes == 1:  # As it is.
+                for i in range(width):
+                    image[i] = np.float32(given[i]) * scale
+            else:
                 for x in range(torso.columns):
-                    image[x * channels + c] = np.float32(given[x]) * scale
-        else:
-            given = pixels[y * line : (y + 1) * line]
-            for i in range(line):
-                image[i] = np.float32(given[i]) * scale
+                    for c in range(samples):
+                        image[x * channels + plane * samples + c] = np.float32(given[x * samples + c]) * scale
     return start
 
 

@@ -137,13 +137,11 @@ def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[
     """
     found = []
     for number, leaf in enumerate(architecture.images):
-        lines, columns, channels, channels_first = leaf.image
+        planes, lines, columns, samples = leaf.image
         x = pixels[:, leaf.first : leaf.first + leaf.columns]
         x = x.astype(parameters[f"image.{number}.0.weight"].dtype) / leaf.divisor
-        if channels_first:
-            x = xp.moveaxis(x.reshape((-1, channels, lines, columns)), 1, 3)
-        else:
-            x = x.reshape((-1, lines, columns, channels))
+        x = xp.moveaxis(x.reshape((-1, planes, lines, columns, samples)), 1, 3)
+        x = x.reshape((-1, lines, columns, leaf.image.channels))
         layers = architecture.convolutions(leaf)
         for layer, (convolution, _) in enumerate(layers):
             name = f"image.{number}.{layer}"

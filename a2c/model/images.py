@@ -44,12 +44,19 @@ an Atari, are few enough; 240 x 320 are not."""
 
 
 class ImageShape(NamedTuple):
-    """How an image lies in an observation."""
+    """How an image lies in an observation: [planes, lines, columns, samples]."""
 
+    planes: int
+    """1 where channels come last. Else the channels, or so many images one behind another."""
     lines: int
     columns: int
-    channels: int
-    channels_first: bool
+    samples: int
+    """Of each pixel in each plane."""
+
+    @property
+    def channels(self) -> int:
+        """Of each pixel, those of the first plane first."""
+        return self.planes * self.samples
 
 
 def reach(size: int, convolution: Convolution) -> tuple[int, int, int]:
@@ -85,7 +92,7 @@ def may_be_image(space: gymnasium.Space[Any]) -> bool:
     return space.dtype == np.uint8 and _pixels(space) >= SMALLEST_IMAGE_PIXELS
 
 
-NO_IMAGE = ImageShape(0, 0, 0, False)
+NO_IMAGE = ImageShape(0, 0, 0, 0)
 """That of what is none."""
 
 
@@ -93,13 +100,13 @@ def shape_of_image(space: gymnasium.Space[Any]) -> ImageShape:
     """How the images of a space lie; NO_IMAGE where it holds none, or they are too small or too large for `NATURE`."""
     if not is_image(space):
         return NO_IMAGE
-    first, *others = (int(size) for size in space.shape or ())
-    if len(others) == 1:
-        found = ImageShape(first, others[0], 1, False)
-    elif first < others[1]:  # The channels are the fewest.
-        found = ImageShape(others[0], others[1], first, True)
+    shape = tuple(int(size) for size in space.shape or ())
+    if len(shape) == 2:
+        found = ImageShape(1, *shape, 1)
     else:
-        found = ImageShape(first, others[0], others[1], False)
+        images, (first, second, third) = (1, *shape)[-4], shape[-3:]
+        channels_first = first < third  # The channels are the fewest.
+        found = ImageShape(images * first, second, third, 1) if channels_first else ImageShape(images, *shape[-3:])
     if min(found.lines, found.columns) < NATURE_SIDE:
         return NO_IMAGE
     lines, columns = size_after((found.lines, found.columns), NATURE)
@@ -107,8 +114,10 @@ def shape_of_image(space: gymnasium.Space[Any]) -> ImageShape:
 
 
 def _pixels(space: gymnasium.Space[Any]) -> int:
-    """Pixels of a Box that has the shape of an image; else 0."""
+    """Pixels of a Box that has the shape of an image, or of some that are stacked; else 0."""
     shape = tuple(space.shape or ())
+    if len(shape) == 4 and shape[0] < min(sorted(shape[1:])[1:]):
+        shape = shape[1:]
     if not isinstance(space, spaces.Box) or len(shape) not in (2, 3):
         return 0
     sides = shape if len(shape) == 2 else sorted(shape)[1:]  # The channels come first or last, and are the fewest.

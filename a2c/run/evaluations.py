@@ -15,6 +15,7 @@ from a2c.envs import Envs
 from a2c.envs.construction import EnvSource
 from a2c.envs.make import kind_of
 from a2c.envs.stepper import Event
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
 from a2c.learner import Learner
@@ -92,7 +93,7 @@ class Evaluations:
             note,
         )
         self._evaluator = Evaluator(
-            kind_of(env, config.env_kwargs, config.seed, config.max_episode_steps, config.reward_weights), layout
+            kind_of(env, config.env_kwargs, config.seed, Wrapping.of(config), config.reward_weights), layout
         )
         self.best = Best(run.path)
         self.seconds = 0.0

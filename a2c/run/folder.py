@@ -16,6 +16,7 @@ from typing import Any, Literal
 from a2c import consent, files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate
 from a2c.policy import Policy
@@ -311,7 +312,7 @@ class Run:
             greedy,
             config.seed if seed is None else seed,
             layout=Layout(eval_num_envs),
-            max_episode_steps=config.max_episode_steps,
+            wrapping=Wrapping.of(config),
             reward_weights=config.reward_weights,
             total_steps=config.total_steps,  # An episode without end is given up where training gives it up.
         )

@@ -63,6 +63,7 @@ class CompiledStepper:
             arrays.reward,
             arrays.terminated,
             arrays.truncated,
+            np.zeros(num_envs, np.bool_),  # They have no lives.
             mask,
         )
         # What the seeds of episodes follow from, and the number of the episode from which on they do, [N] each; whether
