@@ -57,6 +57,8 @@ class Environment:
     gray pixels; up to 30 frames of nothing at first, and FIRE where a game waits for it."""
     frame_stack: int = 1
     """Observe the last so many observations at once."""
+    text_words: int = 0
+    """Observe so many words of each text in observations, the first ones; 0: texts are left out."""
     terminal_on_life_loss: bool = False
     """Learn from a life that is lost, by info["lives"], as from an end. The episode goes on: returns are of whole ones,
     in evaluations, too."""
@@ -297,6 +299,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "reward_weights",
             "natural_max_step",
             "memory_size",
+            "text_words",
             "atari_preprocessing",
             "terminal_on_life_loss",
             "clip_rewards",
@@ -393,6 +396,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
         "a whole number of at least 1 (and below 2**53)",
     ),
     ("frame_stack", lambda x: 1 <= x <= 100, "a whole number from 1 to 100"),
+    ("text_words", lambda x: 0 <= x <= 1000, "a whole number from 0 to 1,000"),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),
     (

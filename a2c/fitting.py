@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -13,10 +13,10 @@ import numpy as np
 
 from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, Traits, env_name, traits
+from a2c.envs.construction import EnvSource, env_name, traits
 from a2c.envs.episode import close
 from a2c.envs.make import make_env
-from a2c.envs.wrapping import Wrapping
+from a2c.envs.wrapping import WORDS, Wrapping
 from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageNetwork, ImageShape
 
@@ -56,6 +56,9 @@ _MUCH_NOISE: dict[str, Any] = {"initial_log_std": 0.0}
 _UNBOUNDED: dict[str, Any] = {"natural_max_step": None, "normalize_advantage": True}
 """Hopper-v5 came to 3,200 on each of three seeds; with a bound, at best on two. Pendulum-v1 was lost now and then."""
 
+
+_WORDS: dict[str, Any] = {"text_words": 16}
+"""Missions of MiniGrid and most of BabyAI are no longer."""
 
 WITHIN_A_ROLLOUT = "what is worth remembering is learnt by plain steps, within a rollout"
 """Why rollouts are long where there is memory."""
@@ -107,12 +110,13 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     asked = Asked(
         asked_step(chosen), chosen.get("network") or "auto", wants_memory(chosen), chosen.get("clip_rewards") is True
     )
-    around = {name: chosen[name] for name in Wrapping._fields if name in chosen}
+    around = _WORDS | {name: chosen[name] for name in Wrapping._fields if name in chosen}
     wrapping = Wrapping.of(dataclasses.replace(Config(env_name(env)), **around))  # Which refuses what none can be.
     if isinstance(env, str):
         return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping, asked)
-    both = env if isinstance(env, CompiledEnv) else _spaces_of(env, env_kwargs, wrapping)
-    return fit(both.observation_space, both.action_space, asked)
+    if isinstance(env, CompiledEnv):
+        return fit(env.observation_space, env.action_space, asked)
+    return _fit_to_made(env, env_kwargs, wrapping, asked)
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
@@ -129,16 +133,16 @@ def wants_memory(chosen: Mapping[str, Any]) -> bool:
 @functools.cache
 def _fit_to_id(env_id: str, env_kwargs: str, wrapping: Wrapping, asked: Asked) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    both = _spaces_of(env_id, json.loads(env_kwargs), wrapping)
-    return fit(both.observation_space, both.action_space, asked)
+    return _fit_to_made(env_id, json.loads(env_kwargs), wrapping, asked)
 
 
-def _spaces_of(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> Traits:
+def _fit_to_made(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping, asked: Asked) -> Fit:
     probe = make_env(env, env_kwargs, wrapping=wrapping)
     try:
-        return traits(probe)
+        told = traits(probe)
     finally:
         close(probe)
+    return fit(told.observation_space, told.action_space, asked)
 
 
 def fit(
@@ -157,7 +161,8 @@ def fit(
     if images:
         return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"], asked)
     real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
-    inputs = sum(sum(leaf.choices) or leaf.columns for leaf in leaves)
+    # Of what a word may be, most it never is.
+    inputs = sum(leaf.columns if _are_words(leaf) else sum(leaf.choices) or leaf.columns for leaf in leaves)
     width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
     enough = "wide enough for"
     while width * inputs > _MOST_WEIGHTS and width > 64:
@@ -205,7 +210,15 @@ def fit(
                 "all that is seen are choices, each learnt by itself",
             )
         )
-    return _together(chosen)
+    return _together([*chosen, *_texts(leaves)])
+
+
+def _are_words(leaf: Leaf) -> bool:
+    return bool(leaf.choices) and set(leaf.choices) == {WORDS}
+
+
+def _texts(leaves: Sequence[Leaf]) -> list[tuple[dict[str, Any], str]]:
+    return [(_WORDS, "observations have texts, which are read word by word")] if any(map(_are_words, leaves)) else []
 
 
 def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -> Fit:
@@ -226,7 +239,7 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -
         else ({"rollout_length": 8}, "images are much to keep"),
         _normalised(real, asked, ""),
     ]
-    return _together(chosen)
+    return _together([*chosen, *_texts(others)])
 
 
 def _normalised(observations: bool, asked: Asked, seen: str) -> tuple[dict[str, Any], str]:

@@ -100,6 +100,7 @@ def make_envs(
     max_episode_steps: int | None = None,
     atari_preprocessing: bool = False,
     frame_stack: int = 1,
+    text_words: int = 0,
     reward_weights: Sequence[float] | None = None,
 ) -> Envs:
     """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
@@ -119,6 +120,7 @@ def make_envs(
         max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
         atari_preprocessing: Whether an Atari is played as Mnih et al. (2015) did.
         frame_stack: How many observations, the last ones, are observed at once.
+        text_words: How many words of each text are observed.
         reward_weights: How much each number of a reward of several counts; None: a reward is one number.
 
     Raises:
@@ -149,6 +151,7 @@ def make_envs(
         max_episode_steps=max_episode_steps,
         atari_preprocessing=atari_preprocessing,
         frame_stack=frame_stack,
+        text_words=text_words,
     )
     kind = kind_of(env, env_kwargs, seed, Wrapping.of(config), reward_weights)
     return _envs(config, kind, config.vectorization)
@@ -254,7 +257,7 @@ def _compiled_envs(kind: Kind, num_envs: int) -> Envs:
             f"max_episode_steps is {kind.wrapping.max_episode_steps}; the compiled form of {form.name} has a limit of "
             "its own, vectorization 'local' takes another"
         )
-    for name in ("atari_preprocessing", "frame_stack"):
+    for name in ("atari_preprocessing", "frame_stack", "text_words"):
         if getattr(kind.wrapping, name) != getattr(Wrapping(), name):
             raise UserError(
                 f"{name} is {getattr(kind.wrapping, name)}; leave it out, as nothing can be put around the compiled "

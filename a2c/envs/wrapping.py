@@ -1,13 +1,18 @@
-"""What is put around an environment because a setting says so: Atari's preprocessing, a stack of frames, a limit."""
+"""What is put around an environment because a setting says so: Atari's preprocessing, words of texts, a time limit."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
+import numpy as np
+from gymnasium import spaces
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TimeLimit
+from numpy.typing import NDArray
 
 from a2c.errors import UserError, shown
 
@@ -27,11 +32,13 @@ class Wrapping(NamedTuple):
     """Whether an Atari is played as Mnih et al. (2015) did."""
     frame_stack: int = 1
     """How many observations, the last ones, are observed at once."""
+    text_words: int = 0
+    """How many words of each text are observed, the first ones; 0: none."""
 
     @classmethod
     def of(cls, config: Config) -> Wrapping:
         """That of a run's settings."""
-        return cls(config.max_episode_steps, config.atari_preprocessing, config.frame_stack)
+        return cls(config.max_episode_steps, config.atari_preprocessing, config.frame_stack, config.text_words)
 
     def arguments(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The constructor's arguments: those given, and what goes inside the wrappers.
@@ -66,6 +73,8 @@ class Wrapping(NamedTuple):
             env = AtariPreprocessing(env)
             if "FIRE" in env.unwrapped.get_action_meanings()[_FIRE : _FIRE + 1]:  # type: ignore[attr-defined]  # ALE's
                 env = FireAtStart(env)
+        if self.text_words:
+            env = WordsOfTexts(env, self.text_words)
         if self.frame_stack > 1:
             env = FrameStackObservation(env, self.frame_stack)
         return env if self.max_episode_steps is None else TimeLimit(env, self.max_episode_steps)
@@ -97,3 +106,60 @@ class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
             reward = float(reward) + float(more)
             self._lives = info.get("lives", 0)
         return obs, reward, terminated, truncated, info
+
+
+WORDS = 256
+"""What a word is one of: 0 stands for none, the others for a remainder each. No two of MiniGrid's that could be in
+one another's place have the same."""
+
+
+def _is_text(space: gymnasium.Space[Any]) -> bool:
+    """Gymnasium's Text, or a space of a package's own that says it holds strings, as MiniGrid's missions."""
+    return space.dtype is not None and np.dtype(space.dtype).kind == "U"
+
+
+class WordsOfTexts(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Texts in observations become a MultiDiscrete of their first words, each by the remainder of its checksum.
+
+    Reference: Weinberger et al., "Feature hashing for large scale multitask learning" (2009), for remainders instead
+        of a vocabulary.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], words: int) -> None:
+        super().__init__(env)
+        self._words = words
+        self.observation_space = self._space(env.observation_space)
+
+    def observation(self, observation: Any) -> Any:
+        """With words as numbers, in the place of texts."""
+        return self._numbers(self.env.observation_space, observation)
+
+    def _space(self, space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+        if isinstance(space, spaces.Dict):
+            return spaces.Dict([(key, self._space(inner)) for key, inner in space.spaces.items()])
+        if isinstance(space, spaces.Tuple):
+            return spaces.Tuple([self._space(inner) for inner in space.spaces])
+        return spaces.MultiDiscrete([WORDS] * self._words) if _is_text(space) else space
+
+    def _numbers(self, space: gymnasium.Space[Any], value: Any) -> Any:
+        if isinstance(space, spaces.Dict) and isinstance(value, Mapping):
+            return {
+                key: self._numbers(space.spaces[key], item) if key in space.spaces else item
+                for key, item in value.items()
+            }
+        if isinstance(space, spaces.Tuple) and isinstance(value, tuple | list) and len(value) == len(space.spaces):
+            return tuple(self._numbers(inner, item) for inner, item in zip(space.spaces, value, strict=True))
+        return words_of(value, self._words) if _is_text(space) and isinstance(value, str) else value
+
+
+def words_of(text: str, count: int) -> NDArray[np.int64]:
+    """The first words of a text as numbers from 0 to WORDS - 1, [count]; 0 behind the last of a shorter one.
+
+    Example:
+        >>> words_of("Go to the RED ball!", 6).tolist() == words_of("go to the red ball", 6).tolist()
+        True
+    """
+    numbers = np.zeros(count, np.int64)
+    for i, word in enumerate(re.findall(r"\w+", text.lower())[:count]):
+        numbers[i] = 1 + zlib.crc32(word.encode()) % (WORDS - 1)
+    return numbers
