@@ -23,7 +23,7 @@ from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
-from a2c.model.images import may_be_image
+from a2c.model.images import is_image
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
 from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
@@ -308,7 +308,7 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
     space = envs.single_observation_space
     kinds = {leaf.name: leaf.kind for leaf in leaves_of(space, config.normalize_observations, config.network)}
     for name, _, part in parts(space):
-        if may_be_image(part) and kinds[name] != "pixels":
+        if is_image(part) and kinds[name] != "pixels":
             what = f"{name!r} of the observations is" if name else "observations are"
             how = "; bytes are scaled to [0, 1]" if kinds[name] == "scaled" else ""
             why = "" if config.network == "mlp" else ": its convolutions are for 36 x 36 to about 200 x 200 pixels"

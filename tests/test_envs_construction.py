@@ -347,7 +347,9 @@ def test_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeyp
 def test_a_well_known_package_that_is_not_installed_is_named():
     with pytest.raises(a2c.UserError, match=r"No module named 'mo_gymnasium'.*; pip install mo-gymnasium$"):
         a2c.make_envs("mo_gymnasium:deep-sea-treasure-v0", 1)
-    with pytest.raises(a2c.UserError, match=r"vizdoom.gymnasium_wrapper:VizdoomBasic-v1 \(pip install vizdoom\)"):
+    with pytest.raises(a2c.UserError, match=r"panda_gym:PandaReach-v3 \(pip install panda-gym\)"):
+        a2c.make_envs("PandaReach-v3", 1)
+    with pytest.raises(a2c.UserError, match=r"unknown environment 'VizdoomBasic-v1'; pip install \"a2c\[vizdoom\]\""):
         a2c.make_envs("VizdoomBasic-v1", 1)
 
 

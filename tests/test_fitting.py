@@ -114,7 +114,7 @@ def test_images_go_through_convolutions_unless_they_are_to_be_numbers():
 
 
 @pytest.mark.parametrize(
-    ("shape", "width"), [((64,), 64), ((512,), 128), ((30, 84, 3), 256), ((2, 84, 84, 3), 128), ((480, 640, 3), 64)]
+    ("shape", "width"), [((64,), 64), ((512,), 128), ((30, 84, 3), 256), ((12, 12, 294), 128), ((480, 640, 3), 64)]
 )
 def test_wide_observations_get_wide_layers_until_these_have_too_many_weights(shape, width):
     assert fit(Box(0, 255, shape, np.uint8), Discrete(2)).values["hidden_sizes"] == (width, width)
@@ -148,7 +148,9 @@ def test_a_policy_that_remembers_takes_plain_steps_on_longer_rollouts(env_id, pr
 
 def test_images_that_are_remembered_have_longer_rollouts():
     camera = Box(0, 255, (84, 84, 3), np.uint8)
-    lengths = [fit(camera, Discrete(2), Asked(remembers=remembers)).values["rollout_length"] for remembers in (False, True)]
+    lengths = [
+        fit(camera, Discrete(2), Asked(remembers=remembers)).values["rollout_length"] for remembers in (False, True)
+    ]
     assert lengths == [8, 16]
 
 

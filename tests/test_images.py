@@ -71,14 +71,16 @@ def test_what_goes_through_convolutions_and_what_does_not():
         (240, 320, 3): "scaled",
         (35, 84, 3): "scaled",
         (7, 7, 3): "real",
-        (2, 84, 84, 3): "real",
+        (2, 84, 84, 3): "pixels",
+        (2, 3, 84, 84): "pixels",
+        (84, 84, 84, 3): "real",
     }
     for shape, kind in kinds.items():
         (leaf,) = leaves_of(spaces.Box(0, 255, shape, np.uint8), True)
         assert leaf.kind == kind, shape
     assert leaves_of(CAMERA, True, "mlp")[0].kind == "scaled"
     assert leaves_of(spaces.Box(0, 1, (84, 84, 4)), True)[0].kind == "real"
-    assert [leaf.image for leaf in leaves_of(SIGHTS["channels first"], True)] == [(36, 44, 4, True)]
+    assert [leaf.image for leaf in leaves_of(SIGHTS["channels first"], True)] == [(4, 36, 44, 1)]
 
 
 def test_images_have_rows_of_their_own():

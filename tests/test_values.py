@@ -266,9 +266,7 @@ def test_images_are_learnt_from(quick, monkeypatch):
 
 
 def image_bits(quick, **settings):
-    with pytest.warns(UserWarning, match="images"):
-        run = a2c.train(BrightHalf, **quick | {"num_threads": 1} | settings)
-    return run.policy("final")
+    return a2c.train(BrightHalf, **quick | {"num_threads": 1} | settings).policy("final")
 
 
 def test_images_give_the_same_bits_in_every_layout(quick):

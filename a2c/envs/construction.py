@@ -21,6 +21,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from a2c.envs.episode import claim, close, own_traceback
 from a2c.envs.masks import without_mask
+from a2c.envs.wrapping import frame_limit
 from a2c.errors import EnvError, UserError, shown, with_article
 from a2c.space_files import describe
 from a2c.spaces import Path, left_out, named, numbers_only, parts
@@ -155,6 +156,7 @@ def _time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     own = getattr(layer, "max_episode_steps", None)
     if isinstance(own, int):
         limits.append(own)
+    limits.append(frame_limit(env, spec))
     return min((limit for limit in limits if limit is not None), default=None)
 
 

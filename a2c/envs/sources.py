@@ -20,7 +20,7 @@ from gymnasium.envs.registration import EnvSpec
 from a2c.envs.compiled.classic import classic_control
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource, checked_source, display_hint, env_name, only_warnings, pip_name
-from a2c.envs.wrapping import Wrapping
+from a2c.envs.wrapping import ATARI_ENTRY_POINT, Wrapping
 from a2c.errors import UserError, shown
 
 
@@ -125,7 +125,6 @@ def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> E
         UserError: The environment is unknown, or its module cannot be imported.
     """
     source: Any = env
-    kwargs = wrapping.arguments(kwargs)
     if isinstance(env, str):
         source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
     checked_source(source)  # A module may have anything under that name.
@@ -136,10 +135,11 @@ def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> E
                 "many at once; a2c puts num_envs single ones side by side: register it with the entry_point of one, or "
                 "give a callable that makes one"
             )
+        kwargs = wrapping.arguments(source, kwargs)
         # We never step before a reset, so the wrapper that checks for it would only cost time.
         spec = dataclasses.replace(source, order_enforce=False)
         return EnvMaker(spec, kwargs | {"disable_env_checker": True}, wrapping)
-    return EnvMaker(source, kwargs, wrapping)
+    return EnvMaker(source, dict(kwargs), wrapping)
 
 
 ATARI = r"ALE/|\w+(NoFrameskip|Deterministic)-v\d"
@@ -233,7 +233,7 @@ def is_atari(env_id: str) -> bool:
         return False
     register_family(name)
     spec = gymnasium.registry.get(name)
-    return spec is not None and spec.entry_point == "ale_py.env:AtariEnv"
+    return spec is not None and spec.entry_point == ATARI_ENTRY_POINT
 
 
 _SHIMMY = ("GymV21Environment-v0", "GymV26Environment-v0")

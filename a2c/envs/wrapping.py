@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TimeLimit
 from numpy.typing import NDArray
 
@@ -18,6 +19,10 @@ from a2c.errors import UserError, shown
 
 if TYPE_CHECKING:
     from a2c.config import Config  # Only then: worker processes import this package, and need no command line.
+
+ATARI_ENTRY_POINT = "ale_py.env:AtariEnv"
+
+_NO_ATARI = "atari_preprocessing is for games of ale_py, and {} is none; leave it out"
 
 _FIRE = 1
 """That action, of games that have it."""
@@ -40,14 +45,16 @@ class Wrapping(NamedTuple):
         """That of a run's settings."""
         return cls(config.max_episode_steps, config.atari_preprocessing, config.frame_stack, config.text_words)
 
-    def arguments(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, spec: EnvSpec, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The constructor's arguments: those given, and what goes inside the wrappers.
 
         Raises:
-            UserError: They do not go together.
+            UserError: They do not go together, or it is no Atari and is to be played like one.
         """
         if not self.atari_preprocessing:
             return dict(kwargs)
+        if spec.entry_point != ATARI_ENTRY_POINT:
+            raise UserError(_NO_ATARI.format(spec.id))
         for name in ("frameskip", "obs_type"):
             if name in kwargs:
                 raise UserError(
@@ -65,7 +72,13 @@ class Wrapping(NamedTuple):
         """
         if self.atari_preprocessing:
             if getattr(env.unwrapped, "ale", None) is None:
-                raise UserError(f"atari_preprocessing is for games of ale_py, and {name} is none; leave it out")
+                raise UserError(_NO_ATARI.format(name))
+            skip = getattr(env.unwrapped, "_frameskip", None)
+            if skip != 1:
+                raise UserError(
+                    f"{name} makes a game with frameskip {shown(skip)}; atari_preprocessing skips frames itself: it "
+                    "must be made with frameskip=1"
+                )
             if importlib.util.find_spec("cv2") is None:
                 raise UserError(
                     'atari_preprocessing needs a package that is not installed, cv2: pip install "a2c[atari]"'
@@ -78,6 +91,18 @@ class Wrapping(NamedTuple):
         if self.frame_stack > 1:
             env = FrameStackObservation(env, self.frame_stack)
         return env if self.max_episode_steps is None else TimeLimit(env, self.max_episode_steps)
+
+
+def frame_limit(env: gymnasium.Env[Any, Any], spec: EnvSpec | None) -> int | None:
+    """After how many steps a game of ale_py is cut off, which counts frames; None: that is not known."""
+    arguments = {} if spec is None else spec.kwargs
+    frames, skip = arguments.get("max_num_frames_per_episode"), arguments.get("frameskip", 1)
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, AtariPreprocessing):
+            skip = layer.frame_skip
+        layer = layer.env
+    return frames // skip if isinstance(frames, int) and isinstance(skip, int) and skip > 0 else None
 
 
 class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):

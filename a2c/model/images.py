@@ -15,8 +15,6 @@ ImageNetwork = Literal["auto", "mlp", "nature"]
 IMAGE_PIXELS = 32 * 32
 """Bytes of at least so many pixels are an image. Smaller ones (the 7 x 7 cells of MiniGrid, say) are numbers."""
 
-SMALLEST_IMAGE_PIXELS = 16
-
 
 class Convolution(NamedTuple):
     """A layer: y = relu(W x + b), W moved over x."""
@@ -85,11 +83,6 @@ def is_bytes(space: gymnasium.Space[Any]) -> bool:
 def is_image(space: gymnasium.Space[Any]) -> bool:
     """Whether a space holds images that are as large as a camera's."""
     return is_bytes(space) and _pixels(space) >= IMAGE_PIXELS
-
-
-def may_be_image(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds what a convolution would be for, small boards of cells included."""
-    return space.dtype == np.uint8 and _pixels(space) >= SMALLEST_IMAGE_PIXELS
 
 
 NO_IMAGE = ImageShape(0, 0, 0, 0)

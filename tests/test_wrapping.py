@@ -1,0 +1,236 @@
+"""What settings put around an environment: Atari's preprocessing, stacked frames, words of texts, lives."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import a2c
+from a2c.envs import make_env
+from a2c.envs.construction import traits
+from a2c.envs.make import envs_for
+from a2c.envs.wrapping import WORDS, FireAtStart, Wrapping, words_of
+from a2c.learner import Learner
+from a2c.model.architecture import architecture_for
+from a2c.presets import configure, origins, preset_name
+from a2c.run import checkpoint
+
+LIVES, LIFE = 3, 5
+
+
+class Lives(gymnasium.Env):
+    """Three lives of five steps each; each step brings 7, the last of a life -2. It shows a camera's picture."""
+
+    observation_space = spaces.Box(0, 255, (40, 36, 3), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, says=True):
+        self.says = says
+
+    def _seen(self):
+        obs = np.full((40, 36, 3), self.steps, np.uint8)
+        return obs, {"lives": LIVES - self.steps // LIFE} if self.says else {}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._seen()
+
+    def step(self, action):
+        self.steps += 1
+        obs, info = self._seen()
+        return obs, -2.0 if self.steps % LIFE == 0 else 7.0, self.steps == LIVES * LIFE, False, info
+
+
+def learner_of(**settings):
+    config = a2c.Config("Lives", num_envs=1, rollout_length=17, hidden_sizes=(), network="mlp", **settings)
+    envs = envs_for(config, Lives, compiled=False)
+    return envs, Learner(config, envs)
+
+
+def test_a_lost_life_is_learnt_as_an_end_and_counted_as_none():
+    envs, learner = learner_of(terminal_on_life_loss=True, gamma=0.5, gae_lambda=1.0)
+    row = learner.update()[0]
+    rollout = learner._rollout
+    ends = [4, 9, 14]  # The third is that of the episode.
+    assert np.flatnonzero(rollout.ended[:, 0]).tolist() == ends
+    assert np.flatnonzero(rollout.terminated[:, 0]).tolist() == [14]
+    assert (rollout.next_value[ends, 0] == 0).all()
+    # 7 + .5 (7 + .5 (7 + .5 (7 + .5 * -2))), whatever comes after the life.
+    assert rollout.returns[[0, 5, 10], 0] == pytest.approx([7 + 0.5 * (7 + 0.5 * (7 + 0.5 * (7 - 1)))] * 3, abs=1e-5)
+    assert (row[6], row[7], row[8]) == (1, 12 * 7 - 3 * 2, 15)  # One episode, its return and its length.
+    envs.close()
+
+
+def test_where_lives_are_not_noted_a_lost_one_changes_nothing():
+    envs, learner = learner_of()
+    learner.update()
+    assert learner._rollout.ended is learner._rollout.terminated
+    envs.close()
+
+
+def test_an_environment_that_says_nothing_of_lives_is_told_what_is_missing(quick):
+    with pytest.raises(
+        a2c.EnvError, match=r'gave an info that says nothing of lives; .* info\["lives"\] must be how many'
+    ):
+        a2c.train(lambda: Lives(says=False), **quick, terminal_on_life_loss=True)
+
+
+def test_clipped_rewards_are_signs_and_returns_are_reported_as_they_were():
+    envs, learner = learner_of(clip_rewards=True)
+    row = learner.update()[0]
+    assert learner._rollout.scaled_reward[:5, 0].tolist() == [1, 1, 1, 1, -1]
+    assert learner._rollout.reward[:5, 0].tolist() == [7, 7, 7, 7, -2]
+    assert row[7] == 12 * 7 - 3 * 2
+    envs.close()
+
+
+def test_rewards_are_clipped_or_scaled():
+    with pytest.raises(a2c.UserError, match=r"clip_rewards and normalize_returns are True.*choose one"):
+        a2c.Config("CartPole-v1", clip_rewards=True, normalize_returns=True)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_workers": 1}], ids=["here", "workers"])
+def test_a_run_with_lives_and_stacked_pictures_goes_on_to_the_same_bits(quick, settings, tmp_path):
+    config = quick | {
+        "total_steps": 640, "num_envs": 2, "rollout_length": 8, "frame_stack": 2, "terminal_on_life_loss": True,
+        "clip_rewards": True, "normalize_returns": False, "eval_episodes": 2, "final_eval_episodes": 2,
+    } | settings  # fmt: skip
+    whole = a2c.train(Lives, **config)
+    assert whole.summary["evaluation"]["mean_length"] == LIVES * LIFE  # Whole episodes, ...
+    assert whole.summary["evaluation"]["mean"] == 12 * 7 - 3 * 2  # ... and rewards as they are.
+    first = a2c.train(Lives, **config | {"total_steps": 320, "run_dir": str(tmp_path)})
+    resumed = a2c.resume(first, env=Lives, total_steps=640)
+    assert resumed.summary["exact"] is True
+    arrays = [checkpoint.newest(run.path / "checkpoints").arrays for run in (whole, resumed)]
+    assert all((array == arrays[1][name]).all() for name, array in arrays[0].items())
+
+
+def test_stacked_pictures_are_one_picture_with_more_channels():
+    env = make_env(Lives, wrapping=Wrapping(frame_stack=2))
+    assert env.observation_space.shape == (2, 40, 36, 3)
+    config = configure("Lives", "none", {"frame_stack": 2, "network": "nature", "num_envs": 1})
+    architecture = architecture_for(env.observation_space, env.action_space, (), "tanh", False, config.network)
+    assert architecture.images[0].image.channels == 6
+    assert architecture.shapes()["image.0.0.weight"] == (8, 8, 6, 32)
+    env.close()
+
+
+class Tells(gymnasium.Env):
+    """A number, and a text that says more."""
+
+    observation_space = spaces.Dict(a=spaces.Box(-1, 1, (2,)), said=spaces.Tuple([spaces.Text(40), spaces.Discrete(3)]))
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._seen(), {}
+
+    def _seen(self):
+        self.word = ("left", "right")[int(self.np_random.integers(2))]
+        return {"a": np.zeros(2, np.float32), "said": (f"Go {self.word}!", 1)}
+
+    def step(self, action):
+        self.steps += 1
+        reward = float(action == (self.word == "right"))
+        return self._seen(), reward, False, self.steps == 8, {}
+
+
+def test_texts_are_left_out_or_seen_word_by_word():
+    assert traits(make_env(Tells)).left_out == "said.0 (Text)"
+    env = make_env(Tells, wrapping=Wrapping(text_words=3))
+    assert env.observation_space["said"][0] == spaces.MultiDiscrete([WORDS] * 3)
+    obs, _ = env.reset(seed=0)
+    assert obs["said"][0].tolist() in [words_of(f"go {word}", 3).tolist() for word in ("left", "right")]
+    assert obs in env.observation_space
+    assert traits(env).left_out == ""
+
+
+@pytest.mark.filterwarnings("ignore:the entropy is")  # It is sure of what it does, and right.
+def test_what_a_text_says_is_learnt_with_what_fits(quick):
+    settings = {name: value for name, value in quick.items() if name not in ("hidden_sizes", "preset")}
+    run = a2c.train(Tells, **settings | {"total_steps": 8_000, "final_eval_episodes": 20})
+    assert run.config.text_words == 16
+    assert run.summary["final_evaluation"]["mean"] == 8
+
+
+def test_words_that_minigrid_puts_in_one_anothers_place_differ():
+    for words in (
+        ("red", "green", "blue", "purple", "yellow", "grey"),
+        ("ball", "box", "key", "door", "object", "goal", "square"),
+        ("go", "get", "fetch", "pick", "put", "open", "find", "use", "reach", "avoid", "you"),
+        ("left", "right", "front", "behind"),
+    ):
+        assert len({int(words_of(word, 1)[0]) for word in words}) == len(words)
+
+
+def test_a_text_of_no_words_is_zeros_and_one_of_many_is_cut():
+    assert words_of("...", 2).tolist() == [0, 0]
+    assert words_of("a b c", 2).tolist() == words_of("a b", 2).tolist()
+
+
+ale_py = pytest.importorskip("ale_py", reason="needs the extra atari")
+ATARI = Wrapping(atari_preprocessing=True, frame_stack=4)
+
+
+def test_an_atari_is_played_as_in_the_papers():
+    env = make_env("ALE/Breakout-v5", wrapping=ATARI)
+    assert env.observation_space == spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    assert isinstance(env.env, FireAtStart)
+    assert traits(env).max_episode_steps == 27_000
+    obs, info = env.reset(seed=3)
+    assert (obs[0] == obs[3]).all()  # Of the first observation there are four.
+    assert info["lives"] == 5
+    env.close()
+
+
+def test_fire_is_pressed_for_each_life_and_the_game_goes_on():
+    env = make_env("ALE/Breakout-v5", {"repeat_action_probability": 0.0}, wrapping=ATARI)
+    env.reset(seed=0)
+    lives, steps = [], 0
+    while True:  # A policy that does nothing: without FIRE there would be no second life.
+        _, _, terminated, truncated, info = env.step(0)
+        lives.append(info["lives"])
+        steps += 1
+        if terminated or truncated:
+            break
+    assert terminated
+    assert steps < 1000
+    assert sorted(set(lives), reverse=True) == [5, 4, 3, 2, 1, 0]
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", ["ALE/Pong-v5", "ale_py:ALE/Pong-v5", "SpaceInvadersNoFrameskip-v4"])
+def test_every_game_has_the_preset_of_its_family(env_id):
+    assert preset_name(env_id, "auto") == "atari"
+    config = configure(env_id, "auto", {})
+    assert (config.frame_stack, config.clip_rewards, config.terminal_on_life_loss) == (4, True, True)
+    assert origins(config, "auto")["frame_stack"] == "preset atari"
+
+
+def test_what_is_no_game_has_not():
+    assert preset_name("CartPole-v1", "none") == preset_name("ALE/NoSuchGame-v5", "auto") == ""
+
+
+@pytest.mark.parametrize(
+    ("env", "kwargs", "sentence"),
+    [
+        ("CartPole-v1", {}, "atari_preprocessing is for games of ale_py, and CartPole-v1 is none; leave it out"),
+        (Lives, {}, "atari_preprocessing is for games of ale_py, and Lives is none"),
+        ("ALE/Pong-v5", {"frameskip": 4}, "env_kwargs has frameskip 4; leave it out"),
+        ("ALE/Pong-v5", {"obs_type": "ram"}, "env_kwargs has obs_type 'ram'; leave it out"),
+        (lambda: gymnasium.make("ALE/Pong-v5"), {}, "with frameskip 4; .* must be made with frameskip=1"),
+    ],
+)
+def test_what_cannot_be_preprocessed_is_refused_in_a_sentence(env, kwargs, sentence):
+    with pytest.raises(a2c.UserError, match=sentence):
+        make_env(env, kwargs, wrapping=ATARI)
+
+
+def test_what_is_compiled_has_nothing_around_it():
+    with pytest.raises(a2c.UserError, match="frame_stack is 2; leave it out"):
+        a2c.make_envs("CartPole-v1", 1, vectorization="compiled", frame_stack=2)
+    envs = a2c.make_envs("CartPole-v1", 1, vectorization="local", frame_stack=2)
+    assert envs.single_observation_space.shape == (2, 4)
+    envs.close()
