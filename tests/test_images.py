@@ -20,6 +20,8 @@ SIGHTS = {
     "grey": spaces.Box(0, 255, (36, 36), np.uint8),
     "in colour": CAMERA,
     "channels first": spaces.Box(0, 255, (4, 36, 44), np.uint8),
+    "three in colour": spaces.Box(0, 255, (3, 36, 40, 3), np.uint8),
+    "two, channels first": spaces.Box(0, 255, (2, 3, 37, 36), np.uint8),
     "beside all else": spaces.Dict(a=spaces.Discrete(5), b=spaces.Box(-1, 1, (3,)), camera=CAMERA),
 }
 TWO = spaces.Dict(left=CAMERA, right=SIGHTS["grey"])

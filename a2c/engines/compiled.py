@@ -31,6 +31,7 @@ class CompiledEngine:
             team: Computes gradients; results do not depend on how many they are.
         """
         self._architecture, self._team, self._is_natural = architecture, team, config.actor_step == "natural"
+        self._alone = Team(1)
         bounds, room = divide(
             config.num_envs, config.rollout_length, architecture.num_parameters, len(architecture.images)
         )
@@ -53,7 +54,9 @@ class CompiledEngine:
     def forward(self, rollout: Rollout, t: int) -> None:
         """Actor and critic on the inputs of step t."""
         network, _, work = self._model
-        forward_step(network, work, t, rollout)
+        # Threads cost more than a few numbers' way through a network.
+        team = self._team if network.torso is not None else self._alone
+        team.run(forward_step, network, work, t, rollout)
 
     def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
         """The critic."""
@@ -105,7 +108,7 @@ class CompiledEngine:
     def prepare(self, rollout: Rollout) -> None:
         """Compiles what training step by step needs, or loads it from disk, so that the first update costs no more."""
         network, _, work = self._model
-        prepare(forward_step, network, work, 0, rollout)
+        prepare(forward_step, 0, self._team.crew, network, work, 0, rollout)
         prepare(values_of, network, work, rollout.inputs[0], rollout.pixels[0], rollout.carry[0], rollout.value[0])
         prepare(gradient, 0, self._team.crew, self._model, rollout, np.zeros(len(Metrics._fields)))
         prepare(follow, 0, self._team.crew, self._model)

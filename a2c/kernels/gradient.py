@@ -23,7 +23,19 @@ from a2c.kernels.recurrent import (
 )
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
-from a2c.kernels.torso import learn_from_images, see_images, take_in_pixels, turn_kernels
+from a2c.kernels.torso import (
+    INNER_AT_ONCE,
+    Torso,
+    add_to_features,
+    convolve_images,
+    differentiate_features,
+    learn_from_features,
+    learn_from_images,
+    see_images,
+    take_in_pixels,
+    turn_kernels,
+    whole_of_images,
+)
 from a2c.kernels.vectors import add
 from a2c.rollout import Rollout
 
@@ -118,6 +130,15 @@ def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -
     return differs
 
 
+@inlined
+def rows_of_step(work: Work, t: int, chunk: int) -> int:
+    """The first row of inputs of step t in a chunk: its rows lie together, step by step; those of row T behind all."""
+    length, start = len(work.stamps) - 1, work.chunks[chunk]
+    if t == length:
+        return length * work.chunks[-1] + start  # type: ignore[no-any-return]  # a number of NumPy's
+    return length * start + t * (work.chunks[chunk + 1] - start)  # type: ignore[no-any-return]  # as above
+
+
 @compiled
 def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
     """Actor and critic on the inputs of step t in one chunk of environments; in row T, the critic alone.
@@ -132,21 +153,33 @@ def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rol
         chunk: Which chunk.
         rollout: Whose inputs count, and which takes outputs, values and carry.
     """
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
-    length, num_envs = len(work.stamps) - 1, work.chunks[-1]
-    start, heads = work.chunks[chunk], network.actor_layers
-    count = work.chunks[chunk + 1] - start
-    # The rows of a chunk lie together, step by step; those of row T lie behind all.
-    rows = length * num_envs + start if t == length else length * start + t * count
-    row = rows if network.keeps else chunk * work.room
+    take_in_step(network, work, t, chunk, rollout)
+    look(network, chunk, rows_of_step(work, t, chunk), work.chunks[chunk + 1] - work.chunks[chunk])
+    judge_step(network, work, t, chunk, rollout)
+
+
+@compiled
+def take_in_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
+    """The inputs of step t in one chunk, and what is remembered then, into the network's rows."""
+    num_envs, rows = work.chunks[-1], rows_of_step(work, t, chunk)
     columns, size, memory_size = rollout.inputs.shape[2], rollout.pixels.shape[2], rollout.carry.shape[2]
     inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
-    for i in range(count):
-        n = t * num_envs + start + i
+    for i in range(work.chunks[chunk + 1] - work.chunks[chunk]):
+        n = t * num_envs + work.chunks[chunk] + i
         take_in(network, inputs, n * columns, columns, rows + i)
         take_in_pixels(network.torso, rows + i, pixels, n * size)
         take_in_carry(network.memory, rows + i, carry, n * memory_size, False)
-    look(network, chunk, rows, count)
+
+
+@compiled
+def judge_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
+    """Actor and critic on what `look` made of step t in one chunk; in row T, the critic alone."""
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    length, num_envs = len(work.stamps) - 1, work.chunks[-1]
+    start, heads = work.chunks[chunk], network.actor_layers
+    count, rows = work.chunks[chunk + 1] - start, rows_of_step(work, t, chunk)
+    row = rows if network.keeps else chunk * work.room
+    carry, memory_size = rollout.carry.reshape(-1), rollout.carry.shape[2]
     actor, critic = network.layers[heads - 1], network.layers[-1]
     if t < length:
         forward(network, zero, heads, rows, row, count)
@@ -163,11 +196,36 @@ def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rol
 
 
 @compiled
-def forward_step(network: Network, work: Work, t: int, rollout: Rollout) -> None:
-    """`forward_chunk` for all environments."""
-    for chunk in range(len(work.chunks) - 1):
-        forward_chunk(network, work, t, chunk, rollout)
-    work.stamps[t] = work.stamp[0]
+def forward_step(thread: int, crew: Crew, network: Network, work: Work, t: int, rollout: Rollout) -> None:
+    """One thread's part of `forward_chunk` for all environments."""
+    chunks = len(work.chunks) - 1
+    first, last = chunks * thread // crew.threads, chunks * (thread + 1) // crew.threads
+    for chunk in range(first, last):
+        take_in_step(network, work, t, chunk, rollout)
+        rows, count = rows_of_step(work, t, chunk), work.chunks[chunk + 1] - work.chunks[chunk]
+        convolve_images(network.torso, network.theta, chunk, rows, count)
+    see_all(thread, crew, network.torso, network, work, t)
+    for chunk in range(first, last):
+        rows, count = rows_of_step(work, t, chunk), work.chunks[chunk + 1] - work.chunks[chunk]
+        remember(network.memory, network.theta, network.activations, chunk, rows, count)
+        judge_step(network, work, t, chunk, rollout)
+    if thread == 0:
+        work.stamps[t] = work.stamp[0]
+
+
+@compiled
+def see_all(thread: int, crew: Crew, torso: Torso | None, network: Network, work: Work, t: int) -> None:
+    """One thread's part of the features of all images of step t, once all were convolved."""
+    if torso is not None:
+        meet(crew)
+        for k in range(0, torso.flat, INNER_AT_ONCE):
+            for chunk in range(len(work.chunks) - 1):
+                add_to_features(
+                    torso, network.theta, network.activations, network.layers[0, X_ROW],
+                    rows_of_step(work, t, chunk), work.chunks[chunk + 1] - work.chunks[chunk],
+                    k, thread, crew.threads,
+                )  # fmt: skip
+        meet(crew)
 
 
 @compiled
@@ -315,7 +373,9 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
     count = stop - start
     size, heads = len(network.theta), network.actor_layers
     g0 = chunk * size
-    work.gradients[g0 : g0 + size] = np.float32(0)
+    whole, rest = whole_of_images(network.torso, size)
+    work.gradients[g0 : g0 + whole] = np.float32(0)
+    work.gradients[g0 + rest : g0 + size] = np.float32(0)
     actor, critic = network.layers[heads - 1], network.layers[-1]
     actor_row, critic_row = actor[Y_ROW], critic[Y_ROW]
     scale = np.float32(1.0 / (length * num_envs))
@@ -365,12 +425,9 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
         network.memory, network.activations, network.zeros, network.one, chunk, length * start,
         rollout.terminated, rollout.truncated, start, stop, network.d_features, features, work.gradients, g0,
     )  # fmt: skip
-    for first in range(0, length * count, BLOCK_ROWS):
-        learn_from_images(
-            network.torso, network.theta, network.activations, x_row, network.d_features, features,
-            network.zeros, network.one, chunk, length * start + first, min(BLOCK_ROWS, length * count - first),
-            work.gradients, g0,
-        )  # fmt: skip
+    differentiate_features(
+        network.torso, network.activations, x_row, network.d_features, features, length * start, length * count
+    )
     work.losses[chunk, 0], work.losses[chunk, 1], work.losses[chunk, 2] = policy_sum, value_sum, entropy_sum
     work.losses[chunk, 3], work.losses[chunk, 4], work.losses[chunk, 5] = error_sum, return_sum, return_squares
 
@@ -420,14 +477,34 @@ def gradient(thread: int, crew: Crew, model: Model, rollout: Rollout, metrics: N
     network, work = model.network, model.work
     chunks, size = len(work.chunks) - 1, len(network.theta)
     half = BLOCK_ROWS * len(network.zeros)
-    for chunk in range(chunks * thread // crew.threads, chunks * (thread + 1) // crew.threads):
+    first, last = chunks * thread // crew.threads, chunks * (thread + 1) // crew.threads
+    for chunk in range(first, last):
         chunk_gradient(model, rollout, chunk, 2 * thread * half, (2 * thread + 1) * half)
+    if network.torso is not None:
+        meet(crew)
+        gradient_of_images(thread, crew, model, rollout.reward.shape[0], first, last)
     meet(crew)
     start, stop = size * thread // crew.threads, size * (thread + 1) // crew.threads
-    sum_up(work, size, chunks, start, stop)
+    # What is behind convolutions has the whole gradient already.
+    whole, rest = whole_of_images(network.torso, size)
+    sum_up(work, size, chunks, start, min(stop, whole))
+    sum_up(work, size, chunks, max(start, rest), stop)
     if thread == 0:
         summarize(model.loss, work, rollout.reward.size, metrics)
     meet(crew)
+
+
+@compiled
+def gradient_of_images(thread: int, crew: Crew, model: Model, length: int, first: int, last: int) -> None:
+    """One thread's part of the gradient of what sees images, once dL/d features is there; chunks first..last-1."""
+    network, work = model.network, model.work
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    rows, size = length * work.chunks[-1], len(network.theta)
+    learn_from_features(network.torso, network.theta, network.one, rows, work.gradients, zero, thread, crew.threads)
+    meet(crew)
+    for chunk in range(first, last):
+        row, count = length * work.chunks[chunk], length * (work.chunks[chunk + 1] - work.chunks[chunk])
+        learn_from_images(network.torso, network.zeros, network.one, chunk, row, count, work.gradients, chunk * size)
 
 
 @compiled

@@ -29,8 +29,8 @@ from a2c.kernels.simd import AS_IT_IS, LANES, RECTIFIED, Floats, matmul
 from a2c.kernels.windows import B_LINE, INNER
 from a2c.model.architecture import Architecture, Parameters
 
-BLOCK_IMAGES = 32
-"""Images whose gradients are propagated together."""
+INNER_AT_ONCE = 64
+"""Lines of the matrix behind the convolutions that are gone through at once, for all rows: 128 KB of them."""
 
 
 class Torso(NamedTuple):
@@ -51,9 +51,11 @@ class Torso(NamedTuple):
     turned: Floats  # kernels as `conv.turn` writes them
     images: Floats  # an image for each chunk, in its frame of zeros
     gradients: Floats  # for each chunk, every layer's dy of an image, with zeros around
-    d_features: Floats  # [chunks * BLOCK_IMAGES * features] dL/d features of images, before ReLU
-    d_across: Floats  # [chunks * features * BLOCK_IMAGES] the same, image by image
-    d_flat: Floats  # [chunks * flat * BLOCK_IMAGES] dL/d flat, image by image
+    across: int  # rows, rounded up to whole vectors
+    d_features: Floats  # [rows * features] dL/d features of images, before ReLU
+    d_across: Floats  # [features * across] the same, image by image
+    d_flat: Floats  # [flat * across] dL/d flat, image by image
+    nothing: Floats  # zeros, as many as a row of any of these
 
 
 def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunks: int) -> tuple[Torso | None, int]:
@@ -75,6 +77,7 @@ def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunk
     features = architecture.num_image_features
     weight = first_parameter + laid_out.parameters
     bias = weight + laid_out.outputs * features
+    across = -(-rows // LANES) * LANES
 
     def room(size: int) -> Floats:
         return np.zeros(size, np.float32)
@@ -83,8 +86,8 @@ def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunk
         laid_out, lines, columns, channels, planes, weight, bias, laid_out.outputs, features,
         architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), room(rows * laid_out.room),
         room(laid_out.turned), room(chunks * laid_out.image), room(chunks * laid_out.gradients),
-        room(chunks * BLOCK_IMAGES * features), room(chunks * features * BLOCK_IMAGES),
-        room(chunks * laid_out.outputs * BLOCK_IMAGES),
+        across, room(rows * features), room(features * across), room(laid_out.outputs * across),
+        room(max(features, across)),
     )  # fmt: skip
     return torso, bias + features
 
@@ -122,20 +125,30 @@ def take_in_pixels(torso: Torso | None, row: int, pixels: NDArray[np.uint8], p0:
 @compiled
 def show(torso: Torso, row: int, chunk: int) -> int:
     """Writes the image of a row as numbers in [0, 1] to where its chunk's convolutions read it; says where."""
-    laid_out, channels = torso.convolutions, torso.channels
-    samples = channels // torso.planes
+    laid_out, channels, planes = torso.convolutions, torso.channels, torso.planes
+    samples = channels // planes
     size, line, width = torso.lines * torso.columns * channels, torso.columns * channels, torso.columns * samples
     scale = np.float32(1 / 255)
     pixels, start = torso.pixels[row * size : (row + 1) * size], chunk * laid_out.image
     for y in range(torso.lines):
         at = start + laid_out.image_at + y * laid_out.image_line
         image = torso.images[at : at + line]
-        for plane in range(torso.planes):
-            given = pixels[(plane * torso.lines + y) * width : (plane * torso.lines + y + 1) * width]
-            if torso.planes == 1:  # As it is.
-                for i in range(width):
-                    image[i] = np.float32(given[i]) * scale
-            else:
+        if planes == 1:  # As it is.
+            given = pixels[y * width : (y + 1) * width]
+            for i in range(width):
+                image[i] = np.float32(given[i]) * scale
+        elif planes == 4 and samples == 1:  # As four frames are: with a step that LLVM knows, in vectors.
+            plane, begin, end = torso.lines * width, y * width, (y + 1) * width
+            first, second = pixels[begin:end], pixels[plane + begin : plane + end]
+            third, fourth = pixels[2 * plane + begin : 2 * plane + end], pixels[3 * plane + begin : 3 * plane + end]
+            for x in range(width):
+                image[4 * x] = np.float32(first[x]) * scale
+                image[4 * x + 1] = np.float32(second[x]) * scale
+                image[4 * x + 2] = np.float32(third[x]) * scale
+                image[4 * x + 3] = np.float32(fourth[x]) * scale
+        else:
+            for plane in range(planes):
+                given = pixels[(plane * torso.lines + y) * width : (plane * torso.lines + y + 1) * width]
                 for x in range(torso.columns):
                     for c in range(samples):
                         image[x * channels + plane * samples + c] = np.float32(given[x * samples + c]) * scale
@@ -143,8 +156,54 @@ def show(torso: Torso, row: int, chunk: int) -> int:
 
 
 @compiled
+def convolve_images(torso: Torso | None, theta: Floats, chunk: int, row: int, rows: int) -> None:
+    """What the convolutions make of some rows' images, shown in a chunk's room."""
+    if torso is not None:
+        laid_out = torso.convolutions
+        for i in range(row, row + rows):
+            conv.forward(laid_out, theta, torso.images, show(torso, i, chunk), torso.rooms, i * laid_out.room)
+
+
+@compiled
+def add_to_features(
+    torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, row: int, rows: int, k: int, part: int, parts: int
+) -> None:
+    """One piece of relu(W convolutions + b), W's lines from k on, into rows of inputs: features, with the last piece.
+
+    W has more numbers than a cache holds: with one piece after another for all rows, it is gone through once. Sums are
+    the same as in one piece, as each is kept as it stood.
+
+    Args:
+        torso: What computes.
+        theta: The parameters.
+        inputs: Rows of inputs.
+        x_row: From one to the next.
+        row: The first row of some that were convolved.
+        rows: How many.
+        k: A multiple of INNER_AT_ONCE.
+        part: Which part of the features is computed here, ...
+        parts: ... of how many.
+    """
+    if torso is not None:
+        laid_out, n = torso.convolutions, torso.features
+        zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+        one: Any = np.int64(1)
+        start, stop = LANES * (n // LANES * part // parts), LANES * (n // LANES * (part + 1) // parts)
+        inner, x = min(INNER_AT_ONCE, torso.flat - k), row * x_row + torso.first + start
+        init, init0, init_row = (inputs, x, x_row) if k else (theta, torso.bias + start, zero)
+        matmul(
+            torso.rooms, row * laid_out.room + laid_out.room - torso.flat + k, laid_out.room, one,
+            theta, torso.weight + k * n + start, n,
+            init, init0, init_row,
+            inputs, x, x_row,
+            rows, inner, stop - start,
+            RECTIFIED if k + inner == torso.flat else AS_IT_IS, inputs, zero, zero,
+        )  # fmt: skip
+
+
+@compiled
 def see_images(torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, chunk: int, row: int, rows: int) -> None:
-    """Features of some rows' images: relu(W convolutions + b), into the rows of inputs.
+    """Features of some rows' images, the whole way.
 
     Args:
         torso: What computes.
@@ -156,105 +215,135 @@ def see_images(torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, c
         rows: How many.
     """
     if torso is not None:
-        laid_out = torso.convolutions
-        for i in range(row, row + rows):
-            conv.forward(laid_out, theta, torso.images, show(torso, i, chunk), torso.rooms, i * laid_out.room)
-        x = row * x_row + torso.first
-        zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+        zero: Any = np.int64(0)
         one: Any = np.int64(1)
-        matmul(
-            torso.rooms, row * laid_out.room + laid_out.room - torso.flat, laid_out.room, one,
-            theta, torso.weight, torso.features,
-            theta, torso.bias, zero,
-            inputs, x, x_row,
-            rows, torso.flat, torso.features,
-            RECTIFIED, inputs, zero, zero,
-        )  # fmt: skip
+        convolve_images(torso, theta, chunk, row, rows)
+        for k in range(0, torso.flat, INNER_AT_ONCE):
+            add_to_features(torso, theta, inputs, x_row, row, rows, k, zero, one)
 
 
 @compiled
-def learn_from_images(
-    torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, d_features: Floats, d_row: int,
-    zeros: Floats, one_: Floats, chunk: int, row: int, rows: int, gradient: Floats, g0: int,
-) -> None:  # fmt: skip
-    """Adds the gradient of some rows' images to the parameters'.
+def differentiate_features(
+    torso: Torso | None, inputs: Floats, x_row: int, d_features: Floats, d_row: int, row: int, rows: int
+) -> None:
+    """dL/d of the layer behind the convolutions before its ReLU, of some rows, from dL/d features.
 
     Args:
-        torso: With what `see_images` kept of these rows.
-        theta: The parameters.
+        torso: Takes it.
         inputs: Rows of inputs, features in them.
         x_row: From one to the next.
         d_features: Rows of dL/d features; those of images come first.
         d_row: From one to the next.
-        zeros: As many as a pixel of the widest layer has numbers.
-        one_: A single 1.
-        chunk: In whose room this is done.
         row: The first row.
-        rows: How many, at most BLOCK_IMAGES.
-        gradient: Laid out as theta, from g0 on.
+        rows: How many.
+    """
+    if torso is not None:
+        n = torso.features
+        for i in range(row, row + rows):
+            x, d = i * x_row + torso.first, i * d_row
+            for j in range(n):
+                given = d_features[d + j] if inputs[x + j] > 0 else np.float32(0)
+                torso.d_features[i * n + j] = given
+                torso.d_across[j * torso.across + i] = given
+
+
+@compiled
+def learn_from_features(
+    torso: Torso | None, theta: Floats, one_: Floats, rows: int, gradient: Floats, g0: int, part: int, parts: int
+) -> None:
+    """The gradient of the layer behind the convolutions, of all rows, and what goes on to the convolutions.
+
+    W and its gradient have more numbers than a cache holds: each part goes through some lines of them, once.
+
+    Args:
+        torso: With what `differentiate_features` wrote.
+        theta: The parameters.
+        one_: A single 1.
+        rows: How many, from the first on.
+        gradient: Laid out as theta, from g0 on; takes the gradient.
         g0: See there.
+        part: Which part of the layer's lines is computed here, ...
+        parts: ... of how many.
     """
     if torso is not None:
         zero: Any = np.int64(0)
         one: Any = np.int64(1)
         laid_out, n = torso.convolutions, torso.features
-        given, across = chunk * BLOCK_IMAGES * n, chunk * n * BLOCK_IMAGES
-        flat = row * laid_out.room + laid_out.room - torso.flat
-        for i in range(rows):
-            x, d, to = (row + i) * x_row + torso.first, (row + i) * d_row, given + i * n
-            seen, ours, d_seen = inputs[x : x + n], torso.d_features[to : to + n], d_features[d : d + n]
-            for j in range(n):
-                ours[j] = d_seen[j] if seen[j] > 0 else np.float32(0)
-        matmul(
-            torso.rooms, flat, one, laid_out.room,
-            torso.d_features, given, n,
-            gradient, g0 + torso.weight, n,
-            gradient, g0 + torso.weight, n,
-            torso.flat, rows, n,
-            AS_IT_IS, zeros, zero, zero,
-        )  # fmt: skip
-        matmul(
-            one_, zero, zero, zero,
-            torso.d_features, given, n,
-            gradient, g0 + torso.bias, zero,
-            gradient, g0 + torso.bias, zero,
-            one, rows, n,
-            AS_IT_IS, zeros, zero, zero,
-        )  # fmt: skip
+        start, stop = torso.flat * part // parts, torso.flat * (part + 1) // parts
+        for row in range(0, rows, INNER_AT_ONCE):
+            to = g0 + torso.weight + start * n
+            init, init0, init_row = (gradient, to, n) if row else (torso.nothing, zero, zero)
+            matmul(
+                torso.rooms, row * laid_out.room + laid_out.room - torso.flat + start, one, laid_out.room,
+                torso.d_features, row * n, n,
+                init, init0, init_row,
+                gradient, to, n,
+                stop - start, min(INNER_AT_ONCE, rows - row), n,
+                AS_IT_IS, torso.nothing, zero, zero,
+            )  # fmt: skip
+        if part == 0:
+            matmul(
+                one_, zero, zero, zero,
+                torso.d_features, zero, n,
+                torso.nothing, zero, zero,
+                gradient, g0 + torso.bias, zero,
+                one, rows, n,
+                AS_IT_IS, torso.nothing, zero, zero,
+            )  # fmt: skip
         # W is as large as many images: with images as the columns it need not be turned.
-        width = -(-rows // LANES) * LANES
-        for i in range(rows):
-            for j in range(n):
-                torso.d_across[across + j * width + i] = torso.d_features[given + i * n + j]
-        for i in range(rows, width):
-            for j in range(n):
-                torso.d_across[across + j * width + i] = np.float32(0)
-        d_flat = chunk * torso.flat * BLOCK_IMAGES
         matmul(
-            theta, torso.weight, n, one,
-            torso.d_across, across, width,
-            zeros, zero, zero,
-            torso.d_flat, d_flat, width,
-            torso.flat, n, width,
-            AS_IT_IS, zeros, zero, zero,
+            theta, torso.weight + start * n, n, one,
+            torso.d_across, zero, torso.across,
+            torso.nothing, zero, zero,
+            torso.d_flat, start * torso.across, torso.across,
+            stop - start, n, -(-rows // LANES) * LANES,
+            AS_IT_IS, torso.nothing, zero, zero,
         )  # fmt: skip
+
+
+@compiled
+def learn_from_images(
+    torso: Torso | None, zeros: Floats, one_: Floats, chunk: int, row: int, rows: int, gradient: Floats, g0: int
+) -> None:
+    """Adds the gradient of some rows' images to that of the convolutions' parameters.
+
+    Args:
+        torso: With what `see_images` kept of these rows, and `learn_from_features` wrote.
+        zeros: As many as a pixel of the widest layer has numbers.
+        one_: A single 1.
+        chunk: In whose room this is done.
+        row: The first row.
+        rows: How many.
+        gradient: Laid out as theta, from g0 on.
+        g0: See there.
+    """
+    if torso is not None:
+        laid_out = torso.convolutions
         last = laid_out.layers[-1]
         d0 = chunk * laid_out.gradients
         filters = last[FILTERS]
         line = laid_out.tables[last[WEIGHTS] + B_LINE]
         out_columns = laid_out.tables[last[WEIGHTS] + INNER]
-        for i in range(rows):
-            kept = torso.rooms[flat + i * laid_out.room : flat + i * laid_out.room + torso.flat]
+        for i in range(row, row + rows):
+            kept = torso.rooms[(i + 1) * laid_out.room - torso.flat : (i + 1) * laid_out.room]
             for place in range(torso.flat // filters):
                 to = d0 + last[DY_INSIDE] + (place // out_columns) * line + (place % out_columns) * filters
                 for j in range(filters):
                     at = place * filters + j
                     passes = kept[at] > 0
-                    torso.gradients[to + j] = torso.d_flat[d_flat + at * width + i] if passes else np.float32(0)
+                    torso.gradients[to + j] = torso.d_flat[at * torso.across + i] if passes else np.float32(0)
             conv.backward(
-                laid_out, torso.turned, torso.images, show(torso, row + i, chunk),
-                torso.rooms, (row + i) * laid_out.room, torso.gradients, d0, gradient, g0, zeros, one_,
+                laid_out, torso.turned, torso.images, show(torso, i, chunk),
+                torso.rooms, i * laid_out.room, torso.gradients, d0, gradient, g0, zeros, one_,
             )  # fmt: skip
+
+
+@compiled
+def whole_of_images(torso: Torso | None, size: int) -> tuple[int, int]:
+    """Where in a gradient of a size what `learn_from_features` writes begins and ends; at its end where it has none."""
+    if torso is not None:
+        return torso.weight, torso.bias + torso.features
+    return size, size
 
 
 @compiled
