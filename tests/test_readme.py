@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.atari import with_tables as atari_tables
 from benchmarks.environments_walked import with_table as environments_table
 from benchmarks.gymnasium_vector import with_tables as gymnasium_tables
 from benchmarks.learning_page import with_tables as learning_tables
 from benchmarks.memory import with_tables as memory_tables
+from benchmarks.minigrid import with_tables as minigrid_tables
 from benchmarks.natural import with_table as natural_table
 from benchmarks.tables import with_tables
 from faults.table import with_tables as reliability_tables
@@ -57,6 +59,12 @@ def test_the_table_of_the_page_on_the_natural_step_is_that_of_the_committed_resu
 def test_the_tables_of_the_page_on_memory_are_those_of_the_committed_results():
     page = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
     assert memory_tables(page) == page
+
+
+@pytest.mark.parametrize(("name", "tables"), [("atari", atari_tables), ("minigrid", minigrid_tables)])
+def test_the_tables_of_the_page_on_a_family_are_those_of_the_committed_results(name, tables):
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert tables(page) == page
 
 
 def test_its_file_map_names_every_file_of_the_package_and_no_other():

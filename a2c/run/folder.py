@@ -13,9 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import gymnasium
+
 from a2c import consent, files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
+from a2c.envs.make import make_env
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate
@@ -316,6 +319,24 @@ class Run:
             reward_weights=config.reward_weights,
             total_steps=config.total_steps,  # An episode without end is given up where training gives it up.
         )
+
+    def make_env(self, render_mode: str | None = None, env: EnvSource | None = None) -> gymnasium.Env[Any, Any]:
+        """An environment as this run's policy has to see it, with all that the run's settings put around it.
+
+        Args:
+            render_mode: "human", "rgb_array" or None, as Gymnasium has it.
+            env: As in `evaluate`.
+
+        Raises:
+            UserError: The environment is missing, cannot be made, or cannot be drawn so.
+            EnvError: Its constructor raised.
+
+        Example:
+            >>> env = run.make_env("human")  # doctest: +SKIP
+            >>> obs, info = env.reset()  # doctest: +SKIP
+            >>> obs, *_ = env.step(policy.act(obs))  # doctest: +SKIP
+        """
+        return make_env(self.environment(env), self.config.env_kwargs, render_mode, Wrapping.of(self.config))
 
     def environment(self, env: EnvSource | None = None) -> EnvSource:
         """What to make for this run's policy: `env` where it is given, else what config.json names.

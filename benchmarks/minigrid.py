@@ -1,0 +1,102 @@
+"""MiniGrid by its names alone, or with memory: what is learnt, on five seeds that nothing was chosen on.
+
+    python -m benchmarks.minigrid [TASK ...] [--jobs J]
+    python -m benchmarks.minigrid --table
+
+A run that is in the results is not made again. Its number is the mean return of 100 episodes of the final policy, with
+actions sampled, as RL-Zoo3 evaluates its own on MiniGrid, and greedy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import a2c
+from benchmarks.markers import filled
+from benchmarks.measure import Table, complete, keep, kept
+
+SEEDS = range(10, 15)
+PAGE = Path(__file__).parents[1] / "docs" / "minigrid.md"
+
+
+class Task(NamedTuple):
+    """What is to be learnt, with which settings beside those that fit, and what others reach."""
+
+    env: str
+    settings: dict[str, Any]
+    published: str
+
+
+MEMORY: dict[str, Any] = {"memory_size": 64}
+
+TASKS = {
+    "Empty-8x8": Task("MiniGrid-Empty-8x8-v0", {"total_steps": 100_000}, ""),
+    "DoorKey-5x5": Task("MiniGrid-DoorKey-5x5-v0", {"total_steps": 200_000}, ".964 (PPO, 100 k)"),
+    "DoorKey-8x8": Task("MiniGrid-DoorKey-8x8-v0", {"total_steps": 1_000_000}, ""),
+    "KeyCorridorS3R1": Task("MiniGrid-KeyCorridorS3R1-v0", {"total_steps": 500_000}, ".949 (PPO, 500 k)"),
+    "MemoryS7": Task("MiniGrid-MemoryS7-v0", {"total_steps": 1_000_000}, ""),
+    "MemoryS7, with memory": Task("MiniGrid-MemoryS7-v0", {"total_steps": 1_000_000, **MEMORY}, ""),
+}
+
+
+def run(task: str, seed: int) -> dict[str, Any]:
+    """One run and what its final policy reaches."""
+    env, settings, _ = TASKS[task]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        made = a2c.train(
+            env, seed=seed, run_dir=folder, num_workers=0, num_threads=1, eval_every_steps=0, final_eval_episodes=0,
+            **settings,
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        reached = {how: made.evaluate(100, which="final", greedy=how == "greedy").mean for how in ("sampled", "greedy")}
+    return {"seed": seed, "seconds": seconds, "settings": settings, **reached}
+
+
+def finished() -> Table:
+    """The runs that are kept, by task."""
+    table: Table = kept("minigrid").get("tasks", {})
+    return table
+
+
+def save(table: Table) -> None:
+    """Keeps them, in the order of the tasks."""
+    ordered = {task: table[task] for task in TASKS if task in table}
+    keep("minigrid", "python -m benchmarks.minigrid", {"tasks": ordered})
+
+
+def table() -> str:
+    """What was reached."""
+    lines = ["| environment | steps | sampled | greedy | seconds | published |", "|---|---|---|---|---|---|"]
+    for task, ways in finished().items():
+        runs, (_, settings, published) = ways["a2c"], TASKS[task]
+        sampled, greedy = (", ".join(f"{one[how]:.3f}".lstrip("0") for one in runs) for how in ("sampled", "greedy"))
+        seconds = sorted(one["seconds"] for one in runs)[len(runs) // 2]
+        lines.append(f"| {task} | {settings['total_steps']:,} | {sampled} | {greedy} | {seconds:.0f} | {published} |")
+    return "\n".join(lines)
+
+
+def with_tables(page: str) -> str:
+    """A page with what is in the results."""
+    return filled(page, {"minigrid": table}, PAGE)
+
+
+def main() -> None:
+    command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(TASKS))
+    command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    command_line.add_argument("--table", action="store_true", help="write the table of docs/minigrid.md, train nothing")
+    options = command_line.parse_args()
+    if not options.table:
+        wanted = {(task, "a2c", seed): (task, seed) for seed in SEEDS for task in options.tasks or TASKS}
+        for (task, _, seed), result in complete(run, finished, save, wanted, options.jobs):
+            print(f"{task}, seed {seed}: {result['sampled']:.3f} in {result['seconds']:.0f} s", flush=True)
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
