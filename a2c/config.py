@@ -42,10 +42,11 @@ class Environment:
     """Arguments of the environment's constructor, as a JSON object."""
     num_envs: int = 8
     """Environments stepped side by side (N)."""
-    vectorization: Literal["auto", "compiled", "local", "workers"] = "auto"
+    vectorization: Literal["auto", "compiled", "local", "workers", "vector"] = "auto"
     """What is stepped, and where: our compiled form of the environment, or the environment itself, in this process or
     in worker processes too. auto: compiled where there is such a form, else whichever is faster. Between local and
-    workers the results are the same; the compiled form has the same dynamics but draws its resets differently."""
+    workers the results are the same; the compiled form has the same dynamics but draws its resets differently. vector:
+    somebody else's vector environment, of the id or made by the callable, whose episodes cannot be brought back."""
     num_workers: int | Literal["auto"] = "auto"
     """Worker processes beside this one. auto: as many as there are cores to spare."""
     isolate_envs: bool = False
@@ -262,8 +263,10 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 "clip_rewards and normalize_returns are True, and either brings rewards to a size; choose one of them"
             )
-        if self.vectorization == "local" and self.wants_workers:
-            raise UserError("vectorization is 'local', which has no workers; drop isolate_envs and num_workers")
+        if self.vectorization in ("local", "vector") and self.wants_workers:
+            raise UserError(
+                f"vectorization is {self.vectorization!r}, which has no workers; drop isolate_envs and num_workers"
+            )
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
             raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
 
@@ -306,6 +309,8 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         ):
             if values[name] in (None, "auto", 0, False):
                 del values[name]
+        if self.vectorization == "vector":
+            values["vectorization"] = "vector"  # Of all, the one that draws other numbers from the same environment.
         if values["frame_stack"] == 1:
             del values["frame_stack"]
         if values["network"] == "auto":

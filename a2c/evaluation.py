@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs import Envs
-from a2c.envs.construction import EnvSource
-from a2c.envs.make import Kind, gymnasium_envs, kind_of
+from a2c.envs.make import Kind, gymnasium_envs
 from a2c.envs.placement import Placement, Vectorization
 from a2c.envs.stepper import Event
-from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
 from a2c.policy import Policy
@@ -205,19 +203,15 @@ class Evaluator:
 
 def evaluate(
     policy: Policy,
-    env: EnvSource,
-    env_kwargs: Mapping[str, Any],
+    kind: Kind,
     episodes: int,
     greedy: bool,
-    seed: int,
     index: int = 0,
     check: Callable[[], None] = lambda: None,
     layout: Layout = Layout(),  # noqa: B008 - immutable
-    wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
-    reward_weights: Sequence[float] | None = None,
     total_steps: int = 50 * MOST_STEPS,
 ) -> Evaluation:
-    """Runs whole episodes of a policy on fresh environments, once: as `Evaluator` and `make_envs`, see there.
+    """Runs whole episodes of a policy on fresh environments, once: as `Evaluator`, see there.
 
     Raises:
         UserError: The environment is unknown, or its spaces are not the policy's.
@@ -225,7 +219,6 @@ def evaluate(
         NumbersError: It gave an observation or a reward that is not finite.
         WorkerError: Workers died or hung in one and the same place.
     """
-    kind = kind_of(env, env_kwargs, seed, wrapping, reward_weights)
     evaluator = Evaluator(kind, layout)
     try:
         return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=total_steps)

@@ -15,7 +15,7 @@ from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource, env_name, traits
 from a2c.envs.episode import close
-from a2c.envs.make import make_env
+from a2c.envs.make import make_env, makes_many
 from a2c.envs.wrapping import WORDS, Wrapping
 from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageNetwork, ImageShape
@@ -23,8 +23,13 @@ from a2c.model.images import ImageNetwork, ImageShape
 FITTED = "fitted"
 """What an origin begins with that is one of these reasons."""
 
-DECIDE = ("env_kwargs", "actor_step", "network", "memory_size", "clip_rewards", *Wrapping._fields)
+DECIDE = (
+    "env_kwargs", "actor_step", "network", "memory_size", "clip_rewards", "vectorization", "num_envs", *Wrapping._fields
+)  # fmt: skip
 """Settings that decide what fits, of those that may have been chosen."""
+
+_MANY = ("vectorization", "num_envs")
+"""Settings of a vector environment that is made to be asked for its spaces."""
 
 _WIDE, _WIDEST = 64, 512
 """Inputs up to which hidden layers of 64, and of 128 units do; beyond, they have 256."""
@@ -110,8 +115,11 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     asked = Asked(
         asked_step(chosen), chosen.get("network") or "auto", wants_memory(chosen), chosen.get("clip_rewards") is True
     )
-    around = _WORDS | {name: chosen[name] for name in Wrapping._fields if name in chosen}
-    wrapping = Wrapping.of(dataclasses.replace(Config(env_name(env)), **around))  # Which refuses what none can be.
+    around = _WORDS | {name: chosen[name] for name in (*Wrapping._fields, *_MANY) if name in chosen}
+    config = dataclasses.replace(Config(env_name(env)), **around)  # Which refuses what none can be.
+    wrapping = Wrapping.of(config)
+    if makes_many(config.vectorization, env):
+        return _fit_to_many(env, env_kwargs, config, asked)
     if isinstance(env, str):
         return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping, asked)
     if isinstance(env, CompiledEnv):
@@ -134,6 +142,17 @@ def wants_memory(chosen: Mapping[str, Any]) -> bool:
 def _fit_to_id(env_id: str, env_kwargs: str, wrapping: Wrapping, asked: Asked) -> Fit:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
     return _fit_to_made(env_id, json.loads(env_kwargs), wrapping, asked)
+
+
+def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, asked: Asked) -> Fit:
+    from a2c.envs.foreign import make_vector_env, traits_of  # Here: few need it.
+
+    probe = make_vector_env(env, env_kwargs, config.num_envs, Wrapping.of(config)._replace(text_words=0))
+    try:
+        told = traits_of(probe)
+    finally:
+        probe.close()
+    return fit(told.observation_space, told.action_space, asked)
 
 
 def _fit_to_made(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping, asked: Asked) -> Fit:

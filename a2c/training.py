@@ -125,6 +125,11 @@ def go_on(
     if fixed:
         raise UserError(f"{fixed[0]} decides results and cannot change within a run; train a new one with it")
     config = dataclasses.replace(run.config, **changes)
+    if (config.vectorization == "vector") != (run.config.vectorization == "vector"):
+        raise UserError(
+            f"vectorization is {config.vectorization!r}, and {run.path} trains with {run.config.vectorization!r}; "
+            "between somebody else's vector environment and single ones a run cannot change"
+        )
     if run.is_finished and config.num_updates <= run.config.num_updates:
         return run
     return _train(_Asked(config, source, {}, progress, owns_process), run)

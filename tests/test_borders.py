@@ -14,6 +14,7 @@ from analytic import ConstantReward, MatchTheCue
 
 import a2c
 from a2c.cli import main
+from a2c.envs.make import kind_of
 from a2c.evaluation import evaluate
 from a2c.exports.layer import paddle
 
@@ -219,4 +220,4 @@ def test_a_policy_fits_the_same_actions_in_another_type(quick):
 
     run = a2c.train(Small, **quick | {"final_eval_episodes": 2})
     assert run.summary["evaluation"]["episodes"] == 2
-    assert len(evaluate(run.policy(), ConstantReward, {}, 2, True, 0).returns) == 2
+    assert len(evaluate(run.policy(), kind_of(ConstantReward, {}, 0), 2, True).returns) == 2

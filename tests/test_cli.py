@@ -9,7 +9,7 @@ import gymnasium
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-from gymnasium.spaces import Text
+from gymnasium.spaces import Discrete, Graph, Text
 from strangers import Stranger
 
 import a2c
@@ -163,7 +163,7 @@ def test_watch_plays_episodes(called, run, monkeypatch):
     assert [line.split(":")[0] for line in out.splitlines()] == ["episode 1", "episode 2"]
 
 
-gymnasium.register("Talks-v0", entry_point=lambda: Stranger(observation_space=Text(3)))
+gymnasium.register("Graphs-v0", entry_point=lambda: Stranger(observation_space=Graph(Discrete(3), None)))
 gymnasium.register("Listens-v0", entry_point=lambda: Stranger(action_space=Text(3)))
 
 MISTAKES = {
@@ -174,7 +174,7 @@ MISTAKES = {
     "train cartpole": "did you mean CartPole-v1",
     "train Nothing-Like-It-v0": "it must be a Gymnasium id or module:Id",
     "train no_such_module:Env-v0": "cannot import the module of 'no_such_module:Env-v0'",
-    "train Talks-v0": "the observation space of Talks-v0 is Text(1, 3",
+    "train Graphs-v0": "the observation space of Graphs-v0 is Graph(Discrete(3), None)",
     "train Listens-v0": "the action space of Listens-v0 is Text(1, 3",
     "train CartPole-v1 --num-envs zero": "zero",
     "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
@@ -244,9 +244,9 @@ MISTAKES = {
     "continue RUN": "here it is 'resume'",
     "CartPole-v1": "a2c train CartPole-v1 trains on it",
     "my_env:Env-v0": "a2c train my_env:Env-v0 trains on it",
-    "train ALE/Breakout-v5": "its module goes before it, ale_py:ALE/Breakout-v5 (pip install ale-py)",
+    "train PandaReach-v3": "its module goes before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
     "train highway-v0": "highway_env:highway-v0 (pip install highway-env)",
-    "train MiniGrid-Empty-5x5-v0": "minigrid:MiniGrid-Empty-5x5-v0 (pip install minigrid)",
+    "train VizdoomBasic-v1": "unknown environment 'VizdoomBasic-v1'; pip install \"a2c[vizdoom]\" brings it",
     "train FetchReach-v3": "gymnasium_robotics:FetchReach-v3",
     "train PandaReach-v3": "panda_gym:PandaReach-v3",
     "train FlappyBird-v0": "flappy_bird_gymnasium:FlappyBird-v0",

@@ -566,7 +566,9 @@ def test_an_id_that_shimmy_registered_is_made(module):
 def test_an_id_of_vector_environments_only_gets_a_sentence(registered, by_value):
     registered("Batch-v0", vector_entry_point=lambda num_envs: None)
     source = gymnasium.spec("Batch-v0") if by_value else "Batch-v0"
-    with pytest.raises(a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* give a callable that"):
+    with pytest.raises(
+        a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* vectorization 'vector' steps these"
+    ):
         a2c.make_envs(source, 2)
 
 

@@ -25,14 +25,14 @@ def policy():
 
 @pytest.mark.parametrize("episodes", [1, 5, 16, 17, 40])
 def test_runs_as_many_whole_episodes_as_asked(policy, episodes):
-    evaluation = evaluate(policy, MatchTheCue, {}, episodes, greedy=True, seed=0)
+    evaluation = evaluate(policy, kind_of(MatchTheCue, {}, 0), episodes, greedy=True)
     assert len(evaluation.returns) == episodes
     assert evaluation.lengths == [8] * episodes
 
 
 def test_the_same_seed_gives_the_same_returns_and_another_index_others(policy):
-    def returns(**settings):
-        return evaluate(policy, MatchTheCue, {}, 30, greedy=False, **settings).returns
+    def returns(seed, **settings):
+        return evaluate(policy, kind_of(MatchTheCue, {}, seed), 30, greedy=False, **settings).returns
 
     assert returns(seed=1) == returns(seed=1)
     assert returns(seed=1) != returns(seed=2)
@@ -40,13 +40,13 @@ def test_the_same_seed_gives_the_same_returns_and_another_index_others(policy):
 
 
 def test_sampling_differs_from_greed(policy):
-    greedy, sampled = (evaluate(policy, MatchTheCue, {}, 30, greedy=g, seed=1).returns for g in (True, False))
+    greedy, sampled = (evaluate(policy, kind_of(MatchTheCue, {}, 1), 30, greedy=g).returns for g in (True, False))
     assert greedy != sampled
 
 
 def test_the_summary_says_what_the_returns_were(policy):
-    summary = evaluate(policy, MatchTheCue, {"length": 3}, 20, greedy=False, seed=0).summary()
-    evaluation = evaluate(policy, MatchTheCue, {"length": 3}, 20, greedy=False, seed=0)
+    summary = evaluate(policy, kind_of(MatchTheCue, {"length": 3}, 0), 20, greedy=False).summary()
+    evaluation = evaluate(policy, kind_of(MatchTheCue, {"length": 3}, 0), 20, greedy=False)
     assert summary == {
         "mean": np.mean(evaluation.returns),
         "std": np.std(evaluation.returns),
@@ -61,7 +61,7 @@ def test_the_summary_says_what_the_returns_were(policy):
 
 def test_an_episode_that_does_not_end_is_given_up_and_counts_with_what_it_had(policy, monkeypatch):
     monkeypatch.setattr("a2c.evaluation.MOST_STEPS", 100)
-    evaluation = evaluate(policy, MatchTheCue, {"length": 1000}, 3, greedy=True, seed=0)
+    evaluation = evaluate(policy, kind_of(MatchTheCue, {"length": 1000}, 0), 3, greedy=True)
     assert (evaluation.lengths, evaluation.unfinished) == ([100] * 3, 3)
     assert in_words(evaluation.summary()).endswith("over 3 greedy episodes, 3 of them unfinished")
 
@@ -78,7 +78,7 @@ def test_environments_are_used_again_for_the_same_episodes(policy):
     evaluator.close()
     assert len(made) == 4
     assert results[0] == results[2] != results[1]
-    assert results[0] == evaluate(policy, MatchTheCue, {}, 8, False, 5, 1, layout=Layout(num_envs=4))
+    assert results[0] == evaluate(policy, kind_of(MatchTheCue, {}, 5), 8, False, 1, layout=Layout(num_envs=4))
 
 
 @pytest.mark.parametrize(
@@ -135,25 +135,25 @@ def test_an_evaluation_can_be_stopped_at_any_step(policy):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(policy, MatchTheCue, {}, 1, greedy=True, seed=0, check=check)
+        evaluate(policy, kind_of(MatchTheCue, {}, 0), 1, greedy=True, check=check)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_an_environment_that_dies_or_hangs_in_a_worker_changes_nothing(quick, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     policy = a2c.load(a2c.train("fragile:Walk-v0", **quick))
-    expected = evaluate(policy, "fragile:Walk-v0", {}, 3, greedy=False, seed=0)
+    expected = evaluate(policy, kind_of("fragile:Walk-v0", {}, 0), 3, greedy=False)
     for how in (signal.SIGSEGV, 0):
         (tombs := tmp_path / str(int(how))).mkdir()
         kwargs, events = {"tombs": str(tombs), "at": 20, "how": int(how)}, []
         worker = Layout(num_workers=1, isolate=True, env_timeout_seconds=1.0, note=events.extend)
-        assert evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, layout=worker) == expected
+        assert evaluate(policy, kind_of("fragile:Mortal-v0", kwargs, 0), 3, greedy=False, layout=worker) == expected
         assert [event.kind for event in events] == ["worker_restarts"]
     kwargs |= {"deaths": 100, "how": int(signal.SIGKILL)}
     with pytest.raises(
         a2c.WorkerError, match=r"3 workers were lost there, at environment 0, .*, during eval"
     ) as raised:
-        evaluate(policy, "fragile:Mortal-v0", kwargs, 3, greedy=False, seed=0, layout=worker)
+        evaluate(policy, kind_of("fragile:Mortal-v0", kwargs, 0), 3, greedy=False, layout=worker)
     assert len(raised.value.failure.actions) == 20
 
 
@@ -165,4 +165,4 @@ def test_returns_that_are_not_finite_are_reported_as_null():
 
 def test_an_environment_with_other_spaces_is_refused(policy):
     with pytest.raises(a2c.UserError, match="must be the same"):
-        evaluate(policy, ConstantReward, {}, 1, greedy=True, seed=0)
+        evaluate(policy, kind_of(ConstantReward, {}, 0), 1, greedy=True)

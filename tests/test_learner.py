@@ -5,6 +5,7 @@ import pytest
 from analytic import ChooseAndAim, ConstantReward, HitTheTarget, MatchTheCue, PayLater, SetTheDials
 
 import a2c
+from a2c.envs.make import kind_of
 from a2c.evaluation import evaluate
 from a2c.learner import Learner
 
@@ -22,7 +23,7 @@ def learned(env, updates, **settings):
 
 
 def mean_return(learner, env, greedy=True):
-    return evaluate(learner.policy(), env, {}, episodes=20, greedy=greedy, seed=1).mean
+    return evaluate(learner.policy(), kind_of(env, {}, 1), episodes=20, greedy=greedy).mean
 
 
 def value_of_the_only_state(learner):

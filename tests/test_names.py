@@ -81,7 +81,7 @@ def test_one_that_was_registered_as_it_was_is_still_the_same(register, same):
     assert is_gymnasiums_own("Pendulum-v1")
 
 
-@pytest.mark.parametrize("env_id", sorted(set(PRESETS) - {"tutorial"} - set(CLASSIC_CONTROL)))
+@pytest.mark.parametrize("env_id", sorted(set(PRESETS) - {"tutorial", "atari"} - set(CLASSIC_CONTROL)))
 def test_presets_are_for_what_gymnasium_registers(register, env_id):
     spec = gymnasium.spec(env_id)
     same = {"entry_point": spec.entry_point, "kwargs": spec.kwargs, "max_episode_steps": spec.max_episode_steps}

@@ -261,7 +261,7 @@ def _instead(made: Any) -> str:
         what = f"an environment of several agents (PettingZoo's {kind})"
         return f"{what}, and a2c trains one; it must make a gymnasium.Env"
     if isinstance(made, gymnasium.vector.VectorEnv):
-        return f"a vector environment (a {kind}); a2c puts num_envs single ones side by side: give what makes one"
+        return f"a vector environment (a {kind}); vectorization 'vector' steps it, else give what makes a single one"
     if isinstance(made, type):
         return f"the class {made.__name__} (a {kind}); it must make a gymnasium.Env: give the class itself"
     return f"{with_article(kind)}; it must make a gymnasium.Env"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import gymnasium
+from gymnasium.envs.registration import EnvSpec
 
 from a2c.envs.compiled.classic import CLASSIC_CONTROL
 from a2c.envs.compiled.form import CompiledEnv
@@ -45,6 +46,8 @@ class Kind(NamedTuple):
     """What is put around each."""
     feedback: Feedback = Feedback()
     """How what steps bring is taken."""
+    is_vector: bool = False
+    """Whether `env` makes N at once."""
 
 
 def kind_of(
@@ -53,6 +56,7 @@ def kind_of(
     seed: int,
     wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
     reward_weights: Sequence[float] | None = None,
+    is_vector: bool = False,
 ) -> Kind:
     """What is asked for, checked. Lives are not noted.
 
@@ -60,7 +64,18 @@ def kind_of(
         UserError: Nothing can be made of it.
     """
     feedback = Feedback(checked_weights(reward_weights))
-    return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, wrapping, feedback)
+    return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, wrapping, feedback, is_vector)
+
+
+def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
+    """Whether what is to be made is somebody else's vector environment even where single ones would do.
+
+    Most ids have both; a callable makes one or the other.
+    """
+    if vectorization != "vector":
+        return False
+    source = maker_of(env, {}, Wrapping()).source
+    return not isinstance(source, EnvSpec) or source.entry_point is None
 
 
 def make_env(
@@ -100,7 +115,6 @@ def make_envs(
     max_episode_steps: int | None = None,
     atari_preprocessing: bool = False,
     frame_stack: int = 1,
-    text_words: int = 0,
     reward_weights: Sequence[float] | None = None,
 ) -> Envs:
     """N environments behind one interface, which is also a `gymnasium.vector.VectorEnv`.
@@ -109,7 +123,8 @@ def make_envs(
         env: A Gymnasium id, `module:Id`, or a callable; callables need no `__main__` guard.
         num_envs: N, at least 1.
         env_kwargs: Arguments of the constructor.
-        vectorization: "local" in this process, "workers" in worker processes too, "auto" the faster of them, found by
+        vectorization: "vector": somebody else's vector environment, of the id or made by the callable. Else single
+            ones: "local" in this process, "workers" in worker processes too, "auto" the faster of them, found by
             stepping one for a moment; the numbers that come out are the same. "compiled": in compiled form, of a
             CompiledEnv (where it is also what "auto" takes) or of Gymnasium's classic control, whose resets then draw
             other numbers than Gymnasium's.
@@ -120,7 +135,6 @@ def make_envs(
         max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
         atari_preprocessing: Whether an Atari is played as Mnih et al. (2015) did.
         frame_stack: How many observations, the last ones, are observed at once.
-        text_words: How many words of each text are observed.
         reward_weights: How much each number of a reward of several counts; None: a reward is one number.
 
     Raises:
@@ -151,7 +165,6 @@ def make_envs(
         max_episode_steps=max_episode_steps,
         atari_preprocessing=atari_preprocessing,
         frame_stack=frame_stack,
-        text_words=text_words,
     )
     kind = kind_of(env, env_kwargs, seed, Wrapping.of(config), reward_weights)
     return _envs(config, kind, config.vectorization)
@@ -159,6 +172,8 @@ def make_envs(
 
 def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:
     """N environments of a kind, where the settings want them; `vectorization` is as they say, or decided already."""
+    if vectorization == "vector":
+        return _foreign_envs(kind, config.num_envs)
     env: Any = kind.env
     own = env if isinstance(env, CompiledEnv) else compiled_in_module(env) if isinstance(env, str) else None
     # It gives one number for a reward, and is as it is.
@@ -212,6 +227,8 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
         EnvError: An environment could not be constructed.
         WorkerError: A worker died while starting.
     """
+    if kind.is_vector:
+        return _foreign_envs(kind, num_envs)
     make = maker_of(kind.env, kind.kwargs, kind.wrapping)
     # The first environment tells spaces and metadata. It may hold a port, or a licence: never are there more than N.
     probe = construct(make, env_name(kind.env), make.source, kind.kwargs)
@@ -238,6 +255,17 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
         kind.feedback,
     )
     return Envs(told, pool)
+
+
+def _foreign_envs(kind: Kind, num_envs: int) -> Envs:
+    from a2c.envs.foreign import ForeignStepper, make_vector_env, traits_of  # Here: few need it.
+
+    made = make_vector_env(kind.env, kind.kwargs, num_envs, kind.wrapping)
+    try:
+        return Envs(traits_of(made), ForeignStepper(made, kind.seed, kind.feedback))
+    except BaseException:
+        made.close()
+        raise
 
 
 def _compiled_envs(kind: Kind, num_envs: int) -> Envs:

@@ -19,7 +19,7 @@ from a2c.machine import cores
 if TYPE_CHECKING:
     from a2c.config import Config  # Only then: worker processes import this package, and need no command line.
 
-Vectorization = Literal["auto", "compiled", "local", "workers"]
+Vectorization = Literal["auto", "compiled", "local", "workers", "vector"]
 
 _WORTH_A_WORKER_SECONDS = 60e-6
 """A step of all environments that takes longer is trained on faster with a worker: by a quarter and more, as measured

@@ -35,6 +35,11 @@ class EnvMaker:
     def __call__(self) -> gymnasium.Env[Any, Any]:
         """A new environment."""
         if isinstance(self.source, EnvSpec):
+            if self.source.entry_point is None and self.source.vector_entry_point is not None:
+                raise UserError(
+                    f"cannot make {self.source.id}: its entry_point is not specified, only a vector_entry_point, which "
+                    "makes many at once; vectorization 'vector' steps these, or register it with the entry_point of one"
+                )
             env = gymnasium.make(self.source, **self.kwargs)
         else:
             before = dict(gymnasium.registry)
@@ -129,12 +134,6 @@ def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> E
         source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
     checked_source(source)  # A module may have anything under that name.
     if isinstance(source, EnvSpec):
-        if source.entry_point is None and source.vector_entry_point is not None:
-            raise UserError(
-                f"cannot make {source.id}: its entry_point is not specified, only a vector_entry_point, which makes "
-                "many at once; a2c puts num_envs single ones side by side: register it with the entry_point of one, or "
-                "give a callable that makes one"
-            )
         kwargs = wrapping.arguments(source, kwargs)
         # We never step before a reset, so the wrapper that checks for it would only cost time.
         spec = dataclasses.replace(source, order_enforce=False)
