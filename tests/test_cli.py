@@ -248,7 +248,6 @@ MISTAKES = {
     "train highway-v0": "highway_env:highway-v0 (pip install highway-env)",
     "train VizdoomBasic-v1": "unknown environment 'VizdoomBasic-v1'; pip install \"a2c[vizdoom]\" brings it",
     "train FetchReach-v3": "gymnasium_robotics:FetchReach-v3",
-    "train PandaReach-v3": "panda_gym:PandaReach-v3",
     "train FlappyBird-v0": "flappy_bird_gymnasium:FlappyBird-v0",
     "train CartPole-v7": "did you mean CartPole-v1",
     "train json:loads": "json:loads",
