@@ -26,7 +26,7 @@ from benchmarks.measure import alternate, keep, kept, ratio
 
 PEERS = Path(__file__).parent / "peers"
 PAGE = Path(__file__).parents[1] / "docs" / "atari.md"
-ROUNDS, STEPS, THEIR_STEPS = 3, 24_000, 8_000
+ROUNDS, STEPS, THEIR_STEPS = 3, 80_000, 8_000
 
 
 class Case(NamedTuple):

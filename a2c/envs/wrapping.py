@@ -61,8 +61,8 @@ class Wrapping(NamedTuple):
                     f"env_kwargs has {name} {shown(kwargs[name])}; leave it out, as atari_preprocessing skips frames "
                     "and looks at the screen itself (atari_preprocessing False plays the game as it is)"
                 )
-        # In colours, which nobody looks at, the screen would be copied at every frame.
-        return {**kwargs, "frameskip": 1, "obs_type": "grayscale"}
+        # AtariPreprocessing looks at the screen itself. A game that shows its memory does not copy it at every frame.
+        return {**kwargs, "frameskip": 1, "obs_type": "ram"}
 
     def around(self, env: gymnasium.Env[Any, Any], name: str) -> gymnasium.Env[Any, Any]:
         """The environment in its wrappers; `name` is for errors.
@@ -83,7 +83,7 @@ class Wrapping(NamedTuple):
                 raise UserError(
                     'atari_preprocessing needs a package that is not installed, cv2: pip install "a2c[atari]"'
                 )
-            env = AtariPreprocessing(env)
+            env = AtariPreprocessing(WithScreen(env))
             if "FIRE" in env.unwrapped.get_action_meanings()[_FIRE : _FIRE + 1]:  # type: ignore[attr-defined]  # ALE's
                 env = FireAtStart(env)
         if self.text_words:
@@ -103,6 +103,16 @@ def frame_limit(env: gymnasium.Env[Any, Any], spec: EnvSpec | None) -> int | Non
             skip = layer.frame_skip
         layer = layer.env
     return frames // skip if isinstance(frames, int) and isinstance(skip, int) and skip > 0 else None
+
+
+class WithScreen(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Says of a game that it shows its screen in gray, whatever it shows: `AtariPreprocessing` asks for its size alone."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        game: Any = env.unwrapped
+        gray: Any = np.uint8
+        self.observation_space = spaces.Box(0, 255, game.ale.getScreenDims(), gray)
 
 
 class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
