@@ -201,6 +201,44 @@ def test_fire_is_pressed_for_each_life_and_the_game_goes_on():
     env.close()
 
 
+def seen(env, seed, steps=60):
+    """What random actions lead to, after a reset with a seed."""
+    env.reset(seed=seed)
+    actions = np.random.default_rng(seed).integers(env.action_space.n, size=steps).tolist()
+    return [env.step(action)[0].copy() for action in actions]
+
+
+@pytest.mark.parametrize("game", ["Pong", "Freeway", "Tennis", "Frostbite", "BeamRider"])
+def test_an_episode_follows_from_its_seed_whatever_was_played_before(game):
+    """In all but Pong, a reset of ale_py alone leaves something behind."""
+    used, fresh = (make_env(f"ALE/{game}-v5", wrapping=ATARI) for _ in range(2))
+    seen(used, 5, 200)
+    for before, after in zip(seen(used, 3), seen(fresh, 3), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert any((one != other).any() for one, other in zip(seen(used, 3), seen(used, 4), strict=True))
+    used.close()
+    fresh.close()
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.25, 0.9])
+def test_sticky_actions_are_as_often_as_they_are_asked_for(probability):
+    env = make_env("ALE/Pong-v5", {"repeat_action_probability": probability}, wrapping=ATARI)
+    taken, inner = [], env.unwrapped.step
+    env.unwrapped.step = lambda action: taken.append(action) or inner(action)
+    env.reset(seed=0)
+    taken.clear()
+    for step in range(500):
+        env.step(2 + step % 2)
+    kept = np.mean([taken[i] == taken[i - 1] for i in range(4, len(taken), 4)])  # The first frame of a new action.
+    assert kept == pytest.approx(probability, abs=0.07)
+    env.close()
+
+
+def test_a_probability_that_is_none_is_refused():
+    with pytest.raises(a2c.UserError, match=r"repeat_action_probability 1.5; it must be at least 0 and below 1"):
+        make_env("ALE/Pong-v5", {"repeat_action_probability": 1.5}, wrapping=ATARI)
+
+
 @pytest.mark.parametrize("env_id", ["ALE/Pong-v5", "ale_py:ALE/Pong-v5", "SpaceInvadersNoFrameskip-v4"])
 def test_every_game_has_the_preset_of_its_family(env_id):
     assert preset_name(env_id, "auto") == "atari"

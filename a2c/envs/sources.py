@@ -40,13 +40,14 @@ class EnvMaker:
                     f"cannot make {self.source.id}: its entry_point is not specified, only a vector_entry_point, which "
                     "makes many at once; vectorization 'vector' steps these, or register it with the entry_point of one"
                 )
-            env = gymnasium.make(self.source, **self.kwargs)
+            kwargs = self.wrapping.arguments(self.source, self.kwargs) | {"disable_env_checker": True}
+            env, repeats = gymnasium.make(self.source, **kwargs), self.wrapping.repeats(self.source, self.kwargs)
         else:
-            before = dict(gymnasium.registry)
+            before, repeats = dict(gymnasium.registry), None
             env = self.source(**self.kwargs)
             if env is None:
                 self._refuse_if_it_registers(before)
-        return self.wrapping.around(env, env_name(self.source)) if isinstance(env, gymnasium.Env) else env
+        return self.wrapping.around(env, env_name(self.source), repeats) if isinstance(env, gymnasium.Env) else env
 
     def _refuse_if_it_registers(self, before: Mapping[str, EnvSpec]) -> None:
         """Says what to name instead of a function that makes no environment, but registers some."""
@@ -134,10 +135,9 @@ def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> E
         source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
     checked_source(source)  # A module may have anything under that name.
     if isinstance(source, EnvSpec):
-        kwargs = wrapping.arguments(source, kwargs)
         # We never step before a reset, so the wrapper that checks for it would only cost time.
         spec = dataclasses.replace(source, order_enforce=False)
-        return EnvMaker(spec, kwargs | {"disable_env_checker": True}, wrapping)
+        return EnvMaker(spec, dict(kwargs), wrapping)
     return EnvMaker(source, dict(kwargs), wrapping)
 
 

@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils import seeding
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TimeLimit
 from numpy.typing import NDArray
 
@@ -62,10 +63,25 @@ class Wrapping(NamedTuple):
                     "and looks at the screen itself (atari_preprocessing False plays the game as it is)"
                 )
         # AtariPreprocessing looks at the screen itself. A game that shows its memory does not copy it at every frame.
-        return {**kwargs, "frameskip": 1, "obs_type": "ram"}
+        return {**kwargs, "frameskip": 1, "obs_type": "ram", "repeat_action_probability": 0.0}
 
-    def around(self, env: gymnasium.Env[Any, Any], name: str) -> gymnasium.Env[Any, Any]:
-        """The environment in its wrappers; `name` is for errors.
+    def repeats(self, spec: EnvSpec, kwargs: Mapping[str, Any]) -> float | None:
+        """With which probability actions are to be repeated that ale_py is not to repeat; None: nothing is known.
+
+        Raises:
+            UserError: It is none.
+        """
+        if not self.atari_preprocessing:
+            return None
+        found = kwargs.get("repeat_action_probability", spec.kwargs.get("repeat_action_probability", 0.25))
+        if not isinstance(found, int | float) or not 0 <= found < 1:
+            raise UserError(
+                f"env_kwargs has repeat_action_probability {shown(found)}; it must be at least 0 and below 1"
+            )
+        return float(found)
+
+    def around(self, env: gymnasium.Env[Any, Any], name: str, repeats: float | None) -> gymnasium.Env[Any, Any]:
+        """The environment in its wrappers; `name` is for errors, and `repeats` gave what was said of repeated actions.
 
         Raises:
             UserError: It is no Atari, and is to be played like one; or a package is missing.
@@ -83,7 +99,7 @@ class Wrapping(NamedTuple):
                 raise UserError(
                     'atari_preprocessing needs a package that is not installed, cv2: pip install "a2c[atari]"'
                 )
-            env = AtariPreprocessing(WithScreen(env))
+            env = AtariPreprocessing(env if repeats is None else Console(env, repeats))
             if "FIRE" in env.unwrapped.get_action_meanings()[_FIRE : _FIRE + 1]:  # type: ignore[attr-defined]  # ALE's
                 env = FireAtStart(env)
         if self.text_words:
@@ -105,14 +121,43 @@ def frame_limit(env: gymnasium.Env[Any, Any], spec: EnvSpec | None) -> int | Non
     return frames // skip if isinstance(frames, int) and isinstance(skip, int) and skip > 0 else None
 
 
-class WithScreen(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Says of a game that it shows its screen in gray, whatever it shows: `AtariPreprocessing` asks for its size alone."""
+class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A game of ale_py whose chance is drawn here, from the generator that its reset seeds.
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    Seeding ale_py's own means loading the game again, at every episode: as long as 250 steps of Pong. So sticky actions
+    are drawn here as ale_py does (Machado et al. 2018), it draws nothing, and every episode begins with the state that
+    the game had when it was loaded. (A reset alone leaves something behind in Freeway, Tennis and Frostbite.)
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], repeat_action_probability: float) -> None:
         super().__init__(env)
         game: Any = env.unwrapped
-        gray: Any = np.uint8
+        self._game = game
+        self._repeats = repeat_action_probability
+        self._start: Any = None
+        self._last: Any = 0
+        gray: Any = np.uint8  # All that `AtariPreprocessing` asks for is the size.
         self.observation_space = spaces.Box(0, 255, game.ale.getScreenDims(), gray)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """The game as it was when it was loaded, and a generator with this seed."""
+        if self._start is None:
+            result = self.env.reset(seed=0, options=options)
+            self._start = self._game.ale.cloneState(include_rng=True)
+        else:
+            result = self.env.reset(options=options)
+            self._game.ale.restoreState(self._start)
+        if seed is not None:
+            self._game.np_random = seeding.np_random(seed)[0]
+        self._last = 0
+        return result
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """A frame with this action, or with that of the frame before."""
+        if self._repeats and self._game.np_random.random() < self._repeats:
+            action = self._last
+        self._last = action
+        return self.env.step(action)
 
 
 class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
