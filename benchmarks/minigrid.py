@@ -1,4 +1,4 @@
-"""MiniGrid by its names alone, or with memory: what is learnt, on five seeds that nothing was chosen on.
+"""MiniGrid by its names alone: what is learnt, on five seeds that nothing was chosen on.
 
     python -m benchmarks.minigrid [TASK ...] [--jobs J]
     python -m benchmarks.minigrid --table
@@ -31,15 +31,11 @@ class Task(NamedTuple):
     published: str
 
 
-MEMORY: dict[str, Any] = {"memory_size": 64}
-
 TASKS = {
     "Empty-8x8": Task("MiniGrid-Empty-8x8-v0", {"total_steps": 100_000}, ""),
     "DoorKey-5x5": Task("MiniGrid-DoorKey-5x5-v0", {"total_steps": 200_000}, ".964 (PPO, 100 k)"),
     "DoorKey-8x8": Task("MiniGrid-DoorKey-8x8-v0", {"total_steps": 1_000_000}, ""),
     "KeyCorridorS3R1": Task("MiniGrid-KeyCorridorS3R1-v0", {"total_steps": 500_000}, ".949 (PPO, 500 k)"),
-    "MemoryS7": Task("MiniGrid-MemoryS7-v0", {"total_steps": 1_000_000}, ""),
-    "MemoryS7, with memory": Task("MiniGrid-MemoryS7-v0", {"total_steps": 1_000_000, **MEMORY}, ""),
 }
 
 
