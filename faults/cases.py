@@ -80,6 +80,20 @@ CASES = {
         hidden_sizes=16,
         **_WORKERS,
     ),
+    # As games are played: frames stacked, lives that end what is learnt from, rewards clipped.
+    "lives-2-workers": _case(
+        "faults.envs:Lives-v0",
+        10_000,
+        800,
+        normalize_observations=False,
+        normalize_returns=False,
+        frame_stack=3,
+        terminal_on_life_loss=True,
+        clip_rewards=True,
+        learning_rate=3e-4,
+        hidden_sizes=16,
+        **_WORKERS,
+    ),
     # Nested observations, a choice and a number as the action, masks; it raises at what is not allowed.
     "nested-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, **_WORKERS),
     # The same under the natural step: the order of the critic's minibatches follows from the seed and the update.

@@ -1,7 +1,7 @@
 """Environments that are the real ones, until a file tells one of them to hang: `faults.envs:HangingCartPole-v1`.
 
-And one of images that samples from its own spaces, `faults.envs:Pixels-v0`, large ones as `Camera-v0`, and one whose
-observations and actions are nested and whose actions are masked, `faults.envs:Nested-v0`.
+And one of images that samples from its own spaces, `faults.envs:Pixels-v0`, large ones as `Camera-v0` and, with lives,
+`Lives-v0`, and one whose observations and actions are nested and whose actions are masked, `faults.envs:Nested-v0`.
 
 The variable HANG names a folder. Whichever environment removes a file from it, in a worker, hangs: after `sleep` as
 Python sleeps, after `hold` in C and without ever letting another thread run.
@@ -72,6 +72,17 @@ class Camera(Pixels):
     _half = 18
 
 
+class Lives(Camera):
+    """The same in four lives of five steps each."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return super().reset(seed=seed)[0], {"lives": 4}
+
+    def step(self, action: Any) -> Any:
+        *result, _ = super().step(action)
+        return *result, {"lives": 4 - self._steps // 5}
+
+
 class Nested(gymnasium.Env[Any, Any]):
     """Choose the one that is shown among those that are allowed, and a number near the one that is shown.
 
@@ -113,6 +124,7 @@ def make(env_id: str, **kwargs: Any) -> Hanging:
 
 gymnasium.register("Pixels-v0", entry_point="faults.envs:Pixels")
 gymnasium.register("Camera-v0", entry_point="faults.envs:Camera")
+gymnasium.register("Lives-v0", entry_point="faults.envs:Lives")
 gymnasium.register("Nested-v0", entry_point="faults.envs:Nested")
-for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0", "Camera-v0", "Nested-v0"):
+for _env_id in ("CartPole-v1", "LunarLander-v3", "HalfCheetah-v5", "Pixels-v0", "Camera-v0", "Lives-v0", "Nested-v0"):
     gymnasium.register(f"Hanging{_env_id}", entry_point="faults.envs:make", kwargs={"env_id": _env_id})

@@ -9,6 +9,7 @@ import pytest
 import a2c
 from a2c.commands.record import record
 from a2c.envs.make import make_env
+from a2c.run import checkpoint
 
 with contextlib.suppress(ImportError):
     import ale_py  # noqa: F401
@@ -56,6 +57,19 @@ def test_a_game_trains_with_the_preset_of_all_games(env_id, tmp_path):
     skip_where_it_cannot_be_made(env_id)
     run = walk(env_id, tmp_path, steps=240, num_envs=3)
     assert run.config.frame_stack == 4
+
+
+@pytest.mark.parametrize("env_id", ["ALE/Pong-v5", "ALE/Freeway-v5"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_game_goes_on_from_its_middle_to_the_same_bits(env_id, workers, tmp_path):
+    """Sticky actions and all: two runs of one seed, one of them in two parts and with other workers."""
+    settings = {"schedule": "constant", "num_envs": 2, "eval_every_steps": 0, "final_eval_episodes": 0}
+    whole = a2c.train(env_id, run_dir=str(tmp_path / "whole"), total_steps=400, num_workers=0, **settings)
+    part = a2c.train(env_id, run_dir=str(tmp_path / "part"), total_steps=200, num_workers=workers, **settings)
+    resumed = a2c.resume(part, total_steps=400)
+    assert resumed.summary["exact"] is True
+    arrays = [checkpoint.newest(run.path / "checkpoints").arrays for run in (whole, resumed)]
+    assert all((array == arrays[1][name]).all() for name, array in arrays[0].items())
 
 
 @pytest.mark.parametrize("env_id", [name for name in GRIDS if QUICK.match(name)])
