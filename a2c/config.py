@@ -57,7 +57,7 @@ class Environment:
     """Play an Atari as Mnih et al. (2015) did: every action for 4 frames, the last two of which make one of 84 x 84
     gray pixels; up to 30 frames of nothing at first, and FIRE where a game waits for it."""
     frame_stack: int = 1
-    """Observe the last so many observations at once."""
+    """Observe the last so many arrays of numbers at once; choices, texts and masks are those of the last of them."""
     text_words: int = 0
     """Observe so many words of each text in observations, the first ones; 0: texts are left out."""
     terminal_on_life_loss: bool = False
@@ -400,7 +400,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
         lambda x: 1 <= x < 2**53,
         "a whole number of at least 1 (and below 2**53)",
     ),
-    ("frame_stack", lambda x: 1 <= x <= 100, "a whole number from 1 to 100"),
+    ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
     ("text_words", lambda x: 0 <= x <= 1000, "a whole number from 0 to 1,000"),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -16,7 +16,7 @@ from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource, env_name, traits
 from a2c.envs.episode import close
 from a2c.envs.make import make_env, makes_many
-from a2c.envs.wrapping import WORDS, Wrapping
+from a2c.envs.wrapping import WORDS, Wrapping, reads_texts
 from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageNetwork, ImageShape
 
@@ -75,6 +75,8 @@ class Asked(NamedTuple):
     actor_step: str | None = None
     """"gradient" or "natural", where one was."""
     network: ImageNetwork = "auto"
+    reads: bool = False
+    """Texts in observations, word by word."""
     remembers: bool = False
     """A policy with memory: it takes plain steps, on rollouts that are long enough to learn what to remember."""
     clips_rewards: bool = False
@@ -113,7 +115,10 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     """
     env_kwargs = dict(chosen.get("env_kwargs") or {})
     asked = Asked(
-        asked_step(chosen), chosen.get("network") or "auto", wants_memory(chosen), chosen.get("clip_rewards") is True
+        asked_step(chosen),
+        chosen.get("network") or "auto",
+        remembers=wants_memory(chosen),
+        clips_rewards=chosen.get("clip_rewards") is True,
     )
     around = _WORDS | {name: chosen[name] for name in (*Wrapping._fields, *_MANY) if name in chosen}
     config = dataclasses.replace(Config(env_name(env)), **around)  # Which refuses what none can be.
@@ -147,7 +152,7 @@ def _fit_to_id(env_id: str, env_kwargs: str, wrapping: Wrapping, asked: Asked) -
 def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, asked: Asked) -> Fit:
     from a2c.envs.foreign import make_vector_env, traits_of  # Here: few need it.
 
-    probe = make_vector_env(env, env_kwargs, config.num_envs, Wrapping.of(config)._replace(text_words=0))
+    probe = make_vector_env(env, env_kwargs, config.num_envs, config.seed, Wrapping.of(config)._replace(text_words=0))
     try:
         told = traits_of(probe)
     finally:
@@ -158,10 +163,10 @@ def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, 
 def _fit_to_made(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping, asked: Asked) -> Fit:
     probe = make_env(env, env_kwargs, wrapping=wrapping)
     try:
-        told = traits(probe)
+        told, reads = traits(probe), reads_texts(probe)
     finally:
         close(probe)
-    return fit(told.observation_space, told.action_space, asked)
+    return fit(told.observation_space, told.action_space, asked._replace(reads=reads))
 
 
 def fit(
@@ -181,7 +186,7 @@ def fit(
         return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"], asked)
     real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
     # Of what a word may be, most it never is.
-    inputs = sum(leaf.columns if _are_words(leaf) else sum(leaf.choices) or leaf.columns for leaf in leaves)
+    inputs = sum(leaf.columns if _are_words(leaf, asked) else sum(leaf.choices) or leaf.columns for leaf in leaves)
     width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
     enough = "wide enough for"
     while width * inputs > _MOST_WEIGHTS and width > 64:
@@ -229,15 +234,15 @@ def fit(
                 "all that is seen are choices, each learnt by itself",
             )
         )
-    return _together([*chosen, *_texts(leaves)])
+    return _together([*chosen, *_texts(asked)])
 
 
-def _are_words(leaf: Leaf) -> bool:
-    return bool(leaf.choices) and set(leaf.choices) == {WORDS}
+def _are_words(leaf: Leaf, asked: Asked) -> bool:
+    return asked.reads and set(leaf.choices) == {WORDS}
 
 
-def _texts(leaves: Sequence[Leaf]) -> list[tuple[dict[str, Any], str]]:
-    return [(_WORDS, "observations have texts, which are read word by word")] if any(map(_are_words, leaves)) else []
+def _texts(asked: Asked) -> list[tuple[dict[str, Any], str]]:
+    return [(_WORDS, "observations have texts, which are read word by word")] if asked.reads else []
 
 
 def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -> Fit:
@@ -258,7 +263,7 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -
         else ({"rollout_length": 8}, "images are much to keep"),
         _normalised(real, asked, ""),
     ]
-    return _together([*chosen, *_texts(others)])
+    return _together([*chosen, *_texts(asked)])
 
 
 def _normalised(observations: bool, asked: Asked, seen: str) -> tuple[dict[str, Any], str]:

@@ -225,7 +225,10 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
     check_field_names(chosen)
     # Python writes lists where Config keeps what cannot change.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    return dataclasses.replace(Config(env_id), **{**preset_values(env_id, preset), **fit.values, **tuples})
+    values = {**preset_values(env_id, preset), **fit.values, **tuples}
+    if tuples.get("clip_rewards") is True and "normalize_returns" not in tuples:
+        values["normalize_returns"] = False  # Either brings rewards to a size.
+    return dataclasses.replace(Config(env_id), **values)
 
 
 def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -> Fit:

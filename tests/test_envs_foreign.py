@@ -205,10 +205,48 @@ def test_what_they_raise_ends_a_run_as_an_environments_error_does(quick):
         a2c.train(Raises, **quick, vectorization="vector")
 
 
-def test_ale_pys_own_vector_environment_trains_as_its_games_do(quick):
-    pytest.importorskip("ale_py")
-    settings = {name: quick[name] for name in ("run_dir", "num_envs")} | {"total_steps": 80, "eval_every_steps": 0}
-    settings |= {"final_eval_episodes": 1, "eval_episodes": 1, "eval_num_envs": 1, "max_episode_steps": None}
-    run = a2c.train("ALE/Breakout-v5", vectorization="vector", **settings)
-    assert run.config.clip_rewards
+def test_ale_pys_own_vector_environment_is_stepped_as_whoever_makes_it_says(quick):
+    vector_env = pytest.importorskip("ale_py.vector_env")
+
+    def pongs(num_envs, seed):
+        assert seed == 0
+        return vector_env.AtariVectorEnv("pong", num_envs=num_envs, autoreset_mode="SameStep", reward_clipping=False)
+
+    run = a2c.train(pongs, **quick | {"total_steps": 80, "hidden_sizes": (), "vectorization": "vector"})
     assert run.summary["steps"] == 80
+
+
+def test_lives_of_those_that_go_on_are_kept_where_others_begin():
+    def counting(num_envs):
+        envs = disabled(num_envs)
+        envs.envs[0].steps = -1
+
+        def early(action, step=envs.envs[0].step):
+            obs, reward, *_, info = step(action)
+            return obs, reward, envs.envs[0].steps == 2, False, info
+
+        envs.envs[0].step = early
+        return envs
+
+    envs = envs_of(counting, notes_lives=True)
+    envs.begin()
+    lost = [envs.advance(np.array([1, 1])).lost_life.tolist() for _ in range(4)]
+    assert [both[1] for both in lost] == [False, False, True, False]
+    envs.close()
+
+
+class Masked(Counts):
+    """Says in its observations what may be done."""
+
+    observation_space = spaces.Dict(x=Counts.observation_space, action_mask=spaces.MultiBinary(3))
+
+    def _seen(self):
+        return {"x": super()._seen(), "action_mask": np.array([1, 0, 1], np.int8)}
+
+
+def test_masks_are_refused_as_they_would_not_be_obeyed():
+    def make(num_envs):
+        return SyncVectorEnv([Masked] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    with pytest.raises(a2c.UserError, match=r"the action_mask in observations of somebody else's .* is not obeyed"):
+        a2c.make_envs(make, 2, vectorization="vector")

@@ -10,6 +10,7 @@ from a2c.envs import make_env
 from a2c.envs.construction import traits
 from a2c.envs.make import envs_for
 from a2c.envs.wrapping import WORDS, FireAtStart, Wrapping, words_of
+from a2c.fitting import fit, fit_to
 from a2c.learner import Learner
 from a2c.model.architecture import architecture_for
 from a2c.presets import configure, origins, preset_name
@@ -114,6 +115,44 @@ def test_stacked_pictures_are_one_picture_with_more_channels():
     assert architecture.images[0].image.channels == 6
     assert architecture.shapes()["image.0.0.weight"] == (8, 8, 6, 32)
     env.close()
+
+
+def test_arrays_are_stacked_and_choices_texts_and_masks_are_the_newest():
+    class Says(Lives):
+        observation_space = spaces.Dict(
+            seen=spaces.Box(0, 99, (2,)), choice=spaces.Discrete(20), said=spaces.Text(20),
+            action_mask=spaces.MultiBinary(2),
+        )  # fmt: skip
+
+        def _seen(self):
+            mask = np.array([1, self.steps % 2], np.int8)
+            seen = np.full(2, self.steps, np.float32)
+            return {"seen": seen, "choice": self.steps, "said": f"step {self.steps}", "action_mask": mask}, {"lives": 3}
+
+    env = make_env(Says, wrapping=Wrapping(frame_stack=3, text_words=2))
+    assert env.observation_space["seen"].shape == (3, 2)
+    assert env.observation_space["said"] == spaces.MultiDiscrete([WORDS] * 2)
+    env.reset(seed=0)
+    env.step(0)
+    obs = env.step(1)[0]
+    assert obs["seen"][:, 0].tolist() == [0, 1, 2]
+    assert (obs["choice"], obs["action_mask"].tolist()) == (2, [1, 0])
+    assert obs["said"].tolist() == words_of("step 2", 2).tolist()
+    assert obs in env.observation_space
+    found = fit_to(Says, {"frame_stack": 3})
+    assert found.values["text_words"] == 16
+
+
+@pytest.mark.parametrize("space", [spaces.Discrete(256), spaces.MultiDiscrete([256, 256])])
+def test_what_has_as_many_choices_as_there_are_words_is_no_text(space):
+    found = fit(space, spaces.Discrete(2)).values
+    assert "text_words" not in found
+    assert found["hidden_sizes"] == (128, 128)
+
+
+def test_clipped_rewards_go_before_a_preset_that_scales_them():
+    config = configure("HalfCheetah-v5", "HalfCheetah-v5", {"clip_rewards": True})
+    assert (config.clip_rewards, config.normalize_returns) == (True, False)
 
 
 class Tells(gymnasium.Env):
@@ -232,6 +271,13 @@ def test_sticky_actions_are_as_often_as_they_are_asked_for(probability):
     kept = np.mean([taken[i] == taken[i - 1] for i in range(4, len(taken), 4)])  # The first frame of a new action.
     assert kept == pytest.approx(probability, abs=0.07)
     env.close()
+
+
+def test_without_a_seed_every_game_is_another():
+    games = [make_env("ALE/Pong-v5", wrapping=ATARI) for _ in range(2)]
+    for game in games:
+        game.reset()
+    assert games[0].unwrapped.np_random.integers(2**40) != games[1].unwrapped.np_random.integers(2**40)
 
 
 def test_a_probability_that_is_none_is_refused():

@@ -20,16 +20,23 @@ from numpy.typing import NDArray
 from a2c.envs.construction import EnvSource, Traits, env_name, learnable, only_warnings
 from a2c.envs.episode import own_traceback
 from a2c.envs.history import Course
+from a2c.envs.masks import observes_mask
 from a2c.envs.memory import Block
 from a2c.envs.sources import maker_of
 from a2c.envs.stepper import Arrays, Event, Info
 from a2c.envs.values import Feedback, reward_of
-from a2c.envs.wrapping import ATARI_ENTRY_POINT, Wrapping
+from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, UserError, shown
 from a2c.randomness import episode_seed
 from a2c.spaces import batch_of, batched, left_out, named, row_type, rows_of
 
 _LOST = "somebody else's vector environment cannot bring episodes back: each of the {} environments began a new one"
+
+
+_MASKED = (
+    "{} of somebody else's vector environment is not obeyed; vectorization 'auto' steps single environments, and obeys "
+    "theirs"
+)
 
 
 class Ends(enum.Enum):
@@ -44,16 +51,18 @@ def make_vector_env(
     env: EnvSource,
     kwargs: Mapping[str, Any],
     num_envs: int,
+    seed: int = 0,
     wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
 ) -> VectorEnv[Any, Any, Any]:
     """N environments as whoever made them steps them.
 
     Args:
-        env: An id that has a vector environment of its own, or a callable that makes one, given `num_envs` if it takes
-            that.
+        env: An id that has a vector environment of its own, or a callable that makes one, and is given `num_envs` and
+            `seed` if it takes these.
         kwargs: Arguments for either.
         num_envs: N.
-        wrapping: What is to be put around each; only what an Atari's own vector environment does itself can be.
+        seed: Of the run.
+        wrapping: What is to be put around each, which nothing can be.
 
     Raises:
         UserError: There is none, or it is not of N environments, or nothing can be put around it.
@@ -61,14 +70,10 @@ def make_vector_env(
     """
     name, source = env_name(env), maker_of(env, {}, Wrapping()).source
     arguments: dict[str, Any] = {**kwargs}
-    if isinstance(source, EnvSpec):
-        if source.entry_point == ATARI_ENTRY_POINT:
-            arguments = _ataris(source, arguments, wrapping)
-            wrapping = wrapping._replace(atari_preprocessing=False, frame_stack=1)
-        elif source.vector_entry_point is None:
-            raise UserError(
-                f"vectorization is 'vector', and {name} has no vector environment of its own; 'auto' steps single ones"
-            )
+    if isinstance(source, EnvSpec) and source.vector_entry_point is None:
+        raise UserError(
+            f"vectorization is 'vector', and {name} has no vector environment of its own; 'auto' steps single ones"
+        )
     if wrapping != Wrapping():
         (first, *_) = (field for field in wrapping._fields if getattr(wrapping, field) != getattr(Wrapping(), field))
         raise UserError(
@@ -80,8 +85,8 @@ def make_vector_env(
             if isinstance(source, EnvSpec):
                 made: Any = gymnasium.make_vec(source, num_envs, "vector_entry_point", **arguments)
             else:
-                takes = "num_envs" in inspect.signature(source).parameters
-                made = source(**arguments, **({"num_envs": num_envs} if takes else {}))
+                takes, known = inspect.signature(source).parameters, {"num_envs": num_envs, "seed": seed % 2**31}
+                made = source(**{name: value for name, value in known.items() if name in takes}, **arguments)
     except (UserError, gymnasium.error.Error) as error:
         raise UserError(f"cannot make the vector environment {name}: {error}") from error
     except Exception as error:
@@ -98,26 +103,6 @@ def make_vector_env(
             "as many"
         )
     return made
-
-
-def _ataris(spec: EnvSpec, kwargs: dict[str, Any], wrapping: Wrapping) -> dict[str, Any]:
-    """Arguments of ale_py's vector environment, which preprocesses and stacks by itself.
-
-    Raises:
-        UserError: It is not to be preprocessed, which this one always does.
-    """
-    if not wrapping.atari_preprocessing:
-        raise UserError(
-            "vectorization is 'vector', and ale_py's vector environment preprocesses; choose atari_preprocessing, too"
-        )
-    registered = {name: spec.kwargs[name] for name in ("repeat_action_probability",) if name in spec.kwargs}
-    return {
-        "autoreset_mode": AutoresetMode.SAME_STEP,
-        "reward_clipping": False,  # Returns are reported as the game gives them.
-        "stack_num": wrapping.frame_stack,
-        **registered,
-        **kwargs,
-    }
 
 
 class ForeignStepper:
@@ -146,6 +131,8 @@ class ForeignStepper:
         self._seed, self._feedback = seed, feedback
         self._ends = _how_it_ends(envs)
         observed = learnable(envs.single_observation_space, envs.single_action_space)
+        if observes_mask(envs.single_observation_space, envs.single_action_space):
+            raise UserError(_MASKED.format("the action_mask in observations"))
         if observed is None:
             raise UserError(f"there are no numbers in the observations {shown(envs.single_observation_space)}")
         self._observed, self._acted = observed, envs.single_action_space
@@ -212,7 +199,7 @@ class ForeignStepper:
         rows, ended = self._rows(obs), block.terminated | block.truncated
         before = self._lives.copy()
         self._note_lives(infos)
-        block.lost_life[...] = (self._lives < before) & ~ended
+        block.lost_life[...] = self._lives < before
         if ended.any():
             if self._ends is Ends.SAME_STEP:
                 self._take_last(infos, ended)
@@ -334,7 +321,9 @@ class ForeignStepper:
             details = "began episodes of environments that were not in its reset_mask"
             raise self._error("reset", details, raised=False)
         self.block.obs[...] = rows
+        lives = self._lives.copy()
         self._note_lives(infos)
+        self._lives[~which] = lives[~which]  # Of the others it says nothing.
 
     def _take_last(self, infos: Any, ended: NDArray[np.bool_]) -> None:
         """Takes in the last observations of the episodes that ended.
@@ -363,10 +352,7 @@ class ForeignStepper:
             EnvError: They do not say how many.
         """
         if isinstance(infos, Mapping) and "action_mask" in infos:
-            raise UserError(
-                "infos['action_mask'] of somebody else's vector environment is not obeyed; vectorization 'auto' steps "
-                "single environments, and obeys theirs"
-            )
+            raise UserError(_MASKED.format("infos['action_mask']"))
         if not self._feedback.notes_lives:
             return
         lives = np.asarray(infos.get("lives") if isinstance(infos, Mapping) else None)

@@ -260,7 +260,7 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
 def _foreign_envs(kind: Kind, num_envs: int) -> Envs:
     from a2c.envs.foreign import ForeignStepper, make_vector_env, traits_of  # Here: few need it.
 
-    made = make_vector_env(kind.env, kind.kwargs, num_envs, kind.wrapping)
+    made = make_vector_env(kind.env, kind.kwargs, num_envs, kind.seed, kind.wrapping)
     try:
         return Envs(traits_of(made), ForeignStepper(made, kind.seed, kind.feedback))
     except BaseException:

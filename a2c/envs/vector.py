@@ -27,7 +27,7 @@ class Step(NamedTuple):
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N] ended by the task
     truncated: NDArray[np.bool_]  # [N] ended by a time limit
-    lost_life: NDArray[np.bool_]  # [N] went on with a life less, where that is noted
+    lost_life: NDArray[np.bool_]  # [N] cost a life, where that is noted
 
 
 def step_of(block: Block) -> Step:

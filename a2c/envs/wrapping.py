@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import copy
 import importlib.util
 import re
 import zlib
@@ -13,10 +15,12 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import seeding
-from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation, TimeLimit
+from gymnasium.wrappers import AtariPreprocessing, TimeLimit
 from numpy.typing import NDArray
 
 from a2c.errors import UserError, shown
+from a2c.masks import KEY as MASK
+from a2c.spaces import left_out
 
 if TYPE_CHECKING:
     from a2c.config import Config  # Only then: worker processes import this package, and need no command line.
@@ -105,7 +109,7 @@ class Wrapping(NamedTuple):
         if self.text_words:
             env = WordsOfTexts(env, self.text_words)
         if self.frame_stack > 1:
-            env = FrameStackObservation(env, self.frame_stack)
+            env = Stacked(env, self.frame_stack)
         return env if self.max_episode_steps is None else TimeLimit(env, self.max_episode_steps)
 
 
@@ -141,14 +145,15 @@ class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """The game as it was when it was loaded, and a generator with this seed."""
-        if self._start is None:
+        is_first = self._start is None
+        if is_first:
             result = self.env.reset(seed=0, options=options)
             self._start = self._game.ale.cloneState(include_rng=True)
         else:
             result = self.env.reset(options=options)
             self._game.ale.restoreState(self._start)
-        if seed is not None:
-            self._game.np_random = seeding.np_random(seed)[0]
+        if seed is not None or is_first:
+            self._game.np_random = seeding.np_random(seed)[0]  # Of the system's, where nobody gave a seed.
         self._last = 0
         return result
 
@@ -158,6 +163,61 @@ class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
             action = self._last
         self._last = action
         return self.env.step(action)
+
+
+class Stacked(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Arrays in observations become the last so many of them, the newest last; all else, masks too, is the newest.
+
+    Gymnasium's `FrameStackObservation` stacks choices and masks as well, of which nothing can be learnt then.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], count: int) -> None:
+        super().__init__(env)
+        self._frames: collections.deque[Any] = collections.deque(maxlen=count)
+        self._count = count
+        self.observation_space = self._space(env.observation_space)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """The first observation, as often."""
+        obs, info = self.env.reset(seed=seed, options=options)
+        self._frames.extend([copy.deepcopy(obs)] * self._count)
+        return self._stacked(self.env.observation_space, list(self._frames)), info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """A step, with what was observed before it."""
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self._frames.append(copy.deepcopy(obs))  # An environment may use its arrays again.
+        stacked = self._stacked(self.env.observation_space, list(self._frames))
+        return stacked, reward, terminated, truncated, info
+
+    def _space(self, space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
+        if isinstance(space, spaces.Dict):
+            return spaces.Dict(
+                [(key, inner if key == MASK else self._space(inner)) for key, inner in space.spaces.items()]
+            )
+        if isinstance(space, spaces.Tuple):
+            return spaces.Tuple([self._space(inner) for inner in space.spaces])
+        if not isinstance(space, spaces.Box):
+            return space
+        kind: Any = space.dtype
+        low, high = (np.repeat(bound[None], self._count, 0) for bound in (space.low, space.high))
+        return spaces.Box(low, high, dtype=kind)
+
+    def _stacked(self, space: gymnasium.Space[Any], values: list[Any]) -> Any:
+        """Some values of a space as one; what is none of it stays, and is named by whoever looks at it."""
+        newest = values[-1]
+        if isinstance(space, spaces.Dict) and isinstance(newest, Mapping):
+            return {
+                key: item
+                if key == MASK or key not in space.spaces
+                else self._stacked(space.spaces[key], [value[key] for value in values])
+                for key, item in newest.items()
+            }
+        if isinstance(space, spaces.Tuple) and isinstance(newest, tuple | list) and len(newest) == len(space.spaces):
+            return tuple(self._stacked(inner, [value[i] for value in values]) for i, inner in enumerate(space.spaces))
+        if isinstance(space, spaces.Box) and all(np.shape(value) == space.shape for value in values):
+            return np.stack(values)
+        return newest
 
 
 class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -196,6 +256,16 @@ one another's place have the same."""
 def _is_text(space: gymnasium.Space[Any]) -> bool:
     """Gymnasium's Text, or a space of a package's own that says it holds strings, as MiniGrid's missions."""
     return space.dtype is not None and np.dtype(space.dtype).kind == "U"
+
+
+def reads_texts(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether an environment's observations have texts, whose words its wrappers read."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if isinstance(layer, WordsOfTexts):
+            return any(_is_text(leaf) for _, leaf in left_out(layer.env.observation_space))
+        layer = layer.env
+    return False
 
 
 class WordsOfTexts(gymnasium.ObservationWrapper[Any, Any, Any]):
