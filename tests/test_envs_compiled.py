@@ -187,7 +187,7 @@ def stepped(env, steps=120, num_envs=5, **settings):
 @pytest.mark.parametrize("env", [DRIFT, drift(max_episode_steps=7), DICE, COUNTDOWN], ids=lambda env: env.name)
 def test_numbers_are_the_same_in_machine_code_here_and_in_workers(env):
     compiled = stepped(env)
-    assert sum((terminated | truncated).sum() for _, _, _, terminated, truncated in compiled[1:-1]) > 10
+    assert sum((terminated | truncated).sum() for _, _, _, terminated, truncated, _ in compiled[1:-1]) > 10
     for settings in ({"vectorization": "local"}, {"num_workers": 1}, {"num_workers": 1, "isolate_envs": True}):
         for ours, theirs in zip(compiled, stepped(env, **settings), strict=True):
             for one, other in zip(ours, theirs, strict=True):

@@ -82,7 +82,7 @@ def is_bytes(space: gymnasium.Space[Any]) -> bool:
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
     """Whether a space holds images that are as large as a camera's."""
-    return is_bytes(space) and _pixels(space) >= IMAGE_PIXELS
+    return _pixels(space) >= IMAGE_PIXELS and is_bytes(space)
 
 
 NO_IMAGE = ImageShape(0, 0, 0, 0)
