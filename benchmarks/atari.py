@@ -2,6 +2,7 @@
 
     python -m benchmarks.atari --peers PYTHON [CASE ...]
     python -m benchmarks.atari --table
+    python -m benchmarks.atari --picture            docs/atari.png: what a game shows, and what is observed of it
 
 PYTHON is one that has benchmarks/peers/atari.txt installed. Ours is timed as a whole call of `a2c.train`, run folder,
 checkpoint and summary included. Stable-Baselines3 and a program in plain PyTorch, with ale_py's vector environment in
@@ -21,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from a2c.envs.make import make_env
+from a2c.envs.wrapping import Wrapping
 from benchmarks.markers import filled
 from benchmarks.measure import alternate, keep, kept, ratio
 
@@ -142,12 +145,38 @@ def with_tables(page: str) -> str:
     return filled(page, {"atari speed": speeds}, PAGE)
 
 
+def picture() -> None:
+    """What Pong shows after some steps, and the four frames that are observed."""
+    import matplotlib.pyplot as plt  # Here: only this needs it.
+
+    env = make_env("ALE/Pong-v5", render_mode="rgb_array", wrapping=Wrapping(atari_preprocessing=True, frame_stack=4))
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(60):
+        frames = env.step(env.action_space.sample())[0]
+    _, axes = plt.subplots(1, 5, figsize=(10, 2.6))
+    axes[0].imshow(env.render())
+    axes[0].set_title("what is shown, 210 x 160", fontsize=8)
+    for number, (axis, frame) in enumerate(zip(axes[1:], frames, strict=True)):
+        axis.imshow(frame, cmap="gray")
+        axis.set_title("what is observed, 84 x 84 each" if number == 0 else f"{number} later", fontsize=8)
+    for axis in axes:
+        axis.axis("off")
+    plt.tight_layout()
+    plt.savefig(PAGE.with_suffix(".png"), dpi=110)
+    env.close()
+
+
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("--peers", help="a Python that has benchmarks/peers/atari.txt installed")
     command_line.add_argument("--table", action="store_true", help="only write docs/atari.md's table")
+    command_line.add_argument("--picture", action="store_true", help="only draw docs/atari.png")
     command_line.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     options = command_line.parse_args()
+    if options.picture:
+        picture()
+        return
     for name in () if options.table else options.cases or CASES:
         start = time.perf_counter()
         result = measure(CASES[name], options.peers)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.minigrid [TASK ...] [--jobs J]
     python -m benchmarks.minigrid --table
+    python -m benchmarks.minigrid --picture         docs/minigrid.png: where an episode of each begins
 
 A run that is in the results is not made again. Its number is the mean return of 100 episodes of the final policy, with
 actions sampled, as RL-Zoo3 evaluates its own on MiniGrid, and greedy.
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import a2c
+from a2c.envs.make import make_env
 from benchmarks.markers import filled
 from benchmarks.measure import Table, complete, keep, kept
 
@@ -81,12 +84,32 @@ def with_tables(page: str) -> str:
     return filled(page, {"minigrid": table}, PAGE)
 
 
+def picture() -> None:
+    """Where an episode of each begins, with its mission; bright is what the agent sees."""
+    import matplotlib.pyplot as plt  # Here: only this needs it.
+
+    _, axes = plt.subplots(1, len(TASKS), figsize=(10, 2.9))
+    for axis, (name, task) in zip(axes, TASKS.items(), strict=True):
+        env = make_env(task.env, render_mode="rgb_array")
+        obs, _ = env.reset(seed=0)
+        axis.imshow(env.render())
+        axis.set_title(f"{name}\n{textwrap.fill(obs['mission'], 32)}", fontsize=8)
+        axis.axis("off")
+        env.close()
+    plt.tight_layout()
+    plt.savefig(PAGE.with_suffix(".png"), dpi=110)
+
+
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(TASKS))
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
     command_line.add_argument("--table", action="store_true", help="write the table of docs/minigrid.md, train nothing")
+    command_line.add_argument("--picture", action="store_true", help="only draw docs/minigrid.png")
     options = command_line.parse_args()
+    if options.picture:
+        picture()
+        return
     if not options.table:
         wanted = {(task, "a2c", seed): (task, seed) for seed in SEEDS for task in options.tasks or TASKS}
         for (task, _, seed), result in complete(run, finished, save, wanted, options.jobs):
