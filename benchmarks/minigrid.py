@@ -88,7 +88,7 @@ def picture() -> None:
     """Where an episode of each begins, with its mission; bright is what the agent sees."""
     import matplotlib.pyplot as plt  # Here: only this needs it.
 
-    _, axes = plt.subplots(1, len(TASKS), figsize=(10, 2.9))
+    _, axes = plt.subplots(1, len(TASKS), figsize=(10, 3.4))
     for axis, (name, task) in zip(axes, TASKS.items(), strict=True):
         env = make_env(task.env, render_mode="rgb_array")
         obs, _ = env.reset(seed=0)
