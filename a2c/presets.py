@@ -226,8 +226,10 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
     # Python writes lists where Config keeps what cannot change.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
     values = {**preset_values(env_id, preset), **fit.values, **tuples}
-    if tuples.get("clip_rewards") is True and "normalize_returns" not in tuples:
-        values["normalize_returns"] = False  # Either brings rewards to a size.
+    # Either brings rewards to a size: who chooses one does not want the preset's other.
+    for one, other in (("clip_rewards", "normalize_returns"), ("normalize_returns", "clip_rewards")):
+        if tuples.get(one) is True and other not in tuples:
+            values[other] = False
     return dataclasses.replace(Config(env_id), **values)
 
 

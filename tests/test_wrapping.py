@@ -150,9 +150,11 @@ def test_what_has_as_many_choices_as_there_are_words_is_no_text(space):
     assert found["hidden_sizes"] == (128, 128)
 
 
-def test_clipped_rewards_go_before_a_preset_that_scales_them():
+def test_of_clipped_and_scaled_rewards_what_was_chosen_goes_before_the_presets():
     config = configure("HalfCheetah-v5", "HalfCheetah-v5", {"clip_rewards": True})
     assert (config.clip_rewards, config.normalize_returns) == (True, False)
+    config = configure("ALE/Pong-v5", "atari", {"normalize_returns": True})
+    assert (config.clip_rewards, config.normalize_returns) == (False, True)
 
 
 class Tells(gymnasium.Env):

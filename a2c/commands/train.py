@@ -44,7 +44,7 @@ class Train:
         """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
         chosen = {name: value for name, value in vars(self.config).items() if name in named}
         fit = fit_beside_preset(self.config.env_id, self.preset, chosen)
-        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
+        return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, chosen, fit))
 
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
