@@ -306,13 +306,12 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "atari_preprocessing",
             "terminal_on_life_loss",
             "clip_rewards",
+            "frame_stack",
         ):
-            if values[name] in (None, "auto", 0, False):
+            if values[name] == getattr(Config, name):
                 del values[name]
         if self.vectorization == "vector":
             values["vectorization"] = "vector"  # Of all, the one that draws other numbers from the same environment.
-        if values["frame_stack"] == 1:
-            del values["frame_stack"]
         if values["network"] == "auto":
             values["network"] = "mlp"  # As all were; where there are images, parameters tell these apart.
         if self.actor_step == "gradient":

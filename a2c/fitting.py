@@ -13,7 +13,7 @@ import numpy as np
 
 from a2c.config import Config
 from a2c.envs.compiled.form import CompiledEnv
-from a2c.envs.construction import EnvSource, env_name, traits
+from a2c.envs.construction import EnvSource, Traits, env_name, traits
 from a2c.envs.episode import close
 from a2c.envs.make import make_env, makes_many
 from a2c.envs.wrapping import WORDS, Wrapping, reads_texts
@@ -125,11 +125,13 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     wrapping = Wrapping.of(config)
     if makes_many(config.vectorization, env):
         return _fit_to_many(env, env_kwargs, config, asked)
-    if isinstance(env, str):
-        return _fit_to_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping, asked)
     if isinstance(env, CompiledEnv):
         return fit(env.observation_space, env.action_space, asked)
-    return _fit_to_made(env, env_kwargs, wrapping, asked)
+    # With words even where none are asked for, as most environments have no texts: one is made for either.
+    told, reads = _told(env, env_kwargs, wrapping._replace(text_words=wrapping.text_words or _WORDS["text_words"]))
+    if reads and not wrapping.text_words:
+        told, reads = _told(env, env_kwargs, wrapping)
+    return fit(told.observation_space, told.action_space, asked._replace(reads=reads))
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
@@ -143,10 +145,25 @@ def wants_memory(chosen: Mapping[str, Any]) -> bool:
     return isinstance(size, int | np.integer) and int(size) > 0
 
 
+def _told(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
+    """What an environment tells of itself, and whether it has texts that are read."""
+    if isinstance(env, str):
+        return _told_by_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping)
+    return _told_by_one(env, env_kwargs, wrapping)
+
+
 @functools.cache
-def _fit_to_id(env_id: str, env_kwargs: str, wrapping: Wrapping, asked: Asked) -> Fit:
+def _told_by_id(env_id: str, env_kwargs: str, wrapping: Wrapping) -> tuple[Traits, bool]:
     # A command line is read twice, for its defaults and for where they came from; the environment is made once.
-    return _fit_to_made(env_id, json.loads(env_kwargs), wrapping, asked)
+    return _told_by_one(env_id, json.loads(env_kwargs), wrapping)
+
+
+def _told_by_one(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
+    probe = make_env(env, env_kwargs, wrapping=wrapping)
+    try:
+        return traits(probe), reads_texts(probe)
+    finally:
+        close(probe)
 
 
 def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, asked: Asked) -> Fit:
@@ -158,15 +175,6 @@ def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, 
     finally:
         probe.close()
     return fit(told.observation_space, told.action_space, asked)
-
-
-def _fit_to_made(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping, asked: Asked) -> Fit:
-    probe = make_env(env, env_kwargs, wrapping=wrapping)
-    try:
-        told, reads = traits(probe), reads_texts(probe)
-    finally:
-        close(probe)
-    return fit(told.observation_space, told.action_space, asked._replace(reads=reads))
 
 
 def fit(

@@ -26,8 +26,8 @@ from a2c.envs.make import make_env
 from a2c.envs.wrapping import Wrapping
 from benchmarks.markers import filled
 from benchmarks.measure import alternate, keep, kept, ratio
+from benchmarks.training import PEERS
 
-PEERS = Path(__file__).parent / "peers"
 PAGE = Path(__file__).parents[1] / "docs" / "atari.md"
 ROUNDS, STEPS, THEIR_STEPS = 3, 80_000, 8_000
 

@@ -31,7 +31,6 @@ class CompiledEngine:
             team: Computes gradients; results do not depend on how many they are.
         """
         self._architecture, self._team, self._is_natural = architecture, team, config.actor_step == "natural"
-        self._alone = Team(1)
         bounds, room = divide(
             config.num_envs, config.rollout_length, architecture.num_parameters, len(architecture.images)
         )
@@ -41,6 +40,8 @@ class CompiledEngine:
         network = network_for(architecture, inputs, (len(bounds) - 1) * room, len(bounds) - 1)
         work = work_for(network, bounds, room, config.rollout_length, team.crew.threads)
         loss = Loss(table_of(architecture.factors, num_masks), config.value_coef, config.entropy_coef)
+        # To wake threads takes longer than a few numbers' way through a network.
+        self._actors = Team(1) if network.torso is None else team
         self.theta = network.theta
         self._model = Model(network, loss, work)
         threads = team.crew.threads
@@ -54,9 +55,7 @@ class CompiledEngine:
     def forward(self, rollout: Rollout, t: int) -> None:
         """Actor and critic on the inputs of step t."""
         network, _, work = self._model
-        # Threads cost more than a few numbers' way through a network.
-        team = self._team if network.torso is not None else self._alone
-        team.run(forward_step, network, work, t, rollout)
+        self._actors.run(forward_step, network, work, t, rollout)
 
     def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
         """The critic."""

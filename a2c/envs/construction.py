@@ -21,7 +21,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from a2c.envs.episode import claim, close, own_traceback
 from a2c.envs.masks import without_mask
-from a2c.envs.wrapping import frame_limit
+from a2c.envs.wrapping import frame_limit, wrappers_of
 from a2c.errors import EnvError, UserError, shown, with_article
 from a2c.space_files import describe
 from a2c.spaces import Path, left_out, named, numbers_only, parts
@@ -126,10 +126,6 @@ def only_warnings() -> Iterator[None]:
 def traits(env: gymnasium.Env[Any, Any]) -> Traits:
     """What an environment tells of all of its kind."""
     metadata = _asked(env, "metadata")
-    wrappers, inner = [], env
-    while isinstance(inner, gymnasium.Wrapper):
-        wrappers.append(inner)
-        inner = inner.env
     normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
     observed = _copied(env.observation_space)
     left = learnable(observed, env.action_space)
@@ -140,20 +136,20 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
         dict(metadata) if isinstance(metadata, Mapping) else {},
         _asked(env, "render_mode"),
         _time_limit(env),
-        tuple(type(wrapper).__name__ for wrapper in wrappers if isinstance(wrapper, normalizing)),
-        _left_out(env),
+        tuple(type(wrapper).__name__ for wrapper in wrappers_of(env) if isinstance(wrapper, normalizing)),
+        not_learnable(env.observation_space, env.action_space),
     )
 
 
 def _time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     spec: Any = _asked(env, "spec")
     limits = [spec.max_episode_steps if spec is not None else None]
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, gymnasium.wrappers.TimeLimit):
-            limits.append(layer._max_episode_steps)
-        layer = layer.env
-    own = getattr(layer, "max_episode_steps", None)
+    inner = env
+    for wrapper in wrappers_of(env):
+        if isinstance(wrapper, gymnasium.wrappers.TimeLimit):
+            limits.append(wrapper._max_episode_steps)
+        inner = wrapper.env
+    own = getattr(inner, "max_episode_steps", None)
     if isinstance(own, int):
         limits.append(own)
     limits.append(frame_limit(env, spec))
@@ -433,7 +429,7 @@ def learnable(
     return numbers_only(without_mask(observation_space, action_space))
 
 
-def _left_out(env: gymnasium.Env[Any, Any]) -> str:
-    """Which parts of the observations nothing is learnt from."""
-    found = left_out(without_mask(env.observation_space, env.action_space))
+def not_learnable(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> str:
+    """Which parts of the observations nothing is learnt from, in words; empty where there are none."""
+    found = left_out(without_mask(observation_space, action_space))
     return ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found if 0 not in (part.shape or ()))

@@ -17,7 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from a2c.envs.construction import EnvSource, Traits, env_name, learnable, only_warnings
+from a2c.envs.construction import EnvSource, Traits, env_name, learnable, not_learnable, only_warnings
 from a2c.envs.episode import own_traceback
 from a2c.envs.history import Course
 from a2c.envs.masks import observes_mask
@@ -28,10 +28,9 @@ from a2c.envs.values import Feedback, reward_of
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, UserError, shown
 from a2c.randomness import episode_seed
-from a2c.spaces import batch_of, batched, left_out, named, row_type, rows_of
+from a2c.spaces import batch_of, batched, row_type, rows_of
 
 _LOST = "somebody else's vector environment cannot bring episodes back: each of the {} environments began a new one"
-
 
 _MASKED = (
     "{} of somebody else's vector environment is not obeyed; vectorization 'auto' steps single environments, and obeys "
@@ -396,5 +395,5 @@ def traits_of(envs: VectorEnv[Any, Any, Any]) -> Traits:
         None,
         limit if isinstance(limit, int) else None,
         (),
-        ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in left_out(envs.single_observation_space)),
+        not_learnable(envs.single_observation_space, envs.single_action_space),
     )

@@ -56,7 +56,6 @@ def kind_of(
     seed: int,
     wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
     reward_weights: Sequence[float] | None = None,
-    is_vector: bool = False,
 ) -> Kind:
     """What is asked for, checked. Lives are not noted.
 
@@ -64,7 +63,18 @@ def kind_of(
         UserError: Nothing can be made of it.
     """
     feedback = Feedback(checked_weights(reward_weights))
-    return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, wrapping, feedback, is_vector)
+    return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, wrapping, feedback)
+
+
+def kind_for(config: Config, env: EnvSource, seed: int | None = None) -> Kind:
+    """What a run's policy plays on, by its settings; with the run's seed, unless another is given.
+
+    Raises:
+        UserError: Nothing can be made of it.
+    """
+    seed = config.seed if seed is None else seed
+    kind = kind_of(env, config.env_kwargs, seed, Wrapping.of(config), config.reward_weights)
+    return kind._replace(is_vector=makes_many(config.vectorization, env))
 
 
 def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
@@ -206,7 +216,7 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
     vectorization: Vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # It could be compiled, and is to stay as it was.
-    kind = kind_of(env, config.env_kwargs, config.seed, Wrapping.of(config), config.reward_weights)
+    kind = kind_for(config, env)
     kind = kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
     envs = _envs(config, kind, vectorization)
     for wrapper in envs.normalizers:

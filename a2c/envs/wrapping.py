@@ -7,7 +7,7 @@ import copy
 import importlib.util
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
@@ -113,15 +113,21 @@ class Wrapping(NamedTuple):
         return env if self.max_episode_steps is None else TimeLimit(env, self.max_episode_steps)
 
 
+def wrappers_of(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Wrapper[Any, Any, Any, Any]]:
+    """The wrappers around an environment, from the outermost on."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        yield layer
+        layer = layer.env
+
+
 def frame_limit(env: gymnasium.Env[Any, Any], spec: EnvSpec | None) -> int | None:
     """After how many steps a game of ale_py is cut off, which counts frames; None: that is not known."""
     arguments = {} if spec is None else spec.kwargs
     frames, skip = arguments.get("max_num_frames_per_episode"), arguments.get("frameskip", 1)
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, AtariPreprocessing):
-            skip = layer.frame_skip
-        layer = layer.env
+    for wrapper in wrappers_of(env):
+        if isinstance(wrapper, AtariPreprocessing):
+            skip = wrapper.frame_skip
     return frames // skip if isinstance(frames, int) and isinstance(skip, int) and skip > 0 else None
 
 
@@ -260,12 +266,8 @@ def _is_text(space: gymnasium.Space[Any]) -> bool:
 
 def reads_texts(env: gymnasium.Env[Any, Any]) -> bool:
     """Whether an environment's observations have texts, whose words its wrappers read."""
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, WordsOfTexts):
-            return any(_is_text(leaf) for _, leaf in left_out(layer.env.observation_space))
-        layer = layer.env
-    return False
+    readers = (wrapper for wrapper in wrappers_of(env) if isinstance(wrapper, WordsOfTexts))
+    return any(_is_text(leaf) for reader in readers for _, leaf in left_out(reader.env.observation_space))
 
 
 class WordsOfTexts(gymnasium.ObservationWrapper[Any, Any, Any]):

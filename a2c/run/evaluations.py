@@ -13,9 +13,8 @@ import numpy as np
 from a2c.config import Config
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource
-from a2c.envs.make import kind_of, makes_many
+from a2c.envs.make import kind_for
 from a2c.envs.stepper import Event
-from a2c.envs.wrapping import Wrapping
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
 from a2c.learner import Learner
@@ -84,8 +83,8 @@ class Evaluations:
         self._stop, self._audience = surroundings.stop, surroundings.audience
         # How many is a matter of the settings alone: a run that is resumed evaluates as one that never stopped.
         side_by_side = min(16, config.eval_episodes) if config.eval_num_envs == "auto" else config.eval_num_envs
-        is_vector = makes_many(config.vectorization, env)
-        if is_vector and config.eval_num_envs == "auto":
+        kind = kind_for(config, env)
+        if kind.is_vector and config.eval_num_envs == "auto":
             side_by_side = config.num_envs  # The callable may know of no other number.
         layout = Layout(
             side_by_side,
@@ -95,9 +94,7 @@ class Evaluations:
             surroundings.watch,
             note,
         )
-        self._evaluator = Evaluator(
-            kind_of(env, config.env_kwargs, config.seed, Wrapping.of(config), config.reward_weights, is_vector), layout
-        )
+        self._evaluator = Evaluator(kind, layout)
         self.best = Best(run.path)
         self.seconds = 0.0
         self.at_the_end: dict[str, Any] = {}

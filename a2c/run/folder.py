@@ -18,7 +18,7 @@ import gymnasium
 from a2c import consent, files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
-from a2c.envs.make import kind_of, make_env, makes_many
+from a2c.envs.make import kind_for, make_env
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate
@@ -306,24 +306,16 @@ class Run:
             raise UserError(f"seed is {seed}; it must be from 0 to 2**63 - 1")
         if eval_num_envs != "auto" and not 1 <= eval_num_envs <= 1_000_000:
             raise UserError(f"eval_num_envs is {eval_num_envs}; it must be a whole number from 1 to 1,000,000")
-        config, source = self.config, self.environment(env)
-        is_vector = makes_many(config.vectorization, source)
-        if is_vector and eval_num_envs == "auto":
-            eval_num_envs = config.num_envs
+        kind = kind_for(self.config, self.environment(env), seed)
+        if kind.is_vector and eval_num_envs == "auto":
+            eval_num_envs = self.config.num_envs
         return evaluate(
             self.policy(which),
-            kind_of(
-                source,
-                config.env_kwargs,
-                config.seed if seed is None else seed,
-                Wrapping.of(config),
-                config.reward_weights,
-                is_vector,
-            ),
+            kind,
             episodes,
             greedy,
             layout=Layout(eval_num_envs),
-            total_steps=config.total_steps,  # An episode without end is given up where training gives it up.
+            total_steps=self.config.total_steps,  # An episode without end is given up where training gives it up.
         )
 
     def make_env(self, render_mode: str | None = None, env: EnvSource | None = None) -> gymnasium.Env[Any, Any]:
