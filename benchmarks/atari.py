@@ -2,7 +2,8 @@
 
     python -m benchmarks.atari --peers PYTHON [CASE ...]
     python -m benchmarks.atari --table
-    python -m benchmarks.atari --picture            docs/atari.png: what a game shows, and what is observed of it
+    python -m benchmarks.atari --picture            docs/atari.png: what a game shows, and what is observed of it;
+                                                    docs/atari_learning.png: curves of `benchmarks.learning`
 
 PYTHON is one that has benchmarks/peers/atari.txt installed. Ours is timed as a whole call of `a2c.train`, run folder,
 checkpoint and summary included. Stable-Baselines3 and a program in plain PyTorch, with ale_py's vector environment in
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 from a2c.envs.make import make_env
 from a2c.envs.wrapping import Wrapping
+from benchmarks.learning import finished
 from benchmarks.markers import filled
 from benchmarks.measure import alternate, keep, kept, ratio
 from benchmarks.training import PEERS
@@ -140,9 +142,44 @@ def speeds() -> str:
     return "\n".join(lines)
 
 
+PUBLISHED = {"PongNoFrameskip-v4": 17.3, "BreakoutNoFrameskip-v4": 280.0}
+"""After 10 million steps, without sticky actions: RL-Zoo3's A2C, actions sampled, from its table of benchmarks."""
+
+
+def learnt() -> str:
+    """What `benchmarks.learning` has of games."""
+    lines = ["| game | steps | seed | sampled | greedy | RL-Zoo3's A2C |", "|---|---|---|---|---|---|"]
+    for game, published in PUBLISHED.items():
+        for run in finished(game):
+            sampled, greedy = (
+                f"{run[key]['mean']:.1f} +- {run[key]['std']:.1f}" for key in ("sampled_evaluation", "final_evaluation")
+            )
+            lines.append(f"| {game} | {run['steps']:,} | {run['seed']} | **{sampled}** | {greedy} | {published} |")
+    return "\n".join(lines)
+
+
 def with_tables(page: str) -> str:
     """A page with what is in the results."""
-    return filled(page, {"atari speed": speeds}, PAGE)
+    return filled(page, {"atari speed": speeds, "atari learnt": learnt}, PAGE)
+
+
+def curves() -> None:
+    """Returns of whole games in training and evaluations on the way, over steps."""
+    import matplotlib.pyplot as plt  # Here: only this needs it.
+
+    games = [game for game in PUBLISHED if finished(game)]
+    _, places = plt.subplots(1, len(games), figsize=(5.5 * len(games), 3.2), layout="constrained", squeeze=False)
+    for place, game in zip(places.flat, games, strict=True):
+        for run in finished(game):
+            place.plot(run["training"]["steps"], run["training"]["return"], label="games in training")
+            place.plot(run["curve"]["steps"], run["curve"]["return"], "o", markersize=4, label="evaluations, 16 games")
+        place.axhline(PUBLISHED[game], color="0.4", linewidth=0.8, linestyle="--", label="RL-Zoo3's A2C after 10 M")
+        place.set_title(game, fontsize=9)
+        place.set_xlabel("steps, of four frames", fontsize=8)
+        place.set_ylabel("return of a whole game", fontsize=8)
+        place.tick_params(labelsize=8)
+        place.legend(fontsize=8)
+    plt.savefig(PAGE.with_name("atari_learning.png"), dpi=110)
 
 
 def picture() -> None:
@@ -171,11 +208,12 @@ def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("--peers", help="a Python that has benchmarks/peers/atari.txt installed")
     command_line.add_argument("--table", action="store_true", help="only write docs/atari.md's table")
-    command_line.add_argument("--picture", action="store_true", help="only draw docs/atari.png")
+    command_line.add_argument("--picture", action="store_true", help="only draw docs/atari.png and atari_learning.png")
     command_line.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     options = command_line.parse_args()
     if options.picture:
         picture()
+        curves()
         return
     for name in () if options.table else options.cases or CASES:
         start = time.perf_counter()

@@ -1,19 +1,24 @@
 """What the presets reach: every seed's 100 greedy episodes of the final policy, and of the best by evaluation.
 
-python -m benchmarks.learning [CASE ...] [--jobs J]
+python -m benchmarks.learning [CASE ...] [--jobs J] [--runs FOLDER]
 
 The seeds are others than those that the presets were found on. Runs have a core each, several at a time; a seed that is
-in the results is not trained again.
+in the results is not trained again. With FOLDER, runs stay there, and one that was interrupted is gone on with.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
+import statistics
 import tempfile
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import a2c
+from a2c.presets import ATARI
 from benchmarks.measure import keep, kept, side_by_side
 
 POINTS = 50
@@ -70,6 +75,8 @@ CASES: dict[str, Case] = {
     "Reacher-v5": case("Reacher-v5"),
     "InvertedPendulum-v5": case("InvertedPendulum-v5"),
     "InvertedDoublePendulum-v5": case("InvertedDoublePendulum-v5", OTHERS),
+    "PongNoFrameskip-v4": Case("PongNoFrameskip-v4", ATARI, {}, range(10, 11)),
+    "BreakoutNoFrameskip-v4": Case("BreakoutNoFrameskip-v4", ATARI, {}, range(10, 11)),
 }
 
 
@@ -84,19 +91,35 @@ def finished(name: str) -> list[dict[str, Any]]:
     return runs
 
 
-def train(case: Case, seed: int) -> dict[str, Any]:
-    """One run: what its summary says, and its curve."""
-    with tempfile.TemporaryDirectory() as folder:
+def train(name: str, seed: int, runs: str | None) -> dict[str, Any]:
+    """One run: what its summary says, and its curves.
+
+    Args:
+        name: Of the case.
+        seed: Of the run.
+        runs: The folder where runs are kept; None: nowhere.
+    """
+    case = CASES[name]
+    with tempfile.TemporaryDirectory() if runs is None else contextlib.nullcontext(runs) as folder:
+        place = Path(folder) / result_name(name)
+        begun = sorted(place.glob(f"*/*-seed{seed}"))
         start = time.perf_counter()
-        run = a2c.train(
-            case.env, preset=case.preset, seed=seed, run_dir=folder, num_workers=0, num_threads=1, **case.settings
-        )
-        seconds = time.perf_counter() - start
+        if begun:
+            run = a2c.resume(begun[-1], num_workers=0, num_threads=1)
+        else:
+            run = a2c.train(
+                case.env, preset=case.preset, seed=seed, run_dir=place, num_workers=0, num_threads=1, **case.settings
+            )
+        seconds = None if begun else time.perf_counter() - start
         summary, rows = run.summary, run.metrics()
-    if summary["stopped_by"] is not None:
-        raise KeyboardInterrupt
-    names = ("steps", "train_seconds", "evaluation", "final_evaluation")
-    return {"seed": seed, "whole_seconds": seconds, **{name: summary[name] for name in names}, "curve": curve(rows)}
+        if summary["stopped_by"] is not None:
+            raise KeyboardInterrupt
+        names = ("steps", "train_seconds", "evaluation", "final_evaluation")
+        reached = {name: summary[name] for name in names}
+        if not run.config.eval_greedy:
+            sampled = run.evaluate(100, which="final", greedy=False)
+            reached["sampled_evaluation"] = {"mean": sampled.mean, "std": sampled.std}
+    return {"seed": seed, "whole_seconds": seconds, **reached, "curve": curve(rows), "training": training_curve(rows)}
 
 
 def curve(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
@@ -111,6 +134,19 @@ def curve(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
             points.append((row["steps"], round(seconds, 2), round(row["evaluation_return"], 4)))
     points = points[:: -(-len(points) // POINTS)] if points else []
     return {name: [point[i] for point in points] for i, name in enumerate(("steps", "seconds", "return"))}
+
+
+def training_curve(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """The mean return of the episodes that ended in each of POINTS parts of a training, and the steps at its end."""
+    ended = [(row["steps"], row["episode_return"]) for row in rows if row.get("episode_return") is not None]
+    long = max(row["steps"] for row in rows) / POINTS
+    parts: dict[int, list[float]] = {}
+    for steps, value in ended:
+        parts.setdefault(math.ceil(steps / long), []).append(value)
+    return {
+        "steps": [round(part * long) for part in sorted(parts)],
+        "return": [round(statistics.fmean(parts[part]), 4) for part in sorted(parts)],
+    }
 
 
 def save(name: str, runs: list[dict[str, Any]]) -> None:
@@ -130,11 +166,12 @@ def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    command_line.add_argument("--runs", metavar="FOLDER", help="keep runs here, and go on with those that are here")
     options = command_line.parse_args()
     names = options.cases or list(CASES)
     runs = {name: finished(name) for name in names}
     calls = {
-        (name, seed): (CASES[name], seed)
+        (name, seed): (name, seed, options.runs)
         for name in names
         for seed in CASES[name].seeds
         if all(run["seed"] != seed for run in runs[name])
@@ -143,8 +180,8 @@ def main() -> None:
         runs[name].append(result)
         save(name, runs[name])
         best, final = (result[key]["mean"] for key in ("evaluation", "final_evaluation"))
-        seconds = result["whole_seconds"]
-        print(f"{name}, seed {seed}: {final:,.1f}, best {best:,.1f}, {seconds:.0f} s", flush=True)
+        seconds = result["train_seconds"]
+        print(f"{name}, seed {seed}: {final:,.1f}, best {best:,.1f}, trained in {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

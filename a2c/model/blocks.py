@@ -154,17 +154,28 @@ def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[
 
 def _convolve(xp: ModuleType, convolution: Convolution, weight: Array, bias: Array, x: Array) -> Array:
     """relu(W x + b) of images [B, lines, columns, C]: the product of their patches with W [k, k, C, O]."""
-    k, s = convolution.kernel, convolution.stride
     lines, columns = size_after((x.shape[1], x.shape[2]), [convolution])
-    patches = xp.stack(
-        [
-            x[:, i : i + s * (lines - 1) + 1 : s, j : j + s * (columns - 1) + 1 : s]
-            for i, j in itertools.product(range(k), repeat=2)
-        ],
-        3,
-    )
-    y = patches.reshape((-1, k * k * x.shape[3])) @ weight.reshape((-1, weight.shape[3])) + bias
+    patches = (_patches_of_strides if xp is np else _patches_of_slices)(xp, convolution, x, lines, columns)
+    y = patches.reshape((-1, convolution.kernel**2 * x.shape[3])) @ weight.reshape((-1, weight.shape[3])) + bias
     return xp.maximum(y, xp.zeros([1], y.dtype)).reshape((x.shape[0], lines, columns, weight.shape[3]))
+
+
+def _patches_of_slices(xp: ModuleType, convolution: Convolution, x: Array, lines: int, columns: int) -> Array:
+    """What a filter sees at each place: images [B, lines, columns, C] -> [B, lines, columns, k k, C]."""
+    k, s = convolution.kernel, convolution.stride
+    places = itertools.product(range(k), repeat=2)
+    return xp.stack([x[:, i : i + s * (lines - 1) + 1 : s, j : j + s * (columns - 1) + 1 : s] for i, j in places], 3)
+
+
+def _patches_of_strides(
+    xp: ModuleType, convolution: Convolution, x: NDArray[Any], lines: int, columns: int
+) -> NDArray[Any]:
+    """The same, [B, lines, columns, k, k C], as a view: in a line of an image, what a filter sees lies in one piece."""
+    k, s = convolution.kernel, convolution.stride
+    x = np.ascontiguousarray(x)
+    image, line, column, number = x.strides
+    shape = (x.shape[0], lines, columns, k, k * x.shape[3])
+    return np.lib.stride_tricks.as_strided(x, shape, (image, s * line, s * column, line, number), writeable=False)
 
 
 @functools.lru_cache(maxsize=64)
