@@ -106,21 +106,57 @@ class Policy:
                 nothing; or what is remembered is of another number of episodes.
         """
         rows, is_single = self._rows(obs)
+        action, remembered = self._act(obs, rows, is_single, greedy, action_mask, self._remembered(carry, len(rows)))
+        if carry is not None:
+            return action, remembered
+        self._carry = remembered
+        return action
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, NDArray[np.float32] | None]:
+        """Actions as the tools around Stable-Baselines3 ask for them, such as its `evaluate_policy`.
+
+        Args:
+            observation: As in `act`.
+            state: [B, H] what was remembered, as the call before gave it; None: episodes begin.
+            episode_start: [B] whether an episode begins, of which nothing is remembered; None: none does.
+            deterministic: The most probable action; False samples one.
+
+        Returns:
+            What `act` gives, and what is remembered then; None, if the policy has no memory.
+
+        Raises:
+            UserError: As in `act`; or `episode_start` does not say it of each observation.
+        """
+        rows, is_single = self._rows(observation)
+        remembers = self.architecture.memory_size > 0
+        carry = self.begin(len(rows)) if state is None or not remembers else self._remembered(state, len(rows))
+        if episode_start is not None:
+            starts = np.atleast_1d(np.asarray(episode_start))
+            if starts.shape != (len(rows),) or starts.dtype.kind not in "biu":
+                raise UserError(
+                    f"episode_start is {shown(episode_start)}; it must be True or False for each of the "
+                    f"{len(rows)} observations"
+                )
+            carry[starts.astype(np.bool_)] = 0
+        action, carry = self._act(observation, rows, is_single, deterministic, None, carry)
+        return action, carry if remembers else None
+
+    def _act(
+        self, obs: Any, rows: NDArray[Any], is_single: bool, greedy: bool, action_mask: Any, carry: NDArray[np.float32]
+    ) -> tuple[Any, NDArray[np.float32]]:
+        """What `act` gives for observations and their rows [B], and the next carry."""
         if action_mask is None and isinstance(obs, Mapping) and mask_size(self.action_space):
             action_mask = obs.get(KEY)  # Also where nothing else is observed.
         mask = None if action_mask is None else self._mask([action_mask] if is_single else action_mask, len(rows))
         noise = None if greedy else self.draw_noise(self._rng, len(rows))
-        actions, remembered = self.act_batch(rows, noise, mask, self._remembered(carry, len(rows)))
-        if carry is None:
-            self._carry = remembered
-        action: Any
+        actions, carry = self.act_batch(rows, noise, mask, carry)
         if not is_single:
-            action = batched(self.action_space, actions)
-        elif isinstance(self.action_space, gymnasium.spaces.Discrete):
-            action = int(actions[0])
-        else:
-            action = value_of(self.action_space)(actions[0])
-        return action if carry is None else (action, remembered)
+            return batched(self.action_space, actions), carry
+        if isinstance(self.action_space, gymnasium.spaces.Discrete):
+            return int(actions[0]), carry
+        return value_of(self.action_space)(actions[0]), carry
 
     def _remembered(self, carry: Any, n: int) -> NDArray[np.float32]:
         """What is remembered of n episodes: what is given, or else what this policy remembers."""

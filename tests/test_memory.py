@@ -306,6 +306,28 @@ def test_a_policy_remembers_by_itself_or_is_told(tmp_path):
         write_pdparams(policy, tmp_path / "x")
 
 
+def test_predict_remembers_what_it_is_given_and_forgets_where_episodes_begin(tmp_path):
+    policy = Policy.load(trained(tmp_path, total_steps=12_000, num_envs=8, rollout_length=16).path / "policy")
+    rng = np.random.default_rng(0)
+    state, carry, starts = None, policy.begin(3), np.ones(3, bool)
+    for _ in range(8):
+        obs = rng.normal(size=(3, 2)).astype(np.float32)
+        carry[starts] = 0
+        given = None if state is None else state.copy()
+        actions, after = policy.predict(obs, state=state, episode_start=starts, deterministic=True)
+        expected, carry = policy.act(obs, carry=carry)
+        np.testing.assert_array_equal(actions, expected)
+        np.testing.assert_array_equal(after, carry)
+        if state is not None:
+            np.testing.assert_array_equal(state, given)
+        state, starts = after, rng.random(3) < 0.4
+    for wrong in (np.ones(2, bool), [0.5, 0.5, 0.5], "yes"):
+        with pytest.raises(UserError, match="it must be True or False for each of the 3 observations"):
+            policy.predict(obs, state, wrong)
+    with pytest.raises(UserError, match=r"carry has shape \(2, 16\); it must have \(3, 16\)"):
+        policy.predict(obs, state[:2])
+
+
 def test_a_policy_without_memory_takes_batches_of_any_size_one_after_another(tmp_path):
     policy = trained(tmp_path, memory_size=0).policy("final")
     assert policy.begin(2).shape == (2, 0)

@@ -132,3 +132,15 @@ def test_a_policy_that_was_saved_and_loaded_acts_the_same(tmp_path_factory, norm
         before, after = (one.act_batch(both.rows, both.noise, both.mask)[0] for one in (both.policy, loaded))
     assert plain(before).tobytes() == plain(after).tobytes()
     assert both.policy.value(both.rows).tobytes() == loaded.value(both.rows).tobytes()
+
+
+@pytest.mark.parametrize("normalizes", [False, True])
+@settings(max_examples=30)
+@given(observations=OBSERVATIONS, actions=ACTIONS, seed=st.integers(0, 2**32 - 1))
+def test_predict_is_act(normalizes, observations, actions, seed):
+    policy = Both(observations, actions, normalizes, False, seed).policy
+    for obs in rows_of(observations, 3, seed % 1000):
+        value = value_of(observations)(obs)
+        predicted, state = policy.predict(value, episode_start=[True], deterministic=True)
+        assert state is None
+        np.testing.assert_equal(predicted, policy.act(value))
