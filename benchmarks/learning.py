@@ -77,6 +77,7 @@ CASES: dict[str, Case] = {
     "InvertedDoublePendulum-v5": case("InvertedDoublePendulum-v5", OTHERS),
     "PongNoFrameskip-v4": Case("PongNoFrameskip-v4", ATARI, {}, range(10, 11)),
     "BreakoutNoFrameskip-v4": Case("BreakoutNoFrameskip-v4", ATARI, {}, range(10, 11)),
+    "BreakoutNoFrameskip-v4, 2 M": Case("BreakoutNoFrameskip-v4", ATARI, {"total_steps": 2_000_000}, range(10, 11)),
 }
 
 
