@@ -17,6 +17,7 @@ import gymnasium
 import tyro
 
 from a2c.commands.benchmark import Benchmark
+from a2c.commands.compare import AGAINST, Compare
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
 from a2c.commands.groups import registry
@@ -41,6 +42,7 @@ _VERBS = {
     "watch": Watch,
     "record": Record,
     "plot": Plot,
+    "compare": Compare,
     "export": Export,
     "replay": Replay,
     "benchmark": Benchmark,
@@ -65,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_fixed_settings(words)
         if words[:1] == ["help"]:
             words = [*words[1:2], "--help"]
+        if words[:1] == ["compare"]:  # The parser would take -- away.
+            words = [AGAINST if word == "--" else word for word in words]
         words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]
         if words[:1] in (["train"], ["benchmark"]) and len(words) > 2 and asks_help and not words[1].startswith("-"):

@@ -6,17 +6,16 @@ python -m benchmarks.learning_page
 from __future__ import annotations
 
 import statistics
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
+from a2c.report.statistics import estimate_of_iqm, interquartile_mean
 from benchmarks import defaults, yardstick
 from benchmarks.learning import CASES, finished
 from benchmarks.markers import filled
@@ -32,24 +31,15 @@ SOLVED = 475
 """CartPole-v1: what five evaluations in a row have to reach."""
 
 
-def iqm(values: Sequence[float] | np.ndarray, axis: int = 0) -> Any:
-    """The interquartile mean: without the lowest and the highest quarter.
-
-    Reference: Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice" (2021).
-    """
-    return scipy.stats.trim_mean(values, 0.25, axis=axis)
+def iqm(values: Sequence[float] | np.ndarray) -> Any:
+    """The interquartile mean over runs, [n, ...] -> [...]."""
+    return interquartile_mean(np.moveaxis(np.asarray(values, np.float64), 0, -1))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the interquartile mean over seeds: percentiles of 10,000 bootstrap samples."""
-    if len(set(values)) == 1:
-        return values[0], values[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
-        found = scipy.stats.bootstrap(
-            (values,), iqm, n_resamples=10_000, method="percentile", random_state=np.random.default_rng(0)
-        )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    """The 95 % interval of the interquartile mean over seeds."""
+    _, low, high = estimate_of_iqm(np.array(values), np.random.default_rng(0))
+    return low, high
 
 
 def shown(value: float, size: float) -> str:

@@ -14,6 +14,7 @@ import tyro
 from a2c import files
 from a2c.errors import UserError
 from a2c.report.curves import Curve, Panel, panels
+from a2c.report.folders import runs_in
 from a2c.run.folder import Run
 
 # Okabe and Ito's colours, told apart by colour-blind people too, without the yellow, which white paper swallows.
@@ -39,30 +40,10 @@ class Plot:
         """Returns the exit code."""
         if not self.folders:
             raise UserError("plot needs the folder of at least one run")
-        runs = [Run(path) for path in _run_folders(self.folders)]
+        runs = runs_in(self.folders)
         by_default = runs[0].path / "curve.png" if len(runs) == 1 else Path("curves.png")
         print(draw(runs, Path(self.to).expanduser() if self.to else by_default))
         return 0
-
-
-def _run_folders(names: Sequence[str]) -> list[Path]:
-    """The runs that are named, or lie in folders that are named, each once.
-
-    Raises:
-        UserError: There is none in a folder.
-    """
-    found: dict[Path, Path] = {}
-    for name in names:
-        folder = Path(name).expanduser()
-        paths = [folder]
-        if folder.is_dir() and not (folder / "config.json").exists():
-            configs = [*folder.glob("*/config.json"), *folder.glob("*/*/config.json")]
-            paths = sorted(config.parent for config in configs)
-            if not paths:
-                raise UserError(f"{folder} is not a run folder: it has no config.json, and no run is in it")
-        for path in paths:
-            found.setdefault(path.resolve(), path)
-    return list(found.values())
 
 
 def draw(runs: Sequence[Run], path: Path) -> Path:

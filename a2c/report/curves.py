@@ -23,7 +23,7 @@ _NO_SETTING = {
 
 _MOST_PARTS = 4
 _LONGEST_LABEL, _LONGEST_VALUE = 90, 24
-_LEFT_OUT = "left out"
+LEFT_OUT = "left out"
 """Of an argument of the environment that another run gives."""
 _LARGEST = 1e150
 """Returns beyond it are from damaged files; axes cannot show them."""
@@ -155,7 +155,7 @@ def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable
 
 
 def _panel(name: str, runs: Sequence[_Drawable]) -> Panel:
-    settings = _grouped((json.dumps(_setting(run.config), sort_keys=True), run) for run in runs)
+    settings = _grouped((json.dumps(settings_of(run.config), sort_keys=True), run) for run in runs)
     groups = list(settings.values())
     differences = _differences([group[0] for group in groups])
     curves = []
@@ -169,7 +169,7 @@ def _panel(name: str, runs: Sequence[_Drawable]) -> Panel:
     return Panel(f"{name}, {curves[0].label}" if len(curves) == 1 else name, curves)
 
 
-def _setting(config: Config) -> dict[str, Any]:
+def settings_of(config: Config) -> dict[str, Any]:
     """What decides a curve; arguments of the environment one by one."""
     values = {name: value for name, value in config.to_json().items() if name not in _NO_SETTING}
     return {**{f"env_kwargs {name}": value for name, value in values.pop("env_kwargs").items()}, **values}
@@ -188,9 +188,9 @@ def _differences(runs: Sequence[_Drawable]) -> list[list[str]]:
     Where runs were trained with different presets, the preset's name stands for what nobody chose. Of very many
     differences, those are named that are enough.
     """
-    settings = [_setting(run.config) for run in runs]
+    settings = [settings_of(run.config) for run in runs]
     names = list(dict.fromkeys(name for values in settings for name in values))
-    differing = [name for name in names if len({json.dumps(values.get(name, _LEFT_OUT)) for values in settings}) > 1]
+    differing = [name for name in names if len({json.dumps(values.get(name, LEFT_OUT)) for values in settings}) > 1]
     presets = [next((o for o in run.origins.values() if o.startswith("preset ")), "no preset") for run in runs]
     parts: list[list[str]] = [[] for _ in runs]
     if len(set(presets)) > 1:
@@ -199,7 +199,7 @@ def _differences(runs: Sequence[_Drawable]) -> list[list[str]]:
         if len(chosen) < len(differing):  # The rest is what the presets say.
             parts = [[preset] for preset in presets]
             differing = [name for name in differing if name in chosen]
-    parts_of = {name: [f"{name} {_in_words(values.get(name, _LEFT_OUT))}" for values in settings] for name in differing}
+    parts_of = {name: [f"{name} {_in_words(values.get(name, LEFT_OUT))}" for values in settings] for name in differing}
     if len(differing) > _MOST_PARTS:
         differing, left_out = _enough(parts, parts_of)
         more = [[f"and {left_out} more"] if left_out else [] for _ in runs]

@@ -1,0 +1,187 @@
+"""Two groups of runs side by side: what they reached, which is better, how sure that is, and what they differ in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from a2c.errors import UserError, shown
+from a2c.report.curves import LEFT_OUT, printable, settings_of
+from a2c.report.statistics import (
+    LEVEL,
+    Estimate,
+    Scores,
+    chance_of_as_much,
+    estimate_of_difference,
+    estimate_of_improvement,
+    estimate_of_iqm,
+)
+from a2c.run.folder import Run
+from a2c.run.policies import Which
+
+NAMES = ("A", "B")
+
+_SUMMARIES: dict[Which, str] = {"best": "evaluation", "final": "final_evaluation"}
+
+
+class Side(NamedTuple):
+    """What one group reached on an environment."""
+
+    scores: Scores
+    """[n] mean return of each run's evaluation at its end, in the order in which runs were named."""
+    iqm: Estimate
+
+
+class Environment(NamedTuple):
+    """Both groups on one environment."""
+
+    sides: tuple[Side, Side]
+    difference: Estimate
+    """Of interquartile means, A's less B's."""
+    improvement: Estimate
+    """Probability that a run of A is above one of B."""
+
+
+class Comparison(NamedTuple):
+    """A beside B."""
+
+    which: Which
+    environments: Mapping[str, Environment]
+    improvement: Estimate
+    """Mean over environments."""
+    chance: float
+    """How often chance alone sets two such groups as far apart."""
+    settings: Mapping[str, tuple[str, str]]
+    """What the groups differ in: the values that A's and B's runs have."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether chance is too seldom the reason."""
+        return self.chance < 1 - LEVEL
+
+    def verdict(self) -> str:
+        """Which is better, and how sure that is, in a sentence."""
+        low, high = _probability(self.improvement.low), _probability(self.improvement.high)
+        better, worse, probability = "A", "B", self.improvement.point
+        if probability < 0.5:
+            better, worse, probability = "B", "A", 1 - probability
+            low, high = _probability(1 - self.improvement.high), _probability(1 - self.improvement.low)
+        often = f"a run of {better} ends above one of {worse} with probability {_probability(probability)}"
+        how = f"{often} ({low} to {high})"
+        if self.is_sure:
+            return f"{better} is better: {how}; chance alone does as much in {_percent(self.chance)} of cases."
+        if probability == 1:
+            return (
+                f"These runs are too few to tell: all of {better}'s end above all of {worse}'s, and chance alone does "
+                f"that in {_percent(self.chance)} of cases."
+            )
+        return (
+            f"Which is better cannot be told from these runs: {how}, and chance alone does as much in "
+            f"{_percent(self.chance)} of cases."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "which": self.which,
+            "environments": {
+                name: {
+                    **{
+                        group: {"scores": side.scores.tolist(), "interquartile_mean": side.iqm._asdict()}
+                        for group, side in zip(NAMES, of.sides, strict=True)
+                    },
+                    "difference": of.difference._asdict(),
+                    "probability_of_improvement": of.improvement._asdict(),
+                }
+                for name, of in self.environments.items()
+            },
+            "probability_of_improvement": self.improvement._asdict(),
+            "chance_of_as_much": self.chance,
+            "settings": {name: dict(zip(NAMES, both, strict=True)) for name, both in self.settings.items()},
+            "better": None if not self.is_sure else "A" if self.improvement.point > 0.5 else "B",
+            "verdict": self.verdict(),
+        }
+
+
+def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: Which = "final") -> Comparison:
+    """Compares two groups of runs by the evaluations at their ends.
+
+    Intervals and chance are found by drawing runs again, always the same numbers: the same runs give the same figures.
+
+    Args:
+        groups: A and B, at least one run each; both on the same environments.
+        which: The evaluations of final policies, or of the best.
+
+    Raises:
+        UserError: A run is in both, or has no such evaluation; or an environment is in one group alone.
+    """
+    there = {run.path.resolve() for run in groups[0]}
+    for run in groups[1]:
+        if run.path.resolve() in there:
+            raise UserError(f"{run.path} is in both groups; a run must be in one")
+    scores = [_scores(group, which) for group in groups]
+    for name, (ours, theirs) in zip(NAMES, (scores, scores[::-1]), strict=True):
+        lone = next((env_id for env_id in ours if env_id not in theirs), None)
+        if lone is not None:
+            raise UserError(f"only {name} has runs on {printable(lone)}; both groups must have the same environments")
+    rng = np.random.default_rng(0)
+    pairs = {env_id: (scores[0][env_id], scores[1][env_id]) for env_id in scores[0]}
+    environments = {
+        env_id: Environment(
+            (Side(ours, estimate_of_iqm(ours, rng)), Side(theirs, estimate_of_iqm(theirs, rng))),
+            estimate_of_difference(ours, theirs, rng),
+            estimate_of_improvement([(ours, theirs)], rng),
+        )
+        for env_id, (ours, theirs) in pairs.items()
+    }
+    whole = estimate_of_improvement(list(pairs.values()), rng)
+    chance = chance_of_as_much(list(pairs.values()), rng)
+    return Comparison(which, environments, whole, chance, _settings(groups))
+
+
+def _scores(runs: Sequence[Run], which: Which) -> dict[str, Scores]:
+    """What each run reached, by environment."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        found.setdefault(run.config.env_id, []).append(_score(run, which))
+    return {env_id: np.array(values) for env_id, values in found.items()}
+
+
+def _score(run: Run, which: Which) -> float:
+    if not run.is_finished:
+        raise UserError(f"{run.path} did not come to its end; {run.command('resume')} goes on with it")
+    evaluation = run.summary.get(_SUMMARIES[which])
+    if evaluation is None:
+        raise UserError(
+            f"{run.path} has no evaluation of its {which} policy, which final_eval_episodes 0 left out; train with some"
+        )
+    mean = evaluation.get("mean") if isinstance(evaluation, dict) else None
+    if not isinstance(mean, float | int) or not math.isfinite(mean):
+        raise UserError(f"{run.path / 'summary.json'} has {shown(mean)} for a mean return; it must be a number")
+    return float(mean)
+
+
+def _settings(groups: tuple[Sequence[Run], Sequence[Run]]) -> dict[str, tuple[str, str]]:
+    """What decides curves and is not the same in both groups."""
+    values = [[settings_of(run.config) for run in group] for group in groups]
+    names = dict.fromkeys(name for group in values for settings in group for name in settings)
+    found = {}
+    for name in names:
+        ours, theirs = (
+            sorted({json.dumps(settings.get(name, LEFT_OUT)).strip('"') for settings in group}) for group in values
+        )
+        if ours != theirs:
+            found[name] = (" or ".join(ours), " or ".join(theirs))
+    return found
+
+
+def _probability(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _percent(chance: float) -> str:
+    return f"{100 * chance:.{0 if chance >= 0.1 else 1}f} %"

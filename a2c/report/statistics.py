@@ -1,0 +1,123 @@
+"""What scores of runs, one of each seed, say about how they were made: points, and how sure these are.
+
+Reference: Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice" (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+"""[n], a number for each run on one environment."""
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+"""Of intervals: how often, were all of it done again, they would hold what they are of."""
+
+
+class Estimate(NamedTuple):
+    """A point and its interval."""
+
+    point: float
+    low: float
+    high: float
+
+
+def interquartile_mean(scores: Scores) -> NDArray[np.float64]:
+    """The mean of the middle half: scores [..., n] -> [...]. The lowest and the highest n // 4 are left out."""
+    from scipy.stats import trim_mean  # Here: a second that only this needs.
+
+    return np.asarray(trim_mean(scores, 0.25, axis=-1))
+
+
+def resamples(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Which of n runs there might have been instead, with replacement: [count, n]."""
+    return rng.integers(0, n, (count, n))
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The percentile interval of a statistic from its values on resamples [count]."""
+    beyond = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(values, [beyond, 100 - beyond])
+    return float(low), float(high)
+
+
+def estimate_of_iqm(scores: Scores, rng: np.random.Generator) -> Estimate:
+    """The interquartile mean of runs, with its bootstrap interval."""
+    values = interquartile_mean(scores[resamples(len(scores), RESAMPLES, rng)])
+    return Estimate(float(interquartile_mean(scores)), *interval(values))
+
+
+def estimate_of_difference(ours: Scores, theirs: Scores, rng: np.random.Generator) -> Estimate:
+    """Our interquartile mean less theirs, with its bootstrap interval."""
+    point = float(interquartile_mean(ours) - interquartile_mean(theirs))
+    values = [interquartile_mean(one[resamples(len(one), RESAMPLES, rng)]) for one in (ours, theirs)]
+    return Estimate(point, *interval(values[0] - values[1]))
+
+
+def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
+    """How often a run of ours is above one of theirs, of all pairs; a tie counts half: Mann and Whitney's U / (n m)."""
+    return float(_above(ours, theirs).mean())
+
+
+def _above(ours: Scores, theirs: Scores) -> NDArray[np.float64]:
+    """[n, m] 1 where ours is above theirs, a half where they are equal."""
+    return np.where(ours[:, None] == theirs, 0.5, ours[:, None] > theirs)
+
+
+def estimate_of_improvement(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Generator) -> Estimate:
+    """The probability of improvement, its mean over environments, with its bootstrap interval.
+
+    Args:
+        pairs: Of each environment our scores and theirs. Runs are drawn again for each by itself (stratified).
+        rng: Draws them.
+    """
+    point, values = 0.0, np.zeros(RESAMPLES)
+    for ours, theirs in pairs:
+        above = _above(ours, theirs)
+        point += float(above.mean()) / len(pairs)
+        often = [_times(resamples(len(one), RESAMPLES, rng), len(one)) for one in (ours, theirs)]
+        values += ((often[0] @ above) * often[1]).sum(1) / above.size / len(pairs)
+    return Estimate(point, *interval(values))
+
+
+def _times(drawn: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """[count, n] how often each of n runs was drawn."""
+    times = np.zeros((len(drawn), n))
+    np.add.at(times, (np.arange(len(drawn))[:, None], drawn), 1.0)
+    return times
+
+
+def chance_of_as_much(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Generator) -> float:
+    """How often runs that were dealt to both sides by chance are as far apart as these, one way or the other.
+
+    A permutation test of the probability of improvement, its mean over environments; both sides of each environment
+    are shuffled by themselves. As few as three runs on either side cannot come below a tenth.
+
+    Args:
+        pairs: As in `estimate_of_improvement`.
+        rng: Shuffles.
+    """
+    found, values = 0.0, np.zeros(RESAMPLES)
+    for ours, theirs in pairs:
+        both = np.concatenate([ours, theirs])
+        ranks = _ranks(both)
+        # U = the sum of our ranks, less what it is at least.
+        least = len(ours) * (len(ours) + 1) / 2
+        size = len(ours) * len(theirs) * len(pairs)
+        found += (ranks[: len(ours)].sum() - least) / size
+        shuffled = rng.permuted(np.broadcast_to(ranks, (RESAMPLES, len(ranks))), axis=1)
+        values += (shuffled[:, : len(ours)].sum(1) - least) / size
+    as_much = np.abs(values - 0.5) >= abs(found - 0.5) - 1e-9
+    return float((1 + as_much.sum()) / (1 + RESAMPLES))
+
+
+def _ranks(scores: Scores) -> NDArray[np.float64]:
+    """From 1 on; equal scores share the mean of theirs."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(scores))
