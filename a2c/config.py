@@ -197,6 +197,9 @@ class Course:
     many rounds as fit in a fifth of total_steps, at least 10."""
     eval_num_envs: int | Literal["auto"] = "auto"
     """Environments evaluated side by side, made once. auto: as many as eval_episodes, at most 16."""
+    stop_at_return: float | None = None
+    """End training at the first evaluation on the way whose mean return is at least this. Schedules are those of
+    total_steps all the same."""
     save_every_seconds: float = 30.0
     """Time between checkpoints; there is always one at the end."""
     keep_checkpoints: int = 3
@@ -258,6 +261,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         if self.vectorization == "compiled" and self.max_episode_steps is not None:
             raise UserError(
                 "vectorization is 'compiled', whose environments have limits of their own; drop max_episode_steps"
+            )
+        if self.stop_at_return is not None and not self.eval_every_steps:
+            raise UserError(
+                f"stop_at_return is {self.stop_at_return} and eval_every_steps 0, so that nothing is evaluated on the "
+                "way; give both, or neither"
             )
         if self.clip_rewards and self.normalize_returns:
             raise UserError(
@@ -359,6 +367,7 @@ FREE = [
     "isolate_envs",
     "env_timeout_seconds",
     "total_steps",
+    "stop_at_return",
     "engine",
     "num_threads",
     "device",
@@ -421,6 +430,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("seed", lambda x: 0 <= x < 2**63, "a whole number from 0 to 2**63 - 1"),
     ("env_id run_dir", lambda x: x.strip() != "", "a name that is not empty"),
     ("env_id", lambda x: x.isprintable() and len(x) <= 500, "at most 500 characters that can be printed"),
+    ("stop_at_return", math.isfinite, "a finite number"),
     ("initial_log_std", lambda x: -20 <= x <= 2, "between -20 and 2"),
 ]
 

@@ -130,7 +130,7 @@ def go_on(
             f"vectorization is {config.vectorization!r}, and {run.path} trains with {run.config.vectorization!r}; "
             "between somebody else's vector environment and single ones a run cannot change"
         )
-    if run.is_finished and config.num_updates <= run.config.num_updates:
+    if run.is_finished and run.has_ended(config):
         return run
     return _train(_Asked(config, source, {}, progress, owns_process), run)
 
@@ -323,7 +323,7 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
 def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:
     at_most = 1
     session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
-    while learner.updates < config.num_updates:
+    while learner.updates < config.num_updates and not session.has_reached:
         stop.check()
         count = _updates_until_due(config, learner.steps, at_most)
         seconds = session.update(count)

@@ -177,6 +177,8 @@ MISTAKES = {
     "train Graphs-v0": "the observation space of Graphs-v0 is Graph(Discrete(3), None)",
     "train Listens-v0": "the action space of Listens-v0 is Text(1, 3",
     "train CartPole-v1 --num-envs zero": "zero",
+    "train CartPole-v1 --stop-at-return nan": "stop_at_return is nan; it must be finite",
+    "train CartPole-v1 --stop-at-return 9 --eval-every-steps 0": "so that nothing is evaluated on the way",
     "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
     "train CartPole-v1 --num-envs 2 --num-workers 2": "num_workers is 2; with 2 environments it must be at most 1",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
@@ -279,6 +281,8 @@ def test_a_mistake_gets_one_sentence_and_exit_code_2(called, run, tmp_path, line
         words = [word.replace(name, str(path)) for word in words]
     if words[:1] == ["train"] and "--run-dir" not in words:
         words += ["--run-dir", str(tmp_path / "runs")]
+        if "--total-steps" not in words:  # Where what is to be refused is not, the test shall fail soon.
+            words += ["--total-steps", "1000"]
     code, out, err = called(*words)
     assert (code, out) == (2, "")
     assert err.startswith("a2c: ")

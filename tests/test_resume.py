@@ -85,6 +85,26 @@ def test_a_stopped_run_goes_on_to_the_same_bits(quick, monkeypatch, others, call
     assert resumed.summary["events"] == {"resumes": 1}
 
 
+def test_a_run_ends_where_an_evaluation_reaches_what_it_is_to_and_may_go_on_from_there(quick, monkeypatch):
+    config = settings(quick, eval_episodes=3)
+    whole = a2c.train("CartPole-v1", **config)
+    returns = {row["steps"]: row["evaluation_return"] for row in whole.metrics() if "evaluation_return" in row}
+    wanted = sorted(returns.values())[1]  # All but the worst reach it.
+    first = min(steps for steps, value in returns.items() if value >= wanted)
+    stopped = a2c.train("CartPole-v1", stop_at_return=wanted, **config)
+    assert stopped.summary["steps"] == first < whole.summary["steps"]
+    assert stopped.is_finished
+    before = content(stopped)
+    assert content(a2c.resume(stopped.path)) == before
+    assert content(a2c.resume(stopped.path, total_steps=10_000)) == before
+    # Killed on the way, and in the evaluation that reaches it.
+    for calls in (2, 8, 12):
+        run = interrupted(monkeypatch, config | {"stop_at_return": wanted}, calls)
+        assert content(a2c.resume(run.path)) == before
+    further = a2c.resume(stopped.path, stop_at_return=1e6, total_steps=800)
+    assert content(further) == content(whole)
+
+
 @pytest.mark.parametrize("env", ["CartPole-v1", "fragile:Walk-v0"])
 def test_a_run_may_change_where_it_runs(quick, monkeypatch, env):
     config = settings(quick, vectorization="local", env_timeout_seconds=20.0)

@@ -22,6 +22,8 @@ class Resume:
     """The run's folder."""
     total_steps: int | None = None
     """Train to here instead. Exact where the schedule does not depend on it."""
+    stop_at_return: float | None = None
+    """End at the first evaluation that reaches this instead."""
     engine: Literal["auto", "compiled", "paddle"] | None = None
     """Compute with another engine. Not exact."""
     num_threads: int | Literal["auto"] | None = None
@@ -59,7 +61,8 @@ class Resume:
         else:
             print(report(run))
         if was_finished and run is opened:
-            print(f"{run.path} is finished; a larger --total-steps trains it further", file=sys.stderr)
+            more = "--stop-at-return" if run.has_reached(run.config) else "--total-steps"
+            print(f"{run.path} is finished; a larger {more} trains it further", file=sys.stderr)
         elif run.stopped_by:
             print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` goes on", file=sys.stderr)
         elif self.pictures:

@@ -100,6 +100,12 @@ class Evaluations:
         self.at_the_end: dict[str, Any] = {}
         self._evaluated_at = 0  # steps
 
+    @property
+    def has_reached(self) -> bool:
+        """Whether one on the way reached `stop_at_return`: the best has, then."""
+        wanted = self._config.stop_at_return
+        return wanted is not None and self.best.mean >= wanted
+
     def state(self) -> dict[str, Any]:
         """Numbers for the notes of a checkpoint; the best policy has files of its own there."""
         return {
@@ -149,11 +155,13 @@ class Evaluations:
         """A line for an evaluation; of hundreds, every so manyth."""
         config, steps = self._config, self._learner.steps
         every = max(config.eval_every_steps, config.total_steps // _MOST_LINES)
-        if not config.eval_every_steps or is_due(every, steps, config.eval_every_steps) or steps >= config.total_steps:
+        is_last = steps >= config.total_steps or self.has_reached
+        if not config.eval_every_steps or is_due(every, steps, config.eval_every_steps) or is_last:
             mean, std = shown_returns([evaluation.mean, evaluation.std])
             unfinished = f", {evaluation.unfinished} unfinished" if evaluation.unfinished else ""
             best = ", best so far" if is_best else ""
-            self._audience.line(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}")
+            reached = f"; stop_at_return {config.stop_at_return:g} is reached" if self.has_reached else ""
+            self._audience.line(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}{reached}")
 
     def evaluate_if_due(self) -> None:
         """Evaluates where that is due and has not been done."""

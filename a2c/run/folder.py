@@ -204,12 +204,28 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether it came to its end, as far as its summary tells."""
+        return self.has_ended(self.config)
+
+    def has_ended(self, config: Config) -> bool:
+        """Whether there is nothing left to do where these were its settings, as far as its summary tells."""
         try:
             summary = self.summary
         except UserError:
             return False
         steps = summary.get("steps")
-        return isinstance(steps, int) and steps >= self.config.total_steps and summary.get("stopped_by") is None
+        if not isinstance(steps, int) or summary.get("stopped_by") is not None:
+            return False
+        return steps >= config.total_steps or self.has_reached(config)
+
+    def has_reached(self, config: Config) -> bool:
+        """Whether an evaluation on the way reached `stop_at_return` of a Config, as far as its summary tells.
+
+        Raises:
+            UserError: There is no summary yet, or it is damaged.
+        """
+        best = self.summary.get("best")
+        found = best.get("evaluation_return") if isinstance(best, dict) else None
+        return config.stop_at_return is not None and isinstance(found, float | int) and found >= config.stop_at_return
 
     def forget_summary(self) -> None:
         """Removes summary.json: the run goes on.

@@ -69,6 +69,11 @@ class Session:
         """Mean over the episodes of the last row of metrics that knows of some."""
         return self._books.episode_return
 
+    @property
+    def has_reached(self) -> bool:
+        """Whether an evaluation on the way reached `stop_at_return`."""
+        return self._evaluations.has_reached
+
     def note_environments(self) -> None:
         """Takes note of what happened to the environments since the last time."""
         self._note(self._learner.take_events())
