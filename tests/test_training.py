@@ -350,3 +350,17 @@ def test_an_entropy_that_collapses_early_is_said_once(quick):
     assert run.summary["exact"]
     # An entropy that falls late is what learning looks like.
     assert a2c.train(Indifferent, **settings | {"learning_rate": 1e-4}).summary["events"] == {}
+
+
+def test_a_curve_has_the_rows_of_metrics_as_columns(quick):
+    run = a2c.train("CartPole-v1", **quick)
+    curve = run.curve()
+    rows = run.metrics()
+    assert next(iter(curve)) == "steps"
+    assert set(curve) == {name for row in rows for name in row}
+    for name, column in curve.items():
+        assert column.dtype == np.float64
+        np.testing.assert_array_equal(column, [row.get(name, np.nan) for row in rows])
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"steps": 9, "episode_return": null}\n')
+    assert np.isnan(run.curve()["episode_return"][-1])

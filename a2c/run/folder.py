@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium
+import numpy as np
+from numpy.typing import NDArray
 
 from a2c import consent, files
 from a2c.config import Config
@@ -284,6 +286,23 @@ class Run:
             UserError: The file is missing or damaged before its last line (which a crash may have cut).
         """
         return logs.rows(self.path)
+
+    def curve(self) -> dict[str, NDArray[np.float64]]:
+        """The rows of metrics.jsonl as columns, by name: `steps` [L] and every metric [L], NaN where a row has none.
+
+        `pandas.DataFrame(run.curve())` is a frame of them.
+
+        Raises:
+            UserError: As in `metrics`.
+        """
+        rows = self.metrics()
+        names = dict.fromkeys(["steps", *(name for row in rows for name in row)])
+        # A row may hold null, where a number was not finite.
+        numbers = {name: [row.get(name) for row in rows] for name in names}
+        return {
+            name: np.array([value if isinstance(value, float | int) else np.nan for value in values], np.float64)
+            for name, values in numbers.items()
+        }
 
     def policy(self, which: Which = "best") -> Policy:
         """The policy that was best by evaluation, or the one of the newest checkpoint.
