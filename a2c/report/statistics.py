@@ -102,22 +102,15 @@ def chance_of_as_much(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Gen
         pairs: As in `estimate_of_improvement`.
         rng: Shuffles.
     """
+    from scipy.stats import rankdata  # Here: a second that only this needs.
+
     found, values = 0.0, np.zeros(RESAMPLES)
     for ours, theirs in pairs:
-        both = np.concatenate([ours, theirs])
-        ranks = _ranks(both)
+        found += probability_of_improvement(ours, theirs) / len(pairs)
+        ranks = rankdata(np.concatenate([ours, theirs]))
+        shuffled = rng.permuted(np.broadcast_to(ranks, (RESAMPLES, len(ranks))), axis=1)
         # U = the sum of our ranks, less what it is at least.
         least = len(ours) * (len(ours) + 1) / 2
-        size = len(ours) * len(theirs) * len(pairs)
-        found += (ranks[: len(ours)].sum() - least) / size
-        shuffled = rng.permuted(np.broadcast_to(ranks, (RESAMPLES, len(ranks))), axis=1)
-        values += (shuffled[:, : len(ours)].sum(1) - least) / size
+        values += (shuffled[:, : len(ours)].sum(1) - least) / (len(ours) * len(theirs) * len(pairs))
     as_much = np.abs(values - 0.5) >= abs(found - 0.5) - 1e-9
     return float((1 + as_much.sum()) / (1 + RESAMPLES))
-
-
-def _ranks(scores: Scores) -> NDArray[np.float64]:
-    """From 1 on; equal scores share the mean of theirs."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(scores))

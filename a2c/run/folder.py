@@ -217,7 +217,7 @@ class Run:
         steps = summary.get("steps")
         if not isinstance(steps, int) or summary.get("stopped_by") is not None:
             return False
-        return steps >= config.total_steps or self.has_reached(config)
+        return steps >= config.total_steps or _has_reached(summary, config)
 
     def has_reached(self, config: Config) -> bool:
         """Whether an evaluation on the way reached `stop_at_return` of a Config, as far as its summary tells.
@@ -225,9 +225,7 @@ class Run:
         Raises:
             UserError: There is no summary yet, or it is damaged.
         """
-        best = self.summary.get("best")
-        found = best.get("evaluation_return") if isinstance(best, dict) else None
-        return config.stop_at_return is not None and isinstance(found, float | int) and found >= config.stop_at_return
+        return _has_reached(self.summary, config)
 
     def forget_summary(self) -> None:
         """Removes summary.json: the run goes on.
@@ -406,3 +404,9 @@ def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
         UserError: The run or the policy is missing or damaged.
     """
     return (run if isinstance(run, Run) else Run(run)).policy(which)
+
+
+def _has_reached(summary: Mapping[str, Any], config: Config) -> bool:
+    best = summary.get("best")
+    found = best.get("evaluation_return") if isinstance(best, dict) else None
+    return config.stop_at_return is not None and isinstance(found, float | int) and found >= config.stop_at_return
