@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 
 from a2c.config import Config, check_field_names
-from a2c.envs.compiled.classic import is_gymnasiums_own
+from a2c.envs.compiled.classic import is_gymnasiums_own, twin
 from a2c.envs.construction import EnvSource
 from a2c.envs.sources import is_atari
 from a2c.errors import UserError, shown
@@ -287,8 +287,8 @@ def preset_name(env_id: str, preset: str) -> str:
     match preset:
         case "none":
             return ""
-        case "auto" if env_id in PRESETS:
-            return env_id if _is_gymnasiums_own(env_id) else ""
+        case "auto" if twin(env_id) in PRESETS:
+            return twin(env_id) if _is_gymnasiums_own(twin(env_id)) else ""
         case "auto":
             return ATARI if is_atari(env_id) else ""
         case _ if preset in PRESETS:

@@ -1,7 +1,12 @@
 """A name is not an environment: what is registered under it is."""
 
+import dataclasses
+import importlib
+
 import gymnasium
+import numpy as np
 import pytest
+from compiled_envs import COUNTDOWN
 from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
 
 import a2c
@@ -127,3 +132,55 @@ def test_a_callable_gets_no_preset_whatever_it_is_called(quick):
 def test_an_id_called_like_a_preset_gets_no_preset(register):
     register("tutorial", entry_point=PENDULUM)
     assert configure("tutorial", "auto", {}) == a2c.Config("tutorial")
+
+
+@pytest.mark.filterwarnings("ignore:.*out of date")  # CartPole-v0 is, Gymnasium's own as well
+@pytest.mark.parametrize("env_id", CLASSIC_CONTROL)
+def test_compiled_environments_are_registered_with_gymnasium(env_id):
+    assert compiled_form(f"a2c/{env_id}") is compiled_form(env_id)
+    assert configure(f"a2c/{env_id}", "auto", {}) == dataclasses.replace(
+        configure(env_id, "auto", {}), env_id=f"a2c/{env_id}"
+    )
+    ours, theirs = gymnasium.spec(f"a2c/{env_id}"), gymnasium.spec(env_id)
+    assert (ours.max_episode_steps, ours.reward_threshold) == (theirs.max_episode_steps, theirs.reward_threshold)
+    assert gymnasium.envs.registration.EnvSpec.from_json(ours.to_json()) == ours
+    one = gymnasium.make(ours, disable_env_checker=True)
+    many = gymnasium.make_vec(f"a2c/{env_id}", 3)
+    alone, beside = one.reset(seed=5)[0], many.reset(seed=4)[0][1]  # environment i of many has the seed 4 + i
+    action = one.action_space.sample()
+    np.testing.assert_array_equal(alone, beside)
+    np.testing.assert_array_equal(one.step(action)[0], many.step(np.stack([action] * 3))[0][1])
+    assert many.num_envs == 3
+    assert many.spec is not None
+    many.close()
+
+
+def test_many_compiled_environments_begin_otherwise_every_time_if_no_seed_is_given():
+    first, second = (gymnasium.make_vec("a2c/CartPole-v1", 2) for _ in range(2))
+    assert (first.reset()[0] != second.reset()[0]).all()
+
+
+def test_many_compiled_environments_take_no_arguments_and_no_other_limit():
+    with pytest.raises(a2c.UserError, match=r"gravity.*takes none"):
+        gymnasium.make_vec("a2c/CartPole-v1", 2, gravity=3.0)
+    with pytest.raises(a2c.UserError, match=r"max_episode_steps is 7; .* a limit of their own, 500"):
+        gymnasium.make_vec("a2c/CartPole-v1", 2, max_episode_steps=7)
+    with pytest.raises(AttributeError, match="NOTHING"):
+        importlib.import_module("a2c.envs.compiled.many").NOTHING  # noqa: B018
+
+
+def test_an_id_registered_with_a_compiled_environment_trains_in_machine_code(quick, register):
+    register("Countdown-v0", entry_point=COUNTDOWN)
+    register("CountdownAsText-v0", entry_point="compiled_envs:COUNTDOWN", max_episode_steps=COUNTDOWN.max_episode_steps)
+    run = a2c.train("Countdown-v0", **quick)
+    assert run.is_compiled
+    assert compiled_form("CountdownAsText-v0") is COUNTDOWN
+    for other in ({"max_episode_steps": COUNTDOWN.max_episode_steps + 1}, {"kwargs": {"a": 1}}):
+        register("Countdown-v0", entry_point=COUNTDOWN, **other)
+        assert compiled_form("Countdown-v0") is None
+
+
+def test_an_id_of_ours_that_was_registered_again_is_what_is_registered(register):
+    register("a2c/Pendulum-v1", entry_point=PENDULUM, max_episode_steps=20)
+    assert compiled_form("a2c/Pendulum-v1") is None
+    assert configure("a2c/Pendulum-v1", "auto", {}) == a2c.Config("a2c/Pendulum-v1")

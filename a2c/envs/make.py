@@ -10,7 +10,6 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
 from a2c.envs.compiled.classic import CLASSIC_CONTROL
-from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import (
     EnvSource,
     Traits,
@@ -24,7 +23,7 @@ from a2c.envs.construction import (
 from a2c.envs.episode import close
 from a2c.envs.placement import Placement, Vectorization, choose_workers
 from a2c.envs.pool import Pool
-from a2c.envs.sources import compiled_form, compiled_in_module, maker_of
+from a2c.envs.sources import compiled_form, maker_of, own_form
 from a2c.envs.values import Feedback
 from a2c.envs.vector import Envs
 from a2c.envs.wrapping import Wrapping
@@ -184,8 +183,7 @@ def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:
     """N environments of a kind, where the settings want them; `vectorization` is as they say, or decided already."""
     if vectorization == "vector":
         return _foreign_envs(kind, config.num_envs)
-    env: Any = kind.env
-    own = env if isinstance(env, CompiledEnv) else compiled_in_module(env) if isinstance(env, str) else None
+    env, own = kind.env, own_form(kind.env)
     # It gives one number for a reward, and is as it is.
     may_be_compiled = (
         own is not None and not config.wants_workers and (kind.wrapping, kind.feedback) == (Wrapping(), Feedback())

@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-from a2c.envs.compiled.classic import classic_control
+from a2c.envs.compiled.classic import classic_control, registered_form
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.construction import EnvSource, checked_source, display_hint, env_name, only_warnings, pip_name
 from a2c.envs.wrapping import ATARI_ENTRY_POINT, Wrapping
@@ -66,13 +66,22 @@ class EnvMaker:
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
-    """The environment in compiled form: itself, one of our own named by `module:NAME`, or Gymnasium's classic control.
+    """The environment in compiled form: as it is, or that of Gymnasium's classic control.
+
+    Raises:
+        UserError: The module cannot be imported.
+    """
+    return own_form(env) or (classic_control(env) if isinstance(env, str) else None)
+
+
+def own_form(env: EnvSource) -> CompiledEnv | None:
+    """An environment that is a compiled one: itself, the one that `module:NAME` names, or one that is registered.
 
     Raises:
         UserError: The module cannot be imported.
     """
     if isinstance(env, str):
-        return compiled_in_module(env) or classic_control(env)
+        return compiled_in_module(env) or registered_form(env.rpartition(":")[2])
     return env if isinstance(env, CompiledEnv) else None
 
 

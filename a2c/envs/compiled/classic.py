@@ -1,8 +1,8 @@
-"""Gymnasium's classic control in compiled form, by Gymnasium's ids."""
+"""Gymnasium's classic control in compiled form, by Gymnasium's ids; and registered with Gymnasium as `a2c/<id>`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 from gymnasium.envs import classic_control as theirs
@@ -10,15 +10,70 @@ from gymnasium.envs.registration import load_env_creator
 
 from a2c.envs.compiled.form import CompiledEnv
 
-CLASSIC_CONTROL: dict[str, tuple[Any, int]] = {
-    "CartPole-v0": (theirs.CartPoleEnv, 200),
-    "CartPole-v1": (theirs.CartPoleEnv, 500),
-    "Acrobot-v1": (theirs.AcrobotEnv, 500),
-    "MountainCar-v0": (theirs.MountainCarEnv, 200),
-    "MountainCarContinuous-v0": (theirs.Continuous_MountainCarEnv, 999),
-    "Pendulum-v1": (theirs.PendulumEnv, 200),
+
+class Classic(NamedTuple):
+    """An environment of Gymnasium's that there is in compiled form."""
+
+    env: Any
+    """Gymnasium's class."""
+    max_episode_steps: int
+    """The time limit under which Gymnasium registers it."""
+    reward_threshold: float | None
+    """The return from which on Gymnasium calls it solved."""
+    form: str
+    """The compiled form, `module:NAME` within this package. It is imported where it is used: some of these modules
+    compile something as they are imported."""
+
+
+CLASSIC_CONTROL = {
+    "CartPole-v0": Classic(theirs.CartPoleEnv, 200, 195.0, "cartpole:CARTPOLE_V0"),
+    "CartPole-v1": Classic(theirs.CartPoleEnv, 500, 475.0, "cartpole:CARTPOLE_V1"),
+    "Acrobot-v1": Classic(theirs.AcrobotEnv, 500, -100.0, "acrobot:ACROBOT_V1"),
+    "MountainCar-v0": Classic(theirs.MountainCarEnv, 200, -110.0, "mountain_car:MOUNTAIN_CAR_V0"),
+    "MountainCarContinuous-v0": Classic(
+        theirs.Continuous_MountainCarEnv, 999, 90.0, "mountain_car:MOUNTAIN_CAR_CONTINUOUS_V0"
+    ),
+    "Pendulum-v1": Classic(theirs.PendulumEnv, 200, None, "pendulum:PENDULUM_V1"),
 }
-"""What there is in compiled form: Gymnasium's class, and the time limit under which Gymnasium registers it."""
+"""What there is in compiled form, by Gymnasium's ids."""
+
+NAMESPACE = "a2c/"
+"""What the ids of the compiled forms begin with."""
+
+
+def register_compiled() -> None:
+    """Registers `a2c/CartPole-v1` and so on with Gymnasium, for `gymnasium.make` and `gymnasium.make_vec`."""
+    for env_id, known in CLASSIC_CONTROL.items():
+        if NAMESPACE + env_id not in gymnasium.registry:
+            gymnasium.register(
+                NAMESPACE + env_id,
+                entry_point=f"{__package__}.{known.form}",
+                vector_entry_point=f"{__package__}.many:{known.form.partition(':')[2]}",
+                max_episode_steps=known.max_episode_steps,
+                reward_threshold=known.reward_threshold,
+            )
+
+
+def registered_form(env_id: str) -> CompiledEnv | None:
+    """The compiled environment that is registered under an id with nothing around it; None: something else is, or none.
+
+    That is one of `a2c/<id>`, or somebody's own: `gymnasium.register("Line-v0", entry_point=LINE)`.
+    """
+    spec = gymnasium.registry.get(env_id)
+    if spec is None or spec.kwargs or spec.additional_wrappers:
+        return None
+    form = _loaded(spec.entry_point)
+    if not isinstance(form, CompiledEnv) or spec.max_episode_steps not in (None, form.max_episode_steps):
+        return None
+    return form
+
+
+def twin(env_id: str) -> str:
+    """Gymnasium's id of what `a2c/<id>` is the compiled form of, if that is what is registered; else the id itself."""
+    own = env_id.removeprefix(NAMESPACE)
+    if own == env_id or own not in CLASSIC_CONTROL:
+        return env_id
+    return own if registered_form(env_id) is not None and is_gymnasiums_own(own) else env_id
 
 
 def is_gymnasiums_own(env_id: str) -> bool:
@@ -28,43 +83,25 @@ def is_gymnasiums_own(env_id: str) -> bool:
     """
     if env_id not in CLASSIC_CONTROL or env_id not in gymnasium.registry:
         return False
-    spec, (own_class, limit) = gymnasium.registry[env_id], CLASSIC_CONTROL[env_id]
-    if spec.entry_point is None or spec.kwargs or spec.additional_wrappers or spec.max_episode_steps != limit:
+    spec, known = gymnasium.registry[env_id], CLASSIC_CONTROL[env_id]
+    if spec.kwargs or spec.additional_wrappers or spec.max_episode_steps != known.max_episode_steps:
         return False
-    entry_point: Any = spec.entry_point
-    if isinstance(entry_point, str):
-        try:
-            entry_point = load_env_creator(entry_point)
-        except Exception:  # noqa: BLE001 - whatever importing it raises is said where the environment is made
-            return False
-    return entry_point is own_class
+    return _loaded(spec.entry_point) is known.env
+
+
+def _loaded(entry_point: Any) -> Any:
+    """What an entry point names, or what it is; None: there is none, or it cannot be imported."""
+    if not isinstance(entry_point, str):
+        return entry_point
+    try:
+        return load_env_creator(entry_point)
+    except Exception:  # noqa: BLE001 - whatever importing it raises is said where the environment is made
+        return None
 
 
 def classic_control(env_id: str) -> CompiledEnv | None:
-    """The compiled form of an environment, or None where there is none."""
+    """The compiled form of an environment of Gymnasium's, or None where there is none."""
     if not is_gymnasiums_own(env_id):
         return None
-    # Imported one by one: some of these modules compile something as they are imported.
-    match env_id:
-        case "CartPole-v0" | "CartPole-v1":
-            from a2c.envs.compiled import cartpole
-
-            return cartpole.CARTPOLE_V0 if env_id == "CartPole-v0" else cartpole.CARTPOLE_V1
-        case "Acrobot-v1":
-            from a2c.envs.compiled import acrobot
-
-            return acrobot.ACROBOT_V1
-        case "MountainCar-v0":
-            from a2c.envs.compiled import mountain_car
-
-            return mountain_car.MOUNTAIN_CAR_V0
-        case "MountainCarContinuous-v0":
-            from a2c.envs.compiled import mountain_car
-
-            return mountain_car.MOUNTAIN_CAR_CONTINUOUS_V0
-        case "Pendulum-v1":
-            from a2c.envs.compiled import pendulum
-
-            return pendulum.PENDULUM_V1
-        case _:
-            return None
+    form: CompiledEnv = load_env_creator(f"{__package__}.{CLASSIC_CONTROL[env_id].form}")  # type: ignore[assignment]  # it is callable, as they expect
+    return form
