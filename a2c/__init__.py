@@ -2,6 +2,7 @@
 
 a2c.train("CartPole-v1") -> Run        train
 a2c.resume(run)                        goes on with one that was interrupted, or trains it further
+a2c.Training("CartPole-v1")            the same in a loop of yours: `for row in training`
 run.evaluate() -> Evaluation           whole episodes on fresh environments
 a2c.load(run).act(obs)                 the policy, ready to use
 a2c.make_envs("CartPole-v1", 8)        environments in worker processes, a gymnasium.vector.VectorEnv
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from a2c.policy import Policy as Policy
     from a2c.run.folder import Run as Run
     from a2c.run.folder import load as load
+    from a2c.stepwise import Training as Training
     from a2c.training import resume as resume
     from a2c.training import train as train
 
@@ -42,6 +44,7 @@ _HOMES = {
     "Policy": "a2c.policy",
     "Run": "a2c.run.folder",
     "load": "a2c.run.folder",
+    "Training": "a2c.stepwise",
     "resume": "a2c.training",
     "train": "a2c.training",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from a2c.engines import Metrics, first_layers
 from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
-from a2c.errors import EnvError, Failure, NumbersError, WorkerError
+from a2c.errors import EnvError, Failure, NumbersError, UserError, WorkerError
 from a2c.fused import FusedUpdates
 from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Training
@@ -27,7 +28,7 @@ from a2c.moments import Moments
 from a2c.natural import NaturalStep
 from a2c.optimizers import Optimizer
 from a2c.policy import Policy
-from a2c.rollout import rollout_for
+from a2c.rollout import Rollout, rollout_for
 from a2c.schedule import rates
 from a2c.start import Start
 
@@ -54,17 +55,24 @@ class Update(NamedTuple):
 class Learner:
     """Advantage Actor-Critic, synchronous: N environments take T steps, then the networks take one.
 
+    Attributes:
+        steps: Agent steps made, over all environments.
+        updates: Updates made.
+        rate_factor: What the schedule's learning rate is multiplied with. 1, unless somebody takes a hand in the run.
+
     Reference: Mnih et al., "Asynchronous methods for deep reinforcement learning" (2016), algorithm S3, with all
         actors in step; Schulman et al. (2016) for the advantage.
     """
 
-    def __init__(self, config: Config, envs: Envs, start: Start | None = None) -> None:
+    def __init__(self, config: Config, envs: Envs, start: Start | None = None, may_fuse: bool = True) -> None:
         """Networks at their starting values, every environment at the start of an episode.
 
         Args:
             config: The settings.
             envs: `config.num_envs` environments.
             start: What the networks start with; None: initial values from the seed.
+            may_fuse: Whether updates may be one call of machine code, where they can be: then `collect` and `learn`
+                cannot be called one by one.
 
         Raises:
             UserError: The engine's device is not there, or `start` is of other networks.
@@ -72,6 +80,7 @@ class Learner:
             WorkerError: A worker died or gave no answer in time.
         """
         self.steps = self.updates = 0
+        self.rate_factor = 1.0
         self._config, self._envs = config, envs
         num_envs, num_masks = config.num_envs, envs.mask.shape[1]
         actions = Actions(envs.single_action_space)
@@ -109,7 +118,7 @@ class Learner:
         self._is_whole = True
         self._fused: FusedUpdates | None = None
         model = self._engine.machine_code
-        if model is not None and envs.stepper.machine_code is not None:
+        if may_fuse and model is not None and envs.stepper.machine_code is not None:
             training = Training(
                 model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout,
                 None if self._natural is None else self._natural.natural,
@@ -156,19 +165,59 @@ class Learner:
         """
         if self._failure is not None:
             raise self._failure
+        if self._fused is None:
+            rows = []
+            for _ in range(count):
+                self.collect()
+                rows.append(self.learn())
+            return np.array(rows).reshape(count, len(Update._fields))
         size = self._config.steps_per_update
-        recorded, taken = np.array([rates(self._config, self.steps + k * size) for k in range(count)]).reshape(-1, 2).T
-        if self._fused is not None:
-            rows = self._fused_updates(self._fused, taken.copy())
-        else:
-            rows = np.array([self._update(rate) for rate in taken]).reshape(count, len(Update._fields) - 1)
-        return np.column_stack([rows, recorded[: len(rows)]])
+        recorded, taken = np.array([self._rates(self.steps + k * size) for k in range(count)]).reshape(-1, 2).T
+        made = self._fused_updates(self._fused, taken.copy())
+        return np.column_stack([made, recorded[: len(made)]])
 
-    def _update(self, rate: float) -> tuple[float, ...]:
-        """One update, verb by verb. `a2c.kernels.loop` has the same in machine code."""
-        rollout, rules = self._rollout, self._rules
+    def _rates(self, steps: int) -> tuple[float, float]:
+        """The learning rate that is recorded for the update after `steps`, and what its step takes."""
+        recorded, taken = rates(self._config, steps)
+        return recorded * self.rate_factor, taken * self.rate_factor
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next update; where the actor takes natural steps, the critic's."""
+        return self._rates(self.steps)[0]
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Sets that of the next update, and what the schedule makes of it afterwards, in the same proportion.
+
+        Raises:
+            UserError: The schedule has come to 0.
+        """
+        scheduled = rates(self._config, self.steps)[0]
+        if scheduled == 0:
+            raise UserError(f"learning_rate cannot be set to {rate:g}: its schedule has come to 0, and stays there")
+        self.rate_factor = rate / scheduled
+
+    def collect(self) -> Rollout:
+        """The first half of an update: acts for T steps in N environments.
+
+        Returns:
+            What came of it, in place: `reward` may be changed before it is learnt from.
+
+        Raises:
+            NumbersError, EnvError, WorkerError: As in `update`.
+        """
         self._collector.collect(self._engine, self.updates, self.steps)
         self._is_whole = False
+        return self._rollout
+
+    def learn(self) -> Update:
+        """The second half, verb by verb: learns from what was collected. `a2c.kernels.loop` has both in machine code.
+
+        Raises:
+            NumbersError: The gradient is not finite; parameters are as they were.
+        """
+        rollout, rules = self._rollout, self._rules
+        recorded, rate = self._rates(self.steps)
         episodes = settle(rules, self._books, rollout)
         estimate(rules, rollout, 0, self._config.num_envs)
         if rules.center_advantage:
@@ -184,7 +233,7 @@ class Learner:
             self._engine.follow()
         self._advance(1)
         self._is_whole = True
-        return (*metrics, *episodes)
+        return Update(*metrics, *episodes, recorded)
 
     def _learn(self, rate: float) -> Metrics:
         """Moves the parameters by what the rollout says."""
@@ -285,6 +334,7 @@ class Learner:
             **_prefixed("normalizer.", self._moments.state() if self._moments else {}),
             **_prefixed("return_normalizer.", scaled),
             **_prefixed("collector.", self._collector.state()),
+            **({} if self.rate_factor == 1.0 else {"rate_factor": np.array(self.rate_factor)}),
         }
 
     def restore(self, state: dict[str, NDArray[Any]], updates: int) -> None:
@@ -314,6 +364,10 @@ class Learner:
             scaled = _having("return_normalizer.", state)
             self._books.scaled.restore(scaled)
             self._books.running[...] = scaled["running"]
+        factor = state.get("rate_factor", np.array(1.0))
+        if factor.shape != () or factor.dtype != np.float64 or not 0 <= factor < math.inf:
+            raise ValueError(f"rate_factor is {factor.dtype} {factor.tolist()}; it must be one number of at least 0")
+        self.rate_factor = float(factor)
         lost = self._collector.restore(_having("collector.", state))
         self._books.running[lost] = 0.0
         self.updates, self.steps = updates, updates * self._config.steps_per_update

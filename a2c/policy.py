@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c import files
+from a2c import files, notebook
 from a2c.errors import UserError, shown
 from a2c.finite import finite
 from a2c.machine import one_blas_thread
@@ -295,6 +295,20 @@ class Policy:
                 "the bounds of this environment's observations are not those that the policy was trained with",
                 stacklevel=2,
             )
+
+    def _repr_html_(self) -> str:
+        """The policy as a notebook shows it: what it sees, what it does, how large it is."""
+        architecture = self.architecture
+        units = " x ".join(map(str, architecture.hidden_sizes)) or "none"
+        rows = {
+            "observations": str(self.observation_space),
+            "actions": str(self.action_space),
+            "hidden units": f"{units}, {architecture.activation}"
+            + (", behind convolutions" if architecture.images else "")
+            + (f", with memory of {architecture.memory_size}" if architecture.memory_size else ""),
+            "parameters": f"{sum(array.size for array in self.parameters.values()):,}",
+        }
+        return notebook.table(f"A policy for {self.env_id}", rows)
 
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from a2c import consent, fitting, start
@@ -29,7 +29,7 @@ from a2c.run import resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
 from a2c.run.folder import Run
-from a2c.run.logs import Logs, cut_back, log_openers, open_logs
+from a2c.run.logs import LogOpener, Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
 from a2c.screen import Screen
 from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
@@ -66,14 +66,7 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
-    fits = fit_beside_preset(env, preset, settings)
-    if preset == "auto" and not isinstance(env, str):
-        preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
-    if isinstance(settings.get("start_from"), Run):
-        settings["start_from"] = str(settings["start_from"].path)
-    config = configure(env_name(env), preset, settings, fits)
-    settings_from = origins(config, preset, fits)
-    return _passed_on(fit(config, env, settings_from, progress))
+    return passed_on(_train(new(env, preset, progress, settings), None))
 
 
 def resume(
@@ -100,7 +93,7 @@ def resume(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    return _passed_on(go_on(run, env, progress, **changes))
+    return passed_on(go_on(run, env, progress, **changes))
 
 
 def go_on(
@@ -117,25 +110,11 @@ def go_on(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    sweep_temporary_folders()
-    run = run if isinstance(run, Run) else Run(run)
-    source = run.environment(env)
-    check_field_names(changes)
-    fixed = [name for name in changes if name not in FREE]
-    if fixed:
-        raise UserError(f"{fixed[0]} decides results and cannot change within a run; train a new one with it")
-    config = dataclasses.replace(run.config, **changes)
-    if (config.vectorization == "vector") != (run.config.vectorization == "vector"):
-        raise UserError(
-            f"vectorization is {config.vectorization!r}, and {run.path} trains with {run.config.vectorization!r}; "
-            "between somebody else's vector environment and single ones a run cannot change"
-        )
-    if run.is_finished and run.has_ended(config):
-        return run
-    return _train(_Asked(config, source, {}, progress, owns_process), run)
+    asked, run = again(run, env, progress, owns_process, changes)
+    return run if run.is_finished and run.has_ended(asked.config) else _train(asked, run)
 
 
-def _passed_on(run: Run) -> Run:
+def passed_on(run: Run) -> Run:
     """The run, if no signal ended it; one that did has its effect now."""
     if run.stopped_by:
         pass_on(run.stopped_by, str(run.path))
@@ -161,10 +140,10 @@ def fit(
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
     check_have_effect(config, settings_from)
-    return _train(_Asked(start.settled(config), env, settings_from, progress, owns_process), None)
+    return _train(Asked(start.settled(config), env, settings_from, progress, owns_process), None)
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """What is to be trained, and for whom."""
 
     config: Config
@@ -174,12 +153,91 @@ class _Asked(NamedTuple):
     """Where each setting came from, for config.json."""
     progress: bool
     """Whether to say what is done."""
-    owns_process: bool
+    owns_process: bool = False
     """Whether the process may be ended where an environment in it hangs."""
+    is_one_call: bool = True
+    """Whether many updates may be one call of machine code, where they can be."""
 
 
-def _train(asked: _Asked, run: Run | None) -> Run:
-    """Trains a new run, or goes on with one. What is made is closed in the end, however it comes."""
+def new(env: EnvSource, preset: str, progress: bool, settings: dict[str, Any]) -> Asked:
+    """A new run, as somebody asks for it in Python: arguments as in `train`.
+
+    Raises:
+        UserError: A setting or the environment is not usable, or a setting was chosen that has no effect.
+    """
+    fits = fit_beside_preset(env, preset, settings)
+    if preset == "auto" and not isinstance(env, str):
+        preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
+    if isinstance(settings.get("start_from"), Run):
+        settings["start_from"] = str(settings["start_from"].path)
+    config = configure(env_name(env), preset, settings, fits)
+    settings_from = origins(config, preset, fits)
+    check_have_effect(config, settings_from)
+    return Asked(start.settled(config), env, settings_from, progress)
+
+
+def again(
+    run: Run | str | os.PathLike[str],
+    env: EnvSource | None,
+    progress: bool,
+    owns_process: bool,
+    changes: dict[str, Any],
+) -> tuple[Asked, Run]:
+    """A run that goes on, as somebody asks for it: arguments as in `resume` and `fit`.
+
+    Raises:
+        UserError: The folder is damaged, or a change is not possible.
+    """
+    sweep_temporary_folders()
+    run = run if isinstance(run, Run) else Run(run)
+    source = run.environment(env)
+    check_field_names(changes)
+    fixed = [name for name in changes if name not in FREE]
+    if fixed:
+        raise UserError(f"{fixed[0]} decides results and cannot change within a run; train a new one with it")
+    config = dataclasses.replace(run.config, **changes)
+    if (config.vectorization == "vector") != (run.config.vectorization == "vector"):
+        raise UserError(
+            f"vectorization is {config.vectorization!r}, and {run.path} trains with {run.config.vectorization!r}; "
+            "between somebody else's vector environment and single ones a run cannot change"
+        )
+    return Asked(config, source, {}, progress, owns_process), run
+
+
+def _train(asked: Asked, run: Run | None) -> Run:
+    """Trains a new run, or goes on with one."""
+    with under_way(asked, run) as training:
+        _loop(training)
+        training.session.evaluate_at_the_end()
+    return training.run
+
+
+class UnderWay(NamedTuple):
+    """A run that is being trained, and what is around it."""
+
+    run: Run
+    config: Config
+    learner: Learner
+    session: Session
+    stop: StopSignals
+    screen: Screen
+
+
+@contextlib.contextmanager
+def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[UnderWay]:
+    """Everything that training needs, for a new run or one that goes on. It is closed in the end, however that comes.
+
+    Where the block raises, what was learnt is saved; a `Stopped` is no error then. The summary is written after it.
+
+    Args:
+        asked: What is to be trained.
+        run: What goes on; None: a new one.
+        loggers: What else rows of metrics are given to.
+
+    Raises:
+        UserError: The environment or the run folder is not usable, or another process trains this run.
+        EnvError: An environment could not be made.
+    """
     with contextlib.ExitStack() as cleanup:
         if asked.progress:
             cleanup.enter_context(compilation_shown())
@@ -192,7 +250,7 @@ def _train(asked: _Asked, run: Run | None) -> Run:
             run = _new_run(asked, envs.stepper.machine_code is not None, cleanup)
         else:
             run, lost = _run_again(run, asked.config, saved)
-        logs = open_logs(openers, run.path)
+        logs = open_logs([*openers, *loggers], run.path)
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
         stop = cleanup.enter_context(StopSignals())
@@ -209,18 +267,16 @@ def _train(asked: _Asked, run: Run | None) -> Run:
         session.save()  # So that there is one, whatever comes.
         cleanup.enter_context(session.watch(envs))
         try:
-            _loop(asked.config, learner, session, stop, screen)
-            session.evaluate_at_the_end()
+            yield UnderWay(run, asked.config, learner, session, stop, screen)
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
             # reached it before us is no error.
             hint = session.save_after(error, learner.failure(error))
-            if not isinstance(error, Stopped | WorkerError) or not stop.received:
+            if not isinstance(error, Stopped) and not (isinstance(error, WorkerError) and stop.received):
                 if asked.progress and hint:
                     print(hint, file=sys.stderr)
                 raise
         session.summarize(envs.placement)
-    return run
 
 
 def _checkpoint_of(run: Run, config: Config, cleanup: contextlib.ExitStack) -> Checkpoint | None:
@@ -231,7 +287,7 @@ def _checkpoint_of(run: Run, config: Config, cleanup: contextlib.ExitStack) -> C
 
 
 def _envs_and_learner(
-    asked: _Asked, run: Run | None, saved: Checkpoint | None, cleanup: contextlib.ExitStack
+    asked: Asked, run: Run | None, saved: Checkpoint | None, cleanup: contextlib.ExitStack
 ) -> tuple[Envs, Learner]:
     """What is trained and on what, at the start or where the checkpoint was written."""
     config, env = asked.config, asked.env
@@ -241,14 +297,14 @@ def _envs_and_learner(
         envs = envs_for(config, env, compiled)
         cleanup.callback(envs.close)
         _warn_of_images(envs, config)
-        learner = Learner(config, envs, begins_with)
+        learner = Learner(config, envs, begins_with, asked.is_one_call)
         if saved is not None:
             with resumption.fitting(saved):
                 learner.restore(saved.arrays, saved.counters["updates"])
     return envs, learner
 
 
-def _new_run(asked: _Asked, compiled: bool, cleanup: contextlib.ExitStack) -> Run:
+def _new_run(asked: Asked, compiled: bool, cleanup: contextlib.ExitStack) -> Run:
     """A folder, in which no other process may train."""
     config, env = asked.config, asked.env
     run = Run.create(config, asked.settings_from, compiled, not isinstance(env, str))
@@ -266,7 +322,7 @@ def _run_again(run: Run, config: Config, saved: Checkpoint | None) -> tuple[Run,
 
 
 def _session(
-    asked: _Asked,
+    asked: Asked,
     run: Run,
     learner: Learner,
     envs: Envs,
@@ -300,7 +356,7 @@ def _restore(session: Session, saved: Checkpoint, config: Config, learner: Learn
     return reasons
 
 
-def _announce(asked: _Asked, run: Run, learner: Learner, envs: Envs) -> None:
+def _announce(asked: Asked, run: Run, learner: Learner, envs: Envs) -> None:
     config = asked.config
     for line in fitting.lines(config, asked.settings_from):
         print(line, file=sys.stderr)
@@ -320,17 +376,18 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
             warnings.warn(f"{what} images {part.shape}, and the network sees them as numbers{why}{how}", stacklevel=3)
 
 
-def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:
+def _loop(training: UnderWay) -> None:
+    config, learner, session = training.config, training.learner, training.session
     at_most = 1
     session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
     while learner.updates < config.num_updates and not session.has_reached:
-        stop.check()
-        count = _updates_until_due(config, learner.steps, at_most)
+        training.stop.check()
+        count = updates_until_due(config, learner.steps, at_most)
         seconds = session.update(count)
         if learner.is_fused:
             at_most = max(1, int(_CALL_SECONDS * count / seconds))
         reached = "" if session.episode_return is None else shown_returns([session.episode_return])[0]
-        screen.advance(count * config.steps_per_update, reached)
+        training.screen.advance(count * config.steps_per_update, reached)
         session.evaluate_if_due()
         session.save_if_due()
 
@@ -365,8 +422,8 @@ def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | N
         stop.interrupt(error)
 
 
-def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
-    """Updates until the next evaluation, or the end."""
+def updates_until_due(config: Config, steps: int, at_most: int) -> int:
+    """Updates until the next evaluation, or the end; not more than `at_most`."""
     until = config.num_updates * config.steps_per_update - steps
     if config.eval_every_steps:
         until = min(until, config.eval_every_steps - steps % config.eval_every_steps)

@@ -17,13 +17,13 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c import consent, files
+from a2c import consent, files, notebook
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
 from a2c.envs.make import kind_for, make_env
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
-from a2c.evaluation import Evaluation, Layout, evaluate
+from a2c.evaluation import Evaluation, Layout, evaluate, in_words
 from a2c.policy import Policy
 from a2c.run import checkpoint, events, logs, policies
 from a2c.run.policies import Which
@@ -276,6 +276,25 @@ class Run:
         """
         name = str(self.summary.get("stopped_by"))
         return signal.Signals[name] if name in signal.Signals.__members__ else None
+
+    def _repr_html_(self) -> str:
+        """The run as a notebook shows it: how far it is, what it reached, its curve if one was drawn."""
+        rows = {"folder": str(self.path)}
+        with contextlib.suppress(UserError):
+            steps = max((row["steps"] for row in self.metrics()), default=0)
+            rows["steps"] = f"{steps:,} of {self.config.total_steps:,}"
+        with contextlib.suppress(UserError):
+            summary = self.summary
+            for name, label in (("evaluation", "best policy"), ("final_evaluation", "final policy")):
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # Of a damaged folder, or an unfinished run.
+                    rows[label] = in_words(summary[name])
+            rows["ended"] = "yes" if self.is_finished else f"no; {self.command('resume')} goes on"
+        if "ended" not in rows:
+            rows["ended"] = "no"
+        picture = None
+        with contextlib.suppress(UserError):
+            picture = files.read_bytes(self.path / "curve.png")
+        return notebook.table(f"{self.config.env_id}, seed {self.config.seed}", rows, picture)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, in order of steps.

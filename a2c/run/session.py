@@ -7,6 +7,9 @@ import time
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from a2c import files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
@@ -29,6 +32,7 @@ class Session:
     Attributes:
         watch: Looks on while environments are stepped, as `a2c.envs.watchdog.watched` does.
         inexact: Why the run is not, to the bit, the one that was never disturbed; empty where it is.
+        is_left: Whether whoever takes the run step by step left it before its end.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class Session:
         self._books = Books(config, logs, learner.policy().action_space)
         self._evaluations = Evaluations(run, config, env, learner, logs, surroundings, self._note)
         self.inexact: list[str] = []
-        self._is_ending = False
+        self._is_ending = self.is_left = False
         self._saved_at = time.monotonic()
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
@@ -95,6 +99,13 @@ class Session:
         self.inexact += reasons
         self.note_environments()
 
+    def note_hand(self, what: str, details: str) -> None:
+        """Takes note that somebody took a hand in the run: its settings alone do not say any more what comes of it."""
+        self._run.events.add("changes_by_hand", self._learner.steps, details)
+        reason = f"{what} changed by hand"
+        if reason not in self.inexact:
+            self.inexact.append(reason)
+
     def update(self, count: int) -> float:
         """Makes updates, and writes the rows of metrics that came due with one of them.
 
@@ -104,6 +115,11 @@ class Session:
         start = time.perf_counter()
         updates = self._learner.update(count)
         seconds = time.perf_counter() - start
+        self.take_in(updates, seconds)
+        return seconds
+
+    def take_in(self, updates: NDArray[np.float64], seconds: float) -> None:
+        """Takes in the updates that were made last, [count, 10] as `Learner.update` gives them, and what they took."""
         self._books.take_in(updates, self._learner.updates, seconds)
         self.note_environments()  # Only now: the books are as of the last update, whatever a warning leads to.
         collapse = self._books.take_collapse()
@@ -116,7 +132,6 @@ class Session:
                 self._learner.steps,
                 f"{fault}; training goes on, and the rows wait until it can be written",
             )
-        return seconds
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
@@ -232,6 +247,11 @@ class Session:
             hints.append(f"{self._run.command('replay')} takes the same steps again, in one process")
         return "; ".join(hints)
 
+    def _stopped_by(self) -> str | None:
+        if self._stop.received:
+            return signal.Signals(self._stop.received).name
+        return "caller" if self.is_left else None
+
     def summarize(self, vectorization: str) -> None:
         """Writes summary.json.
 
@@ -258,7 +278,7 @@ class Session:
             "exact": not self.inexact,
             "inexact_because": list(dict.fromkeys(self.inexact)),
             "events": self._run.events.count(),
-            "stopped_by": signal.Signals(self._stop.received).name if self._stop.received else None,
+            "stopped_by": self._stopped_by(),
             "versions": versions(),
         }
         files.write_json(self._run.path / "summary.json", summary)
