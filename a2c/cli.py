@@ -18,6 +18,7 @@ import tyro
 
 from a2c.commands.benchmark import Benchmark
 from a2c.commands.compare import AGAINST, Compare
+from a2c.commands.completion import Completion
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
 from a2c.commands.groups import registry
@@ -46,6 +47,7 @@ _VERBS = {
     "export": Export,
     "replay": Replay,
     "benchmark": Benchmark,
+    "completion": Completion,
 }
 _Verb: Any = typing.Union[tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in _VERBS.items())]  # noqa: UP007 - of a table
 
@@ -83,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kind, defaults = type(verb), verb.with_preset({_named(word) for word in words if word.startswith("--")})
             arguments = [*words[1:], *asks_help]
             verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
+        if isinstance(verb, Completion):  # It is about the parser itself.
+            with contextlib.suppress(SystemExit):
+                parse(_Verb, prog="a2c", args=["--tyro-print-completion", verb.shell])
+            return 0
         with reserved_for_json() if getattr(verb, "json", False) else contextlib.nullcontext():
             code = int(verb.run())
         sys.stdout.flush()

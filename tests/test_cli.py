@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from gymnasium.spaces import Discrete, Graph, Text
 from strangers import Stranger
 
 import a2c
+from a2c import cli
 from a2c.cli import main
 from a2c.exports.layer import ActorCritic, paddle
 from a2c.presets import PRESETS
@@ -383,6 +385,38 @@ def test_a_picture_that_fails_does_not_fail_the_run(called, tmp_path, monkeypatc
     assert code == 0
     assert "curve   " in out
     assert "no video: the environment cannot draw itself: RuntimeError: no canvas" in err
+
+
+COMPLETE = """
+source "$1"
+COMP_WORDS=(a2c "${@:2}"); COMP_CWORD=$(($# - 1)); COMP_LINE="${COMP_WORDS[*]}"; COMP_POINT=${#COMP_LINE}
+$(complete -p a2c | sed 's/.*-F \\([^ ]*\\) .*/\\1/') a2c "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_verbs_flags_and_values(called, tmp_path):
+    code, script, _ = called("completion", "bash")
+    assert code == 0
+    (tmp_path / "a2c").write_text(script)
+
+    def completed(*words):
+        line = ["bash", "-c", COMPLETE, "bash", tmp_path / "a2c", *words]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
+
+    assert completed("tr") == ["train"]
+    assert set(cli._VERBS) <= set(completed(""))
+    assert completed("train", "CartPole-v1", "--total-s") == ["--total-steps"]
+    assert completed("train", "CartPole-v1", "--optimizer", "") == ["adam", "rmsprop"]
+    assert completed("evaluate", "RUN", "--which", "") == ["best", "final"]
+
+
+def test_zsh_completes_as_well(called):
+    code, script, _ = called("completion", "zsh")
+    assert code == 0
+    assert script.startswith("#compdef a2c")
+    assert "--total-steps" in script
 
 
 def test_the_version_is_told(called):
