@@ -18,7 +18,7 @@ import tyro
 
 from a2c.errors import UserError, shown
 from a2c.model import MOST_REMEMBERED, Activation, Initialization
-from a2c.model.images import ImageNetwork
+from a2c.model.images import RIGHT_NETWORK, image_network
 from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
@@ -144,9 +144,11 @@ class Optimization:
 class Model:
     """Networks, and what they are given."""
 
-    network: ImageNetwork = "auto"
+    network: str = "auto"
     """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
-    mlp: nothing; they are numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
+    small: three of 2 x 2, for grids of a few cells. Your own: 32x8/4,64x4/2,64x3,512 is nature, as filters x kernel /
+    stride, and the units behind; an s behind a layer lets windows reach over the edges. mlp: nothing; images are
+    numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
     memory_size: int = 0
     """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
     actor and critic see, and both see it. Gradients flow through whole rollouts. 0: it remembers nothing."""
@@ -409,6 +411,7 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
         "a whole number of at least 1 (and below 2**53)",
     ),
     ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
+    ("network", lambda x: x == "mlp" or image_network(x) is not None, RIGHT_NETWORK),
     ("text_words", lambda x: 0 <= x <= 1000, "a whole number from 0 to 1,000"),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),

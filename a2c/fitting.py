@@ -18,7 +18,7 @@ from a2c.envs.episode import close
 from a2c.envs.make import make_env, makes_many
 from a2c.envs.wrapping import WORDS, Wrapping, reads_texts
 from a2c.model.architecture import Leaf, factors_of, leaves_of
-from a2c.model.images import ImageNetwork, ImageShape
+from a2c.model.images import ImageShape
 
 FITTED = "fitted"
 """What an origin begins with that is one of these reasons."""
@@ -74,7 +74,7 @@ class Asked(NamedTuple):
 
     actor_step: str | None = None
     """"gradient" or "natural", where one was."""
-    network: ImageNetwork = "auto"
+    network: str = "auto"
     reads: bool = False
     """Texts in observations, word by word."""
     remembers: bool = False
@@ -259,7 +259,10 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -
     real = any(leaf.kind == "real" for leaf in others)
     hidden_sizes, what = ((64, 64), "bring features of images and other inputs together") if others else ((), "")
     chosen: list[tuple[dict[str, Any], str]] = [
-        ({"network": "nature"}, f"observations have images of {sizes} pixels"),
+        (
+            {"network": "nature" if asked.network == "auto" else asked.network},
+            f"observations have images of {sizes} pixels",
+        ),
         (
             {"hidden_sizes": hidden_sizes},
             what or "what convolutions make of an image goes straight to actor and critic",

@@ -20,6 +20,7 @@ from a2c.model import MOST_REMEMBERED
 from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
 from a2c.model.blocks import features_of, forward, joined, remember
 from a2c.model.factors import Actions
+from a2c.model.images import RIGHT_NETWORK, image_network
 from a2c.model.inputs import inputs_of
 from a2c.moments import Moments
 from a2c.randomness import generator
@@ -321,7 +322,7 @@ class Policy:
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
-            "network": "nature" if self.architecture.images else "mlp",
+            "network": self.architecture.image_network.text if self.architecture.images else "mlp",
             "memory_size": self.architecture.memory_size,
             "observation_space": describe(self.observation_space),
             "action_space": describe(self.action_space),
@@ -356,8 +357,8 @@ class Policy:
             case _:
                 raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
         network = description.get("network", "mlp")  # Others there were not in 0.4.
-        if network not in ("mlp", "nature"):
-            raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be 'mlp' or 'nature'")
+        if not isinstance(network, str) or (network != "mlp" and image_network(network) is None):
+            raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be {RIGHT_NETWORK}")
         memory_size = description.get("memory_size", 0)  # There was none before.
         if type(memory_size) is not int or not 0 <= memory_size <= MOST_REMEMBERED or memory_size % 16:
             raise UserError(

@@ -46,7 +46,7 @@ def all_backward(laid_out, turned, image, room, gradients, gradient, zeros, one,
 def multiply_adds() -> dict[str, float]:
     """How many of them each way has, for all images."""
     along, channels, ahead, back = SIZE[0], CHANNELS, 0, 0
-    for number, layer in enumerate(NATURE):
+    for number, layer in enumerate(NATURE.convolutions):
         along = (along - layer.kernel) // layer.stride + 1
         count = IMAGES * along**2 * layer.kernel**2 * channels * layer.filters
         ahead, back = ahead + count, back + count * (2 if number else 1)  # Nobody asks for the gradient of an image.
@@ -57,7 +57,7 @@ def multiply_adds() -> dict[str, float]:
 def ours(rounds: int) -> dict[str, float]:
     """Milliseconds of each way: the shortest of some rounds."""
     rng = np.random.default_rng(0)
-    laid_out = convolutions_for(SIZE, CHANNELS, NATURE)
+    laid_out = convolutions_for(SIZE, CHANNELS, NATURE.convolutions)
     theta, image, gradients = (
         rng.normal(size=size).astype(np.float32) for size in (laid_out.parameters, laid_out.image, laid_out.gradients)
     )

@@ -11,8 +11,8 @@ import a2c
 from a2c.commands.export import write_pdparams
 from a2c.errors import UserError
 from a2c.model.architecture import architecture_for, leaves_of
-from a2c.model.blocks import features_of, forward
-from a2c.model.images import NATURE, size_after
+from a2c.model.blocks import features_of, forward, initial_parameters
+from a2c.model.images import NATURE, image_network, size_after
 from a2c.policy import Policy
 
 CAMERA = spaces.Box(0, 255, (40, 37, 3), np.uint8)
@@ -91,7 +91,7 @@ def test_images_have_rows_of_their_own():
     shapes = architecture.shapes()
     assert shapes["actor.0.weight"] == (3 + 512 + 5, 2)
     assert shapes["image.0.0.weight"] == (8, 8, 3, 32)
-    assert shapes["image.0.3.weight"] == (np.prod(size_after((40, 37), NATURE)) * 64, 512)
+    assert shapes["image.0.3.weight"] == (np.prod(size_after((40, 37), NATURE.convolutions)) * 64, 512)
 
 
 def test_convolutions_are_refused_where_there_is_no_image_for_them():
@@ -101,7 +101,81 @@ def test_convolutions_are_refused_where_there_is_no_image_for_them():
         a2c.train("CartPole-v1", total_steps=100, network="nature")
 
 
+GRID = spaces.Box(0, 255, (7, 7, 3), np.uint8)
+NETWORKS = {  # by what is asked for: of which image, and the shape of the units' weights
+    "small": (GRID, (4 * 4 * 64, 64)),
+    "16x3s,32": (GRID, (7 * 7 * 16, 32)),
+    "16x5/2s,32x4/3s,16x2,48": (CAMERA, (6 * 6 * 16, 48)),
+    "32x5/3,16x2,48": (CAMERA, (11 * 10 * 16, 48)),
+    "32x8/4,64x4/2,64x3,256": (SIGHTS["beside all else"], (64, 256)),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_other_convolutions_may_be_asked_for(network):
+    sight, units = NETWORKS[network]
+    architecture = architecture_for(sight, spaces.Discrete(2), (), "tanh", True, network)
+    shapes = architecture.shapes()
+    assert shapes[f"image.0.{len(architecture.image_network.convolutions)}.weight"] == units
+    assert architecture.num_features == units[1]
+    assert image_network(architecture.image_network.text) == architecture.image_network
+
+
+@pytest.mark.parametrize("text", ["nature", "small", "16x3s,64", "16x5/4s,32x1,1024"])
+def test_what_is_asked_for_is_written_as_it_is_read(text):
+    assert image_network(text).text == text
+    assert image_network("32x8/4,64x4/2,64x3/1,512").text == "nature"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "large", "512", "32x8/4", "32x8/4,", ",512", "33x8/4,512", "32x8/4,500", "32x8/9,512"),
+        *("32x0,512", "0x3,512", "32x8/0,512", "32x8/4;512", "32X8,512", "-32x8,512", "32x8,512,64x3", "8192x3,64"),
+        ",".join(["16x1"] * 9 + ["64"]),
+    ],
+)
+def test_what_no_image_can_go_through_is_refused(text):
+    assert image_network(text) is None
+    with pytest.raises(UserError, match="it must be auto, mlp, nature, small, or convolutions and the units behind"):
+        a2c.Config("CartPole-v1", network=text)
+
+
+def test_an_image_must_be_as_large_as_the_windows():
+    a2c.Config("CartPole-v1", network="16x8,64")
+    with pytest.raises(UserError, match="a size that its windows fit into"):
+        architecture_for(GRID, spaces.Discrete(2), (), "tanh", True, "16x8,64")
+    with pytest.raises(UserError, match="a size that its windows fit into"):
+        architecture_for(GRID, spaces.Discrete(2), (), "tanh", True, "16x5,16x4,64")
+    architecture_for(GRID, spaces.Discrete(2), (), "tanh", True, "16x5,16x3,64")
+
+
+def test_bytes_of_small_images_are_kinds_and_those_of_large_ones_brightness():
+    leaves = [architecture_for(s, spaces.Discrete(2), (), "tanh", True, "16x3,64").images[0] for s in (GRID, CAMERA)]
+    assert [leaf.divisor for leaf in leaves] == [16.0, 255.0]
+
+
 # -- the engines --
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_gradients_of_both_engines_agree_through_other_convolutions(network):
+    check(Pair(spaces.Discrete(5), (4, 3), observations=NETWORKS[network][0], hidden_sizes=(7,), network=network))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_policy_with_other_convolutions_is_saved_and_read(network, tmp_path):
+    sight, _ = NETWORKS[network]
+    architecture = architecture_for(sight, spaces.Discrete(3), (7,), "tanh", False, network)
+    parameters = initial_parameters(architecture, "orthogonal", 0.0, 5)
+    policy = Policy("an environment", sight, spaces.Discrete(3), architecture, parameters, None)
+    for name, content in policy.to_files().items():
+        (tmp_path / name).write_bytes(content)
+    sight.seed(3)
+    obs = sight.sample()
+    again = Policy.load(tmp_path)
+    assert again.architecture == architecture
+    assert again.act(obs) == policy.act(obs)
 
 
 @pytest.mark.parametrize("hidden_sizes", [(), (7,), (16, 33)], ids=str)
@@ -183,7 +257,7 @@ def test_convolutions_of_numpy_are_those_of_paddle():
     case = Case("compiled", SIGHTS["channels first"], spaces.Discrete(2), (1, 2))
     pixels = case.rollout.pixels[0]
     images = paddle.to_tensor(pixels.reshape(2, 4, 36, 44).astype(np.float32) / 255)
-    for layer, convolution in enumerate(NATURE):
+    for layer, convolution in enumerate(NATURE.convolutions):
         weight, bias = (case.initial[f"image.0.{layer}.{name}"] for name in ("weight", "bias"))
         images = paddle.nn.functional.relu(
             paddle.nn.functional.conv2d(

@@ -69,8 +69,8 @@ def test_products_over_windows_are_those_of_numpy(added, finish):
 # -- convolutions --
 
 CASES = {
-    "NatureCNN": ((84, 84), 4, NATURE, False),
-    "NatureCNN, tanh": ((84, 84), 4, NATURE, True),
+    "NatureCNN": ((84, 84), 4, NATURE.convolutions, False),
+    "NatureCNN, tanh": ((84, 84), 4, NATURE.convolutions, True),
     "cells of MiniGrid": ((7, 7), 3, [Convolution(16, 2, 1), Convolution(32, 2, 1), Convolution(64, 2, 1)], False),
     "same, not square": ((7, 9), 3, [Convolution(16, 3, 1, "same"), Convolution(20, 3, 2, "same")], False),
     "same, wide strides": ((13, 10), 1, [Convolution(7, 5, 3, "same"), Convolution(33, 3, 2, "same")], True),

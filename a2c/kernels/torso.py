@@ -41,6 +41,7 @@ class Torso(NamedTuple):
     columns: int
     channels: int
     planes: int  # that those lie in, in a row of pixels
+    scale: float  # what bytes are multiplied with
     weight: int  # where in theta the layer's weights [flat, features] start, ...
     bias: int  # ... and its biases
     flat: int  # numbers that convolutions make of an image
@@ -83,7 +84,7 @@ def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunk
         return np.zeros(size, np.float32)
 
     torso = Torso(
-        laid_out, lines, columns, channels, planes, weight, bias, laid_out.outputs, features,
+        laid_out, lines, columns, channels, planes, 1 / leaf.divisor, weight, bias, laid_out.outputs, features,
         architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), room(rows * laid_out.room),
         room(laid_out.turned), room(chunks * laid_out.image), room(chunks * laid_out.gradients),
         across, room(rows * features), room(features * across), room(laid_out.outputs * across),
@@ -124,11 +125,11 @@ def take_in_pixels(torso: Torso | None, row: int, pixels: NDArray[np.uint8], p0:
 
 @compiled
 def show(torso: Torso, row: int, chunk: int) -> int:
-    """Writes the image of a row as numbers in [0, 1] to where its chunk's convolutions read it; says where."""
+    """Writes the image of a row as scaled numbers to where its chunk's convolutions read it; says where."""
     laid_out, channels, planes = torso.convolutions, torso.channels, torso.planes
     samples = channels // planes
     size, line, width = torso.lines * torso.columns * channels, torso.columns * channels, torso.columns * samples
-    scale = np.float32(1 / 255)
+    scale = np.float32(torso.scale)
     pixels, start = torso.pixels[row * size : (row + 1) * size], chunk * laid_out.image
     for y in range(torso.lines):
         at = start + laid_out.image_at + y * laid_out.image_line

@@ -24,12 +24,12 @@ from a2c.errors import UserError
 from a2c.model import Activation
 from a2c.model.images import (
     NATURE,
-    NATURE_FEATURES,
-    NATURE_SIDE,
     NO_IMAGE,
     Convolution,
     ImageNetwork,
     ImageShape,
+    divisor_of,
+    image_network,
     is_bytes,
     is_image,
     shape_of_image,
@@ -110,6 +110,8 @@ class Architecture(NamedTuple):
     activation: Activation
     memory_size: int = 0
     """H: numbers that are remembered from one step to the next; 0: there is no memory."""
+    image_network: ImageNetwork = NATURE
+    """What images go through, where there are some."""
 
     @property
     def num_real(self) -> int:
@@ -144,7 +146,7 @@ class Architecture(NamedTuple):
     @property
     def num_image_features(self) -> int:
         """What is seen of all images."""
-        return NATURE_FEATURES * len(self.images)
+        return self.image_network.features * len(self.images)
 
     @property
     def num_features(self) -> int:
@@ -165,9 +167,10 @@ class Architecture(NamedTuple):
 
     def convolutions(self, leaf: Leaf) -> tuple[tuple[Convolution, tuple[int, ...]], ...]:
         """The convolutions of an image, each with the shape of its weights."""
-        channels = (leaf.image.channels, *(convolution.filters for convolution in NATURE))
+        layers = self.image_network.convolutions
+        channels = (leaf.image.channels, *(layer.filters for layer in layers))
         return tuple(
-            (layer, (layer.kernel, layer.kernel, c, layer.filters)) for layer, c in zip(NATURE, channels, strict=False)
+            (layer, (layer.kernel, layer.kernel, c, layer.filters)) for layer, c in zip(layers, channels, strict=False)
         )
 
     @property
@@ -217,8 +220,8 @@ class Architecture(NamedTuple):
                 shapes[f"{block.name}.bias"] = (block.outputs,)
         for number, leaf in enumerate(self.images):
             layers = [shape for _, shape in self.convolutions(leaf)]
-            lines, columns = size_after((leaf.image.lines, leaf.image.columns), NATURE)
-            layers.append((lines * columns * NATURE[-1].filters, NATURE_FEATURES))
+            lines, columns = size_after((leaf.image.lines, leaf.image.columns), self.image_network.convolutions)
+            layers.append((lines * columns * layers[-1][-1], self.image_network.features))
             for layer, shape in enumerate(layers):
                 shapes[f"image.{number}.{layer}.weight"] = shape
                 shapes[f"image.{number}.{layer}.bias"] = shape[-1:]
@@ -237,7 +240,7 @@ def architecture_for(
     hidden_sizes: tuple[int, ...],
     activation: Activation,
     normalizes: bool,
-    network: ImageNetwork = "auto",
+    network: str = "auto",
     memory_size: int = 0,
 ) -> Architecture:
     """The networks between the observations of a space and the actions of another.
@@ -248,22 +251,23 @@ def architecture_for(
         hidden_sizes: Widths of the hidden layers.
         activation: Of the hidden layers.
         normalizes: Whether real numbers are normalised: then bytes that are no image are such numbers.
-        network: What images go through.
+        network: What images go through, as in Config.
         memory_size: What is remembered.
 
     Raises:
         UserError: There is no image that `network` is for.
     """
     leaves = leaves_of(observation_space, normalizes, network)
-    if network == "nature" and all(leaf.kind != "pixels" for leaf in leaves):
+    if network not in ("auto", "mlp") and all(leaf.kind != "pixels" for leaf in leaves):
+        sizes = "36 x 36 to about 200 x 200 pixels" if network == "nature" else "a size that its windows fit into"
         raise UserError(
-            f"network is 'nature', and observations have no image of bytes with {NATURE_SIDE} x {NATURE_SIDE} to about "
-            "200 x 200 pixels; 'auto' takes what fits"
+            f"network is {network!r}, and observations have no image of bytes with {sizes}; 'auto' takes what fits"
         )
-    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation, memory_size)
+    through = image_network(network) or NATURE
+    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation, memory_size, through)
 
 
-def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: ImageNetwork = "auto") -> tuple[Leaf, ...]:
+def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: str = "auto") -> tuple[Leaf, ...]:
     """The columns of the input that the parts of an observation space become, in their order.
 
     Real numbers first, then what is scaled, then the numbers of choices, and apart from these the bytes of images.
@@ -281,13 +285,15 @@ def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: ImageNetwo
     return tuple(leaves)
 
 
-def _leaf(name: str, space: gymnasium.Space[Any], normalizes: bool, network: ImageNetwork) -> Leaf:
+def _leaf(name: str, space: gymnasium.Space[Any], normalizes: bool, network: str) -> Leaf:
     shape = tuple(space.shape or ())
     columns = int(np.prod(shape, dtype=np.int64))
-    image = shape_of_image(space) if network != "mlp" and isinstance(space, spaces.Box) else NO_IMAGE
+    through, image = image_network(network) or NATURE, NO_IMAGE
+    if network != "mlp" and isinstance(space, spaces.Box):
+        image = shape_of_image(space, through, network != "auto")
     match space:
         case _ if image != NO_IMAGE:
-            return Leaf(name, "pixels", 0, columns, 255.0, image=image)
+            return Leaf(name, "pixels", 0, columns, divisor_of(space), image=image)
         case spaces.Discrete() if space.n <= MOST_CHOICES:
             return Leaf(name, "one_of", 0, 1, 1.0, (int(space.n),), (int(space.start),))
         case spaces.MultiDiscrete() if int(space.nvec.sum()) <= MOST_CHOICES:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from a2c.machine import one_blas_thread
 from a2c.model import Activation, Initialization
 from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
-from a2c.model.images import Convolution, size_after
+from a2c.model.images import Convolution, reach, size_after
 from a2c.randomness import generator
 
 Array = Any
@@ -155,9 +155,24 @@ def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[
 def _convolve(xp: ModuleType, convolution: Convolution, weight: Array, bias: Array, x: Array) -> Array:
     """relu(W x + b) of images [B, lines, columns, C]: the product of their patches with W [k, k, C, O]."""
     lines, columns = size_after((x.shape[1], x.shape[2]), [convolution])
+    x = _framed(xp, convolution, x)
     patches = (_patches_of_strides if xp is np else _patches_of_slices)(xp, convolution, x, lines, columns)
     y = patches.reshape((-1, convolution.kernel**2 * x.shape[3])) @ weight.reshape((-1, weight.shape[3])) + bias
     return xp.maximum(y, xp.zeros([1], y.dtype)).reshape((x.shape[0], lines, columns, weight.shape[3]))
+
+
+def _framed(xp: ModuleType, convolution: Convolution, x: Array) -> Array:
+    """Images with zeros around them, as far as windows reach beyond their edges."""
+    for axis in (1, 2):
+        around = []
+        for beyond in reach(x.shape[axis], convolution)[1:]:
+            shape = list(x.shape)
+            shape[axis] = beyond
+            around.append(xp.zeros(shape, x.dtype))
+        if any(zeros.shape[axis] for zeros in around):
+            pieces = [around[0], x, around[1]]
+            x = xp.concatenate(pieces, axis) if xp is np else xp.concat(pieces, axis)
+    return x
 
 
 def _patches_of_slices(xp: ModuleType, convolution: Convolution, x: Array, lines: int, columns: int) -> Array:

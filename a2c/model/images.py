@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -9,11 +10,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-ImageNetwork = Literal["auto", "mlp", "nature"]
-"""What images go through: "nature", Mnih et al. (2015), where they are large enough for it; "mlp": nothing."""
-
 IMAGE_PIXELS = 32 * 32
-"""Bytes of at least so many pixels are an image. Smaller ones (the 7 x 7 cells of MiniGrid, say) are numbers."""
+"""Bytes of at least so many pixels are an image without anybody saying so. Smaller ones (the 7 x 7 cells of MiniGrid,
+say) may as well be numbers."""
 
 
 class Convolution(NamedTuple):
@@ -27,14 +26,81 @@ class Convolution(NamedTuple):
     """valid: windows lie inside the image. same: as many as size / stride, rounded up, over the edges if need be."""
 
 
-NATURE = (Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1))
+class ImageNetwork(NamedTuple):
+    """What an image goes through: convolutions, and a layer of units behind them."""
+
+    convolutions: tuple[Convolution, ...]
+    features: int
+    """Units of that layer."""
+
+    @property
+    def text(self) -> str:
+        """Its name, or what `image_network` reads."""
+        for name, network in NETWORKS.items():
+            if network == self:
+                return name
+        layers = (
+            f"{layer.filters}x{layer.kernel}"
+            + (f"/{layer.stride}" if layer.stride > 1 else "")
+            + _PADDED[layer.padding]
+            for layer in self.convolutions
+        )
+        return ",".join([*layers, str(self.features)])
+
+
+NATURE = ImageNetwork((Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1)), 512)
 """Reference: Mnih et al., "Human-level control through deep reinforcement learning" (2015), methods."""
 
-NATURE_FEATURES = 512
-"""Units of the layer behind them."""
+SMALL = ImageNetwork((Convolution(16, 2, 1), Convolution(32, 2, 1), Convolution(64, 2, 1)), 64)
+"""For grids of a few cells. The kernels are those that MiniGrid's authors learn with (rl-starter-files), without their
+pooling."""
 
-NATURE_SIDE = 36
-"""Lines and columns that an image needs for them."""
+NETWORKS = {"nature": NATURE, "small": SMALL}
+
+_PADDED = {"valid": "", "same": "s"}
+
+_LAYER = re.compile(r"(\d{1,4})x(\d{1,2})(?:/(\d))?(s?)")
+
+MOST_UNITS = 4096
+"""Filters of a convolution, or units of the layer behind."""
+
+RIGHT_NETWORK = (
+    "auto, mlp, nature, small, or convolutions and the units behind them, as 32x8/4,64x4/2,64x3,512 for filters x "
+    "kernel / stride (an s behind it: windows reach over the edges); filters and units are multiples of 16"
+)
+"""What may be asked for, in words."""
+
+
+def image_network(text: str) -> ImageNetwork | None:
+    """What a name stands for, or a text like 32x8/4,64x4/2,64x3,512; None: it is neither.
+
+    Example:
+        >>> image_network("32x8/4,64x4/2,64x3,512") == NATURE
+        True
+        >>> image_network("16x3s,64")
+        ImageNetwork(convolutions=(Convolution(filters=16, kernel=3, stride=1, padding='same'),), features=64)
+    """
+    if text in NETWORKS:
+        return NETWORKS[text]
+    *layers, units = text.split(",")
+    found = [_LAYER.fullmatch(layer) for layer in layers]
+    if not found or len(found) > 8 or not re.fullmatch(r"\d{1,4}", units) or not _is_width(int(units)):
+        return None
+    convolutions = []
+    for match in found:
+        if match is None:
+            return None
+        filters, kernel, stride = int(match[1]), int(match[2]), int(match[3] or 1)
+        if not _is_width(filters) or not 1 <= stride <= kernel:
+            return None
+        convolutions.append(Convolution(filters, kernel, stride, "same" if match[4] else "valid"))
+    return ImageNetwork(tuple(convolutions), int(units))
+
+
+def _is_width(units: int) -> bool:
+    """Whether whole vectors have so many numbers on every machine."""
+    return 0 < units <= MOST_UNITS and units % 16 == 0
+
 
 MOST_OUTPUTS = 2**15
 """Numbers that they may make of an image: the layer behind has a weight of each unit for each. 210 x 160 pixels, as of
@@ -85,13 +151,28 @@ def is_image(space: gymnasium.Space[Any]) -> bool:
     return _pixels(space) >= IMAGE_PIXELS and is_bytes(space)
 
 
+def divisor_of(space: gymnasium.Space[Any]) -> float:
+    """What the bytes of an image are divided by.
+
+    Those of a small one are numbers of kinds, colours and states more often than brightness: MiniGrid's go to 10, and
+    divided by 255 would hardly be seen.
+    """
+    return 255.0 if is_image(space) else 16.0
+
+
 NO_IMAGE = ImageShape(0, 0, 0, 0)
 """That of what is none."""
 
 
-def shape_of_image(space: gymnasium.Space[Any]) -> ImageShape:
-    """How the images of a space lie; NO_IMAGE where it holds none, or they are too small or too large for `NATURE`."""
-    if not is_image(space):
+def shape_of_image(space: gymnasium.Space[Any], network: ImageNetwork, is_asked_for: bool) -> ImageShape:
+    """How the images of a space lie; NO_IMAGE where it holds none, or they are too small or too large for a network.
+
+    Args:
+        space: Of a part of an observation.
+        network: What they would go through.
+        is_asked_for: Whether somebody wants it; else small ones are no images.
+    """
+    if not _pixels(space) or not is_bytes(space) or not (is_asked_for or is_image(space)):
         return NO_IMAGE
     shape = tuple(int(size) for size in space.shape or ())
     if len(shape) == 2:
@@ -100,10 +181,12 @@ def shape_of_image(space: gymnasium.Space[Any]) -> ImageShape:
         images, (first, second, third) = (1, *shape)[-4], shape[-3:]
         channels_first = first < third  # The channels are the fewest.
         found = ImageShape(images * first, second, third, 1) if channels_first else ImageShape(images, *shape[-3:])
-    if min(found.lines, found.columns) < NATURE_SIDE:
-        return NO_IMAGE
-    lines, columns = size_after((found.lines, found.columns), NATURE)
-    return found if lines * columns * NATURE[-1].filters <= MOST_OUTPUTS else NO_IMAGE
+    size = found.lines, found.columns
+    for convolution in network.convolutions:
+        size = size_after(size, [convolution])
+        if min(size) < 1:
+            return NO_IMAGE
+    return found if size[0] * size[1] * network.convolutions[-1].filters <= MOST_OUTPUTS else NO_IMAGE
 
 
 def _pixels(space: gymnasium.Space[Any]) -> int:
