@@ -22,6 +22,7 @@ from a2c.imports import importing
 from a2c.output import print_json
 from a2c.presets import configure, fit_beside_preset, origins
 from a2c.run.folder import Run
+from a2c.screen import display_for
 from a2c.start import settled
 
 
@@ -37,6 +38,8 @@ class Train:
     """Draw curve.png and record video.gif at the end."""
     resume: bool = False
     """Go on with the newest run of these settings in --run-dir, where there is one; leave a finished one as it is."""
+    quiet: bool = False
+    """Say nothing while it trains, warnings apart."""
     json: bool = False
     """Print the summaries as one JSON object, {"runs": [...]}."""
 
@@ -56,16 +59,17 @@ class Train:
         config = settled(self.config)  # Before a run is looked for: which one it is depends on what that file holds.
         configs = [dataclasses.replace(config, seed=seed) for seed in seeds]
         summaries: list[dict[str, Any]] = []
+        display = display_for(not self.quiet)
         for config in configs:
             there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
             if there is None:
                 decided = {name: getattr(config, name) for name in DECIDE}
                 fitting = fit_beside_preset(config.env_id, self.preset, decided)
                 settings_from = origins(config, self.preset, fitting)
-                run = fit(config, config.env_id, settings_from, True, owns_process=True)
+                run = fit(config, config.env_id, settings_from, display, owns_process=True)
             else:
                 free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
-                run = go_on(there, config.env_id, True, owns_process=True, **free)
+                run = go_on(there, config.env_id, display, owns_process=True, **free)
             summaries.append({"run": str(run.path), **run.summary})
             if not self.json:
                 print(report(run))
