@@ -71,13 +71,13 @@ def line(cells: Sequence[Cell], width: int) -> Text:
     return text
 
 
-def bar(done: float, width: int, is_ascii: bool) -> list[Cell]:
-    """A bar that is done to so much of 1."""
+def bar(done: float, width: int, is_ascii: bool, is_over: bool = False) -> list[Cell]:
+    """A bar that is done to so much of 1, in another colour where all is over."""
     full, half, empty = ("#", "#", ".") if is_ascii else ("━", "╸", "─")
     halves = round(min(1.0, max(0.0, done)) * width * 2)
     done_part = full * (halves // 2) + half * (halves % 2)
     left = width - len(done_part)
-    return [Cell(done_part, width - left, "green" if done >= 1 else "cyan"), Cell(empty * left, left, "bright_black")]
+    return [Cell(done_part, width - left, "green" if is_over else "cyan"), Cell(empty * left, left, "bright_black")]
 
 
 def spark(curve: Sequence[float | None], blocks: str = _BLOCKS) -> str:
