@@ -29,7 +29,7 @@ from a2c.commands.resume import Resume
 from a2c.commands.train import Train
 from a2c.commands.watch import Watch
 from a2c.config import Config
-from a2c.errors import EnvError, NumbersError, UserError, WorkerError, plain
+from a2c.errors import REPORTED, UserError, exit_of, plain
 from a2c.output import reserved_for_json
 from a2c.version import __version__
 from a2c.words import VERBS, as_meant, elsewhere, flag
@@ -93,19 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = int(verb.run())
         sys.stdout.flush()
         return code
-    except UserError as error:
-        print(f"a2c: {error}", file=sys.stderr)
-        return 1 if isinstance(error, NumbersError) and error.env_index is not None else 2
-    except (EnvError, WorkerError) as error:
-        print(f"a2c: {error}", file=sys.stderr)
-        return 1
-    except MemoryError as error:
-        print(f"a2c: there is not enough memory for this: {str(error) or 'make it smaller'}", file=sys.stderr)
-        return 2
-    except OSError as error:  # Of a folder that cannot be read, say.
-        where = f" {error.filename}" if error.filename else ""
-        print(f"a2c: cannot use{where}: {error.strerror or error}", file=sys.stderr)
-        return 2
+    except REPORTED as error:
+        sentence, code = exit_of(error)
+        print(f"a2c: {sentence}", file=sys.stderr)
+        return code
 
 
 def _refuse_fixed_settings(words: Sequence[str]) -> None:

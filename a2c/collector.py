@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class Collector:
     Attributes:
         obs: [N] rows of observations: what to act on next. As of the end of the last whole rollout.
         carry: [N, H] what is remembered then.
+        env_seconds: What stepping the environments has taken so far.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Collector:
         envs.mark()
         self._bounds = bounds_to_check(envs.single_observation_space)
         self._events: list[Event] = []
+        self.env_seconds = 0.0
 
     def collect(self, engine: Engine, update: int, steps: int) -> None:
         """Acts for T steps, with the noise of one update; `steps` of the run came before.
@@ -85,7 +88,10 @@ class Collector:
             engine.forward(rollout, t)
             action = rollout.action[t]
             choose(self._factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], action, 0, num_envs)
-            step = envs.advance(self._actions.to_rows(action))
+            rows = self._actions.to_rows(action)
+            begin = time.perf_counter()
+            step = envs.advance(rows)
+            self.env_seconds += time.perf_counter() - begin
             rollout.reward[t], rollout.terminated[t], rollout.truncated[t] = (
                 step.reward,
                 step.terminated,

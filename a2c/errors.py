@@ -132,3 +132,19 @@ class WorkerError(RuntimeError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+REPORTED = (UserError, EnvError, WorkerError, MemoryError, OSError)
+"""What a command line reports in a sentence, without a traceback."""
+
+
+def exit_of(error: Exception) -> tuple[str, int]:
+    """What a command line says of one of `REPORTED`, and its exit code: 2 for what the user can mend, else 1."""
+    if isinstance(error, UserError):
+        return str(error), 1 if isinstance(error, NumbersError) and error.env_index is not None else 2
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory for this: {str(error) or 'make it smaller'}", 2
+    if isinstance(error, OSError):  # Of a folder that cannot be read, say.
+        where = f" {error.filename}" if error.filename else ""
+        return f"cannot use{where}: {error.strerror or error}", 2
+    return str(error), 1

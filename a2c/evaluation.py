@@ -239,9 +239,11 @@ class _Play:
         self._envs, self._policy, self._rng, self._most_steps = envs, policy, rng, most_steps
         self._first = envs.episodes.copy()  # [N] number of each environment's first episode
         n = envs.num_envs
-        self._returns: list[list[float]] = [[0.0] for _ in range(n)]
-        self._lengths: list[list[int]] = [[0] for _ in range(n)]
-        self._unfinished: list[list[bool]] = [[] for _ in range(n)]  # of those that have ended
+        # Of the episodes under way, [N], and of those that have ended.
+        self._return, self._length = np.zeros(n), np.zeros(n, np.int64)
+        self._returns: list[list[float]] = [[] for _ in range(n)]
+        self._lengths: list[list[int]] = [[] for _ in range(n)]
+        self._unfinished: list[list[bool]] = [[] for _ in range(n)]
 
     def run(
         self,
@@ -265,20 +267,20 @@ class _Play:
             actions, carry = self._policy.act_batch(obs, noise, envs.mask, carry)
             step = envs.advance(actions)
             obs = step.obs
-            carry[step.terminated | step.truncated] = 0
+            all_ended = step.terminated | step.truncated
+            carry[all_ended] = 0
             self._require_finite(left > 0, step.next_obs, step.reward, step.terminated, more=1)
-            for i in np.flatnonzero(left > 0).tolist():
-                self._returns[i][-1] += float(step.reward[i])
-                self._lengths[i][-1] += 1
-                ended = bool(step.terminated[i] or step.truncated[i])
-                if not ended and self._lengths[i][-1] < self._most_steps:
-                    continue
+            self._return += step.reward
+            self._length += 1
+            for i in np.flatnonzero((all_ended | (self._length >= self._most_steps)) & (left > 0)).tolist():
+                ended = bool(all_ended[i])
+                self._returns[i].append(float(self._return[i]))
+                self._lengths[i].append(int(self._length[i]))
                 self._unfinished[i].append(not ended)
                 left[i] = left[i] - 1 if ended else 0  # What goes on for ever goes on.
                 show(sum(map(len, self._unfinished)))
                 if left[i]:
-                    self._returns[i].append(0.0)
-                    self._lengths[i].append(0)
+                    self._return[i] = self._length[i] = 0
                     self._require_finite(np.arange(n) == i, obs, np.zeros(n), np.zeros(n, np.bool_), more=0)
             if is_open and all(self._unfinished):
                 is_open = False
@@ -319,8 +321,8 @@ class _Play:
         for i in np.flatnonzero(counted).tolist():
             if not (finite(reward[i]) and (ended[i] or finite(obs[i]).all())):
                 what = f"an observation of {brief(obs[i])}" if finite(reward[i]) else f"a reward of {reward[i]}"
-                episode = int(self._first[i]) + len(self._lengths[i]) - 1
-                way = self._envs.stepper.failure_at(i, episode, self._lengths[i][-1] + more, 0)
+                episode = int(self._first[i]) + len(self._lengths[i])
+                way = self._envs.stepper.failure_at(i, episode, int(self._length[i]) + more, 0)
                 where = f"episode {episode}"
                 if way is not None:
                     where += f", episode seed {way.episode_seed}, step {len(way.actions)}"

@@ -14,8 +14,9 @@ from a2c.envs import Envs
 from a2c.envs.compiled.stepping import failure
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
+from a2c.kernels.clock import seconds_per_tick
 from a2c.kernels.compiler import Compiled, prepare
-from a2c.kernels.loop import Training, learn, learn_naturally, run_updates
+from a2c.kernels.loop import COLLECTING, LEARNING, Clock, Training, learn, learn_naturally, run_updates
 from a2c.model.factors import Actions
 from a2c.team import Team
 
@@ -40,7 +41,14 @@ class FusedUpdates:
         kernel = learn if training.natural is None else learn_naturally
         compiled_learn = Compiled(kernel, boolean, 0, team.crew, training, 0, 0.0, np.zeros(_ROW))
         self._fixed = (training, self._arrays, advance, compiled_learn)
-        prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)))
+        self._clock = Clock(np.zeros(2, np.int64), np.zeros(2, np.int64))
+        prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)), self._clock)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where the time of all updates went."""
+        spent = self._clock.spent * seconds_per_tick()
+        return {"environments_and_acting": float(spent[COLLECTING]), "gradient": float(spent[LEARNING])}
 
     def failure(self, steps: int) -> EnvError | NumbersError | None:
         """What is to be raised where an environment failed in the last `run`, after so many steps of the run."""
@@ -68,5 +76,5 @@ class FusedUpdates:
             their lengths. Fewer than U where a gradient was not finite or an environment failed.
         """
         record = np.zeros((len(rates), _ROW))
-        made = self._team.run(run_updates, *self._fixed, first_update, rates, record)
+        made = self._team.run(run_updates, *self._fixed, first_update, rates, record, self._clock)
         return record[:made]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,6 +118,7 @@ class Learner:
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
         self._fused: FusedUpdates | None = None
+        self._collect_seconds = self._learn_seconds = 0.0
         model = self._engine.machine_code
         if may_fuse and model is not None and envs.stepper.machine_code is not None:
             training = Training(
@@ -146,6 +148,19 @@ class Learner:
     def is_fused(self) -> bool:
         """Whether many updates can be made in one call of machine code."""
         return self._fused is not None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where the time of the updates made here went, by part.
+
+        Stepping environments, acting (all else that collecting takes) and the gradient (all that comes after it). In
+        machine code the first two take turns within microseconds and are counted as one.
+        """
+        if self._fused is not None:
+            return self._fused.seconds
+        stepping = self._collector.env_seconds
+        acting = max(0.0, self._collect_seconds - stepping)
+        return {"environments": stepping, "acting": acting, "gradient": self._learn_seconds}
 
     def update(self, count: int = 1) -> NDArray[np.float64]:
         """Makes updates: each collects T x N steps and takes one gradient step on them.
@@ -206,8 +221,10 @@ class Learner:
         Raises:
             NumbersError, EnvError, WorkerError: As in `update`.
         """
+        begin = time.perf_counter()
         self._collector.collect(self._engine, self.updates, self.steps)
         self._is_whole = False
+        self._collect_seconds += time.perf_counter() - begin
         return self._rollout
 
     def learn(self) -> Update:
@@ -216,7 +233,7 @@ class Learner:
         Raises:
             NumbersError: The gradient is not finite; parameters are as they were.
         """
-        rollout, rules = self._rollout, self._rules
+        rollout, rules, begin = self._rollout, self._rules, time.perf_counter()
         recorded, rate = self._rates(self.steps)
         episodes = settle(rules, self._books, rollout)
         estimate(rules, rollout, 0, self._config.num_envs)
@@ -233,6 +250,7 @@ class Learner:
             self._engine.follow()
         self._advance(1)
         self._is_whole = True
+        self._learn_seconds += time.perf_counter() - begin
         return Update(*metrics, *episodes, recorded)
 
     def _learn(self, rate: float) -> Metrics:

@@ -8,9 +8,18 @@ import os
 import threading
 from typing import Any
 
+_share: list[int] = []
+
+
+def take_share(cores: int) -> None:
+    """From here on, this process has so many cores: others train beside it."""
+    _share[:] = [cores]
+
 
 def cores() -> int:
     """Cores this process may use."""
+    if _share:
+        return _share[0]
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

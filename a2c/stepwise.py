@@ -17,6 +17,7 @@ from a2c.policy import Policy
 from a2c.rollout import Rollout
 from a2c.run.folder import Run
 from a2c.run.logs import Row
+from a2c.screen import display_for
 from a2c.signals import Stopped
 from a2c.training import Asked, UnderWay, again, new, passed_on, under_way, updates_until_due
 
@@ -65,7 +66,7 @@ class Training:
             UserError: The folder is damaged, or a change is not possible.
         """
         training = cls.__new__(cls)
-        training._begin(*again(run, env, progress, False, changes))
+        training._begin(*again(run, env, display_for(progress), False, changes))
         return training
 
     def _begin(self, asked: Asked, run: Run | None) -> None:
@@ -186,7 +187,6 @@ class Training:
         until = config.log_every_steps - now.learner.steps % config.log_every_steps if config.log_every_steps else size
         count = updates_until_due(config, now.learner.steps, -(-until // size))
         now.session.update(count)
-        now.screen.advance(count * size, "")
         now.session.evaluate_if_due()
         yield from self._new_rows()
 
@@ -208,7 +208,6 @@ class Training:
                 now.session.note_hand("rewards were", "rewards of rollouts were changed, from here on")
             row = np.array([now.learner.learn()])
             now.session.take_in(row, time.perf_counter() - start - (resumed - collected))
-            now.screen.advance(now.config.steps_per_update, "")
         now.session.evaluate_if_due()
         self._rows.clear()
 

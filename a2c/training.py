@@ -19,7 +19,6 @@ from a2c.envs.make import envs_for
 from a2c.envs.placement import is_compiled, stays_compiled
 from a2c.envs.watchdog import watched
 from a2c.errors import UserError, WorkerError
-from a2c.evaluation import shown_returns
 from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
@@ -31,7 +30,7 @@ from a2c.run.evaluations import Surroundings
 from a2c.run.folder import Run
 from a2c.run.logs import LogOpener, Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
-from a2c.screen import Screen
+from a2c.screen import Begun, Display, display_for
 from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
 from a2c.spaces import parts
 
@@ -49,7 +48,7 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         env: A Gymnasium id, `module:Id`, or a callable that constructs an environment.
         preset: "auto": the preset named like the id, where there is one and the id is Gymnasium's own; "none"; or a
             name of a preset.
-        progress: Say what is done, and show a progress bar where standard error is a terminal.
+        progress: Say what is done, in a live view where standard error is a terminal.
         **settings: Fields of `Config`; they go before the preset's. `start_from` may be a `Run`.
 
     Returns:
@@ -93,13 +92,13 @@ def resume(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    return passed_on(go_on(run, env, progress, **changes))
+    return passed_on(go_on(run, env, display_for(progress), **changes))
 
 
 def go_on(
     run: Run | str | os.PathLike[str],
     env: EnvSource | None,
-    progress: bool,
+    display: Display,
     owns_process: bool = False,
     **changes: Any,
 ) -> Run:
@@ -110,7 +109,7 @@ def go_on(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    asked, run = again(run, env, progress, owns_process, changes)
+    asked, run = again(run, env, display, owns_process, changes)
     return run if run.is_finished and run.has_ended(asked.config) else _train(asked, run)
 
 
@@ -122,7 +121,7 @@ def passed_on(run: Run) -> Run:
 
 
 def fit(
-    config: Config, env: EnvSource, settings_from: Mapping[str, str], progress: bool, owns_process: bool = False
+    config: Config, env: EnvSource, settings_from: Mapping[str, str], display: Display, owns_process: bool = False
 ) -> Run:
     """Trains with a given Config; `train` makes one.
 
@@ -130,7 +129,7 @@ def fit(
         config: The settings.
         env: What to train on: `config.env_id`, or the callable of that name.
         settings_from: Where each setting came from, for config.json.
-        progress: As in `train`.
+        display: Shows how it goes.
         owns_process: Whether the process may be ended where an environment in it hangs, as a command line may be; else
             an error is raised where it hangs.
 
@@ -140,7 +139,7 @@ def fit(
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
     check_have_effect(config, settings_from)
-    return _train(Asked(start.settled(config), env, settings_from, progress, owns_process), None)
+    return _train(Asked(start.settled(config), env, settings_from, display, owns_process), None)
 
 
 class Asked(NamedTuple):
@@ -151,8 +150,8 @@ class Asked(NamedTuple):
     """`config.env_id`, or the callable of that name."""
     settings_from: Mapping[str, str]
     """Where each setting came from, for config.json."""
-    progress: bool
-    """Whether to say what is done."""
+    display: Display
+    """Shows how it goes."""
     owns_process: bool = False
     """Whether the process may be ended where an environment in it hangs."""
     is_one_call: bool = True
@@ -173,13 +172,13 @@ def new(env: EnvSource, preset: str, progress: bool, settings: dict[str, Any]) -
     config = configure(env_name(env), preset, settings, fits)
     settings_from = origins(config, preset, fits)
     check_have_effect(config, settings_from)
-    return Asked(start.settled(config), env, settings_from, progress)
+    return Asked(start.settled(config), env, settings_from, display_for(progress))
 
 
 def again(
     run: Run | str | os.PathLike[str],
     env: EnvSource | None,
-    progress: bool,
+    display: Display,
     owns_process: bool,
     changes: dict[str, Any],
 ) -> tuple[Asked, Run]:
@@ -201,7 +200,7 @@ def again(
             f"vectorization is {config.vectorization!r}, and {run.path} trains with {run.config.vectorization!r}; "
             "between somebody else's vector environment and single ones a run cannot change"
         )
-    return Asked(config, source, {}, progress, owns_process), run
+    return Asked(config, source, {}, display, owns_process), run
 
 
 def _train(asked: Asked, run: Run | None) -> Run:
@@ -220,7 +219,6 @@ class UnderWay(NamedTuple):
     learner: Learner
     session: Session
     stop: StopSignals
-    screen: Screen
 
 
 @contextlib.contextmanager
@@ -239,8 +237,7 @@ def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[Un
         EnvError: An environment could not be made.
     """
     with contextlib.ExitStack() as cleanup:
-        if asked.progress:
-            cleanup.enter_context(compilation_shown())
+        cleanup.enter_context(compilation_shown(asked.display.line))
         saved = None if run is None else _checkpoint_of(run, asked.config, cleanup)
         envs, learner = _envs_and_learner(asked, run, saved, cleanup)
         openers = log_openers(asked.config)
@@ -254,27 +251,26 @@ def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[Un
         cleanup.callback(logs.close)
         # Only now: importing Paddle sets signal handlers of its own.
         stop = cleanup.enter_context(StopSignals())
-        screen = Screen(asked.config.num_updates * asked.config.steps_per_update, learner.steps, asked.progress)
-        cleanup.callback(screen.close)
-        session = _session(asked, run, learner, envs, logs, stop, screen)
+        session = _session(asked, run, learner, envs, logs, stop)
         cleanup.callback(session.close)
         reasons = [] if saved is None else _restore(session, saved, asked.config, learner, lost)
-        if asked.progress:
-            _announce(asked, run, learner, envs)
-            if saved is not None:
-                how = f", not exactly: {'; '.join(reasons)}" if reasons else ""
-                print(f"resumed after {learner.steps} steps{how}", file=sys.stderr)
+        for line in fitting.lines(asked.config, asked.settings_from):
+            asked.display.line(line)
+        if saved is not None:
+            how = f", not exactly: {'; '.join(reasons)}" if reasons else ""
+            asked.display.line(f"resumed after {learner.steps} steps{how}")
+        cleanup.enter_context(asked.display.shown(_begun(asked.config, run, learner, envs), session.standing))
         session.save()  # So that there is one, whatever comes.
         cleanup.enter_context(session.watch(envs))
         try:
-            yield UnderWay(run, asked.config, learner, session, stop, screen)
+            yield UnderWay(run, asked.config, learner, session, stop)
         except Exception as error:
             # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
             # reached it before us is no error.
             hint = session.save_after(error, learner.failure(error))
             if not isinstance(error, Stopped) and not (isinstance(error, WorkerError) and stop.received):
-                if asked.progress and hint:
-                    print(hint, file=sys.stderr)
+                if hint:
+                    asked.display.line(hint)
                 raise
         session.summarize(envs.placement)
 
@@ -328,7 +324,6 @@ def _session(
     envs: Envs,
     logs: Logs,
     stop: StopSignals,
-    screen: Screen,
 ) -> Session:
     """What happens around the updates, and ends the run where an environment of this process hangs."""
 
@@ -337,10 +332,11 @@ def _session(
         return watched(
             here.stepper,
             asked.config.env_timeout_seconds,
-            lambda n: _end(session, here, n, where, None if asked.owns_process else stop),
+            lambda n: _end(session, here, n, where, asked.display, None if asked.owns_process else stop),
         )
 
-    session = Session(run, asked.config, asked.env, learner, logs, Surroundings(stop, screen, watch, envs.num_workers))
+    surroundings = Surroundings(stop, asked.display, watch, envs.num_workers)
+    session = Session(run, asked.config, asked.env, learner, logs, surroundings)
     return session
 
 
@@ -356,13 +352,10 @@ def _restore(session: Session, saved: Checkpoint, config: Config, learner: Learn
     return reasons
 
 
-def _announce(asked: Asked, run: Run, learner: Learner, envs: Envs) -> None:
-    config = asked.config
-    for line in fitting.lines(config, asked.settings_from):
-        print(line, file=sys.stderr)
+def _begun(config: Config, run: Run, learner: Learner, envs: Envs) -> Begun:
     several = "s" if config.num_envs > 1 else ""
     place = f"engine {learner.engine_name}, {config.num_envs} environment{several} {envs.placement}"
-    print(f"{config.env_id}, seed {config.seed}: {place}\nrun {run.path}", file=sys.stderr)
+    return Begun(f"{config.env_id}, seed {config.seed}", place, run.path)
 
 
 def _warn_of_images(envs: Envs, config: Config) -> None:
@@ -386,13 +379,11 @@ def _loop(training: UnderWay) -> None:
         seconds = session.update(count)
         if learner.is_fused:
             at_most = max(1, int(_CALL_SECONDS * count / seconds))
-        reached = "" if session.episode_return is None else shown_returns([session.episode_return])[0]
-        training.screen.advance(count * config.steps_per_update, reached)
         session.evaluate_if_due()
         session.save_if_due()
 
 
-def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | None) -> None:
+def _end(session: Session, envs: Envs, n: int, where: str, display: Display, stop: StopSignals | None) -> None:
     """Ends a run in which an environment hangs, from another thread than the one that steps it and does not come back.
 
     Args:
@@ -400,6 +391,7 @@ def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | N
         envs: What hangs.
         n: Which.
         where: "" in training.
+        display: What shows the run.
         stop: What raises the error in that thread; None: the process is ours, and ends.
     """
     course = envs.stepper.course_to(n)
@@ -412,6 +404,7 @@ def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | N
     try:
         hint = session.save_after(error, envs.stepper.failure(error))
         if stop is None:
+            display.close()
             print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)
         else:
             error = WorkerError(f"{error}; {hint}", n)

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-MAY_DIFFER = {"train_seconds", "eval_seconds", "steps_per_second", "events", "versions", "vectorization"}
+MAY_DIFFER = {"train_seconds", "eval_seconds", "seconds", "steps_per_second", "events", "versions", "vectorization"}
 """In summary.json: how fast it went, and what happened meanwhile."""
 
 

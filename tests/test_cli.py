@@ -59,10 +59,10 @@ def test_training_prints_the_evaluation_and_where_everything_is(called, tmp_path
     assert len(imageio.imread(folder / "video.gif")) > 1
 
 
-def test_several_seeds_are_trained_one_after_another(called, tmp_path):
+def test_several_seeds_are_trained_and_taken_together(called, tmp_path):
     code, out, _ = called("train", "CartPole-v1", *SETTINGS, "--run-dir", tmp_path, "--no-pictures", "--seeds", 2)
     assert code == 0
-    assert "2 seeds: mean" in out
+    assert "seeds    IQM" in out
     assert sorted(path.name[-5:] for path in (tmp_path / "CartPole-v1").iterdir()) == ["seed0", "seed1"]
 
 

@@ -11,7 +11,16 @@ SEVERAL_ARGUMENTS = 12
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
 
 # Who may know of screens, of the process's streams and of the command line.
-MAY_KNOW_OF_SCREENS = ("a2c.training", "a2c.cli", "a2c.__main__", "a2c.commands", "a2c.screen", "a2c.streams")
+MAY_KNOW_OF_SCREENS = (
+    "a2c.training",
+    "a2c.stepwise",
+    "a2c.cli",
+    "a2c.__main__",
+    "a2c.commands",
+    "a2c.screen",
+    "a2c.streams",
+    "a2c.seeds",
+)
 
 
 def name_of(path):

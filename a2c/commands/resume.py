@@ -12,6 +12,7 @@ from a2c.commands.train import draw_pictures, exit_code, report
 from a2c.imports import importing
 from a2c.output import print_json
 from a2c.run.folder import Run
+from a2c.screen import display_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Resume:
     """Make this environment instead of the one the run names; needed where that would import a module."""
     pictures: bool = True
     """Draw curve.png and record video.gif at the end."""
+    quiet: bool = False
+    """Say nothing while it trains, warnings apart."""
     json: bool = False
     """Print the summary as one JSON object."""
 
@@ -50,11 +53,11 @@ class Resume:
         with importing():
             from a2c.training import go_on  # Here: importing Numba takes a while, and few verbs need it.
         opened = Run(self.folder)
-        apart = ("folder", "env", "pictures", "json")
+        apart = ("folder", "env", "pictures", "quiet", "json")
         names = [field.name for field in dataclasses.fields(self) if field.name not in apart]
         changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         was_finished = opened.is_finished
-        run = go_on(opened, self.env, True, owns_process=True, **changes)
+        run = go_on(opened, self.env, display_for(not self.quiet), owns_process=True, **changes)
         summary = run.summary
         if self.json:
             print_json({"run": str(run.path), **summary})

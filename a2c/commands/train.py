@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, TextIO
-
-import numpy as np
+from typing import Any, Literal, TextIO
 
 from a2c.commands.groups import Preset, Settings
 from a2c.commands.plot import draw
 from a2c.commands.record import record
-from a2c.config import FREE
-from a2c.envs.placement import is_compiled
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
-from a2c.fitting import DECIDE
-from a2c.imports import importing
 from a2c.output import print_json
-from a2c.presets import configure, fit_beside_preset, origins
+from a2c.presets import configure, fit_beside_preset
 from a2c.run.folder import Run
+from a2c.screen import display_for
+from a2c.seeds.aggregate import seeds_as_json, seeds_in_words
+from a2c.seeds.board import Board
+from a2c.seeds.one import Job, train
+from a2c.seeds.parent import processes_for, runs_of, train_all
 from a2c.start import settled
 
 
@@ -33,12 +34,16 @@ class Train:
     preset: Preset = "auto"
     seeds: int = 1
     """Train this many times, with the seeds that follow --seed."""
+    jobs: int | Literal["auto"] = "auto"
+    """Seeds trained at the same time, each in a process with its share of the cores. auto: as many as have room."""
     pictures: bool = True
-    """Draw curve.png and record video.gif at the end."""
+    """Draw curve.png and record video.gif at the end; of several seeds, one picture of all curves."""
     resume: bool = False
     """Go on with the newest run of these settings in --run-dir, where there is one; leave a finished one as it is."""
+    quiet: bool = False
+    """Say nothing while it trains, warnings apart."""
     json: bool = False
-    """Print the summaries as one JSON object, {"runs": [...]}."""
+    """Print the summaries as one JSON object, {"runs": [...]}; of several seeds with what they come to together."""
 
     def with_preset(self, named: Collection[str]) -> Train:
         """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
@@ -48,42 +53,47 @@ class Train:
 
     def run(self) -> int:
         """Trains; returns the exit code: 128 + the signal's number if one ended a run early."""
-        with importing():
-            from a2c.training import fit, go_on  # Here: importing Numba takes a while, and few verbs need it.
         if not 1 <= self.seeds <= 10_000:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
-        seeds = range(self.config.seed, self.config.seed + self.seeds)
+        if self.jobs != "auto" and not 1 <= self.jobs <= 1_000:
+            raise UserError(f"jobs is {self.jobs}; it must be from 1 to 1,000, or auto")
         config = settled(self.config)  # Before a run is looked for: which one it is depends on what that file holds.
-        configs = [dataclasses.replace(config, seed=seed) for seed in seeds]
-        summaries: list[dict[str, Any]] = []
-        for config in configs:
-            there = Run.newest(config, is_compiled(config, config.env_id)) if self.resume else None
-            if there is None:
-                decided = {name: getattr(config, name) for name in DECIDE}
-                fitting = fit_beside_preset(config.env_id, self.preset, decided)
-                settings_from = origins(config, self.preset, fitting)
-                run = fit(config, config.env_id, settings_from, True, owns_process=True)
-            else:
-                free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
-                run = go_on(there, config.env_id, True, owns_process=True, **free)
-            summaries.append({"run": str(run.path), **run.summary})
-            if not self.json:
-                print(report(run))
-            if run.stopped_by:
-                print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` goes on", file=sys.stderr)
-                break
-            if self.pictures:
-                # Standard output belongs to the JSON object alone.
-                draw_pictures(run, run.config.env_id, sys.stderr if self.json else sys.stdout)
+        seeds = range(config.seed, config.seed + self.seeds)
+        jobs = [Job(dataclasses.replace(config, seed=seed), self.preset, self.resume) for seed in seeds]
+        return self._run_one(jobs[0]) if len(jobs) == 1 else self._run_several(jobs)
+
+    def _run_one(self, job: Job) -> int:
+        run = train(job, display_for(not self.quiet))
+        if not self.json:
+            print(report(run))
+        if run.stopped_by:
+            print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` goes on", file=sys.stderr)
+        elif self.pictures:
+            # Standard output belongs to the JSON object alone.
+            draw_pictures(run, run.config.env_id, sys.stderr if self.json else sys.stdout)
         if self.json:
-            print_json({"runs": summaries})
-        elif self.seeds > 1:
-            reached = [summary["evaluation"]["mean"] for summary in summaries if "evaluation" in summary]
-            means = [mean for mean in reached if mean is not None]
-            if means:
-                mean, low, high = shown_returns([float(np.mean(means)), min(means), max(means)])
-                print(f"{len(means)} seeds: mean {mean}, lowest {low}, highest {high}")
+            print_json({"runs": [{"run": str(run.path), **run.summary}]})
         return exit_code(run)
+
+    def _run_several(self, jobs: Sequence[Job]) -> int:
+        processes = processes_for(self.config, len(jobs)) if self.jobs == "auto" else min(self.jobs, len(jobs))
+        first, last = jobs[0].config.seed, jobs[-1].config.seed
+        title = f"{self.config.env_id}, seeds {first} to {last}, {processes} at a time"
+        with contextlib.closing(Board([job.config.seed for job in jobs], title, self.quiet)) as board:
+            stopped_by = train_all(jobs, processes, board)
+        rows = list(board.rows.values())
+        runs = runs_of(rows)
+        if self.json:
+            print_json(seeds_as_json(rows, runs))
+        else:
+            print(seeds_in_words(rows, runs))
+        if stopped_by:
+            what = "the same command with --resume goes on with all seeds" if runs else "no run had begun"
+            print(f"stopped by {signal.Signals(stopped_by).name}; {what}", file=sys.stderr)
+        elif self.pictures and runs:
+            path = runs[0].path.parent / f"{runs[0].path.name.rpartition('-seed')[0]}-seeds{first}-{last}.png"
+            attempt_picture("curves", lambda: draw(runs, path), sys.stderr if self.json else sys.stdout)
+        return 128 + stopped_by if stopped_by else max(row.code for row in rows)
 
 
 def exit_code(run: Run) -> int:
@@ -120,12 +130,13 @@ def _why_best(summary: dict[str, Any]) -> list[str]:
 
 def draw_pictures(run: Run, env_id: str, file: TextIO) -> None:
     """Draws and records; the run is finished, and a picture that fails is no reason to fail."""
+    attempt_picture("curve", lambda: draw([run], run.path / "curve.png"), file)
+    attempt_picture("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=env_id).path, file)
 
-    def attempt(name: str, make: Callable[[], Path]) -> None:
-        try:
-            print(f"{name}   {make()}", file=file)
-        except (UserError, EnvError) as error:
-            print(f"no {name}: {error}", file=sys.stderr)
 
-    attempt("curve", lambda: draw([run], run.path / "curve.png"))
-    attempt("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=env_id).path)
+def attempt_picture(name: str, make: Callable[[], Path], file: TextIO) -> None:
+    """Makes a picture and says where it is, or why there is none."""
+    try:
+        print(f"{name}   {make()}", file=file)
+    except (UserError, EnvError) as error:
+        print(f"no {name}: {error}", file=sys.stderr)

@@ -152,24 +152,29 @@ def digest(function: Callable[..., Any], with_modules: bool = False) -> str:
     return sha.hexdigest()[:16]
 
 
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
-def compilation_shown() -> Iterator[None]:
-    """Says so on standard error when something has to be compiled in the block: the first use takes seconds."""
-    listener = _Announcement()
+def compilation_shown(say: Callable[[str], None] = _print) -> Iterator[None]:
+    """Says so when something has to be compiled in the block: the first use takes seconds."""
+    listener = _Announcement(say)
     with event.install_listener("numba:compile", listener):
         yield
 
 
 class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no types
-    """Prints a line at the first compilation."""
+    """Says a line at the first compilation."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self._said = False
 
     def on_start(self, event: Any) -> None:
         if not self._said:
             once = ", once, as it is kept on disk" if _Kept.is_possible else "; no folder to keep it in can be written"
-            print(f"compiling for this machine: some seconds{once}", file=sys.stderr, flush=True)
+            self._say(f"compiling for this machine: some seconds{once}")
         self._said = True
 
     def on_end(self, event: Any) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from a2c.kernels.clock import ticks
 from a2c.kernels.compiler import compiled
 from a2c.kernels.critic import Passes, fit
 from a2c.kernels.fisher import fisher
@@ -41,6 +42,17 @@ if TYPE_CHECKING:
 
 EPISODES, RETURN_SUM, LENGTH_SUM = range(6, 9)
 """Places in a row of the record, after an update's metrics."""
+
+
+COLLECTING, LEARNING = range(2)
+"""Places in what `Clock` counts."""
+
+
+class Clock(NamedTuple):
+    """Where the time of updates goes: two readings each, which are 40 nanoseconds."""
+
+    reading: NDArray[np.int64]  # [2] the last one, as the system writes it
+    spent: NDArray[np.int64]  # [2] ticks: environments and acting, which take turns many times a microsecond; the rest
 
 
 class Training(NamedTuple):
@@ -150,6 +162,7 @@ def run_updates(
     first_update: int,
     rates: NDArray[np.float64],
     record: NDArray[np.float64],
+    clock: Clock,
 ) -> int:
     """One thread's part of some updates.
 
@@ -163,6 +176,7 @@ def run_updates(
         first_update: Number of the first, from 0.
         rates: [U] learning rates.
         record: [U, 9] takes what each update says of itself.
+        clock: Takes where the time goes, as the first thread sees it.
 
     Returns:
         How many updates were made: fewer than U where a gradient was not finite, or an environment failed; then that
@@ -171,6 +185,7 @@ def run_updates(
     rules, books, rollout, work = training.rules, training.books, training.rollout, training.model.work
     chunks = len(work.chunks) - 1
     first, last = chunks * thread // crew.threads, chunks * (thread + 1) // crew.threads
+    begin = ticks(clock.reading) if thread == 0 else 0
     for update in range(len(rates)):
         for chunk in range(first, last):
             collect(training, chunk, first_update + update, envs, advance)
@@ -181,6 +196,9 @@ def run_updates(
         if rollout.bad.any():
             return update
         if thread == 0:
+            collected = ticks(clock.reading)
+            clock.spent[COLLECTING] += collected - begin
+            begin = collected
             work.stamps[:] = work.stamp[0]
             record[update, EPISODES], record[update, RETURN_SUM], record[update, LENGTH_SUM] = settle(
                 rules, books, rollout
@@ -198,6 +216,10 @@ def run_updates(
             if thread == 0:
                 renormalize(books, rollout, training.first_layers, training.model.network.theta)
             meet(crew)
+        if thread == 0:
+            learnt = ticks(clock.reading)
+            clock.spent[LEARNING] += learnt - begin
+            begin = learnt
     return len(rates)
 
 

@@ -14,6 +14,7 @@ from a2c.engines import Metrics
 from a2c.errors import UserError
 from a2c.learner import Update
 from a2c.run.logs import Logs
+from a2c.run.standing import CURVE_POINTS, Curve, curve_from
 from a2c.schedule import is_due
 
 _EARLY, _COLLAPSED = 4, 0.03
@@ -26,6 +27,8 @@ class Books:
     Attributes:
         episode_return: Mean over the episodes of the last row of metrics that knows of some.
         train_seconds: What the updates took of which there are rows.
+        curve: The mean returns of the run so far, a few points.
+        row: The last row of metrics.
     """
 
     def __init__(self, config: Config, logs: Logs, action_space: Any) -> None:
@@ -38,6 +41,8 @@ class Books:
         """
         self.episode_return: float | None = None
         self.train_seconds = 0.0
+        self.curve: Curve = curve_from(None)
+        self.row: dict[str, float] = {}
         self._config, self._logs = config, logs
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
@@ -98,6 +103,7 @@ class Books:
             "pending_seconds": self._pending_seconds,
             "train_seconds": self.train_seconds,
             "episode_return": finite_or_none(self.episode_return),
+            "curve": [finite_or_none(value) for value in self.curve],
         }
         return notes, np.concatenate([np.empty((0, len(Update._fields))), *self._pending])
 
@@ -113,6 +119,7 @@ class Books:
         self._pending_seconds = float(notes["pending_seconds"])
         self.train_seconds = float(notes["train_seconds"])
         self.episode_return = None if notes["episode_return"] is None else float(notes["episode_return"])
+        self.curve = curve_from(notes.get("curve"))
 
     def _remember(self, updates: NDArray[np.float64], seconds_each: float) -> None:
         self._pending.append(updates)
@@ -132,6 +139,10 @@ class Books:
         row["learning_rate"] = float(pending[-1, -1])
         row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
         steps = made * self._config.steps_per_update
+        if "episode_return" in row:
+            place = CURVE_POINTS * (steps - 1) // self._config.total_steps
+            self.curve[min(place, CURVE_POINTS - 1)] = self.episode_return
+        self.row = row
         self._logs.write(steps, row)
         self._look_at_entropy(means.entropy, steps)
 

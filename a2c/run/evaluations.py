@@ -24,6 +24,7 @@ from a2c.run.events import save_failure
 from a2c.run.folder import Run
 from a2c.run.logs import Logs
 from a2c.run.policies import Best, Which
+from a2c.run.standing import Evaluated
 from a2c.schedule import is_due
 from a2c.signals import StopSignals
 
@@ -34,16 +35,8 @@ _MOST_LINES = 20
 class Audience(Protocol):
     """Who is told of evaluations: a person before a screen."""
 
-    def line(self, text: str) -> None:
-        """What one came to."""
-        ...
-
-    def evaluating(self, ended: int, episodes: int) -> None:
-        """One is going on, and has come so far."""
-        ...
-
-    def evaluated(self) -> None:
-        """It is over."""
+    def told(self, text: str) -> None:
+        """What one came to, in a line."""
         ...
 
 
@@ -65,6 +58,8 @@ class Evaluations:
     Attributes:
         best: The best policy so far.
         seconds: What all of them took.
+        latest: What the last one on the way came to.
+        under_way: How one that is going on has come, in words; empty where none is.
         at_the_end: What those came to that end the run, by name.
     """
 
@@ -97,6 +92,8 @@ class Evaluations:
         self._evaluator = Evaluator(kind, layout)
         self.best = Best(run.path)
         self.seconds = 0.0
+        self.latest: Evaluated | None = None
+        self.under_way = ""
         self.at_the_end: dict[str, Any] = {}
         self._evaluated_at = 0  # steps
 
@@ -141,6 +138,7 @@ class Evaluations:
         self._evaluated_at = self._learner.steps
         if evaluation is None:
             return
+        self.latest = Evaluated(evaluation.mean, evaluation.std, self._learner.steps)
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
         if evaluation.unfinished:
@@ -161,7 +159,7 @@ class Evaluations:
             unfinished = f", {evaluation.unfinished} unfinished" if evaluation.unfinished else ""
             best = ", best so far" if is_best else ""
             reached = f"; stop_at_return {config.stop_at_return:g} is reached" if self.has_reached else ""
-            self._audience.line(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}{reached}")
+            self._audience.told(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}{reached}")
 
     def evaluate_if_due(self) -> None:
         """Evaluates where that is due and has not been done."""
@@ -205,6 +203,11 @@ class Evaluations:
         """
         start = time.perf_counter()
         most = 100 if episodes == "auto" else episodes
+
+        def show(ended: int) -> None:
+            self.under_way = f"evaluating, {ended} of {most} episodes"
+
+        show(0)
         try:
             return self._evaluator.evaluate(
                 policy,
@@ -212,7 +215,7 @@ class Evaluations:
                 greedy,
                 index,
                 self._stop.check,
-                lambda ended: self._audience.evaluating(ended, most),
+                show,
                 self._config.total_steps,
             )
         except (UserError, EnvError, WorkerError) as error:
@@ -230,7 +233,7 @@ class Evaluations:
             return None
         finally:
             self.seconds += time.perf_counter() - start
-            self._audience.evaluated()
+            self.under_way = ""
 
     def close(self) -> None:
         """Closes the environments."""

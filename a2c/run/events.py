@@ -15,11 +15,16 @@ from a2c.spaces import plain
 
 
 class Events:
-    """events.jsonl in a run's folder."""
+    """events.jsonl in a run's folder.
+
+    Attributes:
+        added: How many this process has added, by kind.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "events.jsonl"
         self._unwritten: list[str] = []  # lines
+        self.added: collections.Counter[str] = collections.Counter()
 
     def add(self, kind: str, steps: int, details: str) -> None:
         """Writes a line: something happened after so many steps.
@@ -30,6 +35,7 @@ class Events:
             UserError: The file is a link.
         """
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+        self.added[kind] += 1
         self._unwritten.append(json.dumps({"time": now, "steps": steps, "event": kind, "details": details}))
         self.write()
 

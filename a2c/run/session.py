@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 import warnings
@@ -22,6 +23,7 @@ from a2c.run.evaluations import Evaluations, Surroundings
 from a2c.run.events import save_failure
 from a2c.run.folder import Run
 from a2c.run.logs import Logs
+from a2c.run.standing import Standing
 from a2c.run.versions import made_with, versions
 from a2c.signals import Stopped
 
@@ -55,6 +57,8 @@ class Session:
         self.inexact: list[str] = []
         self._is_ending = self.is_left = False
         self._saved_at = time.monotonic()
+        self._save_seconds = 0.0
+        self._seconds_before: dict[str, float] = {}
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Continues from a checkpoint, and puts back the policy that was best then.
@@ -67,16 +71,41 @@ class Session:
         self._books.restore(notes, saved.arrays["session.pending"])
         self.inexact = [str(reason) for reason in notes["inexact"]]
         self._evaluations.restore(notes, saved.files)
-
-    @property
-    def episode_return(self) -> float | None:
-        """Mean over the episodes of the last row of metrics that knows of some."""
-        return self._books.episode_return
+        seconds = dict(notes.get("seconds", {}))  # Older versions did not count them.
+        self._seconds_before = {str(name): float(value) for name, value in seconds.items() if math.isfinite(value)}
+        self._save_seconds = self._seconds_before.pop("saving", 0.0)
+        self._seconds_before.pop("evaluation", None)
 
     @property
     def has_reached(self) -> bool:
         """Whether an evaluation on the way reached `stop_at_return`."""
         return self._evaluations.has_reached
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Where the time of the run went, by part, resumed ones with what came before."""
+        parts = dict(self._seconds_before)
+        for name, seconds in self._learner.seconds.items():
+            parts[name] = parts.get(name, 0.0) + seconds
+        return {**parts, "evaluation": self._evaluations.seconds, "saving": self._save_seconds}
+
+    def standing(self) -> Standing:
+        """How the run stands. Another thread may ask at any time."""
+        config, evaluations = self._config, self._evaluations
+        best = evaluations.best
+        return Standing(
+            self._learner.steps,
+            config.num_updates * config.steps_per_update,
+            evaluations.under_way,
+            self._books.episode_return,
+            list(self._books.curve),
+            evaluations.latest,
+            finite_or_none(best.mean),
+            best.steps,
+            self.seconds,
+            self._books.row,
+            dict(self._run.events.added),
+        )
 
     def note_environments(self) -> None:
         """Takes note of what happened to the environments since the last time."""
@@ -160,9 +189,15 @@ class Session:
         self._run.events.write()
         if not learner.is_whole or self._is_ending:
             return
+        begin = time.perf_counter()
         counted, pending = self._books.state()
         notes = {
-            "session": {**counted, **self._evaluations.state(), "inexact": self.inexact},
+            "session": {
+                **counted,
+                **self._evaluations.state(),
+                "inexact": self.inexact,
+                "seconds": self.seconds,
+            },
             "logs": self._logs.sizes(),
             "config": config.identity(),
             "made_with": made_with(learner.engine_name),
@@ -178,6 +213,7 @@ class Session:
             self._evaluations.best.contents,
         )
         self._saved_at = time.monotonic()
+        self._save_seconds += time.perf_counter() - begin
 
     def evaluate_at_the_end(self) -> None:
         """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
@@ -272,6 +308,7 @@ class Session:
             "updates": self._learner.updates,
             "train_seconds": seconds,
             "eval_seconds": self._evaluations.seconds,
+            "seconds": self.seconds,
             "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
             "best": {"steps": best.steps, "evaluation_return": finite_or_none(best.mean)},
             **self._evaluations.at_the_end,

@@ -1,0 +1,1 @@
+"""Several seeds of one setting, trained at the same time, each as it would be alone."""
