@@ -204,6 +204,9 @@ class Course:
     """Time between checkpoints; there is always one at the end."""
     keep_checkpoints: int = 3
     """Checkpoints kept, the newest."""
+    keep_policy_at: tuple[int, ...] = ()
+    """Keep the policy as it is after so many steps, each at the end of the update that reaches them; 0: before the
+    first. For `a2c record --stages`, and --which STEPS of the other verbs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,6 +301,15 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         """Updates that cover total_steps."""
         return -(-self.total_steps // self.steps_per_update)
 
+    def whole_updates(self, steps: int) -> int:
+        """The steps after the update that reaches `steps`.
+
+        Example:
+            >>> Config("CartPole-v1", num_envs=8, rollout_length=16).whole_updates(1000)
+            1024
+        """
+        return -(-steps // self.steps_per_update) * self.steps_per_update
+
     def identity(self) -> str:
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
@@ -375,6 +387,7 @@ FREE = [
     "log",
     "save_every_seconds",
     "keep_checkpoints",
+    "keep_policy_at",
 ]
 """Settings that a run may be continued with others of: where and how long it runs, not what it is."""
 
@@ -410,6 +423,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ),
     ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
     ("text_words", lambda x: 0 <= x <= 1000, "a whole number from 0 to 1,000"),
+    (
+        "keep_policy_at",
+        lambda x: all(0 <= steps < 2**53 for steps in x),
+        "whole numbers of steps, each at least 0 (and below 2**53)",
+    ),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),
     (

@@ -25,7 +25,7 @@ from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
 from a2c.model.images import is_image
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
-from a2c.run import resumption
+from a2c.run import kept, resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
 from a2c.run.folder import Run
@@ -262,6 +262,7 @@ def _run_again(run: Run, config: Config, saved: Checkpoint | None) -> tuple[Run,
     """The folder of a run as it was when the checkpoint was written; and what is lost of its logs, in words."""
     run = run.reconfigured(config)
     run.forget_summary()
+    kept.cut_back(run.path, saved.counters["steps"] if saved else -1)
     return run, cut_back(run.path, saved.notes["logs"] if saved else {"metrics.jsonl": 0})
 
 
@@ -322,6 +323,7 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
 
 def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals, screen: Screen) -> None:
     at_most = 1
+    session.keep_policy_if_due()  # That of no step; or where a run was resumed that ended at this very place.
     session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
     while learner.updates < config.num_updates and not session.has_reached:
         stop.check()
@@ -331,6 +333,7 @@ def _loop(config: Config, learner: Learner, session: Session, stop: StopSignals,
             at_most = max(1, int(_CALL_SECONDS * count / seconds))
         reached = "" if session.episode_return is None else shown_returns([session.episode_return])[0]
         screen.advance(count * config.steps_per_update, reached)
+        session.keep_policy_if_due()
         session.evaluate_if_due()
         session.save_if_due()
 
@@ -366,8 +369,9 @@ def _end(session: Session, envs: Envs, n: int, where: str, stop: StopSignals | N
 
 
 def _updates_until_due(config: Config, steps: int, at_most: int) -> int:
-    """Updates until the next evaluation, or the end."""
-    until = config.num_updates * config.steps_per_update - steps
+    """Updates until the next evaluation, the next policy that is kept, or the end."""
+    until = min([config.num_updates * config.steps_per_update, *(at for at in config.keep_policy_at if at > steps)])
+    until -= steps
     if config.eval_every_steps:
         until = min(until, config.eval_every_steps - steps % config.eval_every_steps)
     return min(-(-until // config.steps_per_update), at_most)

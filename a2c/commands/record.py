@@ -32,7 +32,7 @@ class Record:
     to: str | None = None
     """Where to: a .gif or .mp4 file. By default video.gif in the run."""
     which: Which = "best"
-    """The best policy by evaluation during training, or the final one."""
+    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     seed: int = 0

@@ -23,7 +23,7 @@ class Watch:
     episodes: int = 3
     """How many."""
     which: Which = "best"
-    """The best policy by evaluation during training, or the final one."""
+    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     env: str | None = None
