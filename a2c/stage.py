@@ -33,6 +33,7 @@ class Episode:
 
     Attributes:
         fps: Frames per second at which the environment's time is real.
+        is_over: Whether the episode has come to its end.
     """
 
     def __init__(self, env: SeededEnv, policy: Policy, greedy: bool, obs: Any) -> None:
@@ -50,6 +51,7 @@ class Episode:
         self._rows[0] = obs
         self._carry = policy.begin(1)
         fps = _metadata(env.env).get("render_fps")
+        self.is_over = False
         self.fps = float(fps) if isinstance(fps, int | float) and math.isfinite(fps) and fps > 0 else 30.0
 
     def steps(self, at_most: int | None = None) -> Iterator[tuple[float, Any]]:
@@ -59,8 +61,8 @@ class Episode:
             UserError: It cannot draw itself, or gave an observation that is not finite.
             EnvError: It raised, or returned what it must not.
         """
-        count, done = 0, False
-        while not done and (at_most is None or count < at_most):
+        count = 0
+        while not self.is_over and (at_most is None or count < at_most):
             count += 1
             if not finite(self._rows).all():
                 raise UserError(
@@ -75,7 +77,7 @@ class Episode:
                 frame = self._env.env.render()
             except Exception as error:
                 raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
-            done = terminated or truncated
+            self.is_over = terminated or truncated
             yield reward, frame
 
 

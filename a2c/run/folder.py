@@ -315,6 +315,15 @@ class Run:
         return policies.read(self.path, which, self.config)
 
     @property
+    def steps(self) -> int:
+        """Agent steps of its newest checkpoint, of which `policy("final")` is.
+
+        Raises:
+            UserError: There is none.
+        """
+        return checkpoint.newest(self.checkpoints).counters["steps"]
+
+    @property
     def kept_policies(self) -> list[int]:
         """After how many steps it kept its policy (`keep_policy_at`), in order: each is a `which`.
 
