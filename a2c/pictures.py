@@ -156,6 +156,27 @@ def fitted(picture: Picture, width: int) -> Picture:
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def explained(picture: Picture, lines: Sequence[tuple[str, str]]) -> Picture:
+    """The picture, darker, with two columns of text on it."""
+    from PIL import Image, ImageDraw
+
+    height, width = picture.shape[:2]
+    size = _LARGEST_TEXT
+    while size > 6:
+        font, line = _font(size), math.ceil(1.4 * size)
+        left, right = (max(font.getlength(text) for text in column) for column in zip(*lines, strict=True))
+        if left + right + 2 * size <= 0.92 * width and line * len(lines) <= 0.92 * height and size <= height // 16:
+            break
+        size -= 1
+    image = Image.fromarray((picture * 0.2).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    x, y = (width - left - right - 2 * size) / 2, (height - line * len(lines)) / 2
+    for number, (key, meaning) in enumerate(lines):
+        draw.text((x, y + number * line), key, _INK, font)
+        draw.text((x + left + 2 * size, y + number * line), meaning, _PALE, font)
+    return np.asarray(image)
+
+
 def dimmed(picture: Picture) -> Picture:
     """The picture, darker: what it shows is over."""
     return (picture * _DIMMED).astype(np.uint8)
