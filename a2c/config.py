@@ -184,6 +184,9 @@ class Course:
     """Folder under which the run gets a folder of its own."""
     log_every_steps: int = 1_000
     """How often metrics are recorded (averages since the last time)."""
+    log_info: tuple[str, ...] = ()
+    """Record these numbers out of the infos of steps that end an episode, as means over episodes: success,energy.
+    A dot leads into a dict: costs.energy."""
     log: tuple[Writer, ...] = ()
     """Writers of curves beside metrics.jsonl, which is always written."""
     eval_every_steps: int = 10_000
@@ -327,6 +330,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "terminal_on_life_loss",
             "clip_rewards",
             "frame_stack",
+            "log_info",
         ):
             if values[name] == getattr(Config, name):
                 del values[name]
@@ -423,6 +427,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ),
     ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
     ("text_words", lambda x: 0 <= x <= 1000, "a whole number from 0 to 1,000"),
+    (
+        "log_info",
+        lambda x: all(name.strip() and name.isprintable() and len(name) <= 100 for name in x) and len({*x}) == len(x),
+        "names of at most 100 characters that can be printed, each once",
+    ),
     (
         "keep_policy_at",
         lambda x: all(0 <= steps < 2**53 for steps in x),

@@ -103,7 +103,9 @@ class Learner:
             self._set_parameters(
                 initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
             )
-        self._collector = Collector(envs, self._architecture, actions, self._rules, self._books, self._rollout)
+        self._collector = Collector(
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info
+        )
         self._first_layers = first_layers(self._engine)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
@@ -146,8 +148,9 @@ class Learner:
                 the same.
 
         Returns:
-            [count, 10], the fields of `Update`. Fewer rows where something went wrong after some updates of one call:
-            then the next call raises.
+            [count, 10 + 2M], the fields of `Update`; then of each of the M names of `log_info` the sum of its numbers
+            over the episodes that ended; then how many of these had one. Fewer rows where something went wrong after
+            some updates of one call: then the next call raises.
 
         Raises:
             NumbersError: An observation, a reward or the gradient is not finite; parameters are as they were.
@@ -161,13 +164,15 @@ class Learner:
         if self._fused is not None:
             rows = self._fused_updates(self._fused, taken.copy())
         else:
-            rows = np.array([self._update(rate) for rate in taken]).reshape(count, len(Update._fields) - 1)
-        return np.column_stack([rows, recorded[: len(rows)]])
+            rows = np.array([self._update(rate) for rate in taken])
+        own = len(Update._fields) - 1
+        rows = rows.reshape(len(rows), own + 2 * len(self._config.log_info))
+        return np.column_stack([rows[:, :own], recorded[: len(rows)], rows[:, own:]])
 
     def _update(self, rate: float) -> tuple[float, ...]:
         """One update, verb by verb. `a2c.kernels.loop` has the same in machine code."""
         rollout, rules = self._rollout, self._rules
-        self._collector.collect(self._engine, self.updates, self.steps)
+        noted = self._collector.collect(self._engine, self.updates, self.steps)
         self._is_whole = False
         episodes = settle(rules, self._books, rollout)
         estimate(rules, rollout, 0, self._config.num_envs)
@@ -184,7 +189,7 @@ class Learner:
             self._engine.follow()
         self._advance(1)
         self._is_whole = True
-        return (*metrics, *episodes)
+        return (*metrics, *episodes, *noted)
 
     def _learn(self, rate: float) -> Metrics:
         """Moves the parameters by what the rollout says."""

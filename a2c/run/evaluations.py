@@ -143,6 +143,7 @@ class Evaluations:
             return
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
+        row |= {f"evaluation_info/{key}": value for key, value in evaluation.info.items()}
         if evaluation.unfinished:
             row["evaluation_unfinished"] = float(evaluation.unfinished)
         self._logs.write(self._learner.steps, row)
