@@ -29,7 +29,7 @@ _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
     str_from_instance=lambda value: [json.dumps(value)],
 )
 
-Writer = Literal["visualdl", "tensorboard"]
+Writer = Literal["visualdl", "tensorboard", "wandb", "mlflow"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +188,8 @@ class Course:
     """Record these numbers out of the infos of steps that end an episode, as means over episodes: success,energy.
     A dot leads into a dict: costs.energy."""
     log: tuple[Writer, ...] = ()
-    """Writers of curves beside metrics.jsonl, which is always written."""
+    """Writers of curves beside metrics.jsonl, which is always written. wandb: offline, where WANDB_MODE does not say
+    otherwise; mlflow: to mlflow.db in run_dir, where MLFLOW_TRACKING_URI does not."""
     eval_every_steps: int = 10_000
     """How often the policy is evaluated, and kept if it is the best so far; 0: only at the end."""
     eval_episodes: int = 10

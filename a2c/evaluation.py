@@ -309,7 +309,7 @@ class _Play:
         lengths = [value for i in range(n) for value in self._lengths[i][: counted[i]]]
         unfinished = sum(value for i in range(n) for value in self._unfinished[i][: counted[i]])
         noted = [row for i in range(n) for row in self._noted[i][: counted[i]]]
-        info = means(self._keys, np.array(noted).reshape(-1, len(self._keys)))
+        info = means(self._keys, np.array(noted).reshape(len(noted), len(self._keys)))
         return Evaluation(returns, lengths, self._rng is None, unfinished, info)
 
     def _require_finite(
