@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from a2c.engines import Engine
 from a2c.envs import Envs
+from a2c.envs.notes import faults
 from a2c.envs.stepper import Event
+from a2c.envs.vector import Step
 from a2c.finite import bounds_to_check, outside, report
 from a2c.kernels.compiler import prepare
 from a2c.kernels.heads import draw, table_of
@@ -39,6 +41,7 @@ class Collector:
         rules: Rules,
         books: Books,
         rollout: Rollout,
+        info_keys: tuple[str, ...] = (),
     ) -> None:
         """Begins an episode in every environment.
 
@@ -49,6 +52,7 @@ class Collector:
             rules: Numbers of the run.
             books: Statistics that observations are normalised with, and the episodes under way.
             rollout: What is filled.
+            info_keys: What is noted of the infos of episodes' last steps; the environments do.
 
         Raises:
             EnvError: A reset raised.
@@ -65,11 +69,15 @@ class Collector:
         self._bounds = bounds_to_check(envs.single_observation_space)
         self._events: list[Event] = []
         self.env_seconds = 0.0
+        self._info_keys, self._info_faults = info_keys, set[str]()
 
-    def collect(self, engine: Engine, update: int, steps: int) -> None:
+    def collect(self, engine: Engine, update: int, steps: int) -> NDArray[np.float64]:
         """Acts for T steps, with the noise of one update; `steps` of the run came before.
 
         Statistics hold still meanwhile.
+
+        Returns:
+            [2M] of the M numbers that are noted of episodes: sums over those that ended, then how many had one.
 
         Raises:
             NumbersError: An observation or reward is not finite.
@@ -81,6 +89,7 @@ class Collector:
         log_std = engine.views(engine.theta).get("log_std", _NONE)
         draw(self._factors, self._rules.seed, update, rollout.noise.reshape(-1), columns, 0, length * num_envs)
         rollout.bad[...] = False
+        noted = np.zeros((2, len(self._info_keys)))
         self._look(0, self.obs, self._mask)
         rollout.carry[0] = self.carry
         for t in range(length):
@@ -101,6 +110,7 @@ class Collector:
                 rollout.ended[t] = step.terminated | step.lost_life
             if step.next_obs is not step.obs:  # Some episode ended.
                 self._value_truncated(engine, t, step.next_obs)
+                self._note(step, noted)
                 forget(rollout, t, 0, num_envs)
             self._look(t + 1, step.obs, envs.mask)
         self._see(rollout.observed[length], rollout.inputs[length])
@@ -117,6 +127,7 @@ class Collector:
             rollout.carry[length],
         )
         envs.mark()
+        return noted.reshape(-1)
 
     def _look(self, t: int, rows: NDArray[Any], mask: NDArray[np.uint8]) -> None:
         """Takes in what is to be acted on in step t."""
@@ -142,6 +153,18 @@ class Collector:
         )
         for n in cut.tolist():
             rollout.bad[t, n] = not_finite(rollout.final_observed[n])
+
+    def _note(self, step: Step, noted: NDArray[np.float64]) -> None:
+        """Adds what is noted of the episodes that ended in a step to `noted` [2, M]; says once what cannot be."""
+        if not self._info_keys:
+            return
+        rows = step.noted[step.terminated | step.truncated]
+        there = np.isfinite(rows)
+        noted += np.where(there, rows, 0.0).sum(0), there.sum(0)
+        for key, fault in faults(self._info_keys, rows).items() if not there.all() else ():
+            if key not in self._info_faults:
+                self._info_faults.add(key)
+                self._events.append(Event("info_left_out", fault))
 
     def _check_bounds(self, steps: int) -> None:
         """Notes the first observation outside the bounds that the space declares, and looks no more."""

@@ -29,7 +29,7 @@ _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
     str_from_instance=lambda value: [json.dumps(value)],
 )
 
-Writer = Literal["visualdl", "tensorboard"]
+Writer = Literal["visualdl", "tensorboard", "wandb", "mlflow"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,8 +186,12 @@ class Course:
     """Folder under which the run gets a folder of its own."""
     log_every_steps: int = 1_000
     """How often metrics are recorded (averages since the last time)."""
+    log_info: tuple[str, ...] = ()
+    """Record these numbers out of the infos of steps that end an episode, as means over episodes: success,energy.
+    A dot leads into a dict: costs.energy."""
     log: tuple[Writer, ...] = ()
-    """Writers of curves beside metrics.jsonl, which is always written."""
+    """Writers of curves beside metrics.jsonl, which is always written. wandb: offline, where WANDB_MODE does not say
+    otherwise; mlflow: to mlflow.db in run_dir, where MLFLOW_TRACKING_URI does not."""
     eval_every_steps: int = 10_000
     """How often the policy is evaluated, and kept if it is the best so far; 0: only at the end."""
     eval_episodes: int = 10
@@ -206,6 +210,9 @@ class Course:
     """Time between checkpoints; there is always one at the end."""
     keep_checkpoints: int = 3
     """Checkpoints kept, the newest."""
+    keep_policy_at: tuple[int, ...] = ()
+    """Keep the policy as it is after so many steps, each at the end of the update that reaches them; 0: before the
+    first. For `a2c record --stages`, and --which STEPS of the other verbs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,6 +307,15 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         """Updates that cover total_steps."""
         return -(-self.total_steps // self.steps_per_update)
 
+    def whole_updates(self, steps: int) -> int:
+        """The steps after the update that reaches `steps`.
+
+        Example:
+            >>> Config("CartPole-v1", num_envs=8, rollout_length=16).whole_updates(1000)
+            1024
+        """
+        return -(-steps // self.steps_per_update) * self.steps_per_update
+
     def identity(self) -> str:
         """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
@@ -317,6 +333,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "terminal_on_life_loss",
             "clip_rewards",
             "frame_stack",
+            "log_info",
         ):
             if values[name] == getattr(Config, name):
                 del values[name]
@@ -377,6 +394,7 @@ FREE = [
     "log",
     "save_every_seconds",
     "keep_checkpoints",
+    "keep_policy_at",
 ]
 """Settings that a run may be continued with others of: where and how long it runs, not what it is."""
 
@@ -413,6 +431,16 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
     ("network", lambda x: x == "mlp" or image_network(x) is not None, RIGHT_NETWORK),
     ("text_words", lambda x: 0 <= x <= 1000, "a whole number from 0 to 1,000"),
+    (
+        "log_info",
+        lambda x: all(name.strip() and name.isprintable() and len(name) <= 100 for name in x) and len({*x}) == len(x),
+        "names of at most 100 characters that can be printed, each once",
+    ),
+    (
+        "keep_policy_at",
+        lambda x: all(0 <= steps < 2**53 for steps in x),
+        "whole numbers of steps, each at least 0 (and below 2**53)",
+    ),
     ("num_workers eval_every_steps final_eval_episodes", lambda x: 0 <= x < 2**53, "a whole number of at least 0"),
     ("hidden_sizes", lambda x: all(1 <= size <= 100_000 for size in x), "whole numbers from 1 to 100,000"),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from a2c.envs import Envs
 from a2c.envs.make import Kind, gymnasium_envs
+from a2c.envs.notes import UNKNOWN, means
 from a2c.envs.placement import Placement, Vectorization
 from a2c.envs.stepper import Event
 from a2c.errors import EnvError, NumbersError, WorkerError
@@ -53,6 +55,7 @@ class Evaluation(NamedTuple):
     lengths: list[int]  # steps of each
     greedy: bool
     unfinished: int = 0  # of these episodes, how many were given up before they ended; they count with what they had
+    info: Mapping[str, float] = MappingProxyType({})  # means of the numbers of `log_info` over those that have them
 
     @property
     def mean(self) -> float:
@@ -74,15 +77,17 @@ class Evaluation(NamedTuple):
             "mean_length": float(np.mean(self.lengths)),
         }
         finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
-        return {**finite, "episodes": len(self.returns), "unfinished": self.unfinished, "greedy": self.greedy}
+        info = {"info": dict(self.info)} if self.info else {}
+        return {**finite, **info, "episodes": len(self.returns), "unfinished": self.unfinished, "greedy": self.greedy}
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
     """A summary as a line: mean, standard deviation and range over how many episodes of what kind."""
     mean, std, low, high = shown_returns([summary[name] for name in ("mean", "std", "min", "max")])
     how = "greedy" if summary["greedy"] else "sampled"
+    info = "".join(f", {name} {value:.4g}" for name, value in summary.get("info", {}).items())
     unfinished = f", {summary['unfinished']} of them unfinished" if summary.get("unfinished") else ""
-    return f"{mean} +- {std} ({low} to {high}) over {summary['episodes']} {how} episodes{unfinished}"
+    return f"{mean} +- {std} ({low} to {high}) over {summary['episodes']} {how} episodes{unfinished}{info}"
 
 
 def shown_returns(values: Sequence[float | None]) -> list[str]:
@@ -160,7 +165,8 @@ class Evaluator:
                 # A seed apart from those of training, and another for each set.
                 obs = envs.begin(episode_seed(self._kind.seed, -1 - index, 0))
                 most = _most_steps(envs.max_episode_steps, total_steps)
-                play = _Play(envs, policy, None if greedy else generator(self._kind.seed, "evaluation", index), most)
+                rng = None if greedy else generator(self._kind.seed, "evaluation", index)
+                play = _Play(envs, policy, rng, most, self._kind.feedback.info_keys)
                 return play.run(obs, episodes, total_steps, check, show)
         except EnvError as error:
             phase = f"{error.phase} during evaluation"
@@ -234,7 +240,14 @@ def _most_steps(limit: int | None, total_steps: int) -> int:
 class _Play:
     """Episodes under way, and those that have ended. Environment i plays episodes i, i + N, ..."""
 
-    def __init__(self, envs: Envs, policy: Policy, rng: np.random.Generator | None, most_steps: int) -> None:
+    def __init__(
+        self,
+        envs: Envs,
+        policy: Policy,
+        rng: np.random.Generator | None,
+        most_steps: int,
+        info_keys: tuple[str, ...] = (),
+    ) -> None:
         """Begins with none; actions are greedy without a generator, sampled with its noise."""
         self._envs, self._policy, self._rng, self._most_steps = envs, policy, rng, most_steps
         self._first = envs.episodes.copy()  # [N] number of each environment's first episode
@@ -244,6 +257,8 @@ class _Play:
         self._returns: list[list[float]] = [[] for _ in range(n)]
         self._lengths: list[list[int]] = [[] for _ in range(n)]
         self._unfinished: list[list[bool]] = [[] for _ in range(n)]
+        self._keys = info_keys
+        self._noted: list[list[NDArray[np.float64]]] = [[] for _ in range(n)]  # [M] each
 
     def run(
         self,
@@ -277,6 +292,7 @@ class _Play:
                 self._returns[i].append(float(self._return[i]))
                 self._lengths[i].append(int(self._length[i]))
                 self._unfinished[i].append(not ended)
+                self._noted[i].append(step.noted[i].copy() if ended else np.full(len(self._keys), UNKNOWN))
                 left[i] = left[i] - 1 if ended else 0  # What goes on for ever goes on.
                 show(sum(map(len, self._unfinished)))
                 if left[i]:
@@ -294,7 +310,9 @@ class _Play:
         returns = [value for i in range(n) for value in self._returns[i][: counted[i]]]
         lengths = [value for i in range(n) for value in self._lengths[i][: counted[i]]]
         unfinished = sum(value for i in range(n) for value in self._unfinished[i][: counted[i]])
-        return Evaluation(returns, lengths, self._rng is None, unfinished)
+        noted = [row for i in range(n) for row in self._noted[i][: counted[i]]]
+        info = means(self._keys, np.array(noted).reshape(len(noted), len(self._keys)))
+        return Evaluation(returns, lengths, self._rng is None, unfinished, info)
 
     def _require_finite(
         self,

@@ -113,11 +113,14 @@ class Learner:
             self._set_parameters(
                 initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
             )
-        self._collector = Collector(envs, self._architecture, actions, self._rules, self._books, self._rollout)
+        self._collector = Collector(
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info
+        )
         self._first_layers = first_layers(self._engine)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
         self._fused: FusedUpdates | None = None
+        self._noted = np.zeros(0)  # what `log_info` brought in the rollout that was collected last, as `update` has it
         self._collect_seconds = self._learn_seconds = 0.0
         model = self._engine.machine_code
         if may_fuse and model is not None and envs.stepper.machine_code is not None:
@@ -170,8 +173,9 @@ class Learner:
                 the same.
 
         Returns:
-            [count, 10], the fields of `Update`. Fewer rows where something went wrong after some updates of one call:
-            then the next call raises.
+            [count, 10 + 2M], the fields of `Update`; then of each of the M names of `log_info` the sum of its numbers
+            over the episodes that ended; then how many of these had one. Fewer rows where something went wrong after
+            some updates of one call: then the next call raises.
 
         Raises:
             NumbersError: An observation, a reward or the gradient is not finite; parameters are as they were.
@@ -185,7 +189,7 @@ class Learner:
             for _ in range(count):
                 self.collect()
                 rows.append(self.learn())
-            return np.array(rows).reshape(count, len(Update._fields))
+            return np.array(rows).reshape(count, -1)
         size = self._config.steps_per_update
         recorded, taken = np.array([self._rates(self.steps + k * size) for k in range(count)]).reshape(-1, 2).T
         made = self._fused_updates(self._fused, taken.copy())
@@ -222,13 +226,16 @@ class Learner:
             NumbersError, EnvError, WorkerError: As in `update`.
         """
         begin = time.perf_counter()
-        self._collector.collect(self._engine, self.updates, self.steps)
+        self._noted = self._collector.collect(self._engine, self.updates, self.steps)
         self._is_whole = False
         self._collect_seconds += time.perf_counter() - begin
         return self._rollout
 
-    def learn(self) -> Update:
+    def learn(self) -> NDArray[np.float64]:
         """The second half, verb by verb: learns from what was collected. `a2c.kernels.loop` has both in machine code.
+
+        Returns:
+            A row of `update`'s answer.
 
         Raises:
             NumbersError: The gradient is not finite; parameters are as they were.
@@ -251,7 +258,7 @@ class Learner:
         self._advance(1)
         self._is_whole = True
         self._learn_seconds += time.perf_counter() - begin
-        return Update(*metrics, *episodes, recorded)
+        return np.array([*metrics, *episodes, recorded, *self._noted])
 
     def _learn(self, rate: float) -> Metrics:
         """Moves the parameters by what the rollout says."""

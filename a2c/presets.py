@@ -337,8 +337,15 @@ def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
     """Refuses what was chosen and would change nothing that is learnt.
 
     Raises:
-        UserError: A setting was chosen that belongs to another kind of step, optimizer or schedule than the run has.
+        UserError: A setting was chosen that belongs to another kind of step, optimizer or schedule than the run has,
+            or to steps that it does not come to.
     """
+    end = config.whole_updates(config.total_steps)
+    for steps in config.keep_policy_at:
+        if steps > end:
+            raise UserError(
+                f"keep_policy_at has {steps}, and training ends after {end} steps; it must be at most those"
+            )
     for (decider, needed), names in _EFFECTIVE.items():
         value = getattr(config, decider)
         for name in names:

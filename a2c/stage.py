@@ -1,4 +1,4 @@
-"""A policy playing one episode before somebody's eyes: a window, or frames for a video."""
+"""A policy playing before somebody's eyes: a window, or frames for a video."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -29,10 +29,11 @@ from a2c.spaces import row_type
 
 
 class Episode:
-    """One episode of a policy on a rendering environment.
+    """One episode of a policy on a rendering environment; `begin` makes it another one.
 
     Attributes:
         fps: Frames per second at which the environment's time is real.
+        is_over: Whether the episode has come to its end.
     """
 
     def __init__(self, env: SeededEnv, policy: Policy, greedy: bool, obs: Any) -> None:
@@ -44,23 +45,51 @@ class Episode:
             greedy: The most probable action; False samples.
             obs: The first observation.
         """
-        self._env, self._policy = env, policy
-        self._rng = None if greedy else generator(env.seed, "policy")
+        self._env, self._policy, self._greedy = env, policy, greedy
         self._rows = np.zeros(1, row_type(policy.observation_space))
-        self._rows[0] = obs
-        self._carry = policy.begin(1)
         fps = _metadata(env.env).get("render_fps")
         self.fps = float(fps) if isinstance(fps, int | float) and math.isfinite(fps) and fps > 0 else 30.0
+        self._start(obs)
 
-    def steps(self, at_most: int | None = None) -> Iterator[tuple[float, Any]]:
+    def _start(self, obs: Any) -> None:
+        self._rng = None if self._greedy else generator(self._env.seed, "policy")
+        self._rows[0] = obs
+        self._carry = self._policy.begin(1)
+        self.is_over = False
+
+    def begin(self, seed: int) -> None:
+        """Begins the episode of a seed.
+
+        Raises:
+            EnvError: The environment raised, or returned what it must not.
+        """
+        obs, _ = self._env.reset(seed)
+        self._start(obs)
+
+    def render(self) -> Any:
+        """What the environment draws now.
+
+        Raises:
+            UserError: It cannot draw itself.
+        """
+        try:
+            return self._env.env.render()
+        except Exception as error:
+            raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
+
+    def steps(self, at_most: int | None = None, rendered: bool = True) -> Iterator[tuple[float, Any]]:
         """Plays; yields the reward of each step and what the environment rendered after it (None in a window).
+
+        Args:
+            at_most: So many steps; None: to the end.
+            rendered: False: draws nothing, which `render` does when it is wanted.
 
         Raises:
             UserError: It cannot draw itself, or gave an observation that is not finite.
             EnvError: It raised, or returned what it must not.
         """
-        count, done = 0, False
-        while not done and (at_most is None or count < at_most):
+        count = 0
+        while not self.is_over and (at_most is None or count < at_most):
             count += 1
             if not finite(self._rows).all():
                 raise UserError(
@@ -71,17 +100,31 @@ class Episode:
             mask = None if self._env.mask is None else self._env.mask[None]
             actions, self._carry = self._policy.act_batch(self._rows, noise, mask, self._carry)
             self._rows[0], reward, terminated, truncated, _ = self._env.step(actions[0])
-            try:
-                frame = self._env.env.render()
-            except Exception as error:
-                raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
-            done = terminated or truncated
-            yield reward, frame
+            self.is_over = terminated or truncated
+            yield reward, self.render() if rendered else None
+
+
+class CannotRenderError(UserError):
+    """An environment draws nothing of the kind that is wanted.
+
+    Attributes:
+        modes: In which it says that it can draw itself.
+    """
+
+    def __init__(self, name: str, render_mode: str, modes: Sequence[str]) -> None:
+        super().__init__(f"{name} cannot render {render_mode!r}; it can render {list(modes) or 'nothing'}")
+        self.modes = tuple(modes)
 
 
 @contextlib.contextmanager
 def play(
-    run: Run, which: Which, greedy: bool, seed: int, render_mode: str, env: EnvSource | None = None
+    run: Run,
+    which: Which,
+    greedy: bool,
+    seed: int,
+    render_mode: str,
+    env: EnvSource | None = None,
+    on_screen: bool = False,
 ) -> Iterator[Episode]:
     """An episode of a run's policy, about to be played.
 
@@ -92,13 +135,16 @@ def play(
         seed: Of the episode.
         render_mode: "human" or "rgb_array".
         env: What to make instead of what the run names, as in `Run.evaluate`.
+        on_screen: Whether its pictures are for a window of ours; "human" opens one of its own.
 
     Raises:
-        UserError: The environment cannot render in this way, or there is no display for a window.
+        CannotRenderError: The environment cannot render in this way.
+        UserError: It failed to, or there is no display for a window.
         EnvError: Its constructor raised, or its reset returned what it must not.
     """
-    if render_mode == "human":
-        _require_display()
+    is_seen = on_screen or render_mode == "human"
+    if is_seen:
+        require_display()
     else:
         # pygame would look for a display even where it only draws into memory, and complain.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -117,7 +163,7 @@ def play(
         except EnvError as error:
             if not error.raised:
                 raise
-            hint = f"; {_WITHOUT_DISPLAY}" if render_mode == "human" else ""
+            hint = f"; {_WITHOUT_DISPLAY}" if is_seen else ""
             raise UserError(f"{env_name(source)} cannot be shown: {_said(error)}{hint}") from error
         yield Episode(seeded, policy, greedy, obs)
     finally:
@@ -133,7 +179,8 @@ def _stage(
     """The environment, rendering. One is alive at a time: it may hold a port, or a licence.
 
     Raises:
-        UserError: It cannot render in this way.
+        CannotRenderError: It says that it cannot render in this way.
+        UserError: It says that it can, and cannot.
         EnvError: Its constructor raised, and does so when it need not render, too.
     """
     failure: UserError | EnvError | None = None
@@ -153,7 +200,7 @@ def _stage(
     name = env_name(source)
     if failure is not None and render_mode in modes:
         raise UserError(f"{name} cannot render {render_mode!r}: {_said(failure)}") from failure
-    raise UserError(f"{name} cannot render {render_mode!r}; it can render {modes or 'nothing'}")
+    raise CannotRenderError(name, render_mode, modes)
 
 
 def _metadata(env: gymnasium.Env[Any, Any]) -> Mapping[str, Any]:
@@ -171,7 +218,11 @@ def _said(error: Exception) -> str:
     return f"{said}; {hint}" if hint else said
 
 
-def _require_display() -> None:
-    """Refuses to open a window nobody would see: without a display, SDL draws into nothing and says so to nobody."""
+def require_display() -> None:
+    """Refuses to open a window nobody would see: without a display, SDL draws into nothing and says so to nobody.
+
+    Raises:
+        UserError: There is none.
+    """
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
         raise UserError(f"there is no display to open a window on; {_WITHOUT_DISPLAY}")

@@ -16,7 +16,7 @@ from a2c.errors import UserError, shown
 from a2c.policy import Policy
 from a2c.rollout import Rollout
 from a2c.run.folder import Run
-from a2c.run.logs import Row
+from a2c.run.writers import Row
 from a2c.screen import display_for
 from a2c.signals import Stopped
 from a2c.training import Asked, UnderWay, again, new, passed_on, under_way, updates_until_due
@@ -167,6 +167,7 @@ class Training:
         with under_way(asked, self._run, lambda folder: _Kept(self._rows)) as now:
             self._run, self._under_way = now.run, now
             try:
+                now.session.keep_policy_if_due()
                 now.session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
                 while now.learner.updates < now.config.num_updates and not (now.session.has_reached or self._is_over):
                     now.stop.check()
@@ -187,6 +188,7 @@ class Training:
         until = config.log_every_steps - now.learner.steps % config.log_every_steps if config.log_every_steps else size
         count = updates_until_due(config, now.learner.steps, -(-until // size))
         now.session.update(count)
+        now.session.keep_policy_if_due()
         now.session.evaluate_if_due()
         yield from self._new_rows()
 
@@ -206,8 +208,9 @@ class Training:
             if not (self._changes_rewards or np.array_equal(before, rollout.reward)):
                 self._changes_rewards = True
                 now.session.note_hand("rewards were", "rewards of rollouts were changed, from here on")
-            row = np.array([now.learner.learn()])
-            now.session.take_in(row, time.perf_counter() - start - (resumed - collected))
+            row = now.learner.learn()
+            now.session.take_in(row[None], time.perf_counter() - start - (resumed - collected))
+            now.session.keep_policy_if_due()
         now.session.evaluate_if_due()
         self._rows.clear()
 

@@ -24,12 +24,13 @@ from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
 from a2c.model.images import is_image
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
-from a2c.run import resumption
+from a2c.run import kept, resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
 from a2c.run.folder import Run
-from a2c.run.logs import LogOpener, Logs, cut_back, log_openers, open_logs
+from a2c.run.logs import Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
+from a2c.run.writers import LogOpener
 from a2c.screen import Begun, Display, display_for
 from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
 from a2c.spaces import parts
@@ -314,6 +315,7 @@ def _run_again(run: Run, config: Config, saved: Checkpoint | None) -> tuple[Run,
     """The folder of a run as it was when the checkpoint was written; and what is lost of its logs, in words."""
     run = run.reconfigured(config)
     run.forget_summary()
+    kept.cut_back(run.path, saved.counters["steps"] if saved else -1)
     return run, cut_back(run.path, saved.notes["logs"] if saved else {"metrics.jsonl": 0})
 
 
@@ -372,6 +374,7 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
 def _loop(training: UnderWay) -> None:
     config, learner, session = training.config, training.learner, training.session
     at_most = 1
+    session.keep_policy_if_due()  # That of no step; or where a run was resumed that ended at this very place.
     session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
     while learner.updates < config.num_updates and not session.has_reached:
         training.stop.check()
@@ -379,6 +382,7 @@ def _loop(training: UnderWay) -> None:
         seconds = session.update(count)
         if learner.is_fused:
             at_most = max(1, int(_CALL_SECONDS * count / seconds))
+        session.keep_policy_if_due()
         session.evaluate_if_due()
         session.save_if_due()
 
@@ -416,8 +420,9 @@ def _end(session: Session, envs: Envs, n: int, where: str, display: Display, sto
 
 
 def updates_until_due(config: Config, steps: int, at_most: int) -> int:
-    """Updates until the next evaluation, or the end; not more than `at_most`."""
-    until = config.num_updates * config.steps_per_update - steps
+    """Updates until the next evaluation, the next policy that is kept, or the end; not more than `at_most`."""
+    until = min([config.num_updates * config.steps_per_update, *(at for at in config.keep_policy_at if at > steps)])
+    until -= steps
     if config.eval_every_steps:
         until = min(until, config.eval_every_steps - steps % config.eval_every_steps)
     return min(-(-until // config.steps_per_update), at_most)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 import a2c
-from a2c.run.logs import TAGS, log_openers, open_logs
+from a2c.run.logs import log_openers, open_logs
+from a2c.run.writers import TAGS
 
 ROW = {"policy_loss": 0.5, "value_loss": 2.0, "episode_return": float("nan"), "unnamed": 1.0}
 

@@ -46,7 +46,7 @@ def painting(paint):
 
 
 def recorded(run, path, paint, steps=3):
-    record(run, path, max_steps=steps, env=painting(paint))
+    record(run, path, max_steps=steps, env=painting(paint), caption=False)
     return imageio.imread(path)
 
 

@@ -14,7 +14,7 @@ from a2c.output import print_json
 from a2c.report.comparison import NAMES, Comparison, Environment, compared
 from a2c.report.curves import printable
 from a2c.report.folders import runs_in
-from a2c.run.policies import Which
+from a2c.run.policies import BestOrFinal
 
 AGAINST = "against"
 """What stands between the groups once the command line was read; there it may also be `--`."""
@@ -26,7 +26,7 @@ class Compare:
 
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="A... -- B...")]
     """The runs' folders, or folders of runs, of either group."""
-    which: Which = "final"
+    which: BestOrFinal = "final"
     """Evaluations of the final policies, or of the best by evaluation during training."""
     json: bool = False
     """Print one JSON object."""

@@ -9,6 +9,7 @@ import tyro
 
 from a2c.evaluation import in_words
 from a2c.output import print_json
+from a2c.run import policies
 from a2c.run.folder import Run
 from a2c.run.policies import Which
 
@@ -24,7 +25,7 @@ class Evaluate:
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     which: Which = "best"
-    """The best policy by evaluation during training, or the final one."""
+    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
     seed: int | None = None
     """Decides the episodes; by default the run's seed."""
     eval_num_envs: int | Literal["auto"] = "auto"
@@ -42,5 +43,7 @@ class Evaluate:
         if self.json:
             print_json({"run": self.folder, "which": self.which, **summary})
         else:
-            print(f"{self.which} policy: {in_words(summary)} of {summary['mean_length']:.0f} steps on average")
+            print(
+                f"{policies.in_words(self.which)}: {in_words(summary)} of {summary['mean_length']:.0f} steps on average"
+            )
         return 0

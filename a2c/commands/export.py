@@ -27,7 +27,7 @@ class Export:
     out: str | None = None
     """Where to; by default policy.pdparams in the run."""
     which: Which = "best"
-    """The best policy by evaluation during training, or the final one."""
+    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
 
     def run(self) -> int:
         """Returns the exit code."""

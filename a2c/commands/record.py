@@ -1,11 +1,12 @@
-"""`a2c record RUN`: one episode of a run's policy, as a GIF or MP4."""
+"""`a2c record RUN`: an episode of a run's policy, or of policies kept during training side by side, as GIF or MP4."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import tyro
@@ -15,24 +16,39 @@ from a2c import files
 from a2c.envs.construction import EnvSource
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
+from a2c.pictures import (
+    Caption,
+    Picture,
+    Strip,
+    dimmed,
+    fitted,
+    legible,
+    one_kind,
+    picture_of,
+    side_by_side,
+    width_for,
+)
 from a2c.run.folder import Run, settled
 from a2c.run.policies import Which
 from a2c.stage import play
+from a2c.video import check_target, encoded, every
 
-_GIF_FPS = 25
-"""GIFs count time in hundredths of a second, and viewers slow down faster ones."""
+_STILL_SECONDS = 1.5
+"""How long stages stand still once all episodes are over, before the video begins again."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Record an episode of a run's policy as a GIF or MP4."""
+    """Record an episode of a run's policy as a GIF or MP4; or policies kept during training, side by side."""
 
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     to: str | None = None
-    """Where to: a .gif or .mp4 file. By default video.gif in the run."""
+    """Where to: a .gif or .mp4 file. By default video.gif in the run, or stages.gif."""
     which: Which = "best"
-    """The best policy by evaluation during training, or the final one."""
+    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    stages: bool = False
+    """Show the policies that --keep-policy-at of a2c train kept, and the final one, side by side in one episode."""
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     seed: int = 0
@@ -41,13 +57,24 @@ class Record:
     """Make this environment instead of the one the run names; needed where that would import a module."""
     max_steps: int = 1_000
     """Stop recording after this many steps."""
+    caption: bool = True
+    """Write the return and the step above the pictures."""
 
     def run(self) -> int:
         """Returns the exit code."""
         run = Run(self.folder)
-        path = Path(self.to).expanduser() if self.to else run.path / "video.gif"
-        recording = record(run, path, self.which, self.greedy, self.seed, self.max_steps, self.env)
-        print(f"{recording.path} (return {shown_returns([recording.episode_return])[0]}, {recording.steps} steps)")
+        path = Path(self.to).expanduser() if self.to else run.path / ("stages.gif" if self.stages else "video.gif")
+        how = self.greedy, self.seed, self.max_steps, self.env, self.caption
+        if not self.stages:
+            recording = record(run, path, self.which, *how)
+            print(f"{recording.path} (return {shown_returns([recording.episode_return])[0]}, {recording.steps} steps)")
+            return 0
+        if self.which != "best":
+            raise UserError(f"which is {self.which}, and --stages shows every policy that was kept; take one of them")
+        for stage, recording in record_stages(run, path, *how).items():
+            (shown,) = shown_returns([recording.episode_return])
+            print(f"{_title(stage)}: return {shown}, {recording.steps} steps")
+        print(path)
         return 0
 
 
@@ -67,130 +94,168 @@ def record(
     seed: int = 0,
     max_steps: int = 1_000,
     env: EnvSource | None = None,
+    caption: bool = True,
 ) -> Recording:
     """Records one episode.
 
     Args:
         run: Whose policy acts.
         path: A .gif or .mp4 file.
-        which: "best" or "final".
+        which: "best", "final", or after how many steps the run kept it.
         greedy: The most probable action; False samples.
         seed: Of the episode.
         max_steps: At most this many steps, at least 1.
         env: What to make instead of what the run names, as in `Run.evaluate`.
+        caption: Whether to write the return and the step above the pictures. Those that are too small for text are
+            enlarged, then.
 
     Raises:
         UserError: The environment draws no pictures, the ending is another, there is no ffmpeg for an .mp4, or the file
             cannot be written.
         EnvError: The environment raised.
     """
-    ending = path.suffix.lower()
-    if path.is_dir():
-        raise UserError(f"cannot record to {path}, which is a folder; name a file in it that ends in .gif or .mp4")
-    if ending not in (".gif", ".mp4"):
-        raise UserError(f"cannot record to {path}; the file must end in .gif or .mp4")
-    if not path.parent.is_dir():
-        raise UserError(f"cannot write the video {path}: there is no folder {path.parent}")
+    target = _target(path, max_steps)
+    film = _filmed(run, which, _How(greedy, seed, max_steps, env), path)
+    pictures: Iterator[Picture] | NDArray[np.uint8] = film.pictures
+    if caption:
+        captions = _captions(film, shown_returns(film.returns))
+        strip = Strip(legible(film.pictures[0]).shape[1], _longest(captions))
+        pictures = map(strip.above, map(legible, film.pictures), captions)
+    files.write_bytes(target, encoded(pictures, film.fps, path))
+    return Recording(path, film.returns[-1], film.steps[-1])
+
+
+def record_stages(
+    run: Run,
+    path: Path,
+    greedy: bool = True,
+    seed: int = 0,
+    max_steps: int = 1_000,
+    env: EnvSource | None = None,
+    caption: bool = True,
+) -> dict[int, Recording]:
+    """Records the same episode of every policy that a run kept, and of its final one, side by side in one video.
+
+    A policy whose episode is over stands still, darker, until all are.
+
+    Args:
+        run: Whose policies act.
+        path: A .gif or .mp4 file.
+        greedy: As in `record`, as are all that follow.
+        seed: Of the episode of each of them.
+        max_steps: At most this many steps of each.
+        env: What to make.
+        caption: Whether to write above each after how many steps of training it acted so, its return and the step.
+
+    Returns:
+        What was recorded, by steps of training.
+
+    Raises:
+        UserError: As in `record`; or the run kept no policy.
+        EnvError: The environment raised.
+    """
+    target = _target(path, max_steps)
+    stages: dict[int, Which] = {steps: steps for steps in run.kept_policies}
+    if not stages:
+        raise UserError(
+            f"{run.path} kept no policy on its way; `a2c train ... --keep-policy-at 0,10000,50000` does, for its stages"
+        )
+    if run.steps > max(stages):
+        stages[run.steps] = "final"
+    films, width = [], width_for(len(stages))
+    for which in stages.values():
+        film = _filmed(run, which, _How(greedy, seed, max_steps, env), path)
+        # Only now are they made smaller, each episode by itself: all of them in full size would fill the memory.
+        films.append(film._replace(pictures=np.stack([fitted(legible(one), width) for one in film.pictures])))
+    sizes = list(dict.fromkeys(film.pictures.shape[1:3] for film in films))
+    if len(sizes) > 1:
+        raise UserError(f"the environment drew pictures of different sizes, {sizes[0]} and {sizes[1]}; a video has one")
+    files.write_bytes(target, encoded(_sheets(films, list(stages), caption), films[0].fps, path))
+    return {steps: Recording(path, film.returns[-1], film.steps[-1]) for steps, film in zip(stages, films, strict=True)}
+
+
+class _How(NamedTuple):
+    """How an episode is played."""
+
+    greedy: bool
+    seed: int
+    max_steps: int
+    env: EnvSource | None
+
+
+class _Film(NamedTuple):
+    """The pictures of an episode, as many as are shown."""
+
+    pictures: NDArray[np.uint8]  # [L, H, W, 3]
+    returns: list[float]  # [L] sum of rewards up to there
+    steps: list[int]  # [L] how many these were
+    is_over: bool  # whether the episode ended with the last of them
+    fps: float  # pictures a second
+
+
+def _target(path: Path, max_steps: int) -> Path:
+    """The file, wherever an environment may change the working directory to.
+
+    Raises:
+        UserError: Nothing can be written there, or there is nothing to record.
+    """
+    check_target(path)
     if max_steps < 1:
         raise UserError(f"max_steps is {max_steps}; it must be at least 1")
-    if ending == ".mp4":
-        _require_ffmpeg()  # Before an episode is played for nothing.
-    frames, rewards, target = [], [], settled(path)  # Before an environment changes the working directory.
-    with play(run, which, greedy, seed, "rgb_array", env) as episode:
-        fps = episode.fps
-        every = max(1, round(fps / _GIF_FPS)) if ending == ".gif" else 1
-        for step, (reward, frame) in enumerate(episode.steps(max_steps)):
-            rewards.append(reward)
-            if step % every == 0:
-                frames.append(_picture(frame))
-    files.write_bytes(target, _video(_one_kind(frames), ending, fps / every, path))
-    return Recording(path, float(sum(rewards)), len(rewards))
+    return settled(path)
 
 
-def _require_ffmpeg() -> None:
-    """Refuses to make an .mp4 where nothing can.
-
-    Raises:
-        UserError: The package that brings ffmpeg is not installed, or finds none.
-    """
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        get_ffmpeg_exe()
-    except ImportError as error:
-        raise UserError(
-            "recording .mp4 needs a package that is not installed; pip install 'a2c[video]', or record a .gif"
-        ) from error
-    except RuntimeError as error:
-        raise UserError(
-            f"recording .mp4 needs ffmpeg ({str(error).strip().splitlines()[0]}); install it, or record a .gif"
-        ) from error
+def _filmed(run: Run, which: Which, how: _How, path: Path) -> _Film:
+    """Plays an episode, and takes the pictures that the format of a path can show, and the last one."""
+    pictures, returns, steps, total = [], [], [], 0.0
+    with play(run, which, how.greedy, how.seed, "rgb_array", how.env) as episode:
+        take = every(path, episode.fps)
+        for step, (reward, frame) in enumerate(episode.steps(how.max_steps)):
+            total += reward
+            if step % take == 0 or episode.is_over:
+                pictures.append(picture_of(frame))
+                returns.append(total)
+                steps.append(step + 1)
+        if steps[-1] <= step:  # Cut off between two pictures: the last one shown is to have the last return.
+            pictures.append(picture_of(frame))
+            returns.append(total)
+            steps.append(step + 1)
+        return _Film(one_kind(pictures), returns, steps, episode.is_over, episode.fps / take)
 
 
-def _picture(frame: object) -> NDArray[Any]:
-    """A frame as an environment gives it -> a copy of it, [H, W, 3], in its own numbers.
-
-    Grey pictures, ones with an alpha channel, and lists of frames (of which the last is meant) are taken, too.
-
-    Raises:
-        UserError: It is no picture.
-    """
-    try:
-        picture = np.array(frame)  # A copy: some environments draw into the same array again and again.
-    except ValueError:
-        picture = np.array(None)
-    if picture.ndim == 4 and len(picture):
-        picture = picture[-1]
-    if picture.ndim == 2:
-        picture = picture[..., None]
-    if picture.dtype.kind not in "uifb" or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
-        what = "None" if frame is None else f"{type(frame).__name__} {picture.dtype} {picture.shape}"
-        raise UserError(f"the environment drew no picture but {what}; it must draw arrays [height, width, 3]")
-    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[..., :3]
+def _captions(film: _Film, shown: Sequence[str], title: str = "") -> list[Caption]:
+    """What stands above each picture; returns as they are shown, all with as many digits."""
+    captions = [
+        Caption(f"return {total}", f"step {step:,}", title) for total, step in zip(shown, film.steps, strict=True)
+    ]
+    if film.is_over:
+        captions[-1] = captions[-1]._replace(right=f"{captions[-1].right}, end")
+    return captions
 
 
-def _one_kind(pictures: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
-    """The pictures of an episode as a video takes them, [L, H, W, 3].
-
-    Raises:
-        UserError: They differ in size.
-    """
-    shapes = list(dict.fromkeys(picture.shape[:2] for picture in pictures))
-    if len(shapes) > 1:
-        raise UserError(
-            f"the environment drew pictures of different sizes, {shapes[0]} and {shapes[1]}; a video has one"
-        )
-    video = np.stack(pictures)
-    if video.dtype == np.uint8:
-        return video
-    if video.dtype.kind in "fb":
-        video = np.nan_to_num(video.astype(np.float32), nan=0.0)
-        # Brightness of real numbers goes to 1, as Matplotlib has it, or to 255: the whole episode tells.
-        video = np.rint(video * 255.0 if video.max() <= 1.0 else video)
-    whole: NDArray[np.uint8] = np.clip(video, 0, 255).astype(np.uint8)
-    return whole
+def _longest(captions: Sequence[Caption]) -> Caption:
+    return Caption(*(max(texts, key=len) for texts in zip(*captions, strict=True)))
 
 
-def _video(pictures: NDArray[np.uint8], ending: str, fps: float, path: Path) -> bytes:
-    """Encodes pictures [L, H, W, 3].
+def _title(stage: int) -> str:
+    return f"after {stage:,} steps" if stage else "before training"
 
-    Raises:
-        UserError: They cannot be encoded; names the path.
-    """
-    import imageio.v3 as imageio  # Slow to import: only where a video is made.
 
-    options: dict[str, Any] = {"plugin": "pillow", "duration": 1000 / fps, "loop": 0}
-    if ending == ".mp4":
-        options = {"plugin": "FFMPEG", "fps": fps, "codec": "h264", "macro_block_size": 1}
-        # Players want even sizes; a border is better than being scaled.
-        odd = [(0, size % 2) for size in pictures.shape[1:3]]
-        pictures = np.pad(pictures, [(0, 0), *odd, (0, 0)], mode="edge")
-    try:
-        video = bytes(imageio.imwrite("<bytes>", pictures, extension=ending, **options))
-    except Exception as error:
-        # ffmpeg answers with all it has to say; its first line is imageio's, of what went wrong.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"cannot write the video {path}: {lines[0]}") from error
-    if not video:  # An ffmpeg that ends at once is taken for one that had little to do.
-        raise UserError(f"cannot write the video {path}: ffmpeg ended without writing it")
-    return video
+def _sheets(films: Sequence[_Film], stages: Sequence[int], caption: bool) -> Iterator[Picture]:
+    """The pictures of the video, one after another."""
+    shown = iter(shown_returns([total for film in films for total in film.returns]))
+    captions = [
+        _captions(film, list(itertools.islice(shown, len(film.returns))), _title(stage))
+        for film, stage in zip(films, stages, strict=True)
+    ]
+    strip = Strip(films[0].pictures.shape[2], _longest(list(itertools.chain(*captions))))
+    length = max(len(film.pictures) for film in films)
+    for number in range(length + round(_STILL_SECONDS * films[0].fps)):
+        row = []
+        for film, texts in zip(films, captions, strict=True):
+            last = len(film.pictures) - 1
+            picture = film.pictures[min(number, last)]
+            if film.is_over and last < number < length:  # Others go on.
+                picture = dimmed(picture)
+            row.append(strip.above(picture, texts[min(number, last)]) if caption else picture)
+        yield side_by_side(row)

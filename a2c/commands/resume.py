@@ -39,6 +39,8 @@ class Resume:
     """Time between checkpoints."""
     keep_checkpoints: int | None = None
     """Checkpoints kept, the newest."""
+    keep_policy_at: tuple[int, ...] | None = None
+    """Keep the policy after so many steps instead, as far as they are still to come."""
     env: str | None = None
     """Make this environment instead of the one the run names; needed where that would import a module."""
     pictures: bool = True

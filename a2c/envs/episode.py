@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.history import Course
 from a2c.envs.masks import ActionMasks, without_mask
+from a2c.envs.notes import number_in
 from a2c.envs.seeding import Spaces, give_own_spaces
 from a2c.envs.values import Feedback, Observations, Outcome, WrongValueError, first, lives_in, outcome
 from a2c.errors import EnvError, UserError, plain, shown
@@ -36,6 +37,7 @@ class SeededEnv:
         env: The environment.
         mask: [K] which actions it allows where it stands; None: all of them.
         lost_life: Whether the last step cost a life, where that is noted.
+        noted: Numbers out of the info of the last step of an episode that ended, where such are wanted.
     """
 
     __slots__ = (
@@ -52,6 +54,7 @@ class SeededEnv:
         "lives",
         "lost_life",
         "mask",
+        "noted",
         "seed",
         "steps",
     )
@@ -85,6 +88,7 @@ class SeededEnv:
         self.mask: Mask | None = None
         self._feedback = feedback
         self.lives, self.lost_life = 0, False
+        self.noted: list[float] = []
         try:
             self.env = make() if env is None else env
         except (Exception, SystemExit) as error:
@@ -190,6 +194,8 @@ class SeededEnv:
             if self._feedback.notes_lives:
                 before, self.lives = self.lives, lives_in(found[4])
                 self.lost_life = self.lives < before
+            if self._feedback.info_keys and (found[2] or found[3]):
+                self.noted = [number_in(found[4], key) for key in self._feedback.info_keys]
             return found
         except (Exception, SystemExit) as error:
             raise self.error("step") from error

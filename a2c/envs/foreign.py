@@ -22,6 +22,7 @@ from a2c.envs.episode import own_traceback
 from a2c.envs.history import Course
 from a2c.envs.masks import observes_mask
 from a2c.envs.memory import Block
+from a2c.envs.notes import info_of_one, number_in
 from a2c.envs.sources import maker_of
 from a2c.envs.stepper import Arrays, Event, Info
 from a2c.envs.values import Feedback, reward_of
@@ -145,6 +146,7 @@ class ForeignStepper:
             np.zeros(n, np.bool_),
             np.zeros(n, np.bool_),
             np.zeros((n, 0), np.uint8),
+            np.zeros((n, len(feedback.info_keys))),
         )
         self._episodes = np.full(n, -1, np.int64)
         self._lives = np.zeros(n, np.int64)
@@ -200,6 +202,7 @@ class ForeignStepper:
         self._note_lives(infos)
         block.lost_life[...] = self._lives < before
         if ended.any():
+            self._note_info(infos, ended)
             if self._ends is Ends.SAME_STEP:
                 self._take_last(infos, ended)
             else:
@@ -342,6 +345,18 @@ class ForeignStepper:
                 raise self._error(
                     "step", f"gave a last observation that is none of its space: {error}", False
                 ) from error
+
+    def _note_info(self, infos: Any, ended: NDArray[np.bool_]) -> None:
+        """Takes in numbers out of the infos of the steps that ended an episode, as Gymnasium has them: arrays [N]."""
+        keys = self._feedback.info_keys
+        if not keys:
+            return
+        last = infos if isinstance(infos, Mapping) else {}
+        if self._ends is Ends.SAME_STEP:
+            last = last.get("final_info", {})
+        for n in np.flatnonzero(ended).tolist():
+            of_one = info_of_one(last, n)
+            self.block.noted[n] = [number_in(of_one, key) for key in keys]
 
     def _note_lives(self, infos: Any) -> None:
         """Takes in how many lives are left, where that is asked for.

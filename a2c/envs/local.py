@@ -141,7 +141,7 @@ class Share:
             EnvError: A step or reset raised.
         """
         infos: list[Info] = []
-        _, next_obs, final_obs, reward, terminated, truncated, lost_life, _ = self._block
+        _, next_obs, final_obs, reward, terminated, truncated, lost_life, _, noted = self._block
         # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
         actions = self._block.action.copy()
         line = self._line
@@ -156,7 +156,7 @@ class Share:
             obs, reward[row], ended, cut, info = env.step(action)
             terminated[row], truncated[row], lost_life[row] = ended, cut, env.lost_life
             if ended or cut:
-                final_obs[row] = obs
+                final_obs[row], noted[row] = obs, env.noted
                 final_info = info
                 obs, info = env.reset()
                 info = {**info, "final_info": final_info}

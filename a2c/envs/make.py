@@ -73,7 +73,8 @@ def kind_for(config: Config, env: EnvSource, seed: int | None = None) -> Kind:
     """
     seed = config.seed if seed is None else seed
     kind = kind_of(env, config.env_kwargs, seed, Wrapping.of(config), config.reward_weights)
-    return kind._replace(is_vector=makes_many(config.vectorization, env))
+    feedback = kind.feedback._replace(info_keys=config.log_info)
+    return kind._replace(feedback=feedback, is_vector=makes_many(config.vectorization, env))
 
 
 def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
@@ -301,6 +302,11 @@ def _compiled_envs(kind: Kind, num_envs: int) -> Envs:
             )
     if kind.feedback.notes_lives:
         raise UserError(f"terminal_on_life_loss is True; leave it out, as {form.name} has no lives")
+    if kind.feedback.info_keys:
+        raise UserError(
+            f"log_info is {shown(kind.feedback.info_keys)}; leave it out, as the compiled form of {form.name} has no "
+            "info; vectorization 'local' steps the environment itself, where there is one"
+        )
     if kind.feedback.reward_weights is not None:
         raise UserError(
             f"reward_weights is {shown(kind.feedback.reward_weights)}; leave it out, as {form.name} gives one number "

@@ -61,6 +61,7 @@ class Block(NamedTuple):
     truncated: NDArray[np.bool_]  # [N]
     lost_life: NDArray[np.bool_]  # [N] whether the step cost a life, where that is noted
     mask: NDArray[np.uint8]  # [N, K] what may be done next, in the order of `masks.py`; all 1 where nobody said
+    noted: NDArray[np.float64]  # [N, M] numbers out of the last step's info, where an episode ended: `notes.py`
 
     def rows(self, rows: slice) -> Block:
         """Views of some environments' rows."""
@@ -82,11 +83,13 @@ class Layout(NamedTuple):
     action: Field
     obs: Field
     mask: Field
+    num_notes: int
 
     def fields(self) -> list[Field]:
         """The arrays of the block, in order."""
         scalar, flag = Field((), np.dtype(np.float64)), Field((), np.dtype(np.bool_))
-        return [self.action, self.obs, self.obs, scalar, flag, flag, flag, self.mask]
+        notes = Field((self.num_notes,), scalar.dtype)
+        return [self.action, self.obs, self.obs, scalar, flag, flag, flag, self.mask, notes]
 
     def num_flags(self) -> int:
         """int64 flags at the start: a line for the parent and one for each worker."""

@@ -52,6 +52,8 @@ def is_compiled(config: Config, env: EnvSource) -> bool:
         return config.vectorization == "compiled"
     if config.wants_workers or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
         return False
+    if config.log_info:  # Which a compiled form has not.
+        return False
     return compiled_form(env) is not None
 
 

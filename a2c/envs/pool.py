@@ -18,6 +18,7 @@ from a2c.envs.episode import close
 from a2c.envs.history import Course, History
 from a2c.envs.local import Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
+from a2c.envs.notes import UNKNOWN
 from a2c.envs.seeding import in_words
 from a2c.envs.stepper import Arrays, Event, Info
 from a2c.envs.values import Feedback
@@ -86,7 +87,9 @@ class Pool:
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
         self.num_envs, self.seed = num_envs, seed
         mask = Field((mask_size(action_space),), np.dtype(np.uint8))
-        layout = Layout(num_envs, num_workers, _field(action_space), _field(observation_space), mask)
+        layout = Layout(
+            num_envs, num_workers, _field(action_space), _field(observation_space), mask, len(feedback.info_keys)
+        )
         try:
             pickled = _pickled((make, feedback)) if num_workers else b""
             buffer = _shared(layout.num_bytes()) if num_workers else bytearray(layout.num_bytes())
@@ -465,7 +468,7 @@ class Pool:
             )
             if stepping:  # `finish` begins the next episode, as wherever one ended.
                 block.final_obs[n], block.reward[n] = self._obs[n], 0.0
-                block.terminated[n], block.truncated[n] = False, True
+                block.terminated[n], block.truncated[n], block.noted[n] = False, True, UNKNOWN
             else:
                 self._history.begin(n)
                 self._obs[n] = block.obs[n]

@@ -32,6 +32,8 @@ class Feedback(NamedTuple):
     """How much each number of a reward of several counts; None: a reward is one number."""
     notes_lives: bool = False
     """Whether a life that is lost, by `info["lives"]`, is noted."""
+    info_keys: tuple[str, ...] = ()
+    """What is noted of the info of an episode's last step, by name (`a2c.envs.notes`)."""
 
 
 class Observations:

@@ -28,6 +28,7 @@ class Step(NamedTuple):
     terminated: NDArray[np.bool_]  # [N] ended by the task
     truncated: NDArray[np.bool_]  # [N] ended by a time limit
     lost_life: NDArray[np.bool_]  # [N] cost a life, where that is noted
+    noted: NDArray[np.float64]  # [N, M] numbers out of the info, where an episode ended
 
 
 def step_of(block: Block) -> Step:
@@ -37,7 +38,7 @@ def step_of(block: Block) -> Step:
     if done.any():
         next_obs = block.obs.copy()
         next_obs[done] = block.final_obs[done]
-    return Step(block.obs, next_obs, block.reward, block.terminated, block.truncated, block.lost_life)
+    return Step(block.obs, next_obs, block.reward, block.terminated, block.truncated, block.lost_life, block.noted)
 
 
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):

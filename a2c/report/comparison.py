@@ -21,11 +21,11 @@ from a2c.report.statistics import (
     estimate_of_iqm,
 )
 from a2c.run.folder import Run
-from a2c.run.policies import Which
+from a2c.run.policies import BestOrFinal
 
 NAMES = ("A", "B")
 
-_SUMMARIES: dict[Which, str] = {"best": "evaluation", "final": "final_evaluation"}
+_SUMMARIES: dict[BestOrFinal, str] = {"best": "evaluation", "final": "final_evaluation"}
 
 
 class Side(NamedTuple):
@@ -49,7 +49,7 @@ class Environment(NamedTuple):
 class Comparison(NamedTuple):
     """A beside B."""
 
-    which: Which
+    which: BestOrFinal
     environments: Mapping[str, Environment]
     improvement: Estimate
     """Mean over environments."""
@@ -107,7 +107,7 @@ class Comparison(NamedTuple):
         }
 
 
-def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: Which = "final") -> Comparison:
+def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: BestOrFinal = "final") -> Comparison:
     """Compares two groups of runs by the evaluations at their ends.
 
     Intervals and chance are found by drawing runs again, always the same numbers: the same runs give the same figures.
@@ -143,7 +143,7 @@ def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: Which = "final"
     return Comparison(which, environments, whole, chance, _settings(groups))
 
 
-def _scores(runs: Sequence[Run], which: Which) -> dict[str, Scores]:
+def _scores(runs: Sequence[Run], which: BestOrFinal) -> dict[str, Scores]:
     """What each run reached, by environment."""
     found: dict[str, list[float]] = {}
     for run in runs:
@@ -151,7 +151,7 @@ def _scores(runs: Sequence[Run], which: Which) -> dict[str, Scores]:
     return {env_id: np.array(values) for env_id, values in found.items()}
 
 
-def _score(run: Run, which: Which) -> float:
+def _score(run: Run, which: BestOrFinal) -> float:
     if not run.is_finished:
         raise UserError(f"{run.path} did not come to its end; {run.command('resume')} goes on with it")
     evaluation = run.summary.get(_SUMMARIES[which])

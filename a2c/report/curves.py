@@ -18,6 +18,7 @@ from a2c.run.folder import Run
 _NO_SETTING = {
     *(name for name in FREE if name != "total_steps"),
     *("env_id", "seed", "log_every_steps", "eval_every_steps", "final_eval_episodes", "start_from_sha256"),
+    "log_info",
 }
 """Fields of Config that do not change what a curve is of: seeds, how often it has a point, where it was trained."""
 

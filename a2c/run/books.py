@@ -44,6 +44,7 @@ class Books:
         self.curve: Curve = curve_from(None)
         self.row: dict[str, float] = {}
         self._config, self._logs = config, logs
+        self._width = len(Update._fields) + 2 * len(config.log_info)
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._is_written = True
@@ -56,7 +57,7 @@ class Books:
         """Takes in some updates, and writes the rows of metrics that came due with one of them.
 
         Args:
-            updates: [count, 10], the fields of `Update`.
+            updates: [count, 10 + 2M], as `Learner.update` gives them.
             made: Updates of the run up to the last of these.
             seconds: What they took.
         """
@@ -105,7 +106,7 @@ class Books:
             "episode_return": finite_or_none(self.episode_return),
             "curve": [finite_or_none(value) for value in self.curve],
         }
-        return notes, np.concatenate([np.empty((0, len(Update._fields))), *self._pending])
+        return notes, np.concatenate([np.empty((0, self._width)), *self._pending])
 
     def restore(self, notes: dict[str, Any], pending: NDArray[Any]) -> None:
         """Goes on from a `state()`.
@@ -113,7 +114,7 @@ class Books:
         Raises:
             KeyError, TypeError, ValueError: Something is missing, or of another kind.
         """
-        if pending.shape[1:] != (len(Update._fields),) or pending.dtype != np.float64:
+        if pending.shape[1:] != (self._width,) or pending.dtype != np.float64:
             raise ValueError(f"session.pending is {pending.dtype} {pending.shape}")
         self._pending = [pending] if len(pending) else []
         self._pending_seconds = float(notes["pending_seconds"])
@@ -131,12 +132,17 @@ class Books:
         self._pending, self._pending_seconds = [], 0.0
         self.train_seconds += seconds
         row = {"updates": float(made)}
-        means = Update(*(pending.sum(0) / len(pending)).tolist())
+        updates, noted = pending[:, : len(Update._fields)], pending[:, len(Update._fields) :]
+        means = Update(*(updates.sum(0) / len(updates)).tolist())
         if means.episodes:
             row["episode_return"] = self.episode_return = means.return_sum / means.episodes
             row["episode_length"] = means.length_sum / means.episodes
         row |= zip(Metrics._fields, means, strict=False)
-        row["learning_rate"] = float(pending[-1, -1])
+        row["learning_rate"] = float(updates[-1, -1])
+        keys = self._config.log_info
+        for key, total, count in zip(keys, *noted.sum(0).reshape(2, len(keys)).tolist(), strict=True):
+            if count:
+                row[f"info/{key}"] = total / count
         row["steps_per_second"] = len(pending) * self._config.steps_per_update / seconds
         steps = made * self._config.steps_per_update
         if "episode_return" in row:

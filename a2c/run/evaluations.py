@@ -23,7 +23,7 @@ from a2c.run.books import finite_or_none
 from a2c.run.events import save_failure
 from a2c.run.folder import Run
 from a2c.run.logs import Logs
-from a2c.run.policies import Best, Which
+from a2c.run.policies import Best, BestOrFinal
 from a2c.run.standing import Evaluated
 from a2c.schedule import is_due
 from a2c.signals import StopSignals
@@ -141,6 +141,7 @@ class Evaluations:
         self.latest = Evaluated(evaluation.mean, evaluation.std, self._learner.steps)
         row = {"evaluation_return": evaluation.mean, "evaluation_std": evaluation.std}
         row["evaluation_length"] = float(np.mean(evaluation.lengths))
+        row |= {f"evaluation_info/{key}": value for key, value in evaluation.info.items()}
         if evaluation.unfinished:
             row["evaluation_unfinished"] = float(evaluation.unfinished)
         self._logs.write(self._learner.steps, row)
@@ -185,7 +186,7 @@ class Evaluations:
             self.evaluate()
         if self.best.steps is None:  # None was evaluated.
             self.replace_best(self._learner.policy(), None)
-        whiches: dict[str, Which] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
+        whiches: dict[str, BestOrFinal] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
         for name, which in whiches.items():
             if which == "final" and self.best.steps == self._learner.steps:
                 if "evaluation" in self.at_the_end:  # The same policy on the same episodes.

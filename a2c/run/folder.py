@@ -25,7 +25,7 @@ from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate, in_words
 from a2c.policy import Policy
-from a2c.run import checkpoint, events, logs, policies
+from a2c.run import checkpoint, events, kept, logs, policies
 from a2c.run.policies import Which
 from a2c.run.versions import versions
 
@@ -192,6 +192,7 @@ class Run:
         """
         files.sweep(files.no_link(self.path / "policy"))
         files.sweep(self.path)
+        kept.sweep(self.path)
         checkpoint.sweep(self.checkpoints)
 
     @property
@@ -322,12 +323,33 @@ class Run:
         }
 
     def policy(self, which: Which = "best") -> Policy:
-        """The policy that was best by evaluation, or the one of the newest checkpoint.
+        """The policy that was best by evaluation, the one of the newest checkpoint, or one that was kept on the way.
+
+        Args:
+            which: "best", "final", or after how many steps.
 
         Raises:
             UserError: It is missing or damaged.
         """
-        return policies.read(self.path, which)
+        return policies.read(self.path, which, self.config)
+
+    @property
+    def steps(self) -> int:
+        """Agent steps of its newest checkpoint, of which `policy("final")` is.
+
+        Raises:
+            UserError: There is none.
+        """
+        return checkpoint.newest(self.checkpoints).counters["steps"]
+
+    @property
+    def kept_policies(self) -> list[int]:
+        """After how many steps it kept its policy (`keep_policy_at`), in order: each is a `which`.
+
+        Raises:
+            UserError: Their folder is a link to somewhere else.
+        """
+        return list(kept.kept(self.path))
 
     def evaluate(
         self,
@@ -343,7 +365,7 @@ class Run:
         Args:
             episodes: How many, at least 1.
             greedy: The most probable action; False samples.
-            which: "best" or "final".
+            which: "best", "final", or after how many steps the run kept it.
             seed: Decides the episodes; None: the run's seed.
             env: What to make instead of the run's `env_id`; needed where the run was given a callable, or an id with a
                 module to import.
@@ -417,7 +439,7 @@ def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
 
     Args:
         run: The run, or its folder.
-        which: "best" by evaluation, or "final".
+        which: "best" by evaluation, "final", or after how many steps the run kept it.
 
     Raises:
         UserError: The run or the policy is missing or damaged.

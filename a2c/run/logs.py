@@ -1,4 +1,4 @@
-"""Writers of metrics: metrics.jsonl is the record; VisualDL and TensorBoard draw the same numbers."""
+"""Logs of metrics: metrics.jsonl is the record; what others draw the same numbers with is in `writers`."""
 
 from __future__ import annotations
 
@@ -6,63 +6,17 @@ import contextlib
 import json
 import math
 import os
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError
-
-Row = Mapping[str, float]
+from a2c.run.writers import FOLDERS, WRITERS, Log, LogOpener, Row
 
 _RECORD = "metrics.jsonl"
-
-TAGS = {
-    "evaluation_return": "evaluation/return",
-    "evaluation_length": "evaluation/length",
-    "episode_return": "train/return",
-    "episode_length": "train/length",
-    "policy_loss": "loss/actor_loss",
-    "value_loss": "loss/critic_loss",
-    "loss": "loss/loss",
-    "entropy": "train/entropy",
-    "grad_norm": "train/gradient_norm",
-    "explained_variance": "train/explained_variance",
-    "learning_rate": "train/learning_rate",
-    "steps_per_second": "train/steps_per_second",
-}
-"""Names in metrics.jsonl -> names of curves."""
-
-
-class Log(Protocol):
-    """Something that takes rows of numbers."""
-
-    def write(self, steps: int, row: Row) -> None:
-        """Takes the metrics after `steps` agent steps."""
-        ...
-
-    def flush(self) -> None:
-        """Lets readers see what was written.
-
-        Raises:
-            UserError: It cannot be written; nothing is lost, and the next time it is tried again.
-        """
-        ...
-
-    def sync(self) -> None:
-        """Hands everything to the system."""
-        ...
-
-    def close(self) -> None:
-        """Ends it."""
-        ...
-
-
-LogOpener = Callable[[Path], Log]
-"""Begins a log in a run's folder."""
 
 
 class JsonLines:
@@ -112,46 +66,6 @@ class JsonLines:
             self.flush()
         with contextlib.suppress(OSError):
             self._file.close()
-
-
-class Curves:
-    """Hands every metric that has a tag to a `write_scalar(tag, value, steps)`."""
-
-    def __init__(
-        self, write_scalar: Callable[[str, float, int], None], sync: Callable[[], None], close: Callable[[], None]
-    ) -> None:
-        self._write_scalar, self._sync, self._close = write_scalar, sync, close
-        self._is_whole = True
-
-    def write(self, steps: int, row: Row) -> None:
-        """Writes one point per metric."""
-        with self._going_on_without():
-            for name, value in row.items():
-                if name in TAGS:
-                    self._write_scalar(TAGS[name], value, steps)
-
-    def flush(self) -> None:
-        """Their writers do so when they think fit."""
-
-    def sync(self) -> None:
-        """Hands every point to the system."""
-        with self._going_on_without():
-            self._sync()
-
-    def close(self) -> None:
-        """Ends the curves."""
-        with self._going_on_without():
-            self._close()
-
-    @contextlib.contextmanager
-    def _going_on_without(self) -> Iterator[None]:
-        """Training goes on where a writer fails, which then has lost points; said once."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - foreign writers raise what they like
-            if self._is_whole:
-                warnings.warn(f"curves cannot be written and have gaps from here on: {error}", stacklevel=3)
-            self._is_whole = False
 
 
 class Logs:
@@ -254,7 +168,7 @@ def _log_files(folder: Path) -> list[Path]:
         UserError: There is a link, or something else that is no file.
     """
     found = [path for path in [folder / _RECORD] if path.exists() or path.is_symlink()]
-    for name in ("visualdl", "tensorboard"):
+    for name in FOLDERS:
         if (folder / name).is_symlink():
             raise UserError(f"{folder / name} is a symbolic link; it must be a folder")
         if (folder / name).is_dir():
@@ -274,7 +188,7 @@ def log_openers(config: Config) -> list[LogOpener]:
     openers: list[LogOpener] = [lambda folder: JsonLines(folder / _RECORD)]
     for name in config.log:
         try:
-            openers.append({"visualdl": _visualdl, "tensorboard": _tensorboard}[name]())
+            openers.append(WRITERS[name](config, rows))
         except ImportError as error:
             raise UserError(f"--log {name} needs a package that is not installed; pip install 'a2c[{name}]'") from error
     return openers
@@ -287,28 +201,3 @@ def open_logs(openers: Sequence[LogOpener], folder: Path) -> Logs:
         UserError: The folder cannot be written.
     """
     return Logs([opener(folder) for opener in openers], folder)
-
-
-def _visualdl() -> LogOpener:
-    from visualdl import LogWriter
-
-    def opener(folder: Path) -> Log:
-        # Its readers look at one file of a folder: go on with that.
-        there = sorted(path.name for path in (folder / "visualdl").glob("vdlrecords.*.log"))
-        with contextlib.redirect_stdout(sys.stderr):  # It says that it goes on, where one JSON object may be expected.
-            writer: Any = LogWriter(logdir=str(folder / "visualdl"), file_name=there[-1] if there else "")
-        return Curves(
-            lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.flush, writer.close
-        )
-
-    return opener
-
-
-def _tensorboard() -> LogOpener:
-    from tensorboard.summary import Writer
-
-    def opener(folder: Path) -> Log:
-        writer: Any = Writer(str(folder / "tensorboard"))
-        return Curves(lambda tag, value, steps: writer.add_scalar(tag, value, steps), writer.flush, writer.close)
-
-    return opener

@@ -1,4 +1,4 @@
-"""The policies of a run: the best by evaluation, in its folder `policy`, and the one of the newest checkpoint."""
+"""The policies of a run: the best by evaluation, in its folder `policy`, that of the newest checkpoint, those kept."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from pathlib import Path
 from typing import Literal
 
 from a2c import files
+from a2c.config import Config
 from a2c.errors import UserError
 from a2c.evaluation import Evaluation
 from a2c.policy import POLICY_FILES, Policy
-from a2c.run import checkpoint
+from a2c.run import checkpoint, kept
 
-Which = Literal["best", "final"]
+BestOrFinal = Literal["best", "final"]
+Which = BestOrFinal | int
+"""The best policy by evaluation, the one of the newest checkpoint, or the one that was kept after so many steps."""
 
 
-def read(folder: Path, which: Which) -> Policy:
-    """The policy of the run in a folder.
+def read(folder: Path, which: Which, config: Config) -> Policy:
+    """The policy of the run in a folder, whose settings are these.
 
     Raises:
         UserError: It is missing or damaged.
     """
+    if isinstance(which, int) and not isinstance(which, bool) and which >= 0:
+        return kept.read(folder, which, config)
     if which not in ("best", "final"):
-        raise UserError(f"which is {which!r}; it must be 'best' or 'final'")
+        raise UserError(f"which is {which!r}; it must be 'best', 'final', or steps at which the run kept its policy")
     if not (folder / "policy").is_dir():
         _put_back(folder)
     newer = checkpoint.newest(checkpoint.within(folder)).arrays if which == "final" else None
@@ -55,6 +60,16 @@ def _put_back(folder: Path) -> None:
         raise UserError(f"{folder} has no policy yet: the run has not come to its first evaluation")
     where = write(folder, contents)
     warnings.warn(f"{where} was missing; its policy is the best of the newest checkpoint", stacklevel=4)
+
+
+def in_words(which: Which) -> str:
+    """What a policy is called.
+
+    Example:
+        >>> in_words("best"), in_words(10_000)
+        ('best policy', 'policy after 10,000 steps')
+    """
+    return f"policy after {which:,} steps" if isinstance(which, int) else f"{which} policy"
 
 
 class Best:

@@ -22,6 +22,7 @@ from a2c.run.books import Books, finite_or_none
 from a2c.run.evaluations import Evaluations, Surroundings
 from a2c.run.events import save_failure
 from a2c.run.folder import Run
+from a2c.run.kept import Keeper
 from a2c.run.logs import Logs
 from a2c.run.standing import Standing
 from a2c.run.versions import made_with, versions
@@ -54,6 +55,7 @@ class Session:
         self._stop, self.watch = surroundings.stop, surroundings.watch
         self._books = Books(config, logs, learner.policy().action_space)
         self._evaluations = Evaluations(run, config, env, learner, logs, surroundings, self._note)
+        self._keeper = Keeper(run.path, config)
         self.inexact: list[str] = []
         self._is_ending = self.is_left = False
         self._saved_at = time.monotonic()
@@ -75,6 +77,10 @@ class Session:
         self._seconds_before = {str(name): float(value) for name, value in seconds.items() if math.isfinite(value)}
         self._save_seconds = self._seconds_before.pop("saving", 0.0)
         self._seconds_before.pop("evaluation", None)
+        missed = ", ".join(f"{steps:,}" for steps in self._keeper.missed(saved.counters["steps"]))
+        if missed:
+            at = saved.counters["steps"]
+            warnings.warn(f"the policy after {missed} steps was not kept: the run goes on from {at:,}", stacklevel=2)
 
     @property
     def has_reached(self) -> bool:
@@ -162,6 +168,17 @@ class Session:
                 f"{fault}; training goes on, and the rows wait until it can be written",
             )
 
+    def keep_policy_if_due(self) -> None:
+        """Keeps the policy where `keep_policy_at` says so; one that cannot be written now comes with a checkpoint."""
+        steps = self._learner.steps
+        if not self._keeper.is_due(steps):
+            return
+        try:
+            self._keeper.keep(self._learner.policy(), steps)
+        except UserError as error:
+            what = "training goes on, and the policy is written with a checkpoint"
+            self._run.events.tell("failed_saves", steps, f"{error}; {what}")
+
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
         if time.monotonic() - self._saved_at < self._config.save_every_seconds:
@@ -204,6 +221,7 @@ class Session:
             "total_steps": config.total_steps,
         }
         self._evaluations.best.write()
+        self._keeper.write()
         checkpoint.save(
             self._run.path / "checkpoints",
             {**learner.state(), "session.pending": pending},

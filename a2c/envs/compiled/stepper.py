@@ -65,6 +65,7 @@ class CompiledStepper:
             arrays.truncated,
             np.zeros(num_envs, np.bool_),  # They have no lives.
             mask,
+            np.zeros((num_envs, 0)),  # Nor infos.
         )
         # What the seeds of episodes follow from, and the number of the episode from which on they do, [N] each; whether
         # that was given to a reset; and whether some of it is not what machine code knows.

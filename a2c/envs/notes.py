@@ -1,0 +1,83 @@
+"""Numbers that a run wants to know of its episodes (`log_info`), out of the info of each one's last step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNKNOWN, MISSING, NO_NUMBER = math.nan, math.inf, -math.inf
+"""What stands for a number that is not there, as numbers are all that workers and we share: nobody saw the episode's
+end; the info has nothing of that name; what it has is no finite number."""
+
+
+def number_in(info: Mapping[str, Any], key: str) -> float:
+    """The number of that name in an info; a dot leads into dicts.
+
+    Example:
+        >>> number_in({"success": True, "costs": {"energy": 0.5}}, "costs.energy")
+        0.5
+    """
+    value: Any = info
+    for part in [key] if key in info else key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return MISSING
+        value = value[part]
+    try:
+        array = np.asarray(value)
+        number = float(array.reshape(())) if array.size == 1 and array.dtype.kind in "biuf" else NO_NUMBER
+    except Exception:  # noqa: BLE001 - whatever the conversion of a foreign array raises
+        return NO_NUMBER
+    return number if math.isfinite(number) else NO_NUMBER
+
+
+def info_of_one(infos: Any, n: int) -> dict[str, Any]:
+    """The info of environment n out of what Gymnasium's vector environments give: arrays [N], and who has one.
+
+    Example:
+        >>> info_of_one({"success": np.array([1.0, 0.0]), "_success": np.array([True, False])}, 0)
+        {'success': 1.0}
+        >>> info_of_one({"success": np.array([1.0, 0.0]), "_success": np.array([True, False])}, 1)
+        {}
+    """
+    if not isinstance(infos, Mapping):
+        return {}
+    found = {}
+    for key, values in infos.items():
+        who = infos.get(f"_{key}")
+        if isinstance(values, Mapping):
+            found[key] = info_of_one(values, n)
+        elif hasattr(values, "__len__") and n < len(values) and (who is None or bool(who[n])):
+            found[key] = values[n]
+    return {key: value for key, value in found.items() if not (key.startswith("_") and key[1:] in infos)}
+
+
+def faults(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, str]:
+    """What is wrong with the numbers of some episodes, in a sentence for each name; empty where nothing is.
+
+    Args:
+        keys: M names.
+        rows: [episodes, M].
+    """
+    found = {}
+    for key, column in zip(keys, rows.T, strict=True):
+        if (column == MISSING).any():
+            found[key] = f"the info of an episode's last step has no {key!r} (log_info)"
+        elif (column == NO_NUMBER).any():
+            found[key] = f"what the info of an episode's last step has for {key!r} (log_info) is no finite number"
+    return {key: f"{fault}; such episodes are left out of its mean" for key, fault in found.items()}
+
+
+def means(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, float]:
+    """Means over the episodes that have a number, by name; without those of which none has.
+
+    Example:
+        >>> means(("success", "energy"), np.array([[1.0, MISSING], [0.0, NO_NUMBER]]))
+        {'success': 0.5}
+    """
+    there = np.isfinite(rows)
+    sums, counts = np.where(there, rows, 0.0).sum(0).tolist(), there.sum(0).tolist()
+    return {key: total / count for key, total, count in zip(keys, sums, counts, strict=True) if count}
