@@ -18,12 +18,16 @@ from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
 from a2c.policy import Policy
 from a2c.randomness import episode_seed, generator
+from a2c.trace import Trace
 
 _SIDE_BY_SIDE = 16
 """Environments evaluated at the same time, at most, unless told."""
 
 MOST_STEPS = 200_000
 """An episode longer than this is taken for one that never ends."""
+
+_MOST_LISTED = 10_000
+"""Episodes of which each has its place in a file."""
 
 _AUTO_MOST, _AUTO_LEAST, _AUTO_SHARE = 100, 10, 5
 """Of `final_eval_episodes` auto: so many episodes, as far as they fit in a fifth of the run's steps; at least ten."""
@@ -75,6 +79,16 @@ class Evaluation(NamedTuple):
         }
         finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
         return {**finite, "episodes": len(self.returns), "unfinished": self.unfinished, "greedy": self.greedy}
+
+    def episodes(self) -> dict[str, Any]:
+        """Return and length of every episode, of the first 10,000, and how they were played; null as in `summary`."""
+        returns = [value if math.isfinite(value) else None for value in self.returns[:_MOST_LISTED]]
+        return {
+            "returns": returns,
+            "lengths": self.lengths[:_MOST_LISTED],
+            "unfinished": self.unfinished,
+            "greedy": self.greedy,
+        }
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
@@ -133,6 +147,7 @@ class Evaluator:
         check: Callable[[], None] = lambda: None,
         show: Callable[[int], None] = lambda episodes: None,
         total_steps: int = 0,
+        trace: Trace | None = None,
     ) -> Evaluation:
         """Runs whole episodes of a policy.
 
@@ -146,6 +161,7 @@ class Evaluator:
             show: Called with the number of episodes that have ended, whenever one has.
             total_steps: Of the run. Where the environment itself sets no limit, an episode is given up as unfinished
                 after a fiftieth of them, but not before 2,000.
+            trace: Looks on.
 
         Raises:
             UserError: The environment is unknown, or its spaces are not the policy's.
@@ -160,7 +176,8 @@ class Evaluator:
                 # A seed apart from those of training, and another for each set.
                 obs = envs.begin(episode_seed(self._kind.seed, -1 - index, 0))
                 most = _most_steps(envs.max_episode_steps, total_steps)
-                play = _Play(envs, policy, None if greedy else generator(self._kind.seed, "evaluation", index), most)
+                rng = None if greedy else generator(self._kind.seed, "evaluation", index)
+                play = _Play(envs, policy, rng, most, trace)
                 return play.run(obs, episodes, total_steps, check, show)
         except EnvError as error:
             phase = f"{error.phase} during evaluation"
@@ -234,8 +251,11 @@ def _most_steps(limit: int | None, total_steps: int) -> int:
 class _Play:
     """Episodes under way, and those that have ended. Environment i plays episodes i, i + N, ..."""
 
-    def __init__(self, envs: Envs, policy: Policy, rng: np.random.Generator | None, most_steps: int) -> None:
+    def __init__(
+        self, envs: Envs, policy: Policy, rng: np.random.Generator | None, most_steps: int, trace: Trace | None
+    ) -> None:
         """Begins with none; actions are greedy without a generator, sampled with its noise."""
+        self._trace = trace
         self._envs, self._policy, self._rng, self._most_steps = envs, policy, rng, most_steps
         self._first = envs.episodes.copy()  # [N] number of each environment's first episode
         n = envs.num_envs
@@ -262,8 +282,13 @@ class _Play:
         while (left > 0).any():
             check()
             noise = None if self._rng is None else self._policy.draw_noise(self._rng, n)
-            actions, carry = self._policy.act_batch(obs, noise, envs.mask, carry)
+            before = carry
+            actions, carry = self._policy.act_batch(obs, noise, envs.mask, before)
+            if self._trace is not None:
+                self._trace.before(obs, actions, before)
             step = envs.advance(actions)
+            if self._trace is not None:
+                self._trace.after(step, carry)
             obs = step.obs
             carry[step.terminated | step.truncated] = 0
             self._require_finite(left > 0, step.next_obs, step.reward, step.terminated, more=1)
