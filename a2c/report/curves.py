@@ -1,11 +1,11 @@
-"""Learning curves of runs: which are seeds of one setting, what settings differ in, mean and range over seeds."""
+"""Learning curves of runs: which are seeds of one setting, what settings differ in, what their curve is."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from a2c import files
 from a2c.config import FREE, Config
 from a2c.errors import UserError
+from a2c.report.statistics import interquartile_means
 from a2c.run.folder import Run
 
 _NO_SETTING = {
@@ -25,21 +26,49 @@ _MOST_PARTS = 4
 _LONGEST_LABEL, _LONGEST_VALUE = 90, 24
 LEFT_OUT = "left out"
 """Of an argument of the environment that another run gives."""
+_MOST_POINTS = 1_000
+"""Of a line of several runs."""
 _LARGEST = 1e150
 """Returns beyond it are from damaged files; axes cannot show them."""
 
 
-class Line(NamedTuple):
-    """A quantity over steps, of one run or of several together; NaN is a gap."""
+Over = Literal["steps", "seconds"]
+"""What curves are over: agent steps, or the seconds that updates took, evaluations and checkpoints apart."""
 
-    steps: NDArray[np.float64]
-    """[L], increasing."""
-    mean: NDArray[np.float64]
-    """[L]."""
+
+class Look(NamedTuple):
+    """How curves are to be drawn."""
+
+    over: Over = "steps"
+    smooth: int = 1
+    """Each point is the mean of so many of its run's, itself the last of them."""
+
+    @property
+    def x_label(self) -> str:
+        """What the axis below says."""
+        return "steps" if self.over == "steps" else "seconds of training"
+
+    @property
+    def y_label(self) -> str:
+        """What the axis at the left says."""
+        return "return" if self.smooth == 1 else f"return, mean of the last {self.smooth} points"
+
+
+class NothingToDrawError(UserError):
+    """A run has come to no return yet."""
+
+
+class Line(NamedTuple):
+    """A quantity of one run or of several together; NaN is a gap."""
+
+    x: NDArray[np.float64]
+    """[L], increasing: steps, or seconds."""
+    middle: NDArray[np.float64]
+    """[L], the interquartile mean of the runs."""
     low: NDArray[np.float64]
-    """[L], the lowest run; of one run the same as mean."""
+    """[L], the lower end of its bootstrap interval; of one run the same as middle."""
     high: NDArray[np.float64]
-    """[L], the highest run."""
+    """[L], the upper end."""
 
 
 class Curve(NamedTuple):
@@ -47,11 +76,16 @@ class Curve(NamedTuple):
 
     label: str
     """What this setting has that the others of its panel have not; for a legend."""
-    num_runs: int
+    runs: list[Run]
     training: Line
     """Returns of training episodes."""
     evaluation: Line
     """Returns of evaluations."""
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs it is of."""
+        return len(self.runs)
 
 
 class Panel(NamedTuple):
@@ -61,19 +95,24 @@ class Panel(NamedTuple):
     curves: list[Curve]
 
 
-def panels(runs: Sequence[Run]) -> list[Panel]:
+def panels(groups: Sequence[Run] | Mapping[str, Sequence[Run]], look: Look = Look()) -> list[Panel]:  # noqa: B008
     """The curves of runs, by environment and setting, in the order in which they are first met.
 
     A run that is damaged or has nothing to draw yet is left out, with a warning, where there are others.
+
+    Args:
+        groups: The runs; or groups of them by name, each of which is one curve, whatever its runs differ in.
+        look: How they are to be drawn.
 
     Raises:
         UserError: None of them has something to draw.
     """
     found: list[_Drawable] = []
     faults: list[UserError] = []
-    for run in runs:
+    named = groups if isinstance(groups, Mapping) else {"": groups}
+    for name, run in ((name, run) for name, runs in named.items() for run in runs):
         try:
-            found.append(_drawable(run))
+            found.append(_drawable(run, name, look))
         except UserError as error:
             faults.append(error)
     if faults and not found:
@@ -81,7 +120,7 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     for fault in faults:
         warnings.warn(f"left out of the picture: {fault}", stacklevel=2)
     environments = _grouped((run.config.env_id, run) for run in found)
-    return [_panel(printable(env_id), of_it) for env_id, of_it in environments.items()]
+    return [_panel(printable(env_id), of_it, look) for env_id, of_it in environments.items()]
 
 
 def printable(text: str, longest: int = 60) -> str:
@@ -90,34 +129,35 @@ def printable(text: str, longest: int = 60) -> str:
     return (shown if len(shown) <= longest else f"{shown[: longest - 3]}...").lstrip("_")
 
 
-def joined(lines: Sequence[Line]) -> Line:
-    """Mean, lowest and highest of several runs' lines.
+def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - immutable
+    """The interquartile mean of several runs' lines, with its bootstrap interval.
 
-    Runs have points at steps of their own: between two of them a run is on the straight line, before its first and
-    after its last it is not counted.
+    Runs have points at places of their own: between two of them a run is on the straight line, before its first and
+    after its last it is not counted. Over seconds the line is only where more than half of the runs are counted.
     """
     if len(lines) == 1:
         return lines[0]
-    steps = np.unique(np.concatenate([line.steps for line in lines]))
-    values = np.full((len(lines), len(steps)), np.nan)  # [R, L]
+    x = np.unique(np.concatenate([line.x for line in lines]))
+    if len(x) > _MOST_POINTS:  # Seconds of different runs are never the same.
+        x = np.linspace(x[0], x[-1], _MOST_POINTS)
+    values = np.full((len(lines), len(x)), np.nan)  # [R, L]
     for row, line in zip(values, lines, strict=True):
-        if len(line.steps):
-            row[:] = np.interp(steps, line.steps, line.mean, left=np.nan, right=np.nan)
-            row[np.searchsorted(steps, line.steps)] = line.mean  # Beside a gap, interpolation gives a gap.
-    there = ~np.isnan(values)
-    count = there.sum(0)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(there, values, 0.0).sum(0) / count
-    is_gap = count == 0
-    low = np.where(is_gap, np.nan, np.where(there, values, np.inf).min(0))
-    high = np.where(is_gap, np.nan, np.where(there, values, -np.inf).max(0))
-    return Line(steps, mean, low, high)
+        if len(line.x):
+            row[:] = np.interp(x, line.x, line.middle, left=np.nan, right=np.nan)
+            places = np.searchsorted(x, line.x).clip(max=len(x) - 1)
+            is_there = x[places] == line.x
+            row[places[is_there]] = line.middle[is_there]  # Beside a gap, interpolation gives a gap.
+    # Over seconds runs end one after another, and those that are left are the slow ones.
+    is_there = (~np.isnan(values)).sum(0) * 2 > (len(lines) if look.over == "seconds" else 0)
+    return Line(x[is_there], *interquartile_means(values[:, is_there]))
 
 
 class _Drawable(NamedTuple):
     """A run with its lines."""
 
     run: Run
+    group: str
+    """The name of what it is in; "" where that is not said."""
     config: Config
     origins: Mapping[str, str]
     """Where each setting came from."""
@@ -125,26 +165,64 @@ class _Drawable(NamedTuple):
     evaluation: Line
 
 
-def _drawable(run: Run) -> _Drawable:
+def _drawable(run: Run, group: str, look: Look) -> _Drawable:
     rows = run.metrics()
-    training, evaluation = _line(rows, "episode_return"), _line(rows, "evaluation_return")
-    if not len(training.steps) and not len(evaluation.steps):
-        raise UserError(f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made")
+    training, evaluation = (line_of(rows, name, look) for name in ("episode_return", "evaluation_return"))
+    if not len(training.x) and not len(evaluation.x):
+        raise NothingToDrawError(
+            f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made"
+        )
     origins = files.read_json(run.config_path).get("origins")
     strings = {name: str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}
-    return _Drawable(run, run.config, strings, training, evaluation)
+    return _Drawable(run, group, run.config, strings, training, evaluation)
 
 
-def _line(rows: Iterable[Mapping[str, Any]], name: str) -> Line:
+def line_of(rows: Sequence[Mapping[str, Any]], name: str, look: Look = Look()) -> Line:  # noqa: B008
+    """A metric of one run, from its rows.
+
+    Raises:
+        UserError: It is to be over seconds, and the rows do not tell how long updates took.
+    """
     # A row may hold null, which is a gap, and in a damaged file anything.
     points = {
         float(row["steps"]): float("nan") if row[name] is None or abs(row[name]) > _LARGEST else row[name]
         for row in rows
-        if name in row and isinstance(row[name], float | None)
+        if name in row and isinstance(row[name], float | int | None)
     }
-    steps = np.array(sorted(points))
-    values = np.array([points[step] for step in steps])
-    return Line(steps, values, values, values)
+    x = np.array(sorted(points))
+    values = np.array([points[steps] for steps in x], np.float64)
+    if look.smooth > 1:
+        values = _means_of_the_last(values, look.smooth)
+    if look.over == "seconds" and len(x):
+        x = seconds_at(rows, x)
+    return Line(x, values, values, values)
+
+
+def seconds_at(rows: Sequence[Mapping[str, Any]], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many seconds updates had taken after so many steps: what `train_seconds` of the summary counts.
+
+    Raises:
+        UserError: The rows do not tell.
+    """
+    known, seconds = [0.0], [0.0]
+    for row in rows:
+        speed = row.get("steps_per_second")
+        if isinstance(speed, float | int) and 0 < speed < _LARGEST and row["steps"] > known[-1]:
+            seconds.append(seconds[-1] + (row["steps"] - known[-1]) / speed)
+            known.append(float(row["steps"]))
+    if len(known) == 1:
+        raise UserError("its metrics hold no steps_per_second; draw it over steps")
+    return np.interp(steps, known, seconds)
+
+
+def _means_of_the_last(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The mean of each value and those before it, up to so many; a gap is not counted."""
+    is_there = ~np.isnan(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(is_there, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(is_there)])
+    first = np.maximum(np.arange(len(values)) + 1 - count, 0)
+    within = counts[1:] - counts[first]
+    return np.where(within > 0, (sums[1:] - sums[first]) / np.maximum(within, 1), np.nan)
 
 
 def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable]]:
@@ -154,18 +232,22 @@ def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable
     return groups
 
 
-def _panel(name: str, runs: Sequence[_Drawable]) -> Panel:
-    settings = _grouped((json.dumps(settings_of(run.config), sort_keys=True), run) for run in runs)
+def _panel(name: str, runs: Sequence[_Drawable], look: Look) -> Panel:
+    settings = _grouped((run.group or json.dumps(settings_of(run.config), sort_keys=True), run) for run in runs)
     groups = list(settings.values())
     differences = _differences([group[0] for group in groups])
     curves = []
     for group, parts in zip(groups, differences, strict=True):
-        _warn_of_short_runs(group)
+        if len({json.dumps(settings_of(run.config), sort_keys=True) for run in group}) > 1:
+            parts = []  # A group that was named, of several settings: no one of them is its.
+        if look.over == "steps":
+            _warn_of_short_runs(group)
         seeds = _seeds(group, is_needed=len(groups) == 1 or len({run.config.seed for run in runs}) > 1)
-        label = printable(", ".join(parts), _LONGEST_LABEL)
+        label = printable(", ".join([*([group[0].group] if group[0].group else []), *parts]), _LONGEST_LABEL)
         label = f"{label} ({seeds})" if label and seeds else label or seeds
-        training, evaluation = joined([run.training for run in group]), joined([run.evaluation for run in group])
-        curves.append(Curve(label, len(group), training, evaluation))
+        training = joined([run.training for run in group], look)
+        evaluation = joined([run.evaluation for run in group], look)
+        curves.append(Curve(label, [run.run for run in group], training, evaluation))
     return Panel(f"{name}, {curves[0].label}" if len(curves) == 1 else name, curves)
 
 
@@ -244,7 +326,7 @@ def _in_words(value: object) -> str:
 
 
 def _warn_of_short_runs(group: Sequence[_Drawable]) -> None:
-    ends = [max([0.0, *run.training.steps[-1:], *run.evaluation.steps[-1:]]) for run in group]
+    ends = [max([0.0, *run.training.x[-1:], *run.evaluation.x[-1:]]) for run in group]
     for run, end in zip(group, ends, strict=True):
         if end < 0.9 * max(ends):
             warnings.warn(

@@ -1,0 +1,78 @@
+"""`a2c report RUN...`: what runs reached and how sure that is, as one HTML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from a2c import files
+from a2c.errors import UserError
+from a2c.output import print_json
+from a2c.report.folders import groups_in
+from a2c.run.folder import Run
+from a2c.run.policies import Which
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write one HTML file about a run, or about groups of them: what was reached, and how sure that is."""
+
+    folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN... [-- RUN...]")]
+    """The runs' folders, or folders of runs; with -- between them groups, else seeds of one setting are a group."""
+    to: str | None = None
+    """Where to. By default report.html in the run, or report.html here."""
+    which: Which = "final"
+    """Compare groups by their final policies, or by the best by evaluation during training."""
+    video: bool = True
+    """Put the run's video.gif or video.mp4 in the file, where there is one."""
+    json: bool = False
+    """Print one JSON object: where the report is, and what it says."""
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        groups = groups_in(self.folders, "report")
+        runs = [run for group in groups.values() for run in group]
+        by_default = runs[0].path / "report.html" if len(runs) == 1 else Path("report.html")
+        path = Path(self.to).expanduser() if self.to else by_default
+        found = write(groups, path, self.which, self.video)
+        if self.json:
+            print_json({"report": str(path), **found})
+        else:
+            print(path)
+        return 0
+
+
+def write(
+    groups: Mapping[str, Sequence[Run]], path: Path, which: Which = "final", with_video: bool = True
+) -> dict[str, Any]:
+    """Writes the report of one run, or of groups of them.
+
+    Args:
+        groups: The runs, by the name of their group; "" is the name of the only one.
+        path: Where to.
+        which: What groups are compared by.
+        with_video: Whether a run's video is put into it.
+
+    Returns:
+        What it says, for JSON.
+
+    Raises:
+        UserError: It cannot be written, or the groups cannot be compared.
+    """
+    from a2c.report import document, facts, one_run, several_runs  # Here: NumPy's and Jinja's parts of this verb alone.
+
+    if path.is_dir():
+        raise UserError(f"cannot write the report {path}, which is a folder; name a file in it that ends in .html")
+    runs = [run for group in groups.values() for run in group]
+    if len(runs) == 1:
+        known = facts.facts_of(runs[0])
+        page, found = one_run.page_of(known, with_video), one_run.to_json(known)
+    else:
+        findings = several_runs.findings_of(groups, which)
+        page, found = several_runs.page_of(findings), several_runs.to_json(findings)
+    files.write_bytes(path, document.to_html(page).encode())
+    return {"headline": page.headline, **found}
