@@ -80,7 +80,7 @@ class Look(NamedTuple):
     """What the console says, and errors of scripts."""
 
     def faults(self) -> list[str]:
-        """What overlaps, leaves the window or can hardly be read, in words; where something is folded, unfolded, too."""
+        """What overlaps, leaves the window or can hardly be read, in words; unfolded, too."""
         script = _FAULTS.replace("LEAST", str(LEAST_CONTRAST))
         found: list[str] = self.page.evaluate(script)
         unfold = "for (const one of document.querySelectorAll('details')) one.open = OPEN"

@@ -36,6 +36,8 @@ class Series(NamedTuple):
     look: int = 0
     """Decides colour and dashes: each number has others."""
     is_faint: bool = False
+    short: str = ""
+    """What it is called beside its values, where the label is long."""
 
 
 class Tick(NamedTuple):
@@ -311,7 +313,7 @@ def _hover(x_axis: Axis, y_axis: Axis, series: Sequence[Series], names: Sequence
             "x": [x_axis.low, x_axis.high],
             "y": [y_axis.low, y_axis.high],
             "names": list(names),
-            "series": [{"label": one.label, "x": numbers(one.x), "y": numbers(one.y)} for one in series],
+            "series": [{"label": one.short or one.label, "x": numbers(one.x), "y": numbers(one.y)} for one in series],
         },
         separators=(",", ":"),
     )

@@ -72,16 +72,19 @@ class Contest(NamedTuple):
         if len(self.groups) == 2:
             ((other, comparison),) = self.against
             return comparison.verdict((self.leader.name, other.name))
-        beaten = [other.name for other, comparison in self.against if self.is_told(comparison)]
-        open_ = [other.name for other, comparison in self.against if not self.is_told(comparison)]
-        begin = f"{self.leader.name} is ahead of {len(self.against)} others"
+        beaten = [(other, one) for other, one in self.against if self.is_told(one)]
+        unsure = [(other, one) for other, one in self.against if not self.is_told(one)]
+        begin = f"Of {len(self.groups)} groups, {self.leader.name} comes out highest"
         if not beaten:
+            least = percent(min(self.chance(one) for _, one in unsure))
             return (
-                f"{begin}, but from these runs it cannot be told from any of them: chance alone does as much too often."
+                f"{begin}, but these runs do not show that it is better than any other: chance alone would do as much "
+                f"in {least} of cases or more."
             )
-        most = max(self.chance(comparison) for _, comparison in self.against if self.is_told(comparison))
-        sure = f"it is better than {_listed(beaten)} (chance alone does as much in {percent(most)} of cases at most)"
-        return f"{begin}: {sure}{f'; from {_listed(open_)} it cannot be told' if open_ else ''}."
+        most = percent(max(self.chance(one) for _, one in beaten))
+        sure = f"better than {_listed([other.name for other, _ in beaten])}"
+        open_ = f"; whether than {_listed([other.name for other, _ in unsure])}, cannot be told" if unsure else ""
+        return f"{begin}: {sure} (chance alone does as much in {most} of cases or less){open_}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -78,8 +78,8 @@ def _lead(facts: Facts) -> list[str]:
     if not facts.has_ended:
         lines.append(f"This run {facts.state}.")
     lines.append(
-        f"All of this is one run, of seed {facts.run.config.seed}; how much seeds differ, several runs tell: "
-        "a2c report of them all."
+        f"This is one run, of seed {facts.run.config.seed}. How much seeds differ, only several runs can tell: train "
+        "some with --seeds 5, and let a2c report look at all of them."
     )
     return list(dict.fromkeys(lines))
 
@@ -128,13 +128,15 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def lines_chart(title: str, lines: Sequence[tuple[str, Line, int, bool]], look: Look, note: str = "") -> Chart:
-    """A chart of lines with their bands: each with its label, its look, and whether it is faint."""
-    series = []
-    for label, line, number, is_faint in lines:
-        has_band = not np.array_equal(line.low, line.middle, equal_nan=True)
-        low, high = (line.low, line.high) if has_band else (None, None)
-        series.append(Series(label, line.x, line.middle, low, high, number, is_faint))
+def series_of(label: str, line: Line, look: int, short: str = "") -> Series:
+    """A line with its band, where it has one."""
+    has_band = not np.array_equal(line.low, line.middle, equal_nan=True)
+    low, high = (line.low, line.high) if has_band else (None, None)
+    return Series(label, line.x, line.middle, low, high, look, short=short)
+
+
+def curves_chart(title: str, series: Sequence[Series], look: Look, note: str = "") -> Chart:
+    """A chart of returns; the more lines it has, the fewer points each."""
     most = max(24, min(charts.MOST_POINTS, 1_200 // max(1, len(series))))
     return charts.line_chart(title, series, look.x_label, look.y_label, note, most)
 
@@ -149,10 +151,11 @@ def _curves(facts: Facts) -> Section | None:
         except UserError as error:
             notes.append(f"No curve over seconds: {error}.")
             continue
-        lines = [("episodes of training", training, 4, True), (f"{how} evaluations", evaluation, 0, False)]
-        there = [line for line in lines if np.isfinite(line[1].middle).any()]
+        faint = series_of("episodes of training", training, 4)._replace(is_faint=True)
+        both = [faint, series_of(f"{how} evaluations", evaluation, 0)]
+        there = [one for one in both if np.isfinite(one.y).any()]
         if there:
-            drawn.append(lines_chart(title, there, look))
+            drawn.append(curves_chart(title, there, look))
     if not drawn:
         return Section("How it learnt", ["No episode has ended yet, and no evaluation was made: there is no curve."])
     if not any(entry.label.endswith("evaluations") for entry in drawn[0].legend):
@@ -210,8 +213,8 @@ def _critic(critic: OfCritic, facts: Facts) -> Section:
     if critic.explained_variance is not None:
         text.append(f"It explains {100 * critic.explained_variance:.0f} % of the variance of what came.")
     if critic.mean_error is not None:
-        by = shown_returns([abs(critic.mean_error)])[0]
-        text.append(f"On average it expects {by} {'more' if critic.mean_error > 0 else 'less'} than comes.")
+        more = "more" if critic.mean_error > 0 else "less"
+        text.append(f"On average it expects {abs(critic.mean_error):.3g} {more} than comes.")
     steps, value, came = critic.episodes[0]
     one = charts.line_chart(
         "One episode",

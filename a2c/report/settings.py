@@ -34,7 +34,7 @@ def settings_table(config: Config, origins: Mapping[str, str]) -> tuple[list[Set
     defaults = Config(config.env_id)
     ranked: list[tuple[int, Setting]] = []
     for field in dataclasses.fields(Config):
-        if field.name == "env_id":
+        if field.name in ("env_id", "run_dir"):  # The page's title, and a place on somebody's disk.
             continue
         value, origin = getattr(config, field.name), origins.get(field.name, "")
         otherwise = preset.get(field.name, getattr(defaults, field.name))

@@ -15,11 +15,11 @@ from a2c.report import charts
 from a2c.report.charts import Chart, Series
 from a2c.report.comparison import percent
 from a2c.report.contest import Contest, Group, contest_of, group_of, improvements, in_a_sentence
-from a2c.report.curves import Line, Look, Panel, panels, printable, settings_of
+from a2c.report.curves import Look, Panel, panels, printable, settings_of
 from a2c.report.document import Page, Section, Table, Tile, shortened
 from a2c.report.facts import number
 from a2c.report.folders import letter
-from a2c.report.one_run import lines_chart
+from a2c.report.one_run import curves_chart, series_of
 from a2c.report.settings import command_of, origins_of
 from a2c.report.statistics import score_profile
 from a2c.run.folder import Run
@@ -218,16 +218,16 @@ def _curves(both: tuple[Panel, Panel | None], field: Field, shown: Sequence[Grou
         curves = [] if panel is None else panel.curves
         if wanted:
             curves = [curve for curve in curves if names[curve.runs[0].path] in wanted]
-        lines: list[tuple[str, Line, int, bool]] = []
+        lines: list[Series] = []
         has_evaluations = any(len(curve.evaluation.x) for curve in curves)
         for curve in curves[:_MOST_CURVES]:
             name = names[curve.runs[0].path]
             line = curve.evaluation if has_evaluations else curve.training
-            lines.append((titles[name], line, looks[name], False))
+            lines.append(series_of(titles[name], line, looks[name], name))
         if lines:
             what = "evaluations" if has_evaluations else "episodes of training"
             note = f"Interquartile means of {what}, and their 95 % intervals where a group has several runs."
-            drawn.append(lines_chart(title, lines, look, note))
+            drawn.append(curves_chart(title, lines, look, note))
     return drawn
 
 
@@ -296,37 +296,48 @@ def _settings(field: Field) -> Section | None:
 
 def _runs(findings: Findings, groups: Sequence[Group]) -> Section:
     """Every run, with what it reached."""
-    rows: list[list[str]] = []
-    for group in groups:
-        for run in (*group.runs, *group.left_out):
-            rows.append([group.name, shortened(run.config.env_id, 40), str(run.config.seed), *_of_a_run(run)])
-    total = len(rows)
-    rows = rows[:_MOST_ROWS]
-    head = ["group", "environment", "seed", "final policy", "best policy", "steps", "exact", "folder"]
+    every = [(group, run) for group in groups for run in (*group.runs, *group.left_out)]
+    total, some = len(every), every[:_MOST_ROWS]
+    has_many_envs = len({run.config.env_id for _, run in every}) > 1
+    reached = [_of_a_run(run) for _, run in some]
+    means = shown_returns([mean for one in reached for mean in one.means])
+    rows = []
+    for (group, run), one, final, best in zip(some, reached, means[::2], means[1::2], strict=True):
+        env_id = [shortened(run.config.env_id, 40)] if has_many_envs else []
+        final, best = ("none" if mean is None else text for mean, text in zip(one.means, (final, best), strict=True))
+        rows.append([group.name, *env_id, str(run.config.seed), final, best, one.steps, one.exact, run.path.name[:60]])
+    env = ["environment"] if has_many_envs else []
+    head = ["group", *env, "seed", "final policy", "best policy", "steps", "exact", "folder"]
+    first = 1 + len(env)
     notes = [f"The first {_MOST_ROWS} of {total:,}."] if total > _MOST_ROWS else []
     notes += [shortened(said) for said in findings.warnings[:20]]
     folded = f"All {total:,} runs" if total > 20 else ""
-    return Section("The runs", tables=[Table(head, rows, (2, 3, 4, 5), folded)], notes=notes)
+    return Section("The runs", tables=[Table(head, rows, range(first, first + 4), folded)], notes=notes)
 
 
-def _of_a_run(run: Run) -> list[str]:
+class Reached(NamedTuple):
+    """What a run says of itself at its end."""
+
+    means: tuple[float | None, float | None]
+    """Mean returns of the final policy and the best."""
+    steps: str
+    exact: str
+
+
+def _of_a_run(run: Run) -> Reached:
     """What it reached, and how far it came."""
     try:
         summary = run.summary
     except UserError:
-        return ["", "", "not ended", "", shortened(run.path.name, 60)]
-    means = []
-    for name in ("final_evaluation", "evaluation"):
-        evaluation = summary.get(name)
-        mean = evaluation.get("mean") if isinstance(evaluation, dict) else None
-        known = number(mean)
-        means.append("none" if known is None else shown_returns([known])[0])
+        return Reached((None, None), "not ended", "")
+    final, best = (
+        number(evaluation.get("mean")) if isinstance(evaluation := summary.get(name), dict) else None
+        for name in ("final_evaluation", "evaluation")
+    )
     steps = summary.get("steps")
+    stopped = " (stopped)" if summary.get("stopped_by") is not None else ""
     exact = "yes" if summary.get("exact") is True else "no" if summary.get("exact") is False else ""
-    far = f"{steps:,}" if isinstance(steps, int) else ""
-    if summary.get("stopped_by") is not None:
-        far += " (stopped)"
-    return [*means, far, exact, shortened(run.path.name, 60)]
+    return Reached((final, best), f"{steps:,}{stopped}" if isinstance(steps, int) else "", exact)
 
 
 def _repeat(groups: Sequence[Group]) -> Section:

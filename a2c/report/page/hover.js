@@ -1,5 +1,6 @@
 "use strict";
 // Says which values lie under a pointer, or, with the arrow keys, at one point after another.
+let hideOther = () => {};
 const shown = (value) => value.toLocaleString("en", { maximumSignificantDigits: 5 });
 for (const plot of document.querySelectorAll(".plot[data-points]")) {
   const data = JSON.parse(plot.dataset.points);
@@ -15,7 +16,10 @@ for (const plot of document.querySelectorAll(".plot[data-points]")) {
     xs.forEach((one, i) => { if (one !== null && (best < 0 || Math.abs(one - x) < Math.abs(xs[best] - x))) best = i; });
     return best;
   };
+  const hide = () => { cross.remove(); tip.remove(); };
   const show = (index) => {
+    if (hideOther !== hide) hideOther();
+    hideOther = hide;
     at = Math.max(0, Math.min(places.length - 1, index));
     const x = places[at], span = data.x[1] - data.x[0], percent = ((x - data.x[0]) / span) * 100;
     const reach = span / 50;
@@ -35,7 +39,6 @@ for (const plot of document.querySelectorAll(".plot[data-points]")) {
     tip.style.right = percent < 50 ? "auto" : `calc(${100 - percent}% + 8px)`;
     plot.append(cross, tip);
   };
-  const hide = () => { cross.remove(); tip.remove(); };
   const move = (event) => {
     const box = plot.getBoundingClientRect();
     show(nearest(places, data.x[0] + ((event.clientX - box.left) / box.width) * (data.x[1] - data.x[0])));
