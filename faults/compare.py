@@ -13,7 +13,6 @@ from safetensors.numpy import load_file
 MAY_DIFFER = {
     "train_seconds",
     "eval_seconds",
-    "save_seconds",
     "steps_per_second",
     "events",
     "versions",

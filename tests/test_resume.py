@@ -38,7 +38,7 @@ def content(run):
     """Everything that must be the same: arrays, best policy, metrics and summary without times."""
     arrays = checkpoint.newest(run.path / "checkpoints").arrays
     rows = [{name: value for name, value in row.items() if name != "steps_per_second"} for row in run.metrics()]
-    apart = ("train_seconds", "eval_seconds", "save_seconds", "steps_per_second", "events")
+    apart = ("train_seconds", "eval_seconds", "steps_per_second", "events")
     summary = {name: value for name, value in run.summary.items() if name not in apart}
     policy = [(run.path / "policy" / name).read_bytes() for name in ("policy.safetensors", "policy.json")]
     path = run.path / "evaluation.json"

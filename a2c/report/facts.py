@@ -89,8 +89,12 @@ class Facts(NamedTuple):
     final: Evaluated | None
     best_steps: int | None
     """After how many the best policy was chosen."""
+    train_seconds: float | None
+    """What all updates took."""
     seconds: dict[str, float]
-    """What took how long."""
+    """What took how long, by part."""
+    was_evaluated: bool
+    """Whether its end has evaluations, whatever they came to."""
     steps_per_second: float | None
     critic: OfCritic | None
     actions: list[OfAction]
@@ -144,11 +148,9 @@ def facts_of(run: Run) -> Facts:
         best=evaluated[0],
         final=evaluated[1],
         best_steps=best_steps if isinstance(best_steps, int) else None,
-        seconds={
-            name: seconds
-            for name, key in (("updates", "train_seconds"), ("evaluations", "eval_seconds"), ("saving", "save_seconds"))
-            if (seconds := number(summary.get(key))) is not None and seconds >= 0
-        },
+        train_seconds=number(summary.get("train_seconds")),
+        seconds=_seconds(summary),
+        was_evaluated="evaluation" in summary or "final_evaluation" in summary,
         steps_per_second=number(summary.get("steps_per_second")),
         critic=_critic(_mapping(of_final.get("critic") or of_best.get("critic"))),
         actions=_actions(of_best.get("actions") or of_final.get("actions")),
@@ -202,6 +204,19 @@ def _list(value: object) -> list[Any]:
 
 def _strings(value: object) -> dict[str, str]:
     return {str(name): str(one) for name, one in _mapping(value).items() if one is not None}
+
+
+def _seconds(summary: Mapping[str, Any]) -> dict[str, float]:
+    """What took how long, in the parts that the summary knows of."""
+    known = {str(name): number(value) for name, value in list(_mapping(summary.get("seconds")).items())[:12]}
+    parts = {name: seconds for name, seconds in known.items() if seconds is not None and seconds >= 0}
+    training, evaluation = number(summary.get("train_seconds")) or 0.0, number(summary.get("eval_seconds")) or 0.0
+    rest = training - sum(seconds for name, seconds in parts.items() if name not in ("evaluation", "saving"))
+    if rest > 0.01 * training:
+        parts["updates" if not parts else "the rest of the updates"] = rest
+    if evaluation > 0:
+        parts.setdefault("evaluation", evaluation)
+    return parts
 
 
 def _state(run: Run, summary: Mapping[str, Any], steps: int) -> str:

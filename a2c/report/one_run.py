@@ -69,13 +69,14 @@ def _lead(facts: Facts) -> list[str]:
             f"by how these differ, its true mean lies between {low} and {high} (95 %).{_solved(facts, best)}"
         )
     else:
-        lines.append(f"This run {facts.state}. The policies at its end were not evaluated.")
+        what = "Its evaluations came to no finite return" if facts.was_evaluated else "It was not evaluated at its end"
+        lines.append(f"This run {facts.state}. {what}.")
     first = line_of(facts.rows, "episode_return")
     seen = first.middle[np.isfinite(first.middle)]
     if len(seen) > 1:
         begin, end = shown_returns([float(seen[0]), float(seen[-1])])
         lines.append(f"Episodes of training began at a mean return of {begin} and came to {end}.")
-    if not facts.has_ended:
+    if not facts.has_ended and best is not None:
         lines.append(f"This run {facts.state}.")
     lines.append(
         f"This is one run, of seed {facts.run.config.seed}. How much seeds differ, only several runs can tell: train "
@@ -103,9 +104,9 @@ def _tiles(facts: Facts) -> list[Tile]:
             tiles.append(Tile(f"{name}, return", mean, f"95 %: {low} to {high}"))
     note = "" if facts.best_steps is None else f"best policy: after {facts.best_steps:,}"
     tiles.append(Tile("Steps", f"{facts.steps:,}", note))
-    if "updates" in facts.seconds:
+    if facts.train_seconds is not None:
         speed = "" if facts.steps_per_second is None else f"{facts.steps_per_second:,.0f} steps a second"
-        tiles.append(Tile("Training took", duration(facts.seconds["updates"]), speed))
+        tiles.append(Tile("Training took", duration(facts.train_seconds), speed))
     if facts.is_exact is not None:
         said = ("exact", "the same seed gives the same bits") if facts.is_exact else ("not exact", "see below")
         tiles.append(Tile("Repeatable", *said))
@@ -269,10 +270,7 @@ def _time(facts: Facts) -> Section | None:
         Share(name, duration(seconds), f"{100 * seconds / total:.0f} %", 100 * seconds / total)
         for name, seconds in sorted(facts.seconds.items(), key=lambda pair: -pair[1])
     ]
-    text = (
-        "Updates step the environments, choose actions and learn from them; evaluations play on fresh environments; "
-        "saving writes checkpoints."
-    )
+    text = "Updates are the training itself; evaluations play on environments of their own."
     return Section("Where the time went", [text], shares=shares)
 
 
@@ -342,6 +340,7 @@ def to_json(facts: Facts) -> dict[str, Any]:
         "state": facts.state,
         "steps": facts.steps,
         **evaluated,
+        "train_seconds": facts.train_seconds,
         "seconds": facts.seconds,
         "critic": None
         if critic is None

@@ -51,7 +51,6 @@ class Session:
         self.inexact: list[str] = []
         self._is_ending = False
         self._saved_at = time.monotonic()
-        self._save_seconds = 0.0
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
         """Continues from a checkpoint, and puts back the policy that was best then.
@@ -63,7 +62,6 @@ class Session:
         notes = saved.notes["session"]
         self._books.restore(notes, saved.arrays["session.pending"])
         self.inexact = [str(reason) for reason in notes["inexact"]]
-        self._save_seconds = float(notes.get("save_seconds", 0.0))
         self._evaluations.restore(notes, saved.files)
 
     @property
@@ -143,18 +141,13 @@ class Session:
         Raises:
             UserError: It cannot be written; those that are there stay as they are.
         """
-        learner, config, start = self._learner, self._config, time.perf_counter()
+        learner, config = self._learner, self._config
         self._run.events.write()
         if not learner.is_whole or self._is_ending:
             return
         counted, pending = self._books.state()
         notes = {
-            "session": {
-                **counted,
-                **self._evaluations.state(),
-                "inexact": self.inexact,
-                "save_seconds": self._save_seconds,
-            },
+            "session": {**counted, **self._evaluations.state(), "inexact": self.inexact},
             "logs": self._logs.sizes(),
             "config": config.identity(),
             "made_with": made_with(learner.engine_name),
@@ -170,7 +163,6 @@ class Session:
             self._evaluations.best.contents,
         )
         self._saved_at = time.monotonic()
-        self._save_seconds += time.perf_counter() - start
 
     def evaluate_at_the_end(self) -> None:
         """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
@@ -260,7 +252,6 @@ class Session:
             "updates": self._learner.updates,
             "train_seconds": seconds,
             "eval_seconds": self._evaluations.seconds,
-            "save_seconds": self._save_seconds,
             "steps_per_second": self._learner.steps / seconds if seconds else 0.0,
             "best": {"steps": best.steps, "evaluation_return": finite_or_none(best.mean)},
             **self._evaluations.at_the_end,
