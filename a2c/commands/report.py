@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -15,6 +15,9 @@ from a2c.output import print_json
 from a2c.report.folders import groups_in
 from a2c.run.folder import Run
 from a2c.run.policies import Which
+
+if TYPE_CHECKING:
+    from a2c.report.document import Page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,41 +41,59 @@ class Report:
         runs = [run for group in groups.values() for run in group]
         by_default = runs[0].path / "report.html" if len(runs) == 1 else Path("report.html")
         path = Path(self.to).expanduser() if self.to else by_default
-        found = write(groups, path, self.which, self.video)
+        page, found = read(groups, self.which, self.video)
+        write(page, path)
         if self.json:
-            print_json({"report": str(path), **found})
+            print_json({"report": str(path), "headline": page.headline, **found})
         else:
             print(path)
         return 0
 
 
-def write(
-    groups: Mapping[str, Sequence[Run]], path: Path, which: Which = "final", with_video: bool = True
-) -> dict[str, Any]:
-    """Writes the report of one run, or of groups of them.
+def read(groups: Mapping[str, Sequence[Run]], which: Which, with_video: bool) -> tuple[Page, dict[str, Any]]:
+    """The report of one run, or of groups of them: as a page, and as JSON.
 
     Args:
         groups: The runs, by the name of their group; "" is the name of the only one.
-        path: Where to.
         which: What groups are compared by.
         with_video: Whether a run's video is put into it.
 
-    Returns:
-        What it says, for JSON.
+    Raises:
+        UserError: The groups cannot be compared.
+    """
+    from a2c.report import one_run, several_runs  # Here: other verbs begin without them.
+    from a2c.report.facts import facts_of
+
+    runs = [run for group in groups.values() for run in group]
+    if len(runs) == 1:
+        facts = facts_of(runs[0])
+        return one_run.page_of(facts, with_video), one_run.to_json(facts)
+    findings = several_runs.findings_of(groups, which)
+    return several_runs.page_of(findings), several_runs.to_json(findings)
+
+
+def write(page: Page, path: Path) -> Path:
+    """Writes a page as an HTML file; returns where.
 
     Raises:
-        UserError: It cannot be written, or the groups cannot be compared.
+        UserError: It cannot be written.
     """
-    from a2c.report import document, facts, one_run, several_runs  # Here: NumPy's and Jinja's parts of this verb alone.
+    from a2c.report.document import to_html  # Here: as above.
 
     if path.is_dir():
         raise UserError(f"cannot write the report {path}, which is a folder; name a file in it that ends in .html")
-    runs = [run for group in groups.values() for run in group]
-    if len(runs) == 1:
-        known = facts.facts_of(runs[0])
-        page, found = one_run.page_of(known, with_video), one_run.to_json(known)
-    else:
-        findings = several_runs.findings_of(groups, which)
-        page, found = several_runs.page_of(findings), several_runs.to_json(findings)
-    files.write_bytes(path, document.to_html(page).encode())
-    return {"headline": page.headline, **found}
+    try:
+        files.write_bytes(path, to_html(page).encode())
+    except UserError as error:
+        raise UserError(f"cannot write the report {path}: {error}") from error
+    return path
+
+
+def write_report(run: Run, path: Path) -> Path:
+    """Writes the report of one run; returns where.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    page, _ = read({"": [run]}, "final", with_video=True)
+    return write(page, path)

@@ -13,6 +13,7 @@ import numpy as np
 from a2c.commands.groups import Preset, Settings
 from a2c.commands.plot import draw
 from a2c.commands.record import record
+from a2c.commands.report import write_report
 from a2c.config import FREE
 from a2c.envs.placement import is_compiled
 from a2c.errors import EnvError, UserError
@@ -34,7 +35,7 @@ class Train:
     seeds: int = 1
     """Train this many times, with the seeds that follow --seed."""
     pictures: bool = True
-    """Draw curve.png and record video.gif at the end."""
+    """Draw curve.png, record video.gif and write report.html at the end."""
     resume: bool = False
     """Go on with the newest run of these settings in --run-dir, where there is one; leave a finished one as it is."""
     json: bool = False
@@ -123,9 +124,10 @@ def draw_pictures(run: Run, env_id: str, file: TextIO) -> None:
 
     def attempt(name: str, make: Callable[[], Path]) -> None:
         try:
-            print(f"{name}   {make()}", file=file)
+            print(f"{name:<7} {make()}", file=file)
         except (UserError, EnvError) as error:
             print(f"no {name}: {error}", file=sys.stderr)
 
     attempt("curve", lambda: draw([run], run.path / "curve.png"))
     attempt("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=env_id).path)
+    attempt("report", lambda: write_report(run, run.path / "report.html"))

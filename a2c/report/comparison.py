@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2c.errors import UserError, shown
-from a2c.report.curves import LEFT_OUT, printable, settings_of
+from a2c.report.curves import LARGEST, LEFT_OUT, printable, settings_of
 from a2c.report.statistics import (
     LEVEL,
     Estimate,
@@ -166,7 +166,7 @@ def score_of(run: Run, which: Which) -> float:
             f"{run.path} has no evaluation of its {which} policy, which final_eval_episodes 0 left out; train with some"
         )
     mean = evaluation.get("mean") if isinstance(evaluation, dict) else None
-    if not isinstance(mean, float | int) or not math.isfinite(mean):
+    if not isinstance(mean, float | int) or not math.isfinite(mean) or abs(mean) > LARGEST:
         raise UserError(f"{run.path / 'summary.json'} has {shown(mean)} for a mean return; it must be a number")
     return float(mean)
 

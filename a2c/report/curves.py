@@ -28,7 +28,7 @@ LEFT_OUT = "left out"
 """Of an argument of the environment that another run gives."""
 _MOST_POINTS = 1_000
 """Of a line of several runs."""
-_LARGEST = 1e150
+LARGEST = 1e150
 """Returns beyond it are from damaged files; axes cannot show them."""
 
 
@@ -185,7 +185,7 @@ def line_of(rows: Sequence[Mapping[str, Any]], name: str, look: Look = Look()) -
     """
     # A row may hold null, which is a gap, and in a damaged file anything.
     points = {
-        float(row["steps"]): float("nan") if row[name] is None or abs(row[name]) > _LARGEST else row[name]
+        float(row["steps"]): float("nan") if row[name] is None or abs(row[name]) > LARGEST else row[name]
         for row in rows
         if name in row and isinstance(row[name], float | int | None)
     }
@@ -207,7 +207,7 @@ def seconds_at(rows: Sequence[Mapping[str, Any]], steps: NDArray[np.float64]) ->
     known, seconds = [0.0], [0.0]
     for row in rows:
         speed = row.get("steps_per_second")
-        if isinstance(speed, float | int) and 0 < speed < _LARGEST and row["steps"] > known[-1]:
+        if isinstance(speed, float | int) and 0 < speed < LARGEST and row["steps"] > known[-1]:
             seconds.append(seconds[-1] + (row["steps"] - known[-1]) / speed)
             known.append(float(row["steps"]))
     if len(known) == 1:

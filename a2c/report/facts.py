@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from a2c import files
 from a2c.errors import UserError
+from a2c.report.curves import LARGEST
 from a2c.report.settings import Setting, command_of, origins_of, settings_table
 from a2c.report.statistics import Estimate, estimate_of_mean
 from a2c.run.folder import Run
 
 Floats = NDArray[np.float64]
 
-_LARGEST = 1e150
-"""What is beyond it comes from damaged files."""
 _MOST_EVENTS = 200
 
 
@@ -172,7 +171,7 @@ def number(value: object) -> float | None:
     """A finite number of a sensible size; None: it is something else."""
     if isinstance(value, float | int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
-            if math.isfinite(value) and abs(value) <= _LARGEST:
+            if math.isfinite(value) and abs(value) <= LARGEST:
                 return float(value)
     return None
 
@@ -276,7 +275,7 @@ def _actions(values: object) -> list[OfAction]:
     found = []
     for part in map(_mapping, _list(values)[:12]):
         counts = numbers(part.get("counts"))
-        if not len(counts) or not np.isfinite(counts).all() or counts.min() < 0 or not 0 < counts.sum() <= _LARGEST:
+        if not len(counts) or not np.isfinite(counts).all() or counts.min() < 0 or not 0 < counts.sum() <= LARGEST:
             continue
         edges, labels = numbers(part.get("edges")), [str(value)[:20] for value in _list(part.get("values"))]
         name, of = str(part.get("name") or ""), part.get("of")

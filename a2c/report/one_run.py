@@ -136,9 +136,9 @@ def series_of(label: str, line: Line, look: int, short: str = "") -> Series:
     return Series(label, line.x, line.middle, low, high, look, short=short)
 
 
-def curves_chart(title: str, series: Sequence[Series], look: Look, note: str = "") -> Chart:
-    """A chart of returns; the more lines it has, the fewer points each."""
-    most = max(24, min(charts.MOST_POINTS, 1_200 // max(1, len(series))))
+def curves_chart(title: str, series: Sequence[Series], look: Look, note: str = "", num_points: int = 1_200) -> Chart:
+    """A chart of returns, of so many points in all: the more lines it has, the fewer points each."""
+    most = max(12, min(charts.MOST_POINTS, num_points // max(1, len(series))))
     return charts.line_chart(title, series, look.x_label, look.y_label, note, most)
 
 

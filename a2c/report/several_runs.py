@@ -26,7 +26,9 @@ from a2c.run.folder import Run
 from a2c.run.policies import Which
 
 _MOST_CURVES, _MOST_CHARTED, _MOST_ROWS, _MOST_COMPARED = 8, 8, 300, 40
-"""Curves in a chart; environments that have charts; runs in the table; groups of which each pair is looked at."""
+"""Curves in a chart; environments that have charts; runs in the table; groups beside the leader in one."""
+_MOST_POINTS = 2_000
+"""In charts of one kind, on all environments together: a page is no larger than it need be."""
 
 
 class Field(NamedTuple):
@@ -107,9 +109,11 @@ def _by_setting(runs: Sequence[Run], env_id: str, panel: Panel) -> list[tuple[st
 def page_of(findings: Findings) -> Page:
     """The page of several runs."""
     sections: list[Section] = []
-    for place, field in enumerate(findings.fields):
+    charted = list(findings.panels)[:_MOST_CHARTED]
+    num_points = _MOST_POINTS // max(2, len(charted))
+    for field in findings.fields:
         for env_id in field.env_ids:
-            sections.append(_reached(findings, field, env_id, has_charts=place < _MOST_CHARTED))
+            sections.append(_reached(findings, field, env_id, num_points if env_id in charted else 0))
         sections += [one for one in (_compared(field, len(findings.fields) > 1), _settings(field)) if one is not None]
     every = [group for field in findings.fields for group in field.all_groups]
     sections += [_runs(findings, every), _repeat(every), _versions(every)]
@@ -168,8 +172,8 @@ def _in_short(contest: Contest) -> str:
     return "which is better cannot be told"
 
 
-def _reached(findings: Findings, field: Field, env_id: str, has_charts: bool) -> Section:
-    """What each group reached on an environment."""
+def _reached(findings: Findings, field: Field, env_id: str, num_points: int) -> Section:
+    """What each group reached on an environment, in charts of so many points; none where that is 0."""
     there = [group for group in field.all_groups if env_id in group.scores]
     rows = []
     for group in there:
@@ -188,13 +192,15 @@ def _reached(findings: Findings, field: Field, env_id: str, has_charts: bool) ->
                 f"{group.name}: {len(lacking)} without a result {what} left out of the figures; see the runs below."
             )
     drawn: list[Chart] = []
-    if has_charts:
+    if num_points:
         shown = _leading(there, env_id)
-        drawn = _curves(findings.panels[env_id], field, shown)
+        drawn = _curves(findings.panels[env_id], field, shown, num_points)
         if there:
             drawn.append(_profile(shown, field, env_id))
         if len(shown) < len(field.all_groups):
             notes.append(f"Drawn are {len(shown)} of {len(field.all_groups)} groups, those with the highest IQM.")
+    else:
+        notes.append("It has no charts here, as there are many environments; a report of its runs alone has.")
     tables = [Table(head, rows, (2, 3, 4, 5, 6))] if rows else []
     return Section(f"What they reach on {shortened(env_id, 80)}", charts=drawn, tables=tables, notes=notes)
 
@@ -205,7 +211,7 @@ def _leading(groups: Sequence[Group], env_id: str) -> list[Group]:
     return [group for group in groups if any(group is one for one in best)]
 
 
-def _curves(both: tuple[Panel, Panel | None], field: Field, shown: Sequence[Group]) -> list[Chart]:
+def _curves(both: tuple[Panel, Panel | None], field: Field, shown: Sequence[Group], num_points: int) -> list[Chart]:
     titles = {
         group.name: shortened(f"{group.name}: {group.label}" if group.label else group.name, 60)
         for group in field.all_groups
@@ -227,7 +233,7 @@ def _curves(both: tuple[Panel, Panel | None], field: Field, shown: Sequence[Grou
         if lines:
             what = "evaluations" if has_evaluations else "episodes of training"
             note = f"Interquartile means of {what}, and their 95 % intervals where a group has several runs."
-            drawn.append(curves_chart(title, lines, look, note))
+            drawn.append(curves_chart(title, lines, look, note, num_points))
     return drawn
 
 
@@ -236,9 +242,9 @@ def _profile(groups: Sequence[Group], field: Field, env_id: str) -> Chart:
     every = np.concatenate([group.scores[env_id] for group in groups])
     low, high = float(every.min()), float(every.max())
     margin = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
-    at = np.linspace(low - margin, high + margin, 40)
-    if len(every) <= 100:  # It falls at the scores, and nowhere else.
-        at = np.unique(np.concatenate([at, every, np.nextafter(every, -np.inf)]))
+    at = np.linspace(low - margin, high + margin, 60)
+    if len(every) <= 40:  # It falls at the scores, and nowhere else.
+        at = np.unique([at[0], *every, *np.nextafter(every, -np.inf), at[-1]])
     series = []
     for group in groups:
         share, below, above = (100 * one for one in score_profile(group.scores[env_id], at))
