@@ -146,7 +146,7 @@ class Window:
             return False
         drawn = panels(groups, self._look)
         self._figure.clear()
-        _figure(drawn, _caption(groups, drawn, self._look), self._look, self._figure)
+        _figure(drawn, _caption(groups, drawn), self._look, self._figure)
         pyplot.pause(0.01)
         return True
 
@@ -200,7 +200,7 @@ def draw(
         matplotlib.rcParams["svg.hashsalt"] = "a2c"
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         try:
-            figure = _figure(drawn, _caption(groups, drawn, look), look)
+            figure = _figure(drawn, _caption(groups, drawn), look)
             figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
         except Exception as error:
             raise UserError(f"cannot write the picture {path}: {error}") from error
@@ -238,7 +238,7 @@ def _in_numbers(panel: Panel) -> dict[str, Any]:
     }
 
 
-def _caption(groups: Groups | Sequence[Run], drawn: Sequence[Panel], look: Look) -> str:
+def _caption(groups: Groups | Sequence[Run], drawn: Sequence[Panel]) -> str:
     """What lines, faint lines and bands are."""
     runs = [run for group in groups.values() for run in group] if isinstance(groups, Mapping) else groups
     kinds = {"greedy " if run.config.eval_greedy else "sampled " for run in runs}

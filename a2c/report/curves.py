@@ -133,7 +133,7 @@ def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - 
     """The interquartile mean of several runs' lines, with its bootstrap interval.
 
     Runs have points at places of their own: between two of them a run is on the straight line, before its first and
-    after its last it is not counted. Over seconds the line is only where more than half of the runs are counted.
+    after its last it is not counted. Over seconds the line ends where half of the runs have.
     """
     if len(lines) == 1:
         return lines[0]
@@ -147,9 +147,12 @@ def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - 
             places = np.searchsorted(x, line.x).clip(max=len(x) - 1)
             is_there = x[places] == line.x
             row[places[is_there]] = line.middle[is_there]  # Beside a gap, interpolation gives a gap.
-    # Over seconds runs end one after another, and those that are left are the slow ones.
-    is_there = (~np.isnan(values)).sum(0) * 2 > (len(lines) if look.over == "seconds" else 0)
-    return Line(x[is_there], *interquartile_means(values[:, is_there]))
+    if look.over == "seconds":
+        # Runs end one after another, and those that are left are the slow ones.
+        ends = np.array([line.x[-1] for line in lines if len(line.x)])
+        goes_on = (ends[:, None] >= x).sum(0) * 2 > len(ends)
+        x, values = x[goes_on], values[:, goes_on]
+    return Line(x, *interquartile_means(values))
 
 
 class _Drawable(NamedTuple):
