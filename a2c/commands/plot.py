@@ -30,7 +30,7 @@ Groups = Mapping[str, Sequence[Run]]
 # Okabe and Ito's colours, told apart by colour-blind people too, without the yellow, which white paper swallows.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 _STYLES = (("-", "."), ("--", "s"), (":", "^"), ("-.", "x"))
-"""Line and marker, for each round of the colours."""
+"""Line and marker: no two curves beside each other need their colours to be told apart, and no two of 28 are alike."""
 
 _MOST_MARKERS = 60
 _MOST_FAINT = 6
@@ -295,7 +295,7 @@ def _draw_panel(axes: Any, panel: Panel, look: Look) -> None:
 
     for number, curve in enumerate(panel.curves):
         color = _COLORS[number % len(_COLORS)]
-        style, marker = _STYLES[number // len(_COLORS) % len(_STYLES)]
+        style, marker = _STYLES[number % len(_STYLES)]
         if _shows_training(curve, panel):
             is_alone = not len(curve.evaluation.x)
             axes.plot(

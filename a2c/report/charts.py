@@ -164,10 +164,11 @@ def line_chart(
     note: str = "",
     most_points: int = MOST_POINTS,
     from_zero: bool = True,
+    has_dots: bool = True,
 ) -> Chart:
     """Lines with their bands over an axis that begins at zero, or where they do, and ends where they do.
 
-    Each has at most so many points.
+    Each has at most so many points, which are dots where they are few.
     """
     x_axis = axis(_all([one.x for one in series]), is_tight=True, holds_zero=from_zero)
     bounds = [side for one in series for side in (one.y, one.low, one.high) if side is not None]
@@ -181,7 +182,7 @@ def line_chart(
             band = _band(x_axis, y_axis, chosen.x, chosen.low, chosen.high)
             bands.append(Path(band, color, dash))
         lines.append(Path(_line(x_axis, y_axis, chosen.x, chosen.y), color, dash, one.is_faint))
-        if len(chosen.x) <= _MOST_MARKED and not one.is_faint and from_zero:
+        if len(chosen.x) <= _MOST_MARKED and not one.is_faint and has_dots:
             dots.append(Path(_dots(x_axis, y_axis, chosen.x, chosen.y), color, dash))
     described = "; ".join(_in_words(one) for one in thin)
     return Chart(

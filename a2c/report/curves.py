@@ -133,7 +133,7 @@ def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - 
     """The interquartile mean of several runs' lines, with its bootstrap interval.
 
     Runs have points at places of their own: between two of them a run is on the straight line, before its first and
-    after its last it is not counted. Over seconds the line ends where half of the runs have.
+    after its last it is not counted. Over seconds the line is where more than half of the runs are counted.
     """
     if len(lines) == 1:
         return lines[0]
@@ -148,10 +148,10 @@ def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - 
             is_there = x[places] == line.x
             row[places[is_there]] = line.middle[is_there]  # Beside a gap, interpolation gives a gap.
     if look.over == "seconds":
-        # Runs end one after another, and those that are left are the slow ones.
-        ends = np.array([line.x[-1] for line in lines if len(line.x)])
-        goes_on = (ends[:, None] >= x).sum(0) * 2 > len(ends)
-        x, values = x[goes_on], values[:, goes_on]
+        # Runs begin and end one after another; where few are counted, the line would be that of the fast or the slow.
+        ends = np.array([(line.x[0], line.x[-1]) for line in lines if len(line.x)]).reshape(-1, 2)
+        is_there = ((ends[:, :1] <= x) & (x <= ends[:, 1:])).sum(0) * 2 > len(ends)
+        x, values = x[is_there], values[:, is_there]
     return Line(x, *interquartile_means(values))
 
 

@@ -133,13 +133,15 @@ def series_of(label: str, line: Line, look: int, short: str = "") -> Series:
     """A line with its band, where it has one."""
     has_band = not np.array_equal(line.low, line.middle, equal_nan=True)
     low, high = (line.low, line.high) if has_band else (None, None)
-    return Series(label, line.x, line.middle, low, high, look, short=short)
+    return Series(label, line.x, line.middle, low, high, look, False, short)
 
 
 def curves_chart(title: str, series: Sequence[Series], look: Look, note: str = "", num_points: int = 1_200) -> Chart:
     """A chart of returns, of so many points in all: the more lines it has, the fewer points each."""
     most = max(12, min(charts.MOST_POINTS, num_points // max(1, len(series))))
-    return charts.line_chart(title, series, look.x_label, look.y_label, note, most)
+    # Over seconds, points of several runs are at places of their own: those of their mean were measured by none.
+    has_dots = look.over == "steps" or all(one.low is None for one in series)
+    return charts.line_chart(title, series, look.x_label, look.y_label, note, most, has_dots=has_dots)
 
 
 def _curves(facts: Facts) -> Section | None:
@@ -212,7 +214,7 @@ def _critic(critic: OfCritic, facts: Facts) -> Section:
         "what came."
     ]
     if critic.explained_variance is not None:
-        text.append(f"It explains {100 * critic.explained_variance:.0f} % of the variance of what came.")
+        text.append(f"It explains {100 * critic.explained_variance:.1f} % of the variance of what came.")
     if critic.mean_error is not None:
         more = "more" if critic.mean_error > 0 else "less"
         text.append(f"On average it expects {abs(critic.mean_error):.3g} {more} than comes.")

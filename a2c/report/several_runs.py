@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,9 +71,26 @@ def findings_of(groups: Mapping[str, Sequence[Run]], which: Which) -> Findings:
             ]
             found.append(Field([env_id], contest_of(named, which), named))
     else:
-        named = [group_of(name, "", of_it, which) for name, of_it in groups.items()]
+        labels = _labels(drawn.values())
+        named = [group_of(name, labels.get(name, ""), of_it, which) for name, of_it in groups.items()]
         found.append(Field(env_ids, contest_of(named, which), named))
     return Findings(which, found, drawn, list(dict.fromkeys(str(warning.message) for warning in said)))
+
+
+def _labels(drawn: Iterable[tuple[Panel, Panel | None]]) -> dict[str, str]:
+    """What groups that are named are, where their curves say so: the label "A, gamma 0.9 (5 seeds)" does."""
+    found: dict[str, str] = {}
+    for panel, _ in drawn:
+        for curve in panel.curves:
+            name, _, label = curve.label.partition(", ")
+            if label:
+                found.setdefault(name, _without_seeds(label))
+    return found
+
+
+def _without_seeds(label: str) -> str:
+    """What a curve's label says of its setting; how many runs it is of has a place of its own here."""
+    return re.sub(r" ?\(?(\d+ (seeds|runs)|seed \d+)\)?$", "", label)
 
 
 def _panels(groups: Mapping[str, Sequence[Run]], env_id: str) -> tuple[Panel, Panel | None]:
@@ -93,7 +111,7 @@ def _panels(groups: Mapping[str, Sequence[Run]], env_id: str) -> tuple[Panel, Pa
 
 def _by_setting(runs: Sequence[Run], env_id: str, panel: Panel) -> list[tuple[str, list[Run]]]:
     """The groups of one environment: those of its curves, and of the runs that have none."""
-    found = [(curve.label, list(curve.runs)) for curve in panel.curves]
+    found = [(_without_seeds(curve.label), list(curve.runs)) for curve in panel.curves]
     drawn = {run.path for _, group in found for run in group}
     by_setting = {repr(settings_of(group[0].config)): group for _, group in found}
     for run in runs:
@@ -137,6 +155,9 @@ def _words(findings: Findings) -> tuple[str, list[str]]:
         names = shortened(", ".join(field.env_ids), 80)
         if verdict:
             lead.append(verdict if len(findings.fields) == 1 else f"{names}: {verdict}")
+            known = [f"{group.name}: {shortened(group.label, 100)}" for group in field.contest.groups if group.label]
+            if len(findings.fields) == 1 and 0 < len(known) <= _MOST_CURVES:
+                lead.append(f"{'; '.join(known)}.")
         elif field.contest.groups:
             ((env_id, _),) = list(field.contest.groups[0].scores.items())[:1]
             lead.append(f"{shortened(env_id, 80)}: {in_a_sentence(field.contest.groups[0], env_id)}.")
@@ -165,8 +186,7 @@ def _in_short(contest: Contest) -> str:
     beaten = [other.name for other, comparison in contest.against if contest.is_told(comparison)]
     leader = contest.leader
     if len(beaten) == len(contest.against):
-        name = leader.name if leader.label in ("", leader.name) else leader.title
-        return f"{shortened(name, 100)} is best"
+        return f"{shortened(leader.title, 100)} is {'better' if len(beaten) == 1 else 'best'}"
     if beaten:
         return f"{leader.name} leads, not surely ahead of all"
     return "which is better cannot be told"
