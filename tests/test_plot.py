@@ -14,7 +14,8 @@ from a2c.cli import main
 from a2c.commands.plot import Window, _caption, _figure, draw, follow
 from a2c.errors import UserError
 from a2c.presets import configure, origins
-from a2c.report.curves import Look, NothingToDrawError, panels
+from a2c.report.curves import NothingToDrawError, panels
+from a2c.report.lines import Look
 from a2c.report.statistics import interquartile_means
 from a2c.run.folder import Run
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from a2c import files
 from a2c.errors import UserError
 from a2c.output import print_json
-from a2c.report.curves import Curve, Look, NothingToDrawError, Over, Panel, panels
+from a2c.report.curves import Curve, NothingToDrawError, Panel, panels
 from a2c.report.folders import groups_in
+from a2c.report.lines import Look, Over
 from a2c.run.books import finite_or_none
 from a2c.run.folder import Run
 
@@ -246,7 +247,7 @@ def _caption(groups: Groups | Sequence[Run], drawn: Sequence[Panel]) -> str:
     curves = [curve for panel in drawn for curve in panel.curves]
     has_bands = any(curve.num_runs > 1 for curve in curves)
     parts = []
-    if any(len(curve.evaluation.x) for curve in curves):
+    if any(len(line.x) for curve in curves for line in curve.evaluations):
         parts.append(f"lines: {kind}{', interquartile means of runs' if has_bands else ''}")
     if has_bands:
         parts.append("bands: their 95 % bootstrap intervals")

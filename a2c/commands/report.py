@@ -61,15 +61,15 @@ def read(groups: Mapping[str, Sequence[Run]], which: Which, with_video: bool) ->
     Raises:
         UserError: The groups cannot be compared.
     """
-    from a2c.report import one_run, several_runs  # Here: other verbs begin without them.
+    from a2c.report import findings, one_run, several_runs  # Here: other verbs begin without them.
     from a2c.report.facts import facts_of
 
     runs = [run for group in groups.values() for run in group]
     if len(runs) == 1:
         facts = facts_of(runs[0])
         return one_run.page_of(facts, with_video), one_run.to_json(facts)
-    findings = several_runs.findings_of(groups, which)
-    return several_runs.page_of(findings), several_runs.to_json(findings)
+    found = findings.findings_of(groups, which)
+    return several_runs.page_of(found), findings.to_json(found)
 
 
 def write(page: Page, path: Path) -> Path:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a2c.errors import UserError, shown
-from a2c.report.curves import LARGEST, LEFT_OUT, printable, settings_of
+from a2c.report.curves import LEFT_OUT, printable, settings_of
+from a2c.report.lines import LARGEST
 from a2c.report.statistics import (
     LEVEL,
     Estimate,

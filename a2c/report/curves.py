@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from a2c import files
 from a2c.config import FREE, Config
 from a2c.errors import UserError
-from a2c.report.statistics import interquartile_means
+from a2c.report.lines import Line, Look, Rows, joined, line_of
 from a2c.run.folder import Run
 
 _NO_SETTING = {
@@ -26,61 +26,34 @@ _MOST_PARTS = 4
 _LONGEST_LABEL, _LONGEST_VALUE = 90, 24
 LEFT_OUT = "left out"
 """Of an argument of the environment that another run gives."""
-_MOST_POINTS = 1_000
-"""Of a line of several runs."""
-LARGEST = 1e150
-"""Returns beyond it are from damaged files; axes cannot show them."""
-
-
-Over = Literal["steps", "seconds"]
-"""What curves are over: agent steps, or the seconds that updates took, evaluations and checkpoints apart."""
-
-
-class Look(NamedTuple):
-    """How curves are to be drawn."""
-
-    over: Over = "steps"
-    smooth: int = 1
-    """Each point is the mean of so many of its run's, itself the last of them."""
-
-    @property
-    def x_label(self) -> str:
-        """What the axis below says."""
-        return "steps" if self.over == "steps" else "seconds of training"
-
-    @property
-    def y_label(self) -> str:
-        """What the axis at the left says."""
-        return "return" if self.smooth == 1 else f"return, mean of the last {self.smooth} points"
 
 
 class NothingToDrawError(UserError):
     """A run has come to no return yet."""
 
 
-class Line(NamedTuple):
-    """A quantity of one run or of several together; NaN is a gap."""
-
-    x: NDArray[np.float64]
-    """[L], increasing: steps, or seconds."""
-    middle: NDArray[np.float64]
-    """[L], the interquartile mean of the runs."""
-    low: NDArray[np.float64]
-    """[L], the lower end of its bootstrap interval; of one run the same as middle."""
-    high: NDArray[np.float64]
-    """[L], the upper end."""
-
-
-class Curve(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Curve:
     """The runs of one setting, which differ in their seeds."""
 
     label: str
     """What this setting has that the others of its panel have not; for a legend."""
     runs: list[Run]
-    training: Line
-    """Returns of training episodes."""
-    evaluation: Line
-    """Returns of evaluations."""
+    look: Look
+    trainings: list[Line]
+    """Returns of training episodes, of each run."""
+    evaluations: list[Line]
+    """Returns of evaluations, of each run."""
+
+    @functools.cached_property
+    def training(self) -> Line:
+        """Returns of training episodes. Found when they are asked for: of hundreds of settings, few are drawn."""
+        return joined(self.trainings, self.look)
+
+    @functools.cached_property
+    def evaluation(self) -> Line:
+        """Returns of evaluations."""
+        return joined(self.evaluations, self.look)
 
     @property
     def num_runs(self) -> int:
@@ -95,7 +68,11 @@ class Panel(NamedTuple):
     curves: list[Curve]
 
 
-def panels(groups: Sequence[Run] | Mapping[str, Sequence[Run]], look: Look = Look()) -> list[Panel]:  # noqa: B008
+def panels(
+    groups: Sequence[Run] | Mapping[str, Sequence[Run]],
+    look: Look = Look(),  # noqa: B008 - immutable
+    records: Mapping[Path, Rows] | None = None,
+) -> list[Panel]:
     """The curves of runs, by environment and setting, in the order in which they are first met.
 
     A run that is damaged or has nothing to draw yet is left out, with a warning, where there are others.
@@ -103,6 +80,7 @@ def panels(groups: Sequence[Run] | Mapping[str, Sequence[Run]], look: Look = Loo
     Args:
         groups: The runs; or groups of them by name, each of which is one curve, whatever its runs differ in.
         look: How they are to be drawn.
+        records: The rows of metrics of runs, by their folders, where these were read before.
 
     Raises:
         UserError: None of them has something to draw.
@@ -112,7 +90,7 @@ def panels(groups: Sequence[Run] | Mapping[str, Sequence[Run]], look: Look = Loo
     named = groups if isinstance(groups, Mapping) else {"": groups}
     for name, run in ((name, run) for name, runs in named.items() for run in runs):
         try:
-            found.append(_drawable(run, name, look))
+            found.append(_drawable(run, name, look, records or {}))
         except UserError as error:
             faults.append(error)
     if faults and not found:
@@ -129,32 +107,6 @@ def printable(text: str, longest: int = 60) -> str:
     return (shown if len(shown) <= longest else f"{shown[: longest - 3]}...").lstrip("_")
 
 
-def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - immutable
-    """The interquartile mean of several runs' lines, with its bootstrap interval.
-
-    Runs have points at places of their own: between two of them a run is on the straight line, before its first and
-    after its last it is not counted. Over seconds the line is where more than half of the runs are counted.
-    """
-    if len(lines) == 1:
-        return lines[0]
-    x = np.unique(np.concatenate([line.x for line in lines]))
-    if len(x) > _MOST_POINTS:  # Seconds of different runs are never the same.
-        x = np.linspace(x[0], x[-1], _MOST_POINTS)
-    values = np.full((len(lines), len(x)), np.nan)  # [R, L]
-    for row, line in zip(values, lines, strict=True):
-        if len(line.x):
-            row[:] = np.interp(x, line.x, line.middle, left=np.nan, right=np.nan)
-            places = np.searchsorted(x, line.x).clip(max=len(x) - 1)
-            is_there = x[places] == line.x
-            row[places[is_there]] = line.middle[is_there]  # Beside a gap, interpolation gives a gap.
-    if look.over == "seconds":
-        # Runs begin and end one after another; where few are counted, the line would be that of the fast or the slow.
-        ends = np.array([(line.x[0], line.x[-1]) for line in lines if len(line.x)]).reshape(-1, 2)
-        is_there = ((ends[:, :1] <= x) & (x <= ends[:, 1:])).sum(0) * 2 > len(ends)
-        x, values = x[is_there], values[:, is_there]
-    return Line(x, *interquartile_means(values))
-
-
 class _Drawable(NamedTuple):
     """A run with its lines."""
 
@@ -168,8 +120,8 @@ class _Drawable(NamedTuple):
     evaluation: Line
 
 
-def _drawable(run: Run, group: str, look: Look) -> _Drawable:
-    rows = run.metrics()
+def _drawable(run: Run, group: str, look: Look, records: Mapping[Path, Rows]) -> _Drawable:
+    rows = records[run.path] if run.path in records else run.metrics()
     training, evaluation = (line_of(rows, name, look) for name in ("episode_return", "evaluation_return"))
     if not len(training.x) and not len(evaluation.x):
         raise NothingToDrawError(
@@ -178,54 +130,6 @@ def _drawable(run: Run, group: str, look: Look) -> _Drawable:
     origins = files.read_json(run.config_path).get("origins")
     strings = {name: str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}
     return _Drawable(run, group, run.config, strings, training, evaluation)
-
-
-def line_of(rows: Sequence[Mapping[str, Any]], name: str, look: Look = Look()) -> Line:  # noqa: B008
-    """A metric of one run, from its rows.
-
-    Raises:
-        UserError: It is to be over seconds, and the rows do not tell how long updates took.
-    """
-    # A row may hold null, which is a gap, and in a damaged file anything.
-    points = {
-        float(row["steps"]): float("nan") if row[name] is None or abs(row[name]) > LARGEST else row[name]
-        for row in rows
-        if name in row and isinstance(row[name], float | int | None)
-    }
-    x = np.array(sorted(points))
-    values = np.array([points[steps] for steps in x], np.float64)
-    if look.smooth > 1:
-        values = _means_of_the_last(values, look.smooth)
-    if look.over == "seconds" and len(x):
-        x = seconds_at(rows, x)
-    return Line(x, values, values, values)
-
-
-def seconds_at(rows: Sequence[Mapping[str, Any]], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many seconds updates had taken after so many steps: what `train_seconds` of the summary counts.
-
-    Raises:
-        UserError: The rows do not tell.
-    """
-    known, seconds = [0.0], [0.0]
-    for row in rows:
-        speed = row.get("steps_per_second")
-        if isinstance(speed, float | int) and 0 < speed < LARGEST and row["steps"] > known[-1]:
-            seconds.append(seconds[-1] + (row["steps"] - known[-1]) / speed)
-            known.append(float(row["steps"]))
-    if len(known) == 1:
-        raise UserError("its metrics hold no steps_per_second; draw it over steps")
-    return np.interp(steps, known, seconds)
-
-
-def _means_of_the_last(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """The mean of each value and those before it, up to so many; a gap is not counted."""
-    is_there = ~np.isnan(values)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(is_there, values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(is_there)])
-    first = np.maximum(np.arange(len(values)) + 1 - count, 0)
-    within = counts[1:] - counts[first]
-    return np.where(within > 0, (sums[1:] - sums[first]) / np.maximum(within, 1), np.nan)
 
 
 def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable]]:
@@ -248,9 +152,8 @@ def _panel(name: str, runs: Sequence[_Drawable], look: Look) -> Panel:
         seeds = _seeds(group, is_needed=len(groups) == 1 or len({run.config.seed for run in runs}) > 1)
         label = printable(", ".join([*([group[0].group] if group[0].group else []), *parts]), _LONGEST_LABEL)
         label = f"{label} ({seeds})" if label and seeds else label or seeds
-        training = joined([run.training for run in group], look)
-        evaluation = joined([run.evaluation for run in group], look)
-        curves.append(Curve(label, [run.run for run in group], training, evaluation))
+        trainings, evaluations = [run.training for run in group], [run.evaluation for run in group]
+        curves.append(Curve(label, [run.run for run in group], look, trainings, evaluations))
     return Panel(f"{name}, {curves[0].label}" if len(curves) == 1 else name, curves)
 
 

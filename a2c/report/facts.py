@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from a2c import files
 from a2c.errors import UserError
-from a2c.report.curves import LARGEST
+from a2c.report.lines import LARGEST
 from a2c.report.settings import Setting, command_of, origins_of, settings_table
 from a2c.report.statistics import Estimate, estimate_of_mean
 from a2c.run.folder import Run

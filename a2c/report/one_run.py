@@ -13,9 +13,9 @@ from a2c.errors import UserError
 from a2c.evaluation import shown_returns
 from a2c.report import charts
 from a2c.report.charts import Chart, Series
-from a2c.report.curves import Line, Look, line_of
 from a2c.report.document import Page, Section, Share, Table, Tile, shortened
 from a2c.report.facts import Evaluated, Facts, OfAction, OfCritic
+from a2c.report.lines import Line, Look, line_of
 
 _MOST_VIDEO_BYTES = 12_000_000
 _KINDS = {"video.gif": (b"GIF8", "image/gif"), "video.mp4": (b"ftyp", "video/mp4")}

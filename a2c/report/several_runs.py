@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,113 +13,21 @@ from a2c.evaluation import shown_returns
 from a2c.report import charts
 from a2c.report.charts import Chart, Series
 from a2c.report.comparison import percent
-from a2c.report.contest import Contest, Group, contest_of, group_of, improvements, in_a_sentence
-from a2c.report.curves import Look, Panel, panels, printable, settings_of
+from a2c.report.contest import Contest, Group, improvements, in_a_sentence
+from a2c.report.curves import Panel, printable
 from a2c.report.document import Page, Section, Table, Tile, shortened
 from a2c.report.facts import number
-from a2c.report.folders import letter
+from a2c.report.findings import Field, Findings
+from a2c.report.lines import Look
 from a2c.report.one_run import curves_chart, series_of
 from a2c.report.settings import command_of, origins_of
 from a2c.report.statistics import score_profile
 from a2c.run.folder import Run
-from a2c.run.policies import Which
 
 _MOST_CURVES, _MOST_CHARTED, _MOST_ROWS, _MOST_COMPARED = 8, 8, 300, 40
 """Curves in a chart; environments that have charts; runs in the table; groups beside the leader in one."""
 _MOST_POINTS = 2_000
 """In charts of one kind, on all environments together: a page is no larger than it need be."""
-
-
-class Field(NamedTuple):
-    """The groups on one environment, or all of them where a command line names them."""
-
-    env_ids: Sequence[str]
-    contest: Contest
-    all_groups: Sequence[Group]
-    """Those without a score, too."""
-
-
-class Findings(NamedTuple):
-    """What several runs come to."""
-
-    which: Which
-    fields: Sequence[Field]
-    panels: Mapping[str, tuple[Panel, Panel | None]]
-    """Curves over steps and over seconds, by environment."""
-    warnings: Sequence[str]
-
-
-def findings_of(groups: Mapping[str, Sequence[Run]], which: Which) -> Findings:
-    """Looks at groups of runs: those that are named, or else the seeds of each setting, by environment.
-
-    Raises:
-        UserError: Groups that are named are not on the same environments.
-    """
-    runs = [run for group in groups.values() for run in group]
-    env_ids = list(dict.fromkeys(run.config.env_id for run in runs))
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        drawn = {env_id: _panels(groups, env_id) for env_id in env_ids}
-    found = []
-    if set(groups) == {""}:
-        for env_id in env_ids:
-            named = [
-                group_of(letter(place), label, of_it, which)
-                for place, (label, of_it) in enumerate(_by_setting(runs, env_id, drawn[env_id][0]))
-            ]
-            found.append(Field([env_id], contest_of(named, which), named))
-    else:
-        labels = _labels(drawn.values())
-        named = [group_of(name, labels.get(name, ""), of_it, which) for name, of_it in groups.items()]
-        found.append(Field(env_ids, contest_of(named, which), named))
-    return Findings(which, found, drawn, list(dict.fromkeys(str(warning.message) for warning in said)))
-
-
-def _labels(drawn: Iterable[tuple[Panel, Panel | None]]) -> dict[str, str]:
-    """What groups that are named are, where their curves say so: the label "A, gamma 0.9 (5 seeds)" does."""
-    found: dict[str, str] = {}
-    for panel, _ in drawn:
-        for curve in panel.curves:
-            name, _, label = curve.label.partition(", ")
-            if label:
-                found.setdefault(name, _without_seeds(label))
-    return found
-
-
-def _without_seeds(label: str) -> str:
-    """What a curve's label says of its setting; how many runs it is of has a place of its own here."""
-    return re.sub(r" ?\(?(\d+ (seeds|runs)|seed \d+)\)?$", "", label)
-
-
-def _panels(groups: Mapping[str, Sequence[Run]], env_id: str) -> tuple[Panel, Panel | None]:
-    """Over steps and over seconds; empty where nothing is to be drawn."""
-    of_it = {name: [run for run in runs if run.config.env_id == env_id] for name, runs in groups.items()}
-    of_it = {name: runs for name, runs in of_it.items() if runs}
-    try:
-        (steps,) = panels(of_it)
-    except UserError as error:
-        warnings.warn(str(error), stacklevel=2)
-        return Panel(env_id, []), None
-    try:
-        (seconds,) = panels(of_it, Look("seconds"))
-    except UserError:
-        return steps, None
-    return steps, seconds
-
-
-def _by_setting(runs: Sequence[Run], env_id: str, panel: Panel) -> list[tuple[str, list[Run]]]:
-    """The groups of one environment: those of its curves, and of the runs that have none."""
-    found = [(_without_seeds(curve.label), list(curve.runs)) for curve in panel.curves]
-    drawn = {run.path for _, group in found for run in group}
-    by_setting = {repr(settings_of(group[0].config)): group for _, group in found}
-    for run in runs:
-        if run.config.env_id == env_id and run.path not in drawn:
-            key = repr(settings_of(run.config))
-            if key not in by_setting:
-                by_setting[key] = []
-                found.append(("without a curve", by_setting[key]))
-            by_setting[key].append(run)
-    return found
 
 
 def page_of(findings: Findings) -> Page:
@@ -245,7 +151,7 @@ def _curves(both: tuple[Panel, Panel | None], field: Field, shown: Sequence[Grou
         if wanted:
             curves = [curve for curve in curves if names[curve.runs[0].path] in wanted]
         lines: list[Series] = []
-        has_evaluations = any(len(curve.evaluation.x) for curve in curves)
+        has_evaluations = any(len(line.x) for curve in curves for line in curve.evaluations)
         for curve in curves[:_MOST_CURVES]:
             name = names[curve.runs[0].path]
             line = curve.evaluation if has_evaluations else curve.training
@@ -419,39 +325,3 @@ def _versions(groups: Sequence[Group]) -> Section:
     return Section(
         "Machine and versions", [text] if rows else [], tables=[Table(["what", "which"], rows)] if rows else []
     )
-
-
-def to_json(findings: Findings) -> dict[str, Any]:
-    """For `--json`."""
-    return {
-        "which": findings.which,
-        "comparisons": [
-            {
-                "environments": list(field.env_ids),
-                "groups": [
-                    {
-                        "name": group.name,
-                        "label": group.label,
-                        "runs": [str(run.path) for run in group.runs],
-                        "left_out": [str(run.path) for run in group.left_out],
-                        "scores": {env_id: scores.tolist() for env_id, scores in group.scores.items()},
-                        "interquartile_mean": {env_id: iqm._asdict() for env_id, iqm in group.iqm.items()},
-                    }
-                    for group in field.all_groups
-                ],
-                "leader": None if field.contest.leader is None else field.contest.leader.name,
-                "against": [
-                    {
-                        "name": other.name,
-                        "probability_of_improvement": comparison.improvement._asdict(),
-                        "chance_of_as_much": field.contest.chance(comparison),
-                        "is_better": field.contest.is_told(comparison),
-                    }
-                    for other, comparison in field.contest.against
-                ],
-                "settings": {name: list(values) for name, values in field.contest.settings.items()},
-                "verdict": field.contest.verdict(),
-            }
-            for field in findings.fields
-        ],
-    }
