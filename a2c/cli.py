@@ -17,7 +17,7 @@ import gymnasium
 import tyro
 
 from a2c.commands.benchmark import Benchmark
-from a2c.commands.compare import AGAINST, Compare
+from a2c.commands.compare import Compare
 from a2c.commands.completion import Completion
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
@@ -25,12 +25,14 @@ from a2c.commands.groups import registry
 from a2c.commands.plot import Plot
 from a2c.commands.record import Record
 from a2c.commands.replay import Replay
+from a2c.commands.report import Report
 from a2c.commands.resume import Resume
 from a2c.commands.train import Train
 from a2c.commands.watch import Watch
 from a2c.config import Config
 from a2c.errors import REPORTED, UserError, exit_of, plain
 from a2c.output import reserved_for_json
+from a2c.report.folders import AGAINST
 from a2c.version import __version__
 from a2c.words import VERBS, as_meant, elsewhere, flag
 
@@ -43,6 +45,7 @@ _VERBS = {
     "watch": Watch,
     "record": Record,
     "plot": Plot,
+    "report": Report,
     "compare": Compare,
     "export": Export,
     "replay": Replay,
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_fixed_settings(words)
         if words[:1] == ["help"]:
             words = [*words[1:2], "--help"]
-        if words[:1] == ["compare"]:  # The parser would take -- away.
+        if words[:1] in (["compare"], ["plot"], ["report"]):  # The parser would take -- away.
             words = [AGAINST if word == "--" else word for word in words]
         words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]

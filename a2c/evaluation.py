@@ -20,12 +20,16 @@ from a2c.errors import EnvError, NumbersError, WorkerError
 from a2c.finite import brief, finite
 from a2c.policy import Policy
 from a2c.randomness import episode_seed, generator
+from a2c.trace import Trace
 
 _SIDE_BY_SIDE = 16
 """Environments evaluated at the same time, at most, unless told."""
 
 MOST_STEPS = 200_000
 """An episode longer than this is taken for one that never ends."""
+
+_MOST_LISTED = 10_000
+"""Episodes of which each has its place in a file."""
 
 _AUTO_MOST, _AUTO_LEAST, _AUTO_SHARE = 100, 10, 5
 """Of `final_eval_episodes` auto: so many episodes, as far as they fit in a fifth of the run's steps; at least ten."""
@@ -79,6 +83,16 @@ class Evaluation(NamedTuple):
         finite = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
         info = {"info": dict(self.info)} if self.info else {}
         return {**finite, **info, "episodes": len(self.returns), "unfinished": self.unfinished, "greedy": self.greedy}
+
+    def episodes(self) -> dict[str, Any]:
+        """Return and length of every episode, of the first 10,000, and how they were played; null as in `summary`."""
+        returns = [value if math.isfinite(value) else None for value in self.returns[:_MOST_LISTED]]
+        return {
+            "returns": returns,
+            "lengths": self.lengths[:_MOST_LISTED],
+            "unfinished": self.unfinished,
+            "greedy": self.greedy,
+        }
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
@@ -138,6 +152,7 @@ class Evaluator:
         check: Callable[[], None] = lambda: None,
         show: Callable[[int], None] = lambda episodes: None,
         total_steps: int = 0,
+        trace: Trace | None = None,
     ) -> Evaluation:
         """Runs whole episodes of a policy.
 
@@ -151,6 +166,7 @@ class Evaluator:
             show: Called with the number of episodes that have ended, whenever one has.
             total_steps: Of the run. Where the environment itself sets no limit, an episode is given up as unfinished
                 after a fiftieth of them, but not before 2,000.
+            trace: Looks on.
 
         Raises:
             UserError: The environment is unknown, or its spaces are not the policy's.
@@ -166,7 +182,7 @@ class Evaluator:
                 obs = envs.begin(episode_seed(self._kind.seed, -1 - index, 0))
                 most = _most_steps(envs.max_episode_steps, total_steps)
                 rng = None if greedy else generator(self._kind.seed, "evaluation", index)
-                play = _Play(envs, policy, rng, most, self._kind.feedback.info_keys)
+                play = _Play(envs, policy, rng, most, self._kind.feedback.info_keys, trace)
                 return play.run(obs, episodes, total_steps, check, show)
         except EnvError as error:
             phase = f"{error.phase} during evaluation"
@@ -247,8 +263,10 @@ class _Play:
         rng: np.random.Generator | None,
         most_steps: int,
         info_keys: tuple[str, ...] = (),
+        trace: Trace | None = None,
     ) -> None:
         """Begins with none; actions are greedy without a generator, sampled with its noise."""
+        self._trace = trace
         self._envs, self._policy, self._rng, self._most_steps = envs, policy, rng, most_steps
         self._first = envs.episodes.copy()  # [N] number of each environment's first episode
         n = envs.num_envs
@@ -279,8 +297,13 @@ class _Play:
         while (left > 0).any():
             check()
             noise = None if self._rng is None else self._policy.draw_noise(self._rng, n)
-            actions, carry = self._policy.act_batch(obs, noise, envs.mask, carry)
+            before = carry
+            actions, carry = self._policy.act_batch(obs, noise, envs.mask, before)
+            if self._trace is not None:
+                self._trace.before(obs, actions, before)
             step = envs.advance(actions)
+            if self._trace is not None:
+                self._trace.after(step, carry)
             obs = step.obs
             all_ended = step.terminated | step.truncated
             carry[all_ended] = 0

@@ -25,7 +25,7 @@ from a2c.kernels.statistics import standardize
 from a2c.model.architecture import Parameters, architecture_for
 from a2c.model.blocks import initial_parameters
 from a2c.model.factors import Actions
-from a2c.moments import Moments
+from a2c.moments import EPSILON, Moments
 from a2c.natural import NaturalStep
 from a2c.optimizers import Optimizer
 from a2c.policy import Policy
@@ -327,6 +327,11 @@ class Learner:
             self._parameters(),
             self._moments,
         )
+
+    @property
+    def value_scale(self) -> float:
+        """How much return of the environment a unit of the critic's value is: rewards may be scaled."""
+        return math.sqrt(float(self._books.scaled.variance[0]) + EPSILON) if self._rules.normalize_returns else 1.0
 
     @property
     def is_whole(self) -> bool:

@@ -10,7 +10,16 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-MAY_DIFFER = {"train_seconds", "eval_seconds", "seconds", "steps_per_second", "events", "versions", "vectorization"}
+MAY_DIFFER = {
+    "train_seconds",
+    "eval_seconds",
+    "seconds",
+    "steps_per_second",
+    "events",
+    "versions",
+    "machine",
+    "vectorization",
+}
 """In summary.json: how fast it went, and what happened meanwhile."""
 
 

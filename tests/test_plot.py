@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from a2c.cli import main
-from a2c.commands.plot import _caption, _figure, draw
+from a2c.commands.plot import Window, _caption, _figure, draw, follow
+from a2c.errors import UserError
 from a2c.presets import configure, origins
-from a2c.report.curves import panels
+from a2c.report.curves import NothingToDrawError, panels
+from a2c.report.lines import Look
+from a2c.report.statistics import interquartile_means
 from a2c.run.folder import Run
 
 
@@ -36,15 +39,16 @@ def labels(*runs):
     return [[curve.label for curve in panel.curves] for panel in panels(runs)]
 
 
-def test_seeds_of_one_setting_are_one_line_their_mean_in_a_band_of_all(made):
-    runs = [made(seed=seed, evaluations=(float(seed), 10.0, 20.0 - seed)) for seed in range(3)]
+def test_seeds_of_one_setting_are_one_line_their_interquartile_mean_in_its_interval(made):
+    runs = [made(seed=seed, evaluations=(float(seed), 10.0, 20.0 - seed)) for seed in range(5)]
     (panel,) = panels(runs)
     (curve,) = panel.curves
-    assert (panel.title, curve.num_runs) == ("CartPole-v1, 3 seeds", 3)
-    assert curve.evaluation.steps.tolist() == [1000, 2000, 3000]
-    assert curve.evaluation.mean.tolist() == [1, 10, 19]
-    assert curve.evaluation.low.tolist() == [0, 10, 18]
-    assert curve.evaluation.high.tolist() == [2, 10, 20]
+    assert (panel.title, curve.num_runs) == ("CartPole-v1, 5 seeds", 5)
+    assert curve.evaluation.x.tolist() == [1000, 2000, 3000]
+    assert curve.evaluation.middle.tolist() == [2, 10, 18]  # Of 1, 2, 3; not of 0 and 4.
+    expected = interquartile_means(np.array([[seed, 10.0, 20.0 - seed] for seed in range(5)]))
+    np.testing.assert_array_equal(curve.evaluation[1:], expected)
+    assert 0 <= curve.evaluation.low[0] < 2 < curve.evaluation.high[0] <= 4
 
 
 def test_runs_with_points_at_other_steps_are_met_on_their_straight_lines(made):
@@ -53,8 +57,8 @@ def test_runs_with_points_at_other_steps_are_met_on_their_straight_lines(made):
     rows = [{"steps": steps, "evaluation_return": steps / 100} for steps in (500, 1000, 1500, 2000)]
     (fine.path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     ((curve,),) = [panel.curves for panel in panels([coarse, fine])]
-    assert curve.evaluation.steps.tolist() == [500, 1000, 1500, 2000]
-    assert curve.evaluation.mean.tolist() == [5, 5, 10, 15]  # At 500 there is one run alone.
+    assert curve.evaluation.x.tolist() == [500, 1000, 1500, 2000]
+    assert curve.evaluation.middle.tolist() == [5, 5, 10, 15]  # At 500 there is one run alone.
 
 
 def test_how_often_and_where_runs_were_trained_does_not_part_seeds(made):
@@ -102,9 +106,9 @@ def test_environments_have_axes_of_their_own(made):
 def test_null_is_a_gap_of_that_run_alone(made):
     holes, whole = made(seed=0, evaluations=(1.0, None, 3.0, 4.0)), made(seed=1, evaluations=(5.0, 6.0, 7.0, 8.0))
     (alone,) = panels([holes])[0].curves
-    np.testing.assert_array_equal(alone.evaluation.mean, [1, np.nan, 3, 4])
+    np.testing.assert_array_equal(alone.evaluation.middle, [1, np.nan, 3, 4])
     (both,) = panels([holes, whole])[0].curves
-    assert both.evaluation.mean.tolist() == [3, 6, 5, 6]
+    assert both.evaluation.middle.tolist() == [3, 6, 5, 6]
     (gaps,) = panels([made(seed=9, evaluations=(None, 1.0)), made(seed=8, evaluations=(None, 2.0))])[0].curves
     np.testing.assert_array_equal(gaps.evaluation.low, [np.nan, 1])
 
@@ -113,7 +117,7 @@ def test_a_run_that_ends_early_is_said(made):
     short, long = made(seed=0, evaluations=(1.0,)), made(seed=1)
     with pytest.warns(UserWarning, match=r"seed0 ends after 1,000 of 3,000 steps; from there the line is that of"):
         (curve,) = panels([short, long])[0].curves
-    assert curve.evaluation.mean.tolist() == [1, 2, 3]
+    assert curve.evaluation.middle.tolist() == [1, 2, 3]
 
 
 def test_a_run_without_anything_to_draw_is_left_out_and_alone_refused(made, tmp_path, capsys):
@@ -147,7 +151,7 @@ def shown(runs):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     drawn = panels(runs)
-    figure = _figure(drawn, _caption(runs, drawn))
+    figure = _figure(drawn, _caption(runs, drawn), Look())
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -192,7 +196,7 @@ def test_the_caption_says_what_is_drawn_and_nothing_else(made):
     assert caption(made(training=(1.0,), eval_greedy=False)) == "lines: sampled evaluations; faint: training episodes"
     assert caption(made(evaluations=(), training=(1.0, 2.0))) == "faint: training episodes"
     assert caption(made(), made(seed=1)) == (
-        "lines: greedy evaluations, means over seeds; bands: lowest to highest seed"
+        "lines: greedy evaluations, interquartile means of runs; bands: their 95 % bootstrap intervals"
     )
     assert caption(made(), made(eval_greedy=False)) == "lines: evaluations"
 
@@ -208,7 +212,7 @@ def test_numbers_that_no_axis_can_show_are_gaps(made, tmp_path):
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"steps": 4000, "evaluation_return": Infinity}\n')
     draw([run], tmp_path / "x.svg")
-    np.testing.assert_array_equal(panels([run])[0].curves[0].evaluation.mean, [1, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(panels([run])[0].curves[0].evaluation.middle, [1, np.nan, np.nan, np.nan])
 
 
 @pytest.mark.parametrize("target", [".", "x", "x.abc", "nowhere/x.png"])
@@ -240,3 +244,152 @@ def test_fields_that_are_added_to_the_settings_part_runs_unless_they_are_named_h
     from a2c.report.curves import _NO_SETTING
 
     assert {field.name for field in dataclasses.fields(Config)} >= _NO_SETTING
+
+
+def with_rows(run, rows):
+    (run.path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return run
+
+
+def test_seconds_are_those_that_updates_took(made):
+    rows = [{"steps": 100, "steps_per_second": 50.0}, {"steps": 200, "steps_per_second": 25.0}]
+    run = with_rows(made(), [*rows, *({"steps": s, "evaluation_return": s / 1.0} for s in (50, 100, 200))])
+    (curve,) = panels([run], Look("seconds"))[0].curves
+    assert curve.evaluation.x.tolist() == [1, 2, 6]  # 100 / 50, and 100 / 25 more.
+    without = with_rows(made(), [{"steps": 50, "evaluation_return": 1.0}])
+    with pytest.raises(UserError, match="its metrics hold no steps_per_second; draw it over steps"):
+        panels([without], Look("seconds"))
+
+
+def test_over_seconds_a_line_is_where_more_than_half_of_its_runs_are(made):
+    runs = [
+        with_rows(
+            made(seed=seed),
+            [
+                row
+                for s in (100, 1000)
+                for row in ({"steps": s, "steps_per_second": speed}, {"steps": s, "evaluation_return": 1.0})
+            ],
+        )
+        for seed, speed in enumerate((100.0, 50.0, 20.0))
+    ]
+    (curve,) = panels(runs, Look("seconds"))[0].curves
+    assert curve.evaluation.x.tolist() == [2, 5, 10, 20]  # They are from 1 to 10, from 2 to 20 and from 5 to 50.
+
+
+def test_a_smoothed_point_is_the_mean_of_the_last_ones_and_the_axis_says_so(made):
+    run = made(evaluations=(1.0, 2.0, None, 6.0, 8.0))
+    (curve,) = panels([run], Look(smooth=3))[0].curves
+    assert curve.evaluation.middle.tolist() == [1, 1.5, 1.5, 4, 7]
+    drawn = panels([run], Look(smooth=3))
+    figure = _figure(drawn, "", Look("seconds", 3))
+    (axes,) = figure.subfigs[0].axes
+    assert axes.get_ylabel() == "return, mean of the last 3 points"
+    assert axes.get_xlabel() == "seconds of training"
+
+
+def test_groups_that_are_named_are_one_line_each(made, tmp_path, capsys):
+    runs = [made(seed=seed, gamma=0.9 if seed < 2 else 0.5) for seed in range(4)]
+    a, b, c, d = (str(run.path) for run in runs)
+    assert main(["plot", a, c, "--", b, d, "--to", str(tmp_path / "x.svg"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["picture"] == str(tmp_path / "x.svg")
+    assert [curve["label"] for curve in found["panels"][0]["curves"]] == ["A (2 seeds)", "B (2 seeds)"]
+    assert found["panels"][0]["curves"][1]["runs"] == [b, d]
+    assert found["panels"][0]["curves"][0]["evaluation"]["interquartile_mean"] == [1, 2, 3]
+    assert main(["plot", a, b, "--", c, d, "--to", str(tmp_path / "x.svg"), "--json"]) == 0
+    labels = [curve["label"] for curve in json.loads(capsys.readouterr().out)["panels"][0]["curves"]]
+    assert labels == ["A, gamma 0.9 (2 seeds)", "B, gamma 0.5 (2 seeds)"]
+
+
+def test_the_same_runs_give_the_same_svg(made, tmp_path):
+    runs = [made(seed=seed) for seed in range(3)]
+    first, second = (draw(runs, tmp_path / name).read_bytes() for name in ("1.svg", "2.svg"))
+    assert first == second
+    assert first.startswith(b"<?xml")
+
+
+def test_a_run_is_followed_until_it_ends(made):
+    run, seen = made(evaluations=()), []
+    rows = [{"steps": 1000 * i, "evaluation_return": float(i)} for i in range(1, 4)]
+
+    def read():
+        if rows:
+            with (run.path / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(rows.pop(0)) + "\n")
+        else:
+            (run.path / "summary.json").write_text("{}")
+        return {"": [run]}
+
+    def show(groups):
+        ((curve,),) = [panel.curves for panel in panels(groups)]
+        seen.append(curve.evaluation.middle.tolist())
+        return True
+
+    follow(read, show, wait_seconds=0)
+    assert seen == [[1], [1, 2], [1, 2, 3]]
+
+
+def test_a_run_that_has_nothing_to_draw_yet_is_waited_for_and_refused_once_it_has_ended(made):
+    run, calls = made(evaluations=()), []
+
+    def read():
+        calls.append(1)
+        if len(calls) == 3:
+            (run.path / "metrics.jsonl").write_text('{"steps": 1}\n')
+            (run.path / "summary.json").write_text("{}")
+        return {"": [run]}
+
+    with pytest.raises(NothingToDrawError, match="nothing to draw yet"):
+        follow(read, lambda groups: bool(panels(groups)), wait_seconds=0)
+    assert len(calls) == 3
+
+
+def test_following_ends_where_nobody_looks_on(made):
+    follow(lambda: {"": [made()]}, lambda groups: False, wait_seconds=0)
+
+
+def test_with_a_file_the_picture_is_drawn_again(made, tmp_path, capsys):
+    run = made()
+    (run.path / "summary.json").write_text("{}")
+    assert main(["plot", str(run.path), "--follow", "--to", str(tmp_path / "x.png")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'x.png'}\n"
+    assert imageio.imread(tmp_path / "x.png").shape[1] > 600
+
+
+def test_a_window_shows_what_there_is_and_a_display_that_is_missing_is_said(made, monkeypatch, capsys):
+    from matplotlib import pyplot
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    pyplot.switch_backend("agg")
+    run = made()
+    assert main(["plot", str(run.path), "--follow"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no display to open a window on (Matplotlib draws with agg); with --to FILE" in said
+    monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "headless")
+    window = Window(Look())
+    for count in (1, 2):
+        groups = {"": [run, *([made(seed=1, gamma=0.5)] if count == 2 else [])]}
+        assert window.show(groups)
+        (figure,) = map(pyplot.figure, pyplot.get_fignums())
+        figure.canvas.draw()
+        assert len(figure.subfigs[0].axes[0].lines) == count
+    pyplot.close(figure)
+    assert not window.show({"": [run]})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--smooth 0", "smooth is 0; it must be from 1"),
+        ("--follow --json", "--follow draws again and again, and --json prints one object; choose one of them"),
+        ("--over hours", "over"),
+        ("-- RUN", "is in two groups; a run must be in one"),
+    ],
+)
+def test_what_cannot_be_drawn_so_gets_one_sentence(made, capsys, words, message):
+    path = str(made().path)
+    assert main(["plot", path, *(path if word == "RUN" else word for word in words.split())]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

@@ -13,11 +13,8 @@ from a2c.evaluation import shown_returns
 from a2c.output import print_json
 from a2c.report.comparison import NAMES, Comparison, Environment, compared
 from a2c.report.curves import printable
-from a2c.report.folders import runs_in
+from a2c.report.folders import AGAINST, runs_in
 from a2c.run.policies import BestOrFinal
-
-AGAINST = "against"
-"""What stands between the groups once the command line was read; there it may also be `--`."""
 
 
 @dataclasses.dataclass(frozen=True)

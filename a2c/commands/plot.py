@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib
 import io
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import tyro
+from numpy.typing import NDArray
 
 from a2c import files
 from a2c.errors import UserError
-from a2c.report.curves import Curve, Panel, panels
-from a2c.report.folders import runs_in
+from a2c.output import print_json
+from a2c.report.curves import Curve, NothingToDrawError, Panel, panels
+from a2c.report.folders import groups_in
+from a2c.report.lines import Look, Over
+from a2c.run.books import finite_or_none
 from a2c.run.folder import Run
+
+Groups = Mapping[str, Sequence[Run]]
+"""Runs by the name of their group; "" is the name of the only one."""
 
 # Okabe and Ito's colours, told apart by colour-blind people too, without the yellow, which white paper swallows.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 _STYLES = (("-", "."), ("--", "s"), (":", "^"), ("-.", "x"))
-"""Line and marker, for each round of the colours."""
+"""Line and marker: no two curves beside each other need their colours to be told apart, and no two of 28 are alike."""
 
 _MOST_MARKERS = 60
 _MOST_FAINT = 6
@@ -29,32 +40,146 @@ _MOST_FAINT = 6
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """Draw the learning curve of one run, or of several in one picture: seeds of one setting are one line."""
+    """Draw learning curves: of one run, or of several in one picture, where seeds of one setting are one line."""
 
-    folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")]
-    """The runs' folders, or folders of runs."""
+    folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN... [-- RUN...]")]
+    """The runs' folders, or folders of runs; with -- between them groups, each of which is one line."""
     to: str | None = None
     """Where to; the ending chooses the format (png, pdf, svg). By default curve.png in the run, or curves.png here."""
+    over: Over = "steps"
+    """What returns are drawn over: agent steps, or seconds of training, evaluations and checkpoints apart."""
+    smooth: int = 1
+    """Draw each point as the mean of so many of its run's, itself the last of them; the axis says so."""
+    follow: bool = False
+    """Draw again while runs train: in a window, or with --to in that file. Ends with the runs, or by Ctrl-C."""
+    json: bool = False
+    """Print one JSON object: where the picture is, and what it shows."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        if not self.folders:
-            raise UserError("plot needs the folder of at least one run")
-        runs = runs_in(self.folders)
+        if not 1 <= self.smooth <= 1_000_000:
+            raise UserError(
+                f"smooth is {self.smooth}; it must be from 1, which draws every point as it is, to 1,000,000"
+            )
+        if self.follow and self.json:
+            raise UserError("--follow draws again and again, and --json prints one object; choose one of them")
+        groups, look = groups_in(self.folders, "plot"), Look(self.over, self.smooth)
+        runs = [run for group in groups.values() for run in group]
         by_default = runs[0].path / "curve.png" if len(runs) == 1 else Path("curves.png")
-        print(draw(runs, Path(self.to).expanduser() if self.to else by_default))
+        path = Path(self.to).expanduser() if self.to else by_default
+        if self.follow:
+            follow(lambda: groups_in(self.folders, "plot"), _shower(None if self.to is None else path, look))
+            return 0
+        drawn = panels(groups, look)
+        draw(groups, path, look, drawn)
+        if self.json:
+            print_json({"picture": str(path), **look._asdict(), "panels": [_in_numbers(panel) for panel in drawn]})
+        else:
+            print(path)
         return 0
 
 
-def draw(runs: Sequence[Run], path: Path) -> Path:
-    """Draws return over steps: evaluations as lines with points, episodes of training as faint lines.
+def _shower(path: Path | None, look: Look) -> Callable[[Groups], bool]:
+    """What shows groups while they train, in a file or, where none is named, in a window: see `follow`."""
+    if path is None:
+        return Window(look).show
 
-    Every environment has axes of its own. Runs that differ in their seeds only are one line, their mean, in a band from
-    the lowest to the highest of them.
+    def show(groups: Groups) -> bool:
+        print(draw(groups, path, look), flush=True)
+        return True
+
+    return show
+
+
+def follow(read: Callable[[], Groups], show: Callable[[Groups], bool], wait_seconds: float = 1.0) -> None:
+    """Shows groups again whenever their metrics have grown, until all of their runs have ended.
 
     Args:
-        runs: At least one.
+        read: Gives the groups as they are now: a folder may have new runs.
+        show: Shows them; returns whether anybody looks on.
+        wait_seconds: How long between two looks.
+    """
+    seen: dict[Path, int] = {}
+    with contextlib.suppress(KeyboardInterrupt):  # Whoever has seen enough.
+        while True:
+            groups = read()
+            runs = [run for group in groups.values() for run in group]
+            has_ended = all((run.path / "summary.json").exists() for run in runs)
+            records = {run.path: run.path / "metrics.jsonl" for run in runs}
+            sizes = {path: record.stat().st_size for path, record in records.items() if record.is_file()}
+            if sizes != seen:
+                seen = sizes
+                try:
+                    if not show(groups):
+                        return
+                except NothingToDrawError:
+                    if has_ended:
+                        raise
+            if has_ended:
+                return
+            time.sleep(wait_seconds)
+
+
+class Window:
+    """A window with curves, which stays open until somebody closes it."""
+
+    def __init__(self, look: Look) -> None:
+        """Opens none yet.
+
+        Raises:
+            UserError: There is no display for one.
+        """
+        self._look = look
+        self._figure: Any = None
+
+    def show(self, groups: Groups) -> bool:
+        """Draws the groups; returns whether the window is open."""
+        pyplot = _matplotlib(lambda: importlib.import_module("matplotlib.pyplot"))
+        if self._figure is None:
+            self._figure = pyplot.figure(layout="constrained")
+            if self._figure.canvas.required_interactive_framework is None:
+                pyplot.close(self._figure)
+                raise UserError(
+                    f"there is no display to open a window on (Matplotlib draws with {pyplot.get_backend()}); with "
+                    "--to FILE, the picture in it is drawn again and again"
+                )
+        if not pyplot.fignum_exists(self._figure.number):
+            return False
+        drawn = panels(groups, self._look)
+        self._figure.clear()
+        _figure(drawn, _caption(groups, drawn), self._look, self._figure)
+        pyplot.pause(0.01)
+        return True
+
+
+def _matplotlib(load: Callable[[], Any]) -> Any:
+    """What is loaded of Matplotlib, which is slow to import: only where a picture is drawn.
+
+    Raises:
+        UserError: It cannot be used: it reads MPLBACKEND.
+    """
+    try:
+        return load()
+    except (ImportError, ValueError) as error:
+        raise UserError(f"Matplotlib cannot be used: {error}") from error
+
+
+def draw(
+    groups: Groups | Sequence[Run],
+    path: Path,
+    look: Look = Look(),  # noqa: B008 - immutable
+    drawn: Sequence[Panel] | None = None,
+) -> Path:
+    """Draws returns: evaluations as lines with points, episodes of training as faint lines.
+
+    Every environment has axes of its own. Runs that differ in their seeds only are one line, their interquartile mean,
+    in its 95 % bootstrap interval.
+
+    Args:
+        groups: At least one run; or groups of them by name, each of which is one line.
         path: Where to; the ending chooses the format.
+        look: How they are drawn.
+        drawn: Their panels, where these are there already.
 
     Returns:
         The path.
@@ -66,16 +191,18 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
         raise UserError(f"cannot draw to {path}, which is a folder; name a file in it that ends in .png, .pdf or .svg")
     if not path.suffix:
         raise UserError(f"cannot tell the format of the picture {path}; it must end in .png, .pdf or .svg")
-    drawn = panels(runs)
-    try:
-        import matplotlib  # Slow to import: only where a picture is drawn.
-    except (ImportError, ValueError) as error:  # It reads MPLBACKEND, though nothing here needs a backend.
-        raise UserError(f"Matplotlib cannot be used: {error}") from error
+    if drawn is None:
+        drawn = panels(groups, look)
+    matplotlib = _matplotlib(lambda: importlib.import_module("matplotlib"))
     picture = io.BytesIO()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # Whatever the machine's matplotlibrc says, LaTeX for one.
+        # The same runs give the same file: no time of day, and no random names in an SVG.
+        matplotlib.rcParams["svg.hashsalt"] = "a2c"
+        metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         try:
-            _figure(drawn, _caption(runs, drawn)).savefig(picture, format=path.suffix[1:].lower(), dpi=150)
+            figure = _figure(drawn, _caption(groups, drawn), look)
+            figure.savefig(picture, format=path.suffix[1:].lower(), dpi=150, metadata=metadata)
         except Exception as error:
             raise UserError(f"cannot write the picture {path}: {error}") from error
     try:
@@ -85,27 +212,56 @@ def draw(runs: Sequence[Run], path: Path) -> Path:
     return path
 
 
-def _caption(runs: Sequence[Run], drawn: Sequence[Panel]) -> str:
+def _in_numbers(panel: Panel) -> dict[str, Any]:
+    """What a panel shows, for `--json`; null is a gap."""
+
+    def numbers(values: NDArray[np.float64]) -> list[float | None]:
+        return [finite_or_none(value) for value in values.tolist()]
+
+    return {
+        "title": panel.title,
+        "curves": [
+            {
+                "label": curve.label,
+                "runs": [str(run.path) for run in curve.runs],
+                **{
+                    name: {
+                        "x": numbers(line.x),
+                        "interquartile_mean": numbers(line.middle),
+                        "low": numbers(line.low),
+                        "high": numbers(line.high),
+                    }
+                    for name, line in (("evaluation", curve.evaluation), ("training", curve.training))
+                },
+            }
+            for curve in panel.curves
+        ],
+    }
+
+
+def _caption(groups: Groups | Sequence[Run], drawn: Sequence[Panel]) -> str:
     """What lines, faint lines and bands are."""
+    runs = [run for group in groups.values() for run in group] if isinstance(groups, Mapping) else groups
     kinds = {"greedy " if run.config.eval_greedy else "sampled " for run in runs}
     kind = f"{kinds.pop() if len(kinds) == 1 else ''}evaluations"
     curves = [curve for panel in drawn for curve in panel.curves]
     has_bands = any(curve.num_runs > 1 for curve in curves)
     parts = []
-    if any(len(curve.evaluation.steps) for curve in curves):
-        parts.append(f"lines: {kind}{', means over seeds' if has_bands else ''}")
+    if any(len(line.x) for curve in curves for line in curve.evaluations):
+        parts.append(f"lines: {kind}{', interquartile means of runs' if has_bands else ''}")
     if has_bands:
-        parts.append("bands: lowest to highest seed")
+        parts.append("bands: their 95 % bootstrap intervals")
     if any(_shows_training(curve, panel) for panel in drawn for curve in panel.curves):
         parts.append("faint: training episodes")
     return "; ".join(parts)
 
 
 def _shows_training(curve: Curve, panel: Panel) -> bool:
-    return len(curve.training.steps) > 0 and (len(panel.curves) <= _MOST_FAINT or not len(curve.evaluation.steps))
+    return len(curve.training.x) > 0 and (len(panel.curves) <= _MOST_FAINT or not len(curve.evaluation.x))
 
 
-def _figure(drawn: Sequence[Panel], caption: str) -> Any:
+def _figure(drawn: Sequence[Panel], caption: str, look: Look, figure: Any = None) -> Any:
+    """All panels in one figure: a new one, or one that is there and empty."""
     from matplotlib.figure import Figure
 
     columns = math.ceil(math.sqrt(len(drawn)))
@@ -115,11 +271,12 @@ def _figure(drawn: Sequence[Panel], caption: str) -> Any:
     legends = [_legend_columns(panel, width) for panel in drawn]
     # The axes stay as large as they are, however long a legend is.
     lines = max(math.ceil(len(panel.curves) / n) for panel, n in zip(drawn, legends, strict=True))
-    figure = Figure(figsize=(width * columns, rows * (4.3 + 0.2 * lines) + 0.2), layout="constrained")
+    if figure is None:
+        figure = Figure(figsize=(width * columns, rows * (4.3 + 0.2 * lines) + 0.2), layout="constrained")
     places = figure.subfigures(rows, columns, squeeze=False).ravel()
     for place, panel, legend_columns in zip(places, drawn, legends, strict=False):
         axes = place.subplots()
-        _draw_panel(axes, panel)
+        _draw_panel(axes, panel, look)
         axes.set_title(panel.title, fontsize="medium", parse_math=False)
         if len(panel.curves) > 1:
             legend = place.legend(loc="outside lower center", ncols=legend_columns, fontsize="small", frameon=False)
@@ -134,25 +291,25 @@ def _legend_columns(panel: Panel, width: float) -> int:
     return max(1, min(4, len(panel.curves), int(13 * width / (longest + 8))))
 
 
-def _draw_panel(axes: Any, panel: Panel) -> None:
+def _draw_panel(axes: Any, panel: Panel, look: Look) -> None:
     from matplotlib.ticker import EngFormatter
 
     for number, curve in enumerate(panel.curves):
         color = _COLORS[number % len(_COLORS)]
-        style, marker = _STYLES[number // len(_COLORS) % len(_STYLES)]
+        style, marker = _STYLES[number % len(_STYLES)]
         if _shows_training(curve, panel):
-            is_alone = not len(curve.evaluation.steps)
+            is_alone = not len(curve.evaluation.x)
             axes.plot(
-                curve.training.steps, curve.training.mean, color=color, alpha=0.8 if is_alone else 0.25, linewidth=1
+                curve.training.x, curve.training.middle, color=color, alpha=0.8 if is_alone else 0.25, linewidth=1
             )
         line = curve.evaluation
         if curve.num_runs > 1:
-            axes.fill_between(line.steps, line.low, line.high, color=color, alpha=0.15, linewidth=0)
-        shown = marker if len(line.steps) <= _MOST_MARKERS else ""
+            axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
+        shown = marker if len(line.x) <= _MOST_MARKERS else ""
         axes.plot(
-            line.steps, line.mean, color=color, linestyle=style, marker=shown, markersize=4, label=curve.label or "run"
+            line.x, line.middle, color=color, linestyle=style, marker=shown, markersize=4, label=curve.label or "run"
         )
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, 1M
-    axes.set_xlabel("steps")
-    axes.set_ylabel("return")
+    axes.set_xlabel(look.x_label)
+    axes.set_ylabel(look.y_label)
     axes.grid(alpha=0.3)

@@ -13,6 +13,7 @@ from typing import Any, Literal, TextIO
 from a2c.commands.groups import Preset, Settings
 from a2c.commands.plot import draw
 from a2c.commands.record import record
+from a2c.commands.report import write_report
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.output import print_json
@@ -37,7 +38,7 @@ class Train:
     jobs: int | Literal["auto"] = "auto"
     """Seeds trained at the same time, each in a process with its share of the cores. auto: as many as have room."""
     pictures: bool = True
-    """Draw curve.png and record video.gif at the end; of several seeds, one picture of all curves."""
+    """Draw curve.png, record video.gif, write report.html at the end; of several seeds, one picture of all curves."""
     resume: bool = False
     """Go on with the newest run of these settings in --run-dir, where there is one; leave a finished one as it is."""
     quiet: bool = False
@@ -133,10 +134,12 @@ def draw_pictures(run: Run, env_id: str, file: TextIO) -> None:
     attempt_picture("curve", lambda: draw([run], run.path / "curve.png"), file)
     attempt_picture("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=env_id).path, file)
 
+    attempt_picture("report", lambda: write_report(run, run.path / "report.html"), file)
+
 
 def attempt_picture(name: str, make: Callable[[], Path], file: TextIO) -> None:
     """Makes a picture and says where it is, or why there is none."""
     try:
-        print(f"{name}   {make()}", file=file)
+        print(f"{name:<7} {make()}", file=file)
     except (UserError, EnvError) as error:
         print(f"no {name}: {error}", file=sys.stderr)

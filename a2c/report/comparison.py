@@ -11,6 +11,7 @@ import numpy as np
 
 from a2c.errors import UserError, shown
 from a2c.report.curves import LEFT_OUT, printable, settings_of
+from a2c.report.lines import LARGEST
 from a2c.report.statistics import (
     LEVEL,
     Estimate,
@@ -63,25 +64,25 @@ class Comparison(NamedTuple):
         """Whether chance is too seldom the reason."""
         return self.chance < 1 - LEVEL
 
-    def verdict(self) -> str:
-        """Which is better, and how sure that is, in a sentence."""
+    def verdict(self, names: tuple[str, str] = NAMES) -> str:
+        """Which is better, and how sure that is, in a sentence, by the names of the groups."""
         low, high = _probability(self.improvement.low), _probability(self.improvement.high)
-        better, worse, probability = "A", "B", self.improvement.point
+        (better, worse), probability = names, self.improvement.point
         if probability < 0.5:
-            better, worse, probability = "B", "A", 1 - probability
+            (worse, better), probability = names, 1 - probability
             low, high = _probability(1 - self.improvement.high), _probability(1 - self.improvement.low)
         often = f"a run of {better} ends above one of {worse} with probability {_probability(probability)}"
         how = f"{often} ({low} to {high})"
         if self.is_sure:
-            return f"{better} is better: {how}; chance alone does as much in {_percent(self.chance)} of cases."
+            return f"{better} is better: {how}; chance alone does as much in {percent(self.chance)} of cases."
         if probability == 1:
             return (
                 f"These runs are too few to tell: all of {better}'s end above all of {worse}'s, and chance alone does "
-                f"that in {_percent(self.chance)} of cases."
+                f"that in {percent(self.chance)} of cases."
             )
         return (
             f"Which is better cannot be told from these runs: {how}, and chance alone does as much in "
-            f"{_percent(self.chance)} of cases."
+            f"{percent(self.chance)} of cases."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -140,18 +141,24 @@ def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: BestOrFinal = "
     }
     whole = estimate_of_improvement(list(pairs.values()), rng)
     chance = chance_of_as_much(list(pairs.values()), rng)
-    return Comparison(which, environments, whole, chance, _settings(groups))
+    settings = {name: (ours, theirs) for name, (ours, theirs) in differing(groups).items()}
+    return Comparison(which, environments, whole, chance, settings)
 
 
 def _scores(runs: Sequence[Run], which: BestOrFinal) -> dict[str, Scores]:
     """What each run reached, by environment."""
     found: dict[str, list[float]] = {}
     for run in runs:
-        found.setdefault(run.config.env_id, []).append(_score(run, which))
+        found.setdefault(run.config.env_id, []).append(score_of(run, which))
     return {env_id: np.array(values) for env_id, values in found.items()}
 
 
-def _score(run: Run, which: BestOrFinal) -> float:
+def score_of(run: Run, which: BestOrFinal) -> float:
+    """What a run counts with: the mean return of the evaluation of one of its policies at its end.
+
+    Raises:
+        UserError: It has none.
+    """
     if not run.is_finished:
         raise UserError(f"{run.path} did not come to its end; {run.command('resume')} goes on with it")
     evaluation = run.summary.get(_SUMMARIES[which])
@@ -160,22 +167,22 @@ def _score(run: Run, which: BestOrFinal) -> float:
             f"{run.path} has no evaluation of its {which} policy, which final_eval_episodes 0 left out; train with some"
         )
     mean = evaluation.get("mean") if isinstance(evaluation, dict) else None
-    if not isinstance(mean, float | int) or not math.isfinite(mean):
+    if not isinstance(mean, float | int) or not math.isfinite(mean) or abs(mean) > LARGEST:
         raise UserError(f"{run.path / 'summary.json'} has {shown(mean)} for a mean return; it must be a number")
     return float(mean)
 
 
-def _settings(groups: tuple[Sequence[Run], Sequence[Run]]) -> dict[str, tuple[str, str]]:
-    """What decides curves and is not the same in both groups."""
+def differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[str]]:
+    """What decides curves and is not the same in all groups: the values that each one's runs have."""
     values = [[settings_of(run.config) for run in group] for group in groups]
     names = dict.fromkeys(name for group in values for settings in group for name in settings)
     found = {}
     for name in names:
-        ours, theirs = (
+        texts = [
             sorted({json.dumps(settings.get(name, LEFT_OUT)).strip('"') for settings in group}) for group in values
-        )
-        if ours != theirs:
-            found[name] = (" or ".join(ours), " or ".join(theirs))
+        ]
+        if any(text != texts[0] for text in texts):
+            found[name] = [" or ".join(text) for text in texts]
     return found
 
 
@@ -183,5 +190,6 @@ def _probability(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _percent(chance: float) -> str:
+def percent(chance: float) -> str:
+    """A chance in words."""
     return f"{100 * chance:.{0 if chance >= 0.1 else 1}f} %"

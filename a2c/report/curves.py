@@ -1,18 +1,19 @@
-"""Learning curves of runs: which are seeds of one setting, what settings differ in, mean and range over seeds."""
+"""Learning curves of runs: which are seeds of one setting, what settings differ in, what their curve is."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from a2c import files
 from a2c.config import FREE, Config
 from a2c.errors import UserError
+from a2c.report.lines import Line, Look, Rows, joined, line_of
 from a2c.run.folder import Run
 
 _NO_SETTING = {
@@ -26,33 +27,39 @@ _MOST_PARTS = 4
 _LONGEST_LABEL, _LONGEST_VALUE = 90, 24
 LEFT_OUT = "left out"
 """Of an argument of the environment that another run gives."""
-_LARGEST = 1e150
-"""Returns beyond it are from damaged files; axes cannot show them."""
 
 
-class Line(NamedTuple):
-    """A quantity over steps, of one run or of several together; NaN is a gap."""
-
-    steps: NDArray[np.float64]
-    """[L], increasing."""
-    mean: NDArray[np.float64]
-    """[L]."""
-    low: NDArray[np.float64]
-    """[L], the lowest run; of one run the same as mean."""
-    high: NDArray[np.float64]
-    """[L], the highest run."""
+class NothingToDrawError(UserError):
+    """A run has come to no return yet."""
 
 
-class Curve(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Curve:
     """The runs of one setting, which differ in their seeds."""
 
     label: str
     """What this setting has that the others of its panel have not; for a legend."""
-    num_runs: int
-    training: Line
-    """Returns of training episodes."""
-    evaluation: Line
-    """Returns of evaluations."""
+    runs: list[Run]
+    look: Look
+    trainings: list[Line]
+    """Returns of training episodes, of each run."""
+    evaluations: list[Line]
+    """Returns of evaluations, of each run."""
+
+    @functools.cached_property
+    def training(self) -> Line:
+        """Returns of training episodes. Found when they are asked for: of hundreds of settings, few are drawn."""
+        return joined(self.trainings, self.look)
+
+    @functools.cached_property
+    def evaluation(self) -> Line:
+        """Returns of evaluations."""
+        return joined(self.evaluations, self.look)
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs it is of."""
+        return len(self.runs)
 
 
 class Panel(NamedTuple):
@@ -62,19 +69,29 @@ class Panel(NamedTuple):
     curves: list[Curve]
 
 
-def panels(runs: Sequence[Run]) -> list[Panel]:
+def panels(
+    groups: Sequence[Run] | Mapping[str, Sequence[Run]],
+    look: Look = Look(),  # noqa: B008 - immutable
+    records: Mapping[Path, Rows] | None = None,
+) -> list[Panel]:
     """The curves of runs, by environment and setting, in the order in which they are first met.
 
     A run that is damaged or has nothing to draw yet is left out, with a warning, where there are others.
+
+    Args:
+        groups: The runs; or groups of them by name, each of which is one curve, whatever its runs differ in.
+        look: How they are to be drawn.
+        records: The rows of metrics of runs, by their folders, where these were read before.
 
     Raises:
         UserError: None of them has something to draw.
     """
     found: list[_Drawable] = []
     faults: list[UserError] = []
-    for run in runs:
+    named = groups if isinstance(groups, Mapping) else {"": groups}
+    for name, run in ((name, run) for name, runs in named.items() for run in runs):
         try:
-            found.append(_drawable(run))
+            found.append(_drawable(run, name, look, records or {}))
         except UserError as error:
             faults.append(error)
     if faults and not found:
@@ -82,7 +99,7 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     for fault in faults:
         warnings.warn(f"left out of the picture: {fault}", stacklevel=2)
     environments = _grouped((run.config.env_id, run) for run in found)
-    return [_panel(printable(env_id), of_it) for env_id, of_it in environments.items()]
+    return [_panel(printable(env_id), of_it, look) for env_id, of_it in environments.items()]
 
 
 def printable(text: str, longest: int = 60) -> str:
@@ -91,34 +108,12 @@ def printable(text: str, longest: int = 60) -> str:
     return (shown if len(shown) <= longest else f"{shown[: longest - 3]}...").lstrip("_")
 
 
-def joined(lines: Sequence[Line]) -> Line:
-    """Mean, lowest and highest of several runs' lines.
-
-    Runs have points at steps of their own: between two of them a run is on the straight line, before its first and
-    after its last it is not counted.
-    """
-    if len(lines) == 1:
-        return lines[0]
-    steps = np.unique(np.concatenate([line.steps for line in lines]))
-    values = np.full((len(lines), len(steps)), np.nan)  # [R, L]
-    for row, line in zip(values, lines, strict=True):
-        if len(line.steps):
-            row[:] = np.interp(steps, line.steps, line.mean, left=np.nan, right=np.nan)
-            row[np.searchsorted(steps, line.steps)] = line.mean  # Beside a gap, interpolation gives a gap.
-    there = ~np.isnan(values)
-    count = there.sum(0)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(there, values, 0.0).sum(0) / count
-    is_gap = count == 0
-    low = np.where(is_gap, np.nan, np.where(there, values, np.inf).min(0))
-    high = np.where(is_gap, np.nan, np.where(there, values, -np.inf).max(0))
-    return Line(steps, mean, low, high)
-
-
 class _Drawable(NamedTuple):
     """A run with its lines."""
 
     run: Run
+    group: str
+    """The name of what it is in; "" where that is not said."""
     config: Config
     origins: Mapping[str, str]
     """Where each setting came from."""
@@ -126,26 +121,16 @@ class _Drawable(NamedTuple):
     evaluation: Line
 
 
-def _drawable(run: Run) -> _Drawable:
-    rows = run.metrics()
-    training, evaluation = _line(rows, "episode_return"), _line(rows, "evaluation_return")
-    if not len(training.steps) and not len(evaluation.steps):
-        raise UserError(f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made")
+def _drawable(run: Run, group: str, look: Look, records: Mapping[Path, Rows]) -> _Drawable:
+    rows = records[run.path] if run.path in records else run.metrics()
+    training, evaluation = (line_of(rows, name, look) for name in ("episode_return", "evaluation_return"))
+    if not len(training.x) and not len(evaluation.x):
+        raise NothingToDrawError(
+            f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made"
+        )
     origins = files.read_json(run.config_path).get("origins")
     strings = {name: str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}
-    return _Drawable(run, run.config, strings, training, evaluation)
-
-
-def _line(rows: Iterable[Mapping[str, Any]], name: str) -> Line:
-    # A row may hold null, which is a gap, and in a damaged file anything.
-    points = {
-        float(row["steps"]): float("nan") if row[name] is None or abs(row[name]) > _LARGEST else row[name]
-        for row in rows
-        if name in row and isinstance(row[name], float | None)
-    }
-    steps = np.array(sorted(points))
-    values = np.array([points[step] for step in steps])
-    return Line(steps, values, values, values)
+    return _Drawable(run, group, run.config, strings, training, evaluation)
 
 
 def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable]]:
@@ -155,18 +140,21 @@ def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable
     return groups
 
 
-def _panel(name: str, runs: Sequence[_Drawable]) -> Panel:
-    settings = _grouped((json.dumps(settings_of(run.config), sort_keys=True), run) for run in runs)
+def _panel(name: str, runs: Sequence[_Drawable], look: Look) -> Panel:
+    settings = _grouped((run.group or json.dumps(settings_of(run.config), sort_keys=True), run) for run in runs)
     groups = list(settings.values())
     differences = _differences([group[0] for group in groups])
     curves = []
     for group, parts in zip(groups, differences, strict=True):
-        _warn_of_short_runs(group)
+        if len({json.dumps(settings_of(run.config), sort_keys=True) for run in group}) > 1:
+            parts = []  # A group that was named, of several settings: no one of them is its.
+        if look.over == "steps":
+            _warn_of_short_runs(group)
         seeds = _seeds(group, is_needed=len(groups) == 1 or len({run.config.seed for run in runs}) > 1)
-        label = printable(", ".join(parts), _LONGEST_LABEL)
+        label = printable(", ".join([*([group[0].group] if group[0].group else []), *parts]), _LONGEST_LABEL)
         label = f"{label} ({seeds})" if label and seeds else label or seeds
-        training, evaluation = joined([run.training for run in group]), joined([run.evaluation for run in group])
-        curves.append(Curve(label, len(group), training, evaluation))
+        trainings, evaluations = [run.training for run in group], [run.evaluation for run in group]
+        curves.append(Curve(label, [run.run for run in group], look, trainings, evaluations))
     return Panel(f"{name}, {curves[0].label}" if len(curves) == 1 else name, curves)
 
 
@@ -245,7 +233,7 @@ def _in_words(value: object) -> str:
 
 
 def _warn_of_short_runs(group: Sequence[_Drawable]) -> None:
-    ends = [max([0.0, *run.training.steps[-1:], *run.evaluation.steps[-1:]]) for run in group]
+    ends = [max([0.0, *run.training.x[-1:], *run.evaluation.x[-1:]]) for run in group]
     for run, end in zip(group, ends, strict=True):
         if end < 0.9 * max(ends):
             warnings.warn(

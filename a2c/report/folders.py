@@ -8,6 +8,53 @@ from pathlib import Path
 from a2c.errors import UserError
 from a2c.run.folder import Run
 
+AGAINST = "against"
+"""What stands between groups of runs once the command line was read; there it may also be `--`."""
+
+
+def groups_in(words: Sequence[str], verb: str) -> dict[str, list[Run]]:
+    """The groups of runs that a command line names, A, B, and so on; one group has no name.
+
+    Args:
+        words: Runs or folders of runs, and `AGAINST` between groups.
+        verb: Which takes them.
+
+    Raises:
+        UserError: A group is empty, a run is in two, or as in `runs_in`.
+    """
+    if not words:
+        raise UserError(f"{verb} needs the folder of at least one run")
+    groups: list[list[str]] = [[]]
+    for word in words:
+        if word == AGAINST:
+            groups.append([])
+        else:
+            groups[-1].append(word)
+    if len(groups) == 1:
+        return {"": runs_in(groups[0])}
+    found: dict[str, list[Run]] = {}
+    for number, group in enumerate(groups):
+        name = letter(number)
+        if not group:
+            raise UserError(f"{verb} got no run for {name}; it takes A... -- B...")
+        found[name] = runs_in(group)
+    places: dict[Path, str] = {}
+    for name, runs in found.items():
+        for run in runs:
+            if places.setdefault(run.path.resolve(), name) != name:
+                raise UserError(f"{run.path} is in two groups; a run must be in one")
+    return found
+
+
+def letter(number: int) -> str:
+    """The name of a group: A to Z, and then AA to ZZ.
+
+    Example:
+        >>> letter(0), letter(25), letter(27)
+        ('A', 'Z', 'AB')
+    """
+    return (letter(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
+
 
 def runs_in(names: Sequence[str]) -> list[Run]:
     """The runs that are named, or lie in folders that are named, each once.

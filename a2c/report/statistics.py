@@ -15,8 +15,12 @@ Scores = NDArray[np.float64]
 """[n], a number for each run on one environment."""
 
 RESAMPLES = 10_000
+CURVE_RESAMPLES = 1_000
+"""For intervals that are drawn and not read off."""
 LEVEL = 0.95
 """Of intervals: how often, were all of it done again, they would hold what they are of."""
+BOUNDS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+"""The percentiles at the ends of an interval."""
 
 
 class Estimate(NamedTuple):
@@ -41,8 +45,7 @@ def resamples(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """The percentile interval of a statistic from its values on resamples [count]."""
-    beyond = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(values, [beyond, 100 - beyond])
+    low, high = np.percentile(values, BOUNDS)
     return float(low), float(high)
 
 
@@ -50,6 +53,60 @@ def estimate_of_iqm(scores: Scores, rng: np.random.Generator) -> Estimate:
     """The interquartile mean of runs, with its bootstrap interval."""
     values = interquartile_mean(scores[resamples(len(scores), RESAMPLES, rng)])
     return Estimate(float(interquartile_mean(scores)), *interval(values))
+
+
+def interquartile_means(values: NDArray[np.float64]) -> tuple[Scores, Scores, Scores]:
+    """The interquartile mean of every column and its pointwise bootstrap interval: values [n, L], NaN is none of a run.
+
+    Resamples of n runs are resamples of ranks, whatever their scores: the same weights of ranks serve all columns.
+    """
+    point, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))
+    ordered, counts = np.sort(values, axis=0), (~np.isnan(values)).sum(0)  # NaN is sorted to the end.
+    rng = np.random.default_rng(0)
+    for n in np.unique(counts[counts > 0]).tolist():
+        columns = np.flatnonzero(counts == n)
+        there = ordered[:n, columns]
+        point[columns] = _weights(np.ones((1, n)))[0] @ there
+        if n == 1:
+            low[columns] = high[columns] = there[0]
+            continue
+        weights = _weights(_times(resamples(n, CURVE_RESAMPLES, rng), n))
+        for some in np.array_split(np.arange(len(columns)), -(-len(columns) // 256)):
+            low[columns[some]], high[columns[some]] = np.percentile(weights @ there[:, some], BOUNDS, axis=0)
+    # Equal scores stay equal, however their weights round.
+    low, high = np.clip(low, *_range(ordered, counts)), np.clip(high, *_range(ordered, counts))
+    return point, low, high
+
+
+def _range(ordered: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[Scores, Scores]:
+    """The lowest and the highest of every column that is sorted, so many of them from above."""
+    return ordered[0], np.take_along_axis(ordered, np.maximum(counts - 1, 0)[None], 0)[0]
+
+
+def _weights(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each rank counts in the interquartile mean where it was drawn so many times: [..., n] -> [..., n]."""
+    n = times.shape[-1]
+    cut, up_to = n // 4, np.cumsum(times, axis=-1)
+    inside = np.clip(up_to, cut, n - cut) - np.clip(up_to - times, cut, n - cut)
+    return np.asarray(inside / (n - 2 * cut))
+
+
+def estimate_of_mean(values: Scores) -> Estimate:
+    """The mean of episodes' returns, with its bootstrap interval; of very many episodes, from fewer resamples."""
+    count = int(np.clip(4_000_000 // len(values), 200, RESAMPLES))
+    drawn = values[resamples(len(values), count, np.random.default_rng(0))].mean(1)
+    return Estimate(float(values.mean()), *interval(drawn))
+
+
+def score_profile(scores: Scores, thresholds: Scores) -> tuple[Scores, Scores, Scores]:
+    """The share of runs above each threshold [L], with its pointwise bootstrap interval: [L], [L], [L].
+
+    Reference: Agarwal et al. (2021), section 4.2: performance profiles.
+    """
+    above = (scores[:, None] > thresholds).astype(np.float64)  # [n, L]
+    often = _times(resamples(len(scores), CURVE_RESAMPLES, np.random.default_rng(0)), len(scores)) / len(scores)
+    low, high = np.percentile(often @ above, BOUNDS, axis=0)
+    return above.mean(0), low, high
 
 
 def estimate_of_difference(ours: Scores, theirs: Scores, rng: np.random.Generator) -> Estimate:
@@ -102,15 +159,19 @@ def chance_of_as_much(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Gen
         pairs: As in `estimate_of_improvement`.
         rng: Shuffles.
     """
-    from scipy.stats import rankdata  # Here: a second that only this needs.
-
     found, values = 0.0, np.zeros(RESAMPLES)
     for ours, theirs in pairs:
         found += probability_of_improvement(ours, theirs) / len(pairs)
-        ranks = rankdata(np.concatenate([ours, theirs]))
+        ranks = mean_ranks(np.concatenate([ours, theirs]))
         shuffled = rng.permuted(np.broadcast_to(ranks, (RESAMPLES, len(ranks))), axis=1)
         # U = the sum of our ranks, less what it is at least.
         least = len(ours) * (len(ours) + 1) / 2
         values += (shuffled[:, : len(ours)].sum(1) - least) / (len(ours) * len(theirs) * len(pairs))
     as_much = np.abs(values - 0.5) >= abs(found - 0.5) - 1e-9
     return float((1 + as_much.sum()) / (1 + RESAMPLES))
+
+
+def mean_ranks(scores: Scores) -> NDArray[np.float64]:
+    """The rank of each score, from 1; equal ones share the mean of theirs. SciPy has it, too, and takes a second."""
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places.reshape(-1)])

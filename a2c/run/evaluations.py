@@ -27,6 +27,7 @@ from a2c.run.policies import Best, BestOrFinal
 from a2c.run.standing import Evaluated
 from a2c.schedule import is_due
 from a2c.signals import StopSignals
+from a2c.trace import Critic, Trace
 
 _MOST_LINES = 20
 """About so many evaluations of a run are told of."""
@@ -95,6 +96,7 @@ class Evaluations:
         self.latest: Evaluated | None = None
         self.under_way = ""
         self.at_the_end: dict[str, Any] = {}
+        self._episodes: dict[str, Any] = {}  # of those, for evaluation.json
         self._evaluated_at = 0  # steps
 
     @property
@@ -188,15 +190,34 @@ class Evaluations:
             self.replace_best(self._learner.policy(), None)
         whiches: dict[str, BestOrFinal] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
         for name, which in whiches.items():
+            is_final = which == "final" or self.best.steps == self._learner.steps
             if which == "final" and self.best.steps == self._learner.steps:
                 if "evaluation" in self.at_the_end:  # The same policy on the same episodes.
                     self.at_the_end[name] = self.at_the_end["evaluation"]
+                    self._episodes[which] = self._episodes["best"]
                 continue
-            evaluation = self._evaluate(self._run.policy(which), episodes, greedy=True, index=0)
+            policy = self._run.policy(which)
+            trace = Trace(policy, self._critic() if is_final else None)
+            evaluation = self._evaluate(policy, episodes, greedy=True, index=0, trace=trace)
             if evaluation is not None:
                 self.at_the_end[name] = evaluation.summary()
+                self._episodes[which] = {**evaluation.episodes(), **trace.summary()}
+        if self._episodes:
+            try:
+                self._run.write_episodes(self._episodes)
+            except UserError as error:  # The summary has what counts.
+                self._run.events.tell("failed_saves", self._learner.steps, f"{error}; the report goes without it")
 
-    def _evaluate(self, policy: Policy, episodes: int | Literal["auto"], greedy: bool, index: int) -> Evaluation | None:
+    def _critic(self) -> Critic | None:
+        """What the final critic's value is of; None where evaluations do not show that: it takes lives for episodes."""
+        config = self._config
+        if config.terminal_on_life_loss:
+            return None
+        return Critic(config.gamma, self._learner.value_scale, "signs" if config.clip_rewards else "own")
+
+    def _evaluate(
+        self, policy: Policy, episodes: int | Literal["auto"], greedy: bool, index: int, trace: Trace | None = None
+    ) -> Evaluation | None:
         """An evaluation; None where it failed, which is noted.
 
         Raises:
@@ -218,6 +239,7 @@ class Evaluations:
                 self._stop.check,
                 show,
                 self._config.total_steps,
+                trace,
             )
         except (UserError, EnvError, WorkerError) as error:
             hint = ""

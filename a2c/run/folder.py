@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import json
 import os
 import re
 import shlex
@@ -30,6 +31,7 @@ from a2c.run.policies import Which
 from a2c.run.versions import versions
 
 _FORMAT = 1
+_EPISODES = "evaluation.json"
 
 
 def settled(path: str | os.PathLike[str]) -> Path:
@@ -229,16 +231,34 @@ class Run:
         return _has_reached(self.summary, config)
 
     def forget_summary(self) -> None:
-        """Removes summary.json: the run goes on.
+        """Removes summary.json and evaluation.json: the run goes on.
 
         Raises:
-            UserError: It cannot be removed.
+            UserError: They cannot be removed.
         """
-        path = self.path / "summary.json"
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
+        for path in (self.path / "summary.json", self.path / _EPISODES):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
+
+    def write_episodes(self, episodes: Mapping[str, Any]) -> None:
+        """Writes evaluation.json: what `episodes` reads.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        text = json.dumps({"format": _FORMAT, **episodes}, allow_nan=False)  # Thousands of numbers: no line for each.
+        files.write_bytes(self.path / _EPISODES, f"{text}\n".encode())
+
+    @property
+    def episodes(self) -> dict[str, Any]:
+        """The episodes of the evaluations that ended the run, one by one: of the `best` policy and the `final` one.
+
+        Raises:
+            UserError: There are none, or the file is damaged.
+        """
+        return files.read_json(self.path / _EPISODES)
 
     def failure(self) -> Failure:
         """How an environment came to where it failed.

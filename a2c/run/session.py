@@ -25,7 +25,7 @@ from a2c.run.folder import Run
 from a2c.run.kept import Keeper
 from a2c.run.logs import Logs
 from a2c.run.standing import Standing
-from a2c.run.versions import made_with, versions
+from a2c.run.versions import machine, made_with, versions
 from a2c.signals import Stopped
 
 
@@ -335,5 +335,6 @@ class Session:
             "events": self._run.events.count(),
             "stopped_by": self._stopped_by(),
             "versions": versions(),
+            "machine": machine(),
         }
         files.write_json(self._run.path / "summary.json", summary)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
+from a2c.machine import cores
 from a2c.version import __version__
 
 
@@ -27,6 +31,20 @@ def processor() -> str:
     from a2c.kernels import compiler  # Here: importing Numba takes a while, and a run's folder is read without it.
 
     return compiler.processor()
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """What a run was made on: it decides how fast, and rounding may differ between kinds of processor."""
+    name = ""
+    with contextlib.suppress(OSError, StopIteration):  # Elsewhere than on Linux, what Python knows.
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return {
+        "system": platform.platform(),
+        "processor": name or platform.processor() or platform.machine(),
+        "cores": cores(),
+    }
 
 
 def made_with(engine_name: str) -> dict[str, str | None]:

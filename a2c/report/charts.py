@@ -1,0 +1,329 @@
+"""Charts as data: where lines, bars and ticks are in a box of 1,000 by 1,000, for a template to draw as inline SVG.
+
+The box is stretched to whatever place there is, and lines keep their width meanwhile; text is beside it, in HTML, so
+that it has one size on a phone and on a desktop.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_BOX = 1000
+LOOKS = 8
+"""How many colours the style sheet has, and how many ways to dash a line: none needs its colour to be told apart."""
+MOST_POINTS = 240
+"""Of a line."""
+_MOST_MARKED = 40
+
+
+class Series(NamedTuple):
+    """A line to be drawn; NaN is a gap."""
+
+    label: str
+    x: Floats
+    y: Floats
+    low: Floats | None = None
+    """The lower end of a band around it."""
+    high: Floats | None = None
+    look: int = 0
+    """Decides colour and dashes: each number has others."""
+    is_faint: bool = False
+    short: str = ""
+    """What it is called beside its values, where the label is long."""
+
+
+class Tick(NamedTuple):
+    """A mark on an axis."""
+
+    percent: float
+    """Where it is, from the left or from below."""
+    text: str
+
+
+class Path(NamedTuple):
+    """Something drawn."""
+
+    d: str
+    """SVG path data."""
+    color: int
+    dash: int
+    is_faint: bool = False
+
+
+class Entry(NamedTuple):
+    """A line of a legend."""
+
+    label: str
+    color: int
+    dash: int
+    is_faint: bool
+
+
+class Chart(NamedTuple):
+    """All that a template draws."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    bands: list[Path]
+    lines: list[Path]
+    dots: list[Path]
+    bars: list[Path]
+    legend: list[Entry]
+    hover: str
+    """JSON: ranges of both axes, and the points of each series."""
+    description: str
+    """In words, for whom cannot see it."""
+    note: str = ""
+
+
+class Axis(NamedTuple):
+    """A range of numbers and its ticks."""
+
+    low: float
+    high: float
+    ticks: list[float]
+
+    def place(self, values: Floats) -> Floats:
+        """Where values are in the box, from 0 to 1,000."""
+        return (values - self.low) / (self.high - self.low) * _BOX
+
+    def marks(self) -> list[Tick]:
+        """Its ticks, in words."""
+        step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
+        return [Tick(float(self.place(np.array(tick))) / 10, compact(tick, step)) for tick in self.ticks]
+
+
+def axis(values: Floats, most_ticks: int = 6, is_tight: bool = False, holds_zero: bool = False) -> Axis:
+    """An axis for some numbers, with round ticks.
+
+    Args:
+        values: What must be on it; what is not finite is not.
+        most_ticks: How many ticks it may have, about.
+        is_tight: It ends with the numbers; else with ticks.
+        holds_zero: Zero is on it.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    if holds_zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if not high - low > 1e-9 * max(abs(low), abs(high), 1e-300):
+        pad = abs(high) * 0.1 or 1.0
+        low, high = low - pad, high + pad
+    step = _round_step((high - low) / (most_ticks - 1))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    if is_tight:
+        ticks = [number * step for number in range(first, last + 1) if low - 1e-9 * step <= number * step <= high]
+        return Axis(low, high, ticks)
+    return Axis(first * step, last * step, [number * step for number in range(first, last + 1)])
+
+
+def _round_step(step: float) -> float:
+    """1, 2 or 5 times a power of ten, not below a step."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= step * (1 - 1e-9))
+
+
+def compact(value: float, step: float = 0.0) -> str:
+    """A number as an axis shows it: 20k, 1.5M, 0.25.
+
+    Args:
+        value: The number.
+        step: To the next one, from which it must differ.
+
+    Example:
+        >>> compact(20_000, 5_000), compact(1_500_000), compact(0.25), compact(-0.0), compact(12_500, 500)
+        ('20k', '1.5M', '0.25', '0', '12.5k')
+    """
+    if value == 0:
+        return "0"
+    size = max(abs(value), step)
+    unit, suffix = next((pair for pair in ((1e9, "G"), (1e6, "M"), (1e4, "k")) if size >= pair[0]), (1.0, ""))
+    unit = 1e3 if suffix == "k" else unit
+    if size >= 1e13 or size < 1e-4:
+        return f"{value:.1e}"
+    digits = 6 if not step else max(1, math.floor(math.log10(abs(value) or step)) - math.floor(math.log10(step)) + 2)
+    return f"{float(f'{value / unit:.{min(digits, 12)}g}'):,.10g}{suffix}"
+
+
+def line_chart(
+    title: str,
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    note: str = "",
+    most_points: int = MOST_POINTS,
+    from_zero: bool = True,
+    has_dots: bool = True,
+) -> Chart:
+    """Lines with their bands over an axis that begins at zero, or where they do, and ends where they do.
+
+    Each has at most so many points, which are dots where they are few.
+    """
+    x_axis = axis(_all([one.x for one in series]), is_tight=True, holds_zero=from_zero)
+    bounds = [side for one in series for side in (one.y, one.low, one.high) if side is not None]
+    y_axis = axis(_all(bounds))
+    bands, lines, dots, thin = [], [], [], []
+    for one in series:
+        chosen = _few(one, most_points)
+        thin.append(chosen)
+        color, dash = one.look % LOOKS, (one.look + one.look // LOOKS) % LOOKS
+        if chosen.low is not None and chosen.high is not None:
+            band = _band(x_axis, y_axis, chosen.x, chosen.low, chosen.high)
+            bands.append(Path(band, color, dash))
+        lines.append(Path(_line(x_axis, y_axis, chosen.x, chosen.y), color, dash, one.is_faint))
+        if len(chosen.x) <= _MOST_MARKED and not one.is_faint and has_dots:
+            dots.append(Path(_dots(x_axis, y_axis, chosen.x, chosen.y), color, dash))
+    described = "; ".join(_in_words(one) for one in thin)
+    return Chart(
+        title, x_label, y_label, x_axis.marks(), y_axis.marks(), bands, lines, dots, [],
+        [Entry(one.label, path.color, path.dash, one.is_faint) for one, path in zip(thin, lines, strict=True)],
+        _hover(x_axis, y_axis, thin), f"{title}: {y_label} over {x_label}. {described}", note,
+    )  # fmt: skip
+
+
+def scatter(title: str, points: Series, x_label: str, y_label: str, note: str = "") -> Chart:
+    """Dots, and the line on which both numbers are the same."""
+    both = axis(_all([points.x, points.y]))
+    ends = np.array([both.low, both.high])
+    return Chart(
+        title, x_label, y_label, both.marks(), both.marks(), [], [Path(_line(both, both, ends, ends), 7, 1)],
+        [Path(_dots(both, both, points.x, points.y), points.look % LOOKS, 0, True)], [],
+        [Entry(points.label, points.look, -1, False), Entry("as expected", 7, 1, False)],
+        "", f"{title}: {y_label} over {x_label}, {len(points.x)} points", note,
+    )  # fmt: skip
+
+
+def histogram(title: str, edges: Floats, counts: Floats, x_label: str, y_label: str, note: str = "") -> Chart:
+    """How many numbers lie between which edges."""
+    x_axis, y_axis = axis(edges, is_tight=True), axis(counts, 5, holds_zero=True)
+    bars = [
+        Path(_bar(x_axis, y_axis, low, high, count), 0, 0)
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        if count
+    ]
+    middles = Series(y_label, (edges[:-1] + edges[1:]) / 2, counts)
+    return Chart(
+        title, x_label, y_label, x_axis.marks(), y_axis.marks(), [], [], [], bars, [],
+        _hover(x_axis, y_axis, [middles]), f"{title}: {y_label} over {x_label}. {_in_words(middles)}", note,
+    )  # fmt: skip
+
+
+def choices(title: str, labels: Sequence[str], shares: Floats, x_label: str, y_label: str, note: str = "") -> Chart:
+    """A bar for each of several choices."""
+    n = len(labels)
+    x_axis = Axis(-0.5, n - 0.5, [])
+    y_axis = axis(np.append(shares, 0.0), 5)
+    every = -(-n // 10)
+    ticks = [Tick(float(x_axis.place(np.array(i))) / 10, labels[i]) for i in range(0, n, every)]
+    bars = [Path(_bar(x_axis, y_axis, i - 0.4, i + 0.4, share), 0, 0) for i, share in enumerate(shares) if share]
+    described = ", ".join(f"{label}: {share:.3g}" for label, share in zip(labels, shares, strict=True))
+    return Chart(
+        title, x_label, y_label, ticks, y_axis.marks(), [], [], [], bars, [],
+        _hover(x_axis, y_axis, [Series(y_label, np.arange(n, dtype=np.float64), shares)], list(labels)),
+        f"{title}: {y_label}. {described}", note,
+    )  # fmt: skip
+
+
+def bins(values: Floats, most: int = 24) -> tuple[Floats, Floats]:
+    """Edges and counts of a histogram whose edges are round."""
+    low, high = float(values.min()), float(values.max())
+    if not high - low > 1e-9 * max(abs(low), abs(high), 1e-300):
+        pad = abs(low) * 0.05 or 0.5
+        edges = np.array([low - 3 * pad, low - pad, low + pad, low + 3 * pad])
+    else:
+        step = _round_step((high - low) / min(most, max(5, math.isqrt(len(values)) * 2)))
+        edges = step * np.arange(math.floor(low / step), math.floor(high / step) + 2)
+    counts, _ = np.histogram(values, edges)
+    return edges, counts.astype(np.float64)
+
+
+def _all(arrays: Sequence[Floats]) -> Floats:
+    return np.concatenate([np.zeros(0), *arrays])
+
+
+def _few(one: Series, most: int) -> Series:
+    """The same with at most so many points, evenly among them, the first and the last included."""
+    if len(one.x) <= most:
+        return one
+    chosen = np.unique(np.linspace(0, len(one.x) - 1, most).round().astype(np.int64))
+    low, high = (None if side is None else side[chosen] for side in (one.low, one.high))
+    return one._replace(x=one.x[chosen], y=one.y[chosen], low=low, high=high)
+
+
+def _points(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> list[tuple[str, str] | None]:
+    """In the box; None is a gap."""
+    places = zip(x_axis.place(x).tolist(), (_BOX - y_axis.place(y)).tolist(), strict=True)
+    return [(_short(px), _short(py)) if math.isfinite(px) and math.isfinite(py) else None for px, py in places]
+
+
+def _line(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> str:
+    parts, is_down = [], False
+    for point in _points(x_axis, y_axis, x, y):
+        if point is not None:
+            parts.append(f"{'L' if is_down else 'M'}{point[0]} {point[1]}")
+        is_down = point is not None
+    return "".join(parts)
+
+
+def _band(x_axis: Axis, y_axis: Axis, x: Floats, low: Floats, high: Floats) -> str:
+    """The area between two lines; each stretch without a gap is one."""
+    is_there = np.isfinite(low) & np.isfinite(high)
+    parts = []
+    for stretch in np.split(np.arange(len(x)), np.flatnonzero(np.diff(is_there)) + 1):
+        if len(stretch) > 1 and is_there[stretch[0]]:
+            there = _line(x_axis, y_axis, x[stretch], high[stretch])
+            back = _line(x_axis, y_axis, x[stretch[::-1]], low[stretch[::-1]])
+            parts.append(f"{there}L{back[1:]}Z")
+    return "".join(parts)
+
+
+def _dots(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> str:
+    """Lines of no length: with round ends they are dots, and stay round where the box is stretched."""
+    return "".join(f"M{p[0]} {p[1]}h0" for p in _points(x_axis, y_axis, x, y) if p is not None)
+
+
+def _bar(x_axis: Axis, y_axis: Axis, low: float, high: float, height: float) -> str:
+    left, right = x_axis.place(np.array([low, high])).tolist()
+    bottom, top = (_BOX - y_axis.place(np.array([0.0, height]))).tolist()
+    return f"M{_short(left)} {_short(bottom)}V{_short(top)}H{_short(right)}V{_short(bottom)}Z"
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _hover(x_axis: Axis, y_axis: Axis, series: Sequence[Series], names: Sequence[str] = ()) -> str:
+    """What a page needs to say which values are under a finger."""
+
+    def numbers(values: Floats) -> list[float | None]:
+        return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values.tolist()]
+
+    return json.dumps(
+        {
+            "x": [x_axis.low, x_axis.high],
+            "y": [y_axis.low, y_axis.high],
+            "names": list(names),
+            "series": [{"label": one.short or one.label, "x": numbers(one.x), "y": numbers(one.y)} for one in series],
+        },
+        separators=(",", ":"),
+    )
+
+
+def _in_words(one: Series) -> str:
+    """Where a line begins and ends, and its extremes."""
+    y = one.y[np.isfinite(one.y)]
+    if not len(y):
+        return f"{one.label}: nothing"
+    ends = f"from {compact(float(y[0]))} to {compact(float(y[-1]))}"
+    return f"{one.label}: {ends}, lowest {compact(float(y.min()))}, highest {compact(float(y.max()))}"
