@@ -41,6 +41,8 @@ bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/r
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.seeds
+	$(BIN)/python -m benchmarks.seeds --view
 	$(BIN)/python -m benchmarks.environments
 	$(BIN)/python -m benchmarks.ordinary
 	$(BIN)/python -m benchmarks.scaling

@@ -116,20 +116,20 @@ def short(number: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time as minutes and seconds, hours and minutes, or days and hours.
+    """A time in at most six characters, below three thousand years.
 
     Example:
-        >>> [duration(seconds) for seconds in (7.9, 75, 3 * 3600 + 59 * 60, 200_000, None)]
-        ['0:07', '1:15', '3 h 59', '2 d 07', '-:--']
+        >>> [duration(seconds) for seconds in (7.9, 75, 3 * 3600 + 59 * 60, 200_000, 1e6, None)]
+        ['0:07', '1:15', '3 h 59', '55 h', '11 d', '-:--']
     """
     if seconds is None or not math.isfinite(seconds):
         return "-:--"
     whole = int(seconds)
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02}"
-    if whole < 100 * 3600 // 4:
+    if whole < 10 * 3600:
         return f"{whole // 3600} h {whole // 60 % 60:02}"
-    return f"{whole // 86400} d {whole // 3600 % 24:02}"
+    return f"{whole // 3600} h" if whole < 100 * 3600 else f"{whole // 86400} d"
 
 
 def _number(value: float | None) -> str:
@@ -146,8 +146,9 @@ def _seconds(seconds: float) -> str:
 
 def framed(lines: Sequence[Text], title: str, subtitle: str, look: Look) -> Panel:
     """Lines in a box, with a title above and a note below."""
-    heading = Text(title, "bold", no_wrap=True, overflow="ellipsis")
-    note = Text(subtitle, "bright_black", no_wrap=True, overflow="ellipsis")
+    heading, note = Text(title, "bold"), Text(subtitle, "bright_black")
+    for text in (heading, note):  # Else the box would grow with them.
+        text.truncate(look.width - 6, overflow="crop" if look.is_ascii else "ellipsis")
     return Panel(
         Text("\n", no_wrap=True, overflow="crop").join(lines), title=heading, title_align="left", subtitle=note,
         subtitle_align="right", width=look.width, box=box.ASCII if look.is_ascii else box.ROUNDED,

@@ -1,6 +1,7 @@
 """The campaign: every kind of fault for every environment.
 
-python -m faults [--envs NAME ...] [--kills N] [--worker-kills N] [--hangs N] [--stops N] [--disk] [--seed S]
+python -m faults [--envs NAME ...] [--kills N] [--worker-kills N] [--hangs N] [--stops N] [--seeds N] [--disk]
+                 [--seed S]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from faults.cases import CASES, INEXACT, Case
 from faults.kinds import Outcome, disk, hangs, inexact, kills, say, stops, undisturbed, warm_up, worker_kills
 from faults.places import Place
 from faults.results import keep, succeeded
+from faults.several import alone, seeds
 
 
 def campaign(case: Case, arguments: argparse.Namespace) -> dict[str, Outcome]:
@@ -37,6 +39,11 @@ def campaign(case: Case, arguments: argparse.Namespace) -> dict[str, Outcome]:
         for kind, make in kinds.items():
             say(kind)
             outcomes[kind] = make()
+        if arguments.seeds and not case.has_workers:
+            say("seeds")
+            each = alone(case, arguments.seed)
+            outcomes["seeds"] = seeds(case, each, arguments.seeds, arguments.seed)
+            each.remove()
         return outcomes
     finally:
         place.remove()
@@ -50,6 +57,7 @@ def main() -> int:
     parser.add_argument("--worker-kills", type=int, default=200)
     parser.add_argument("--hangs", type=int, default=50)
     parser.add_argument("--stops", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--disk", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

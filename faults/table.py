@@ -20,6 +20,7 @@ KINDS = {
     "worker_kills": "worker killed (SIGKILL)",
     "hangs": "environment hangs",
     "stops": "process stopped (SIGSTOP) for a while",
+    "seeds": "several seeds at a time killed or ended, all of them or one's process, resumed",
     "disk": "no space left, at each call that writes a checkpoint",
     "inexact": "worker killed; episodes cannot be replayed",
     "day": "worker killed every 2 to 5 s, trainer every minute",

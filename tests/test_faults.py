@@ -13,6 +13,7 @@ from faults.cases import CASES
 from faults.compare import differences, newest_checkpoint
 from faults.kinds import disk, hangs, kills, stops, undisturbed, worker_kills
 from faults.places import Place
+from faults.several import alone, seeds
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes through /proc")
 
@@ -46,6 +47,15 @@ def check(outcome, faults):
 
 def test_a_run_killed_and_resumed_has_the_same_bits(compiled):
     check(kills(*compiled, 4, seed=0), 4)
+
+
+def test_seeds_in_parallel_killed_and_resumed_have_the_bits_of_runs_one_by_one():
+    case = shortened("compiled-cartpole", 1_000_000)
+    each = alone(case, 0)
+    try:
+        check(seeds(case, each, 4, seed=0), 4)
+    finally:
+        each.remove()
 
 
 def test_a_run_with_workers_killed_and_resumed_has_the_same_bits(two_workers):

@@ -48,6 +48,12 @@ class Board:
             self._said.add(text)
             self.text(seed, text)
 
+    def warn_of_all(self, text: str) -> None:
+        """Says, once, what holds for every seed."""
+        if text not in self._said:
+            self._said.add(text)
+            self._print(f"a2c: {text}")
+
     def line(self, seed: int, text: str) -> None:
         """Says something of a seed, once for all that say the same."""
         if not self._is_quiet:

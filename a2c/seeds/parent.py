@@ -168,9 +168,11 @@ class _Crew:
         if child.job is None:
             return
         seed = child.job.config.seed
-        self._board.warn(seed, sentence)
         if self._board.rows[seed].path is None and code == 2:  # The settings are wrong, for all seeds.
             self._waiting.clear()
+            self._board.warn_of_all(sentence)
+        else:
+            self._board.warn(seed, sentence)
         self._over(child, {"state": "failed", "why": sentence.strip().splitlines()[-1], "code": code})
 
     def _over(self, child: Child, changes: dict[str, Any]) -> None:
