@@ -17,6 +17,7 @@ import gymnasium
 import tyro
 
 from a2c.commands.benchmark import Benchmark
+from a2c.commands.board import Board
 from a2c.commands.compare import AGAINST, Compare
 from a2c.commands.evaluate import Evaluate
 from a2c.commands.export import Export
@@ -43,6 +44,7 @@ _VERBS = {
     "record": Record,
     "plot": Plot,
     "compare": Compare,
+    "board": Board,
     "export": Export,
     "replay": Replay,
     "benchmark": Benchmark,
