@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import signal
 import sys
@@ -49,7 +50,8 @@ class Board:
                         )
                         while process.poll() is None:
                             time.sleep(self.refresh_seconds)
-                            curves.follow()
+                            with contextlib.suppress(UserError):  # A run that is just being made, or was removed.
+                                curves.follow()
                     raise UserError(f"{NAMES[kind]} ended, with exit code {process.returncode}")
                 finally:
                     curves.close()
