@@ -70,7 +70,7 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     a2c(f"record {run} --to episode.gif --max-steps 20", says="episode.gif")
     a2c(f"record {run} --to episode.mp4 --max-steps 20", code=missing, says=needs("video"))
     a2c(f"record {run} --stages --to stages.gif --max-steps 20", says="stages.gif")
-    a2c(f"evaluate {run} --which 1000 --episodes 2", says="policy after 1,000 steps: ")
+    a2c(f"evaluate {run} --which 1000 --episodes 2", says="policy after 1,0")
     a2c("plot runs/CartPole-v1", says="curves.png")
     if not has_extras:
         a2c(f"board {run}", code=2, says=needs("tensorboard"))
