@@ -59,7 +59,7 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     def needs(extra: str) -> str:
         return "" if has_extras else f"pip install 'a2c[{extra}]'"
 
-    a2c(f"train CartPole-v1 {TRAIN}", says="video   ")
+    a2c(f"train CartPole-v1 {TRAIN} --keep-policy-at 0,1000", says="video   ")
     run = next((folder / "runs" / "CartPole-v1").iterdir()).relative_to(folder)
     a2c(f"plot {run}", says="curve.png")
     json.loads(a2c(f"train CartPole-v1 {TRAIN} --json --no-pictures"))
@@ -69,7 +69,11 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     a2c(f"watch {run}", code=2, says="no display")
     a2c(f"record {run} --to episode.gif --max-steps 20", says="episode.gif")
     a2c(f"record {run} --to episode.mp4 --max-steps 20", code=missing, says=needs("video"))
+    a2c(f"record {run} --stages --to stages.gif --max-steps 20", says="stages.gif")
+    a2c(f"evaluate {run} --which 1000 --episodes 2", says="policy after 1,0")
     a2c("plot runs/CartPole-v1", says="curves.png")
+    if not has_extras:
+        a2c(f"board {run}", code=2, says=needs("tensorboard"))
     a2c(f"export {run} --to pdparams", code=missing, says=needs("paddle"))
     a2c(f"replay {run}", code=2, says="no environment of this run failed")
     a2c("benchmark CartPole-v1 --rounds 1 --seconds 0.05 --num-envs 2", says="training, compiled")

@@ -17,6 +17,7 @@ import gymnasium
 import tyro
 
 from a2c.commands.benchmark import Benchmark
+from a2c.commands.board import Board
 from a2c.commands.compare import Compare
 from a2c.commands.completion import Completion
 from a2c.commands.evaluate import Evaluate
@@ -47,6 +48,7 @@ _VERBS = {
     "plot": Plot,
     "report": Report,
     "compare": Compare,
+    "board": Board,
     "export": Export,
     "replay": Replay,
     "benchmark": Benchmark,

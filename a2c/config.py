@@ -335,7 +335,8 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "frame_stack",
             "log_info",
         ):
-            if values[name] == getattr(Config, name):
+            default = getattr(Config, name)
+            if values[name] == (list(default) if isinstance(default, tuple) else default):  # JSON knows lists.
                 del values[name]
         if self.vectorization == "vector":
             values["vectorization"] = "vector"  # Of all, the one that draws other numbers from the same environment.

@@ -229,7 +229,7 @@ MISTAKES = {
     "train CartPole-v1 --max-grad-norm off": "max_grad_norm is 'off'; it must be a number or None",
     "train CartPole-v1 --hidden-sizes 64,big": "hidden_sizes is 'big'; it must be a whole number",
     "train CartPole-v1 --hidden-sizes 64,0": "hidden_sizes is (64, 0); it must be whole numbers from 1",
-    "train CartPole-v1 --log visualdl,wandb": "wandb",
+    "train CartPole-v1 --log visualdl,neptune": "neptune",
     "evaluate RUN --episodes 2.5": "episodes is 2.5; it must be a whole number",
     "evaluate RUN --eval-num-envs 0": "eval_num_envs is 0; it must be a whole number from 1",
     "record RUN --max-steps few": "max_steps is 'few'; it must be a whole number",

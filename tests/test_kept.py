@@ -107,7 +107,7 @@ def test_one_that_cannot_be_written_comes_with_the_next_checkpoint(quick, monkey
 def test_verbs_take_them_by_their_steps(quick, capsys, tmp_path):
     run = a2c.train("CartPole-v1", **settings(quick))
     assert main(["evaluate", str(run.path), "--which", "1e2", "--episodes", "2"]) == 0
-    assert capsys.readouterr().out.startswith("policy after 100 steps: ")
+    assert capsys.readouterr().out.startswith("policy after 104 steps: ")
     assert main(["export", str(run.path), "--to", "pdparams", "--which", "104", "--out", str(tmp_path / "x")]) == 0
     mean = a2c.load(run, 500).parameters["actor.0.weight"].mean()
     assert mean == run.policy(504).parameters["actor.0.weight"].mean()
@@ -116,6 +116,7 @@ def test_verbs_take_them_by_their_steps(quick, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("which", "message"),
     [
+        (7, "kept no policy after 7 steps; it kept those after 0, 8, 104"),
         (90, "kept no policy after 90 steps; it kept those after 0, 8, 104, 504, 800"),
         (-1, "which is -1; it must be 'best', 'final', or steps at which the run kept its policy"),
         (True, "which is True; it must be"),

@@ -43,7 +43,6 @@ class Evaluate:
         if self.json:
             print_json({"run": self.folder, "which": self.which, **summary})
         else:
-            print(
-                f"{policies.in_words(self.which)}: {in_words(summary)} of {summary['mean_length']:.0f} steps on average"
-            )
+            name = policies.in_words(self.which, run.config)
+            print(f"{name}: {in_words(summary)} of {summary['mean_length']:.0f} steps on average")
         return 0

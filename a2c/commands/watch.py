@@ -70,7 +70,7 @@ class Watch:
         """Plays the episodes in a window of ours."""
         controls = Controls()
         controls.speed = self.speed
-        view = _View(f"{run.config.env_id}, {in_words(self.which)}", episode, controls)
+        view = _View(f"{run.config.env_id}, {in_words(self.which, run.config)}", episode, controls)
         number = 0
         while number < self.episodes and not controls.wants_end:
             seed = self.seed + number

@@ -102,6 +102,18 @@ def panels(
     return [_panel(printable(env_id), of_it, look) for env_id, of_it in environments.items()]
 
 
+def names_of(runs: Sequence[Run]) -> list[str]:
+    """What tells runs apart, in words, one for each: environment, settings that differ, seed. Some may be the same."""
+    nothing = line_of([], "", Look())
+    found = [_Drawable(run, "", run.config, _origins(run), nothing, nothing) for run in runs]
+    parts: dict[str, list[str]] = {}
+    for of_one in _grouped((run.config.env_id, run) for run in found).values():
+        settings = _grouped((json.dumps(settings_of(run.config), sort_keys=True), run) for run in of_one)
+        differences = _differences([group[0] for group in settings.values()])
+        parts |= {str(run.run.path): d for g, d in zip(settings.values(), differences, strict=True) for run in g}
+    return [", ".join([printable(run.config.env_id), *parts[str(run.path)], f"seed {run.config.seed}"]) for run in runs]
+
+
 def printable(text: str, longest: int = 60) -> str:
     """Text from a stranger's folder, as a picture can show it: one line of ASCII that does not begin with `_`."""
     shown = "".join(character if character.isascii() and character.isprintable() else "?" for character in text)
@@ -128,9 +140,12 @@ def _drawable(run: Run, group: str, look: Look, records: Mapping[Path, Rows]) ->
         raise NothingToDrawError(
             f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made"
         )
+    return _Drawable(run, group, run.config, _origins(run), training, evaluation)
+
+
+def _origins(run: Run) -> dict[str, str]:
     origins = files.read_json(run.config_path).get("origins")
-    strings = {name: str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}
-    return _Drawable(run, group, run.config, strings, training, evaluation)
+    return {name: str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}
 
 
 def _grouped(pairs: Iterable[tuple[str, _Drawable]]) -> dict[str, list[_Drawable]]:

@@ -35,14 +35,25 @@ def kept(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def settled(steps: int, config: Config) -> int:
+    """After how many steps the policy was kept that is named by these, as by those of `keep_policy_at`.
+
+    Example:
+        >>> config = Config("CartPole-v1", num_envs=8, rollout_length=16, keep_policy_at=(1000,))
+        >>> settled(1000, config), settled(999, config)
+        (1024, 999)
+    """
+    return config.whole_updates(steps) if steps in config.keep_policy_at else steps
+
+
 def read(folder: Path, steps: int, config: Config) -> Policy:
-    """The policy that a run kept after so many steps, or after the update that reached them.
+    """The policy that a run kept after so many steps, or where `keep_policy_at` named them.
 
     Raises:
         UserError: It kept none there, or that is damaged.
     """
     there = kept(folder)
-    path = there.get(steps) or there.get(config.whole_updates(steps))
+    path = there.get(settled(steps, config))
     if path is None:
         which = ", ".join(f"{number:,}" for number in there)
         has = f"it kept those after {which}" if there else "it kept none; --keep-policy-at of a2c train does"

@@ -62,14 +62,15 @@ def _put_back(folder: Path) -> None:
     warnings.warn(f"{where} was missing; its policy is the best of the newest checkpoint", stacklevel=4)
 
 
-def in_words(which: Which) -> str:
-    """What a policy is called.
+def in_words(which: Which, config: Config) -> str:
+    """What a policy of a run with these settings is called.
 
     Example:
-        >>> in_words("best"), in_words(10_000)
-        ('best policy', 'policy after 10,000 steps')
+        >>> config = Config("CartPole-v1", num_envs=8, rollout_length=16, keep_policy_at=(1000,))
+        >>> in_words("best", config), in_words(1000, config)
+        ('best policy', 'policy after 1,024 steps')
     """
-    return f"policy after {which:,} steps" if isinstance(which, int) else f"{which} policy"
+    return f"policy after {kept.settled(which, config):,} steps" if isinstance(which, int) else f"{which} policy"
 
 
 class Best:
