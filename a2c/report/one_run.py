@@ -118,7 +118,7 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> duration(0.61), duration(75), duration(7_300), duration(200_000)
-        ('0.61 s', '1 min 15 s', '2 h 2 min', '2 d 8 h')
+        ('0.61 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
     """
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
