@@ -6,6 +6,7 @@ that it has one size on a phone and on a desktop.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -22,6 +23,10 @@ LOOKS = 8
 MOST_POINTS = 240
 """Of a line."""
 _MOST_MARKED = 40
+_NARROWEST = 150
+"""Pixels that a chart is wide at least, without its labels at the left."""
+_DIGIT = 7.2
+"""Pixels that a character of a tick is wide at most, as a rule."""
 
 
 class Series(NamedTuple):
@@ -156,6 +161,28 @@ def compact(value: float, step: float = 0.0) -> str:
     return f"{float(f'{value / unit:.{min(digits, 12)}g}'):,.10g}{suffix}"
 
 
+def apart(ticks: Sequence[Tick]) -> list[Tick]:
+    """As many ticks of an axis below, at even distances, as have room for their texts where a chart is narrowest.
+
+    Example:
+        >>> [tick.text for tick in apart([Tick(25.0 * i, f"{500 * i:,}") for i in range(5)])]
+        ['0', '1,000', '2,000']
+    """
+    for every in range(1, len(ticks)):
+        chosen = list(ticks[::every])
+        sides = [_sides(tick) for tick in chosen]
+        if all(left >= right + 5 for (_, right), (left, _) in itertools.pairwise(sides)):
+            return chosen
+    return list(ticks[:1])
+
+
+def _sides(tick: Tick) -> tuple[float, float]:
+    """Where a text begins and ends, in pixels: in its tick's middle, but within the chart."""
+    at, width = tick.percent / 100 * _NARROWEST, _DIGIT * len(tick.text)
+    left = at if tick.percent < 4 else at - width if tick.percent > 96 else at - width / 2
+    return left, left + width
+
+
 def line_chart(
     title: str,
     series: Sequence[Series],
@@ -186,7 +213,7 @@ def line_chart(
             dots.append(Path(_dots(x_axis, y_axis, chosen.x, chosen.y), color, dash))
     described = "; ".join(_in_words(one) for one in thin)
     return Chart(
-        title, x_label, y_label, x_axis.marks(), y_axis.marks(), bands, lines, dots, [],
+        title, x_label, y_label, apart(x_axis.marks()), y_axis.marks(), bands, lines, dots, [],
         [Entry(one.label, path.color, path.dash, one.is_faint) for one, path in zip(thin, lines, strict=True)],
         _hover(x_axis, y_axis, thin), f"{title}: {y_label} over {x_label}. {described}", note,
     )  # fmt: skip
@@ -197,7 +224,7 @@ def scatter(title: str, points: Series, x_label: str, y_label: str, note: str = 
     both = axis(_all([points.x, points.y]))
     ends = np.array([both.low, both.high])
     return Chart(
-        title, x_label, y_label, both.marks(), both.marks(), [], [Path(_line(both, both, ends, ends), 7, 1)],
+        title, x_label, y_label, apart(both.marks()), both.marks(), [], [Path(_line(both, both, ends, ends), 7, 1)],
         [Path(_dots(both, both, points.x, points.y), points.look % LOOKS, 0, True)], [],
         [Entry(points.label, points.look, -1, False), Entry("as expected", 7, 1, False)],
         "", f"{title}: {y_label} over {x_label}, {len(points.x)} points", note,
@@ -214,7 +241,7 @@ def histogram(title: str, edges: Floats, counts: Floats, x_label: str, y_label: 
     ]
     middles = Series(y_label, (edges[:-1] + edges[1:]) / 2, counts)
     return Chart(
-        title, x_label, y_label, x_axis.marks(), y_axis.marks(), [], [], [], bars, [],
+        title, x_label, y_label, apart(x_axis.marks()), y_axis.marks(), [], [], [], bars, [],
         _hover(x_axis, y_axis, [middles]), f"{title}: {y_label} over {x_label}. {_in_words(middles)}", note,
     )  # fmt: skip
 
@@ -224,12 +251,11 @@ def choices(title: str, labels: Sequence[str], shares: Floats, x_label: str, y_l
     n = len(labels)
     x_axis = Axis(-0.5, n - 0.5, [])
     y_axis = axis(np.append(shares, 0.0), 5)
-    every = -(-n // 10)
-    ticks = [Tick(float(x_axis.place(np.array(i))) / 10, labels[i]) for i in range(0, n, every)]
+    ticks = [Tick(float(x_axis.place(np.array(i))) / 10, label) for i, label in enumerate(labels)]
     bars = [Path(_bar(x_axis, y_axis, i - 0.4, i + 0.4, share), 0, 0) for i, share in enumerate(shares) if share]
     described = ", ".join(f"{label}: {share:.3g}" for label, share in zip(labels, shares, strict=True))
     return Chart(
-        title, x_label, y_label, ticks, y_axis.marks(), [], [], [], bars, [],
+        title, x_label, y_label, apart(ticks), y_axis.marks(), [], [], [], bars, [],
         _hover(x_axis, y_axis, [Series(y_label, np.arange(n, dtype=np.float64), shares)], list(labels)),
         f"{title}: {y_label}. {described}", note,
     )  # fmt: skip

@@ -80,7 +80,7 @@ def _lead(facts: Facts) -> list[str]:
         lines.append(f"This run {facts.state}.")
     lines.append(
         f"This is one run, of seed {facts.run.config.seed}. How much seeds differ, only several runs can tell: train "
-        "some with --seeds 5, and let a2c report look at all of them."
+        "more seeds, and let a2c report look at all of them."
     )
     return list(dict.fromkeys(lines))
 
