@@ -74,6 +74,9 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     a2c("plot runs/CartPole-v1", says="curves.png")
     if not has_extras:
         a2c(f"board {run}", code=2, says=needs("tensorboard"))
+    a2c(f"plot {run} --follow", code=2, says="there is no display to open a window on")
+    a2c(f"report {run}", says="report.html")
+    a2c("report runs/CartPole-v1 --json", says='"comparisons": ')
     a2c(f"export {run} --to pdparams", code=missing, says=needs("paddle"))
     a2c(f"replay {run}", code=2, says="no environment of this run failed")
     a2c("benchmark CartPole-v1 --rounds 1 --seconds 0.05 --num-envs 2", says="training, compiled")

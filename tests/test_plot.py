@@ -393,3 +393,14 @@ def test_what_cannot_be_drawn_so_gets_one_sentence(made, capsys, words, message)
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_seconds_are_shown_as_they_are(made):
+    rows = [{"steps": 100 * i, "steps_per_second": 2000.0, "episode_return": float(i)} for i in range(1, 9)]
+    figure = _figure(panels([with_rows(made(), rows)], Look("seconds")), "", Look("seconds"))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).draw()
+    ticks = [text.get_text() for text in figure.subfigs[0].axes[0].get_xticklabels()]
+    assert "0.1" in " ".join(ticks)
+    assert not any(tick.endswith("m") for tick in ticks)

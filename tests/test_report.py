@@ -24,7 +24,7 @@ from a2c.commands.train import Train
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
 from a2c.presets import configure, origins
-from a2c.report import charts, contest, statistics
+from a2c.report import axes, charts, contest, statistics
 from a2c.report.comparison import compared
 from a2c.report.document import to_html
 from a2c.report.facts import facts_of
@@ -467,7 +467,7 @@ def test_of_a_mean_the_interval_holds_it_about_as_often_as_it_says():
     ],
 )  # fmt: skip
 def test_axes_are_round_and_hold_what_is_drawn(values, low, high):
-    axis = charts.axis(np.array(values))
+    axis = axes.axis(np.array(values))
     assert axis.low <= low * (1 + 1e-9) + 1e-30 or axis.low == pytest.approx(low)
     assert axis.high == pytest.approx(high) or axis.high >= high
     assert 2 <= len(axis.ticks) <= 8

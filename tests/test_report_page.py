@@ -23,7 +23,7 @@ def pages(tmp_path_factory):
     """Pages by name: of a run that was trained, of several groups, and of a folder with hardly anything in it."""
     folder = tmp_path_factory.mktemp("pages")
     shared = {"preset": "none", "run_dir": str(folder), "num_envs": 2, "hidden_sizes": (8,), "eval_episodes": 2}
-    shared |= {"total_steps": 1_000, "eval_every_steps": 250, "log_every_steps": 50, "final_eval_episodes": 10}
+    shared |= {"total_steps": 2_000, "eval_every_steps": 500, "log_every_steps": 50, "final_eval_episodes": 10}
     one = a2c.train("Pendulum-v1", **shared)
     (one.path / "events.jsonl").write_text(
         json.dumps({"time": "2026-11-27T10:00:00", "steps": 5, "event": "resumes", "details": "a_long_word" * 30})

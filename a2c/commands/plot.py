@@ -309,7 +309,8 @@ def _draw_panel(axes: Any, panel: Panel, look: Look) -> None:
         axes.plot(
             line.x, line.middle, color=color, linestyle=style, marker=shown, markersize=4, label=curve.label or "run"
         )
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, 1M
+    if look.over == "steps":
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, 1M; a tenth of a second would be 100m
     axes.set_xlabel(look.x_label)
     axes.set_ylabel(look.y_label)
     axes.grid(alpha=0.3)

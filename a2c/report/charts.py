@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from a2c.report.axes import BOX, Axis, Floats, Tick, apart, axis, compact, round_step
 
-_BOX = 1000
 LOOKS = 8
 """How many colours the style sheet has, and how many ways to dash a line: none needs its colour to be told apart."""
 MOST_POINTS = 240
@@ -38,14 +36,6 @@ class Series(NamedTuple):
     is_faint: bool = False
     short: str = ""
     """What it is called beside its values, where the label is long."""
-
-
-class Tick(NamedTuple):
-    """A mark on an axis."""
-
-    percent: float
-    """Where it is, from the left or from below."""
-    text: str
 
 
 class Path(NamedTuple):
@@ -87,75 +77,6 @@ class Chart(NamedTuple):
     note: str = ""
 
 
-class Axis(NamedTuple):
-    """A range of numbers and its ticks."""
-
-    low: float
-    high: float
-    ticks: list[float]
-
-    def place(self, values: Floats) -> Floats:
-        """Where values are in the box, from 0 to 1,000."""
-        return (values - self.low) / (self.high - self.low) * _BOX
-
-    def marks(self) -> list[Tick]:
-        """Its ticks, in words."""
-        step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
-        return [Tick(float(self.place(np.array(tick))) / 10, compact(tick, step)) for tick in self.ticks]
-
-
-def axis(values: Floats, most_ticks: int = 6, is_tight: bool = False, holds_zero: bool = False) -> Axis:
-    """An axis for some numbers, with round ticks.
-
-    Args:
-        values: What must be on it; what is not finite is not.
-        most_ticks: How many ticks it may have, about.
-        is_tight: It ends with the numbers; else with ticks.
-        holds_zero: Zero is on it.
-    """
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    if holds_zero:
-        low, high = min(low, 0.0), max(high, 0.0)
-    if not high - low > 1e-9 * max(abs(low), abs(high), 1e-300):
-        pad = abs(high) * 0.1 or 1.0
-        low, high = low - pad, high + pad
-    step = _round_step((high - low) / (most_ticks - 1))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    if is_tight:
-        ticks = [number * step for number in range(first, last + 1) if low - 1e-9 * step <= number * step <= high]
-        return Axis(low, high, ticks)
-    return Axis(first * step, last * step, [number * step for number in range(first, last + 1)])
-
-
-def _round_step(step: float) -> float:
-    """1, 2 or 5 times a power of ten, not below a step."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= step * (1 - 1e-9))
-
-
-def compact(value: float, step: float = 0.0) -> str:
-    """A number as an axis shows it: 20k, 1.5M, 0.25.
-
-    Args:
-        value: The number.
-        step: To the next one, from which it must differ.
-
-    Example:
-        >>> compact(20_000, 5_000), compact(1_500_000), compact(0.25), compact(-0.0), compact(12_500, 500)
-        ('20k', '1.5M', '0.25', '0', '12.5k')
-    """
-    if value == 0:
-        return "0"
-    size = max(abs(value), step)
-    unit, suffix = next((pair for pair in ((1e9, "G"), (1e6, "M"), (1e4, "k")) if size >= pair[0]), (1.0, ""))
-    unit = 1e3 if suffix == "k" else unit
-    if size >= 1e13 or size < 1e-4:
-        return f"{value:.1e}"
-    digits = 6 if not step else max(1, math.floor(math.log10(abs(value) or step)) - math.floor(math.log10(step)) + 2)
-    return f"{float(f'{value / unit:.{min(digits, 12)}g}'):,.10g}{suffix}"
-
-
 def line_chart(
     title: str,
     series: Sequence[Series],
@@ -186,7 +107,7 @@ def line_chart(
             dots.append(Path(_dots(x_axis, y_axis, chosen.x, chosen.y), color, dash))
     described = "; ".join(_in_words(one) for one in thin)
     return Chart(
-        title, x_label, y_label, x_axis.marks(), y_axis.marks(), bands, lines, dots, [],
+        title, x_label, y_label, apart(x_axis.marks()), y_axis.marks(), bands, lines, dots, [],
         [Entry(one.label, path.color, path.dash, one.is_faint) for one, path in zip(thin, lines, strict=True)],
         _hover(x_axis, y_axis, thin), f"{title}: {y_label} over {x_label}. {described}", note,
     )  # fmt: skip
@@ -197,7 +118,7 @@ def scatter(title: str, points: Series, x_label: str, y_label: str, note: str = 
     both = axis(_all([points.x, points.y]))
     ends = np.array([both.low, both.high])
     return Chart(
-        title, x_label, y_label, both.marks(), both.marks(), [], [Path(_line(both, both, ends, ends), 7, 1)],
+        title, x_label, y_label, apart(both.marks()), both.marks(), [], [Path(_line(both, both, ends, ends), 7, 1)],
         [Path(_dots(both, both, points.x, points.y), points.look % LOOKS, 0, True)], [],
         [Entry(points.label, points.look, -1, False), Entry("as expected", 7, 1, False)],
         "", f"{title}: {y_label} over {x_label}, {len(points.x)} points", note,
@@ -214,7 +135,7 @@ def histogram(title: str, edges: Floats, counts: Floats, x_label: str, y_label: 
     ]
     middles = Series(y_label, (edges[:-1] + edges[1:]) / 2, counts)
     return Chart(
-        title, x_label, y_label, x_axis.marks(), y_axis.marks(), [], [], [], bars, [],
+        title, x_label, y_label, apart(x_axis.marks()), y_axis.marks(), [], [], [], bars, [],
         _hover(x_axis, y_axis, [middles]), f"{title}: {y_label} over {x_label}. {_in_words(middles)}", note,
     )  # fmt: skip
 
@@ -224,12 +145,11 @@ def choices(title: str, labels: Sequence[str], shares: Floats, x_label: str, y_l
     n = len(labels)
     x_axis = Axis(-0.5, n - 0.5, [])
     y_axis = axis(np.append(shares, 0.0), 5)
-    every = -(-n // 10)
-    ticks = [Tick(float(x_axis.place(np.array(i))) / 10, labels[i]) for i in range(0, n, every)]
+    ticks = [Tick(float(x_axis.place(np.array(i))) / 10, label) for i, label in enumerate(labels)]
     bars = [Path(_bar(x_axis, y_axis, i - 0.4, i + 0.4, share), 0, 0) for i, share in enumerate(shares) if share]
     described = ", ".join(f"{label}: {share:.3g}" for label, share in zip(labels, shares, strict=True))
     return Chart(
-        title, x_label, y_label, ticks, y_axis.marks(), [], [], [], bars, [],
+        title, x_label, y_label, apart(ticks), y_axis.marks(), [], [], [], bars, [],
         _hover(x_axis, y_axis, [Series(y_label, np.arange(n, dtype=np.float64), shares)], list(labels)),
         f"{title}: {y_label}. {described}", note,
     )  # fmt: skip
@@ -242,7 +162,7 @@ def bins(values: Floats, most: int = 24) -> tuple[Floats, Floats]:
         pad = abs(low) * 0.05 or 0.5
         edges = np.array([low - 3 * pad, low - pad, low + pad, low + 3 * pad])
     else:
-        step = _round_step((high - low) / min(most, max(5, math.isqrt(len(values)) * 2)))
+        step = round_step((high - low) / min(most, max(5, math.isqrt(len(values)) * 2)))
         edges = step * np.arange(math.floor(low / step), math.floor(high / step) + 2)
     counts, _ = np.histogram(values, edges)
     return edges, counts.astype(np.float64)
@@ -263,7 +183,7 @@ def _few(one: Series, most: int) -> Series:
 
 def _points(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> list[tuple[str, str] | None]:
     """In the box; None is a gap."""
-    places = zip(x_axis.place(x).tolist(), (_BOX - y_axis.place(y)).tolist(), strict=True)
+    places = zip(x_axis.place(x).tolist(), (BOX - y_axis.place(y)).tolist(), strict=True)
     return [(_short(px), _short(py)) if math.isfinite(px) and math.isfinite(py) else None for px, py in places]
 
 
@@ -295,7 +215,7 @@ def _dots(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> str:
 
 def _bar(x_axis: Axis, y_axis: Axis, low: float, high: float, height: float) -> str:
     left, right = x_axis.place(np.array([low, high])).tolist()
-    bottom, top = (_BOX - y_axis.place(np.array([0.0, height]))).tolist()
+    bottom, top = (BOX - y_axis.place(np.array([0.0, height]))).tolist()
     return f"M{_short(left)} {_short(bottom)}V{_short(top)}H{_short(right)}V{_short(bottom)}Z"
 
 

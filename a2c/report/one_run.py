@@ -80,7 +80,7 @@ def _lead(facts: Facts) -> list[str]:
         lines.append(f"This run {facts.state}.")
     lines.append(
         f"This is one run, of seed {facts.run.config.seed}. How much seeds differ, only several runs can tell: train "
-        "some with --seeds 5, and let a2c report look at all of them."
+        "more seeds, and let a2c report look at all of them."
     )
     return list(dict.fromkeys(lines))
 
@@ -118,7 +118,7 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> duration(0.61), duration(75), duration(7_300), duration(200_000)
-        ('0.61 s', '1 min 15 s', '2 h 2 min', '2 d 8 h')
+        ('0.61 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
     """
     if seconds < 60:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-OUTPUTS = {"plot": "curve.png", "record": "video.gif", "export": "policy.pdparams"}
+OUTPUTS = {"plot": "curve.png", "report": "report.html", "record": "video.gif", "export": "policy.pdparams"}
 """What verbs write into a run's folder."""
 
 

@@ -23,6 +23,7 @@ import gymnasium
 
 import a2c
 from a2c.commands.plot import draw
+from a2c.commands.report import write_report
 from a2c.errors import EnvError, UserError
 from a2c.run import checkpoint
 from a2c.run.folder import Run
@@ -128,12 +129,15 @@ class Fuzzer:
                 attempt("evaluate", lambda: run.evaluate(episodes=1))
             if often(0.2 if "metrics" in said or "/env_id" in said else 0.005):
                 attempt("plot", lambda: draw([run], path / "curve.png"))
+            if often(0.3 if any(name in said for name in ("metrics", "summary", "evaluation", "/env_id")) else 0.02):
+                attempt("report", lambda: write_report(run, path / "report.html"))
         verbs = {
             "replay": (0.5 if "failure." in said else 0.02, []),
             "resume": (0.03, ["--total-steps", "1000"]),
             "evaluate": (0.03, ["--episodes", "1"]),
             "export": (0.02, ["--to", "pdparams"]),
             "plot": (0.003, []),
+            "report": (0.003, []),
             "record": (0.003, ["--max-steps", "3"]),
         }
         for verb, (odds, flags) in verbs.items():

@@ -49,7 +49,7 @@ def make_good_runs(folder: Path) -> dict[str, Path]:
         "normalize_returns": True,
         "eval_every_steps": 64,
         "eval_episodes": 1,
-        "final_eval_episodes": 0,
+        "final_eval_episodes": 2,
         "log_every_steps": 32,
         "save_every_seconds": 0.0,
     }
