@@ -20,7 +20,7 @@ from a2c.evaluation import in_words, shown_returns
 from a2c.fitting import DECIDE
 from a2c.imports import importing
 from a2c.output import print_json
-from a2c.presets import configure, fit_beside_preset, origins
+from a2c.presets import configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.run.folder import Run
 from a2c.start import settled
 
@@ -54,6 +54,7 @@ class Train:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         seeds = range(self.config.seed, self.config.seed + self.seeds)
         config = settled(self.config)  # Before a run is looked for: which one it is depends on what that file holds.
+        warn_of_other_environment(config.env_id, self.preset)
         configs = [dataclasses.replace(config, seed=seed) for seed in seeds]
         summaries: list[dict[str, Any]] = []
         for config in configs:
