@@ -26,6 +26,7 @@ from a2c.commands.record import Record
 from a2c.commands.replay import Replay
 from a2c.commands.resume import Resume
 from a2c.commands.train import Train
+from a2c.commands.tune import Tune
 from a2c.commands.watch import Watch
 from a2c.config import Config
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError, plain
@@ -43,6 +44,7 @@ _VERBS = {
     "record": Record,
     "plot": Plot,
     "compare": Compare,
+    "tune": Tune,
     "export": Export,
     "replay": Replay,
     "benchmark": Benchmark,
@@ -71,7 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = [AGAINST if word == "--" else word for word in words]
         words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]
-        if words[:1] in (["train"], ["benchmark"]) and len(words) > 2 and asks_help and not words[1].startswith("-"):
+        if (
+            words[:1] in (["train"], ["tune"], ["benchmark"])
+            and len(words) > 2
+            and asks_help
+            and not words[1].startswith("-")
+        ):
             words = [
                 word for word in words if word not in asks_help
             ]  # It shows the preset's values, once that is known.
@@ -79,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asks_help = []
         parse = functools.partial(tyro.cli, registry=registry)
         verb: Any = _parse(lambda: parse(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
-        if isinstance(verb, Train | Benchmark):
+        if isinstance(verb, Train | Tune | Benchmark):
             kind, defaults = type(verb), verb.with_preset({_named(word) for word in words if word.startswith("--")})
             arguments = [*words[1:], *asks_help]
             verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
@@ -112,7 +119,9 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
         raise UserError(f"there is no verb {words[0]!r}; here it is {VERBS[words[0]]!r}")
     if words and (words[0] in gymnasium.registry or ":" in words[0]):
         raise UserError(f"{words[0]!r} is no verb; a2c train {words[0]} trains on it")
-    kinds = {"train": (Config, Train), "benchmark": (Config, Benchmark)}.get(words[0] if words else "", ())
+    kinds = {"train": (Config, Train), "tune": (Config, Tune), "benchmark": (Config, Benchmark)}.get(
+        words[0] if words else "", ()
+    )
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     for word in words if kinds else ():
         name = _named(word)

@@ -125,6 +125,17 @@ class Space(NamedTuple):
         values: list[dict[str, Any]] = json.loads(json.dumps([one._asdict() for one in self.dimensions]))
         return values
 
+    def reachable(self, config: Config) -> list[str]:
+        """The settings that any trial may search beside these: what a condition asks for may itself be searched."""
+        names = self.names()
+        values = {**vars(config), ACTIONS: self.actions}
+        found = [
+            one.name
+            for one in self.dimensions
+            if all(other in names or values[other] in wanted for other, wanted in one.when.items())
+        ]
+        return list(dict.fromkeys(found))
+
     def active(self, config: Config) -> list[Dimension]:
         """Those that are searched where settings are these: of each name the first whose condition holds."""
         values = {**vars(config), ACTIONS: self.actions}

@@ -8,11 +8,8 @@ the trials that ended before it: a study of one process that was killed and goes
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import math
-import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +20,7 @@ from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError, shown
 from a2c.run.folder import settled
+from a2c.tuning.processes import Process, lock
 from a2c.tuning.space import Space
 from a2c.tuning.trial import Look
 
@@ -53,11 +51,18 @@ class Asked(NamedTuple):
     space: Space
     num_seeds: int
     """Runs of each trial."""
+    num_more: int
+    """Further runs of a trial that would be the best: of many trials, one is the best of a few seeds by luck."""
 
     @property
     def seeds(self) -> range:
         """Those of each trial, always the same: what differs between trials are their settings."""
         return range(self.config.seed, self.config.seed + self.num_seeds)
+
+    @property
+    def more_seeds(self) -> range:
+        """Those of the further runs."""
+        return range(self.seeds.stop, self.seeds.stop + self.num_more)
 
     def to_json(self) -> dict[str, Any]:
         """What tells two studies apart."""
@@ -65,7 +70,7 @@ class Asked(NamedTuple):
         # Where runs are made changes no number.
         for name in _WHERE:
             del config[name]
-        return {"config": config, "space": self.space.to_json(), "num_seeds": self.num_seeds}
+        return {"config": config, "space": self.space.to_json(), "num_seeds": self.num_seeds, "num_more": self.num_more}
 
 
 class Trial(NamedTuple):
@@ -82,10 +87,15 @@ class Trial(NamedTuple):
     looks: Sequence[tuple[int, float]]
     """Steps and interquartile mean of what was measured on the way."""
     returns: Sequence[float]
-    """Of each seed, the last time it was measured."""
+    """Of each seed, the last time it was measured; of further seeds too, where it would have been the best."""
     seconds: float | None
     why: str
     """It did not come to its end."""
+
+    @property
+    def seconds_each(self) -> float:
+        """How long each of its runs took."""
+        return (self.seconds or 0.0) / max(1, len(self.returns))
 
 
 def open_optuna() -> Any:
@@ -121,7 +131,7 @@ class Study:
         self.path, self.asked = settled(path), asked
         files.folder(self.path)
         files.folder(self.path / "processes")
-        self._process = _Process(self.path / "processes")
+        self._process = Process(self.path / "processes")
         with self.locked():
             self._check_same()
             self._study = self._opened()
@@ -147,20 +157,19 @@ class Study:
             raise UserError(f"{self.path} holds a study {difference}; --study names another folder for this one")
 
     def _opened(self) -> optuna.Study:
-        optuna = self._optuna
+        kit = self._optuna
         database = self.path / "study.db"
         try:
-            storage = optuna.storages.RDBStorage(
-                f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}}
-            )
+            storage = kit.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
             self._storage = storage
-            return optuna.create_study(
+            study: optuna.Study = kit.create_study(
                 storage=storage,
                 study_name="study",
                 load_if_exists=True,
                 direction="maximize",
-                pruner=optuna.pruners.MedianPruner(_PATIENCE, 0),
+                pruner=kit.pruners.MedianPruner(_PATIENCE, 0),
             )
+            return study
         except Exception as error:  # SQLAlchemy's and SQLite's, of many kinds.
             reason = str(error).splitlines()[0]
             raise UserError(f"{database} is not a study's database that can be used: {reason}") from error
@@ -176,8 +185,8 @@ class Study:
         """All of them, in the order of their numbers."""
         return [self._told(one) for one in self._study.get_trials(deepcopy=False)]
 
-    def next_trial(self, most: int | None) -> tuple[optuna.trial.Trial, Config] | None:
-        """A trial to make, and its settings; None where there are as many as there shall be.
+    def next_trial(self, most: int | None) -> tuple[optuna.trial.Trial, dict[str, Any]] | None:
+        """A trial to make, and what it has other than the default; None where there are as many as there shall be.
 
         Trials that were cut short come first; the first of all is the default.
 
@@ -200,25 +209,24 @@ class Study:
             trial.set_user_attr("process", self._process.name)
             if trial.user_attrs.get("is_default"):
                 self._keep_parameters_of_default(trial)
-                return trial, self.asked.config
+                return trial, {}
             settings = self.asked.space.settings(self.asked.config, trial)
             trial.set_user_attr("settings", json.dumps(settings))
-        return trial, settings_of(self.asked.config, settings)
+        return trial, settings
 
     def _keep_parameters_of_default(self, trial: optuna.trial.Trial) -> None:
         """Says what the default has of what is searched, as far as that lies in its range."""
         config = self.asked.config
         known = self.asked.space.parameters(config)
-        settings = {name: getattr(config, name) for name in self.asked.space.names()}
-        for dimension in self.asked.space.active(config):
+        active = self.asked.space.active(config)
+        settings = {dimension.name: getattr(config, dimension.name) for dimension in active}
+        for dimension in active:
             if dimension.name in known:
                 dimension.suggested(trial)
         trial.set_user_attr("settings", json.dumps(settings))
 
     def _take_up_what_was_cut_short(self) -> None:
-        """Trials whose process is no more have failed; the settings of what failed are tried again, but the default's,
-        which is there anyway.
-        """
+        """Trials whose process is no more have failed; what failed is tried again, the default as whatever comes."""
         states = self._optuna.trial.TrialState
         for one in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             if not self._process.is_alive(one.user_attrs.get("process", "")):
@@ -230,9 +238,18 @@ class Study:
             attempt = int(one.user_attrs.get("attempt", 1)) + 1
             has_begun = "settings" in one.user_attrs  # If not, what is tried next is what it would have tried.
             is_default = one.user_attrs.get("is_default", False)
-            if one.state == states.FAIL and has_begun and not is_default and one.number not in taken_up:
-                if attempt <= _ATTEMPTS:
-                    self._study.enqueue_trial(one.params, user_attrs={"attempt": attempt, "again": one.number})
+            is_open = one.state == states.FAIL and one.number not in taken_up and attempt <= _ATTEMPTS
+            if is_open and has_begun and not is_default:
+                self._study.enqueue_trial(one.params, user_attrs={"attempt": attempt, "again": one.number})
+
+    def would_be_best(self, trial: optuna.trial.Trial, score: float) -> bool:
+        """Whether a trial that ends with this is better than all others, or what they are compared with."""
+        best = best_of(self.trials())
+        return bool(trial.user_attrs.get("is_default")) or best is None or score > (best.value or 0.0)
+
+    def note_confirmed(self, trial: optuna.trial.Trial, returns: Sequence[float]) -> None:
+        """Keeps what a trial came to on all its seeds, the further ones included."""
+        trial.set_user_attr("returns", list(returns))
 
     def note(self, trial: optuna.trial.Trial, look: Look) -> bool:
         """Keeps what was measured; whether to go on with the trial."""
@@ -258,6 +275,7 @@ class Study:
             trial.set_user_attr("seconds", seconds)
             if why:
                 trial.set_user_attr("why", why)
+            # Of what is given up, Optuna makes the last report the value, where TPE ranks it.
             state = states.PRUNED if value is None else states.COMPLETE
             told = self._study.tell(trial, None if value is None else value, state=state)
         return self._told(told)
@@ -302,15 +320,6 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return max(complete, key=lambda one: (one.value or 0.0, one.is_default, -one.number), default=None)
 
 
-def settings_of(base: Config, settings: Mapping[str, Any]) -> Config:
-    """The Config of a trial.
-
-    Raises:
-        UserError: The settings do not go together.
-    """
-    return dataclasses.replace(base, **settings)
-
-
 def _settings(text: str | None) -> dict[str, Any]:
     values = json.loads(text) if text else {}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -326,64 +335,11 @@ def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str | Non
         if theirs.get(name) != ours[name]:
             value, other = _shown(theirs.get(name)), _shown(ours[name])
             return f"of {value}, not {other}" if name == "env_id" else f"with {name} {value}, not {other}"
-    if found.get("num_seeds") != asked["num_seeds"]:
-        return f"with {_shown(found.get('num_seeds'))} seeds a trial, not {asked['num_seeds']}"
+    for name, what in (("num_seeds", "seeds a trial"), ("num_more", "confirm_seeds")):
+        if found.get(name) != asked[name]:
+            return f"with {_shown(found.get(name))} {what}, not {asked[name]}"
     return None if found.get("space") == asked["space"] else "that searches another space"
 
 
 def _shown(value: object) -> str:
     return value if isinstance(value, str) and value.isprintable() and len(value) < 80 else shown(value)
-
-
-class _Process:
-    """This process's mark in a folder, a file that is locked for as long as it lives.
-
-    Where files cannot be locked, every other process is taken for dead: there, one at a time may tune.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        # Locked before it has its name, under which others look whether it is.
-        unnamed = folder / f".{self.name}"
-        self._file = unnamed.open("x")
-        lock(self._file.fileno(), waits=True)
-        unnamed.rename(folder / self.name)
-
-    def is_alive(self, name: str) -> bool:
-        """Whether a process still has its lock."""
-        if name == self.name:
-            return True
-        path = self._folder / Path(name).name
-        if not name or not path.is_file():
-            return False
-        with path.open("r+") as file:
-            if not lock(file.fileno(), waits=False):
-                return True
-            path.unlink(missing_ok=True)
-            return False
-
-    def others(self) -> list[str]:
-        """Those that are alive beside this one."""
-        names = [path.name for path in self._folder.iterdir() if not path.name.startswith(".")]
-        return [name for name in names if name != self.name and self.is_alive(name)]
-
-    def leave(self) -> None:
-        """Takes the mark away."""
-        (self._folder / self.name).unlink(missing_ok=True)
-        self._file.close()
-
-
-def lock(descriptor: int, waits: bool) -> bool:
-    """Locks an open file until it is closed, by a process's end if need be; whether that was possible now."""
-    if os.name != "posix":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:  # A file system without locks.
-        return True
-    return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -52,10 +52,15 @@ class Look(NamedTuple):
     @property
     def score(self) -> float:
         """The interquartile mean over seeds."""
-        return float(interquartile_mean(np.array(self.returns)))
+        return score_of(self.returns)
 
 
-def looks(config: Config, seeds: Sequence[int], stop: StopSignals) -> Iterator[Look]:
+def score_of(returns: Sequence[float]) -> float:
+    """The interquartile mean of one return for each seed."""
+    return float(interquartile_mean(np.array(returns)))
+
+
+def looks(config: Config, seeds: Sequence[int], stop: StopSignals) -> Generator[Look, None, None]:
     """Trains on every seed up to a quarter of the steps, gives what came, and goes on from there when asked to.
 
     Whoever has seen enough closes the iterator.
