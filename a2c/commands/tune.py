@@ -118,8 +118,8 @@ class Tune:
             raise UserError(f"minutes is {self.minutes:g}; it must be above 0 and at most 1,000,000")
         if self.seeds + self.confirm_seeds > _MOST:
             raise UserError(
-                f"seeds is {self.seeds} and confirm_seeds {self.confirm_seeds}; together they must be at most {_MOST:,}, as "
-                "those from there on are compared on"
+                f"seeds is {self.seeds} and confirm_seeds {self.confirm_seeds}; together they must be at most "
+                f"{_MOST:,}, as those from there on are compared on"
             )
         if self.config.stop_at_return is not None:
             raise UserError("stop_at_return ends runs before others, which cannot be compared then; drop it")

@@ -46,11 +46,12 @@ def preset(study: Study, best: Trial, said: str) -> Path:
     asked = study.asked
     config = dataclasses.replace(asked.config, **({} if best.is_default else best.settings))
     ended = [one for one in study.trials() if one.state in ("complete", "pruned")]
+    seeds = range(asked.config.seed, asked.config.seed + len(best.returns))
     searched = [name for name in best.settings if not best.is_default]
     comment = [
         f"Settings for {config.env_id}, found by a2c tune.",
         "",
-        f"Trial {best.number} of {len(ended)}, each on seeds {_seeds(asked.seeds)} for {config.total_steps:,} steps;",
+        f"Trial {best.number} of {len(ended)}, trained on seeds {_seeds(seeds)} for {config.total_steps:,} steps each;",
         f"return at the end, interquartile mean over seeds: {best.value:,.4g}.",
         *textwrap.wrap(f"Searched: {', '.join(searched) or 'nothing was better than what there was'}.", 100),
         "",

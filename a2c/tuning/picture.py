@@ -144,6 +144,7 @@ def _draw_slice(axes: Any, name: str, asked: Asked, trials: Sequence[Trial]) -> 
             place = choices.index(place) + 0.3 * math.sin(7 * number)  # So that points lie beside each other.
         axes.scatter(place, value, **style)
     if choices:
+        axes.set_xlim(-0.5, len(choices) - 0.5)
         axes.set_xticks(
             range(len(choices)), [_shown(choice) for choice in choices], rotation=30 if len(choices) > 3 else 0
         )

@@ -80,9 +80,9 @@ def _made(study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals,
         with contextlib.closing(looks(config, study.asked.seeds, stop)) as measured:
             for look in measured:
                 goes_on = study.note(trial, look)
-                if not goes_on:
+                if not goes_on and not look.is_last:
                     return study.end(trial, None, time.perf_counter() - begun)
-                if until is not None and time.time() >= until and not is_default:
+                if until is not None and time.time() >= until and not is_default and not look.is_last:
                     study.cut_short(trial, "the time was up")
                     return None
         value = look.score
