@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from a2c.tuning.unseen import Unseen
 
 _TRIALS = 50
+_EPISODES = 30
 _MOST = 1_000
 """Of seeds, and of processes."""
 
@@ -152,7 +153,18 @@ class Tune:
             raise UserError(
                 f"nothing is left to search: of {', '.join(space.names())}, the command line names all that count here"
             )
-        return Asked(config, settings_from, searched, self.seeds, self.confirm_seeds)
+        return Asked(config, settings_from, searched, self.seeds, self.confirm_seeds, self._episodes())
+
+    def _episodes(self) -> int:
+        """Of the evaluation that ends each run of a trial: fewer than end other runs, unless they were asked for.
+
+        What seeds differ in is more than what episodes do; where it is not, presets have more `eval_episodes`.
+        """
+        final = self.config.final_eval_episodes
+        if "final_eval_episodes" in self.named and final not in ("auto", 0):
+            return int(final)
+        enough = max(_EPISODES, self.config.eval_episodes)
+        return enough if final in ("auto", 0) else min(enough, int(final))
 
     def _search(self, study: Study, budget: Budget, stop: StopSignals, say: _Teller) -> None:
         from a2c.kernels.compiler import compilation_shown
@@ -160,11 +172,11 @@ class Tune:
 
         with compilation_shown(), Helpers(study.path, study.asked, budget) as helpers:
             for trial in made(study, budget, stop):
-                say.trial(trial)
+                say.trial(trial, study)
                 for other in helpers.trials():
-                    say.trial(other)
+                    say.trial(other, study)
             for other in helpers.wait(stop):
-                say.trial(other)
+                say.trial(other, study)
 
     def _result(self, study: Study, say: _Teller) -> dict[str, Any]:
         """Compares, writes the preset and the picture, and says what came; the same for `--json`."""
@@ -252,15 +264,12 @@ class _Teller:
 
     def __init__(self, asked: Asked, budget: Budget) -> None:
         self._asked, self._budget = asked, budget
-        self._best: float | None = None
 
     def line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def begins(self, study: Study) -> None:
         """What is searched, and where."""
-        from a2c.tuning.study import best_of
-
         asked = self._asked
         for text in lines(asked.config, asked.origins):
             self.line(text)
@@ -275,11 +284,12 @@ class _Teller:
         for text in textwrap.wrap(f"searched: {names}", 78, subsequent_indent="  "):
             self.line(text)
         self.line(f"study {study.path}" + (f", which has {len(ended)} trials" if ended else ""))
-        best = best_of(known)
-        self._best = None if best is None else best.value
 
-    def trial(self, trial: Trial) -> None:
+    def trial(self, trial: Trial, study: Study) -> None:
         """A trial that ended."""
+        from a2c.tuning.outcome import named
+        from a2c.tuning.study import best_of
+
         seconds = f"{trial.seconds or 0:.0f} s"
         if trial.value is None:
             if trial.why:
@@ -289,17 +299,14 @@ class _Teller:
             steps, score = trial.looks[-1]
             self.line(f"{trial.number:>6}  {shown_returns([score])[0]:>10}  given up after {steps:,} steps, {seconds}")
             return
-        from a2c.tuning.outcome import named
-
-        is_best = self._best is None or trial.value > self._best
+        best = best_of(study.trials())
+        is_best = best is not None and best.number == trial.number
         note = "as it was" if trial.is_default else "best so far" if is_best else "to the end"
         seeds = f" on {len(trial.returns)} seeds" if len(trial.returns) > self._asked.num_seeds else ""
         self.line(f"{trial.number:>6}  {shown_returns([trial.value])[0]:>10}  {note}{seeds}, {seconds}")
-        if is_best:
-            self._best = trial.value
-            if not trial.is_default:
-                for text in textwrap.wrap(named(trial.settings), 60):
-                    self.line(f"{'':20}{text}")
+        if is_best and not trial.is_default:
+            for text in textwrap.wrap(named(trial.settings), 60):
+                self.line(f"{'':20}{text}")
         if trial.is_default and self._budget.trials is not None:
             runs = (self._budget.trials - 1) * self._asked.num_seeds
             most = _duration(runs * trial.seconds_each / self._budget.jobs)

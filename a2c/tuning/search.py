@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,7 +77,7 @@ def _made(study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals,
     is_default = not settings
     try:
         config = dataclasses.replace(study.asked.config, **settings)
-        with contextlib.closing(looks(config, study.asked.seeds, stop)) as measured:
+        with contextlib.closing(looks(config, study.asked.seeds, study.asked.episodes, stop)) as measured:
             for look in measured:
                 goes_on = study.note(trial, look)
                 if not goes_on and not look.is_last:
@@ -87,7 +87,7 @@ def _made(study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals,
                     return None
         value = look.score
         if study.asked.num_more and study.would_be_best(trial, value):
-            returns = look.returns + _last(config, study.asked.more_seeds, stop).returns
+            returns = look.returns + _last(config, study.asked, stop).returns
             study.note_confirmed(trial, returns)
             value = score_of(returns)
         return study.end(trial, value, time.perf_counter() - begun)
@@ -109,9 +109,9 @@ def _made(study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals,
         raise
 
 
-def _last(config: Config, seeds: Sequence[int], stop: StopSignals) -> Look:
-    """What these seeds come to at their end."""
-    with contextlib.closing(looks(config, seeds, stop)) as measured:
+def _last(config: Config, asked: Asked, stop: StopSignals) -> Look:
+    """What the further seeds come to at their end."""
+    with contextlib.closing(looks(config, asked.more_seeds, asked.episodes, stop)) as measured:
         *_, last = measured
     return last
 

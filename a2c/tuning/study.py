@@ -57,6 +57,8 @@ class Asked(NamedTuple):
     """Runs of each trial."""
     num_more: int
     """Further runs of a trial that would be the best: of many trials, one is the best of a few seeds by luck."""
+    episodes: int
+    """Of the evaluation that ends each run."""
 
     @property
     def seeds(self) -> range:
@@ -74,7 +76,13 @@ class Asked(NamedTuple):
         # Where runs are made changes no number.
         for name in _WHERE:
             del config[name]
-        return {"config": config, "space": self.space.to_json(), "num_seeds": self.num_seeds, "num_more": self.num_more}
+        return {
+            "config": config,
+            "space": self.space.to_json(),
+            "num_seeds": self.num_seeds,
+            "num_more": self.num_more,
+            "episodes": self.episodes,
+        }
 
 
 class Trial(NamedTuple):
@@ -339,7 +347,11 @@ def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str | Non
         if theirs.get(name) != ours[name]:
             value, other = _shown(theirs.get(name)), _shown(ours[name])
             return f"of {value}, not {other}" if name == "env_id" else f"with {name} {value}, not {other}"
-    for name, what in (("num_seeds", "seeds a trial"), ("num_more", "confirm_seeds")):
+    for name, what in (
+        ("num_seeds", "seeds a trial"),
+        ("num_more", "confirm_seeds"),
+        ("episodes", "final_eval_episodes"),
+    ):
         if found.get(name) != asked[name]:
             return f"with {_shown(found.get(name))} {what}, not {asked[name]}"
     return None if found.get("space") == asked["space"] else "that searches another space"

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def score_of(returns: Sequence[float]) -> float:
     return float(interquartile_mean(np.array(returns)))
 
 
-def looks(config: Config, seeds: Sequence[int], stop: StopSignals) -> Generator[Look, None, None]:
+def looks(config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals) -> Generator[Look, None, None]:
     """Trains on every seed up to a quarter of the steps, gives what came, and goes on from there when asked to.
 
     Whoever has seen enough closes the iterator.
@@ -68,6 +68,7 @@ def looks(config: Config, seeds: Sequence[int], stop: StopSignals) -> Generator[
     Args:
         config: The settings; its seed does not count.
         seeds: One run for each.
+        episodes: Of the last evaluation, the first ones of those that end a run of `a2c train`.
         stop: Ends it.
 
     Raises:
@@ -83,7 +84,7 @@ def looks(config: Config, seeds: Sequence[int], stop: StopSignals) -> Generator[
             returns = []
             for contestant in contestants:
                 contestant.train_to(-(-config.num_updates * number // LOOKS))
-                returns.append(contestant.measured(is_last=number == LOOKS))
+                returns.append(contestant.measured(episodes if number == LOOKS else None))
             yield Look(number, contestants[0].learner.steps, returns)
 
 
@@ -114,12 +115,11 @@ class _Contestant:
             if self.learner.is_fused:
                 at_most = max(1, int(_CALL_SECONDS * count / (time.perf_counter() - begun)))
 
-    def measured(self, is_last: bool) -> float:
-        """The mean return of an evaluation, on the way or of the final policy."""
+    def measured(self, last: int | None) -> float:
+        """The mean return of an evaluation on the way, or of the final policy, in so many episodes."""
         config = self._config
         # Which set of episodes, as `a2c.run.evaluations` has it.
-        episodes: int | Literal["auto"] = (config.final_eval_episodes or "auto") if is_last else config.eval_episodes
-        greedy, index = (True, 0) if is_last else (config.eval_greedy, 1)
+        episodes, greedy, index = (config.eval_episodes, config.eval_greedy, 1) if last is None else (last, True, 0)
         return self._evaluator.evaluate(
             self.learner.policy(), episodes, greedy, index, self._stop.check, total_steps=config.total_steps
         ).mean

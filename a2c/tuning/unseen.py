@@ -48,6 +48,8 @@ class Unseen(NamedTuple):
         ends = sorted((low, high)) if point >= 0 else sorted((-low, -high))
         chance = f"chance alone sets two such groups as far apart in {100 * self.comparison.chance:.2g} % of cases."
         told = f"{moved} (95 %: {ends[0]:,.4g} to {ends[1]:,.4g}) {where}"
+        if not self.comparison.is_sure and environment.improvement.point in (0, 1):
+            return f"These seeds are too few to tell: {told}, and {chance}"
         if not self.comparison.is_sure:
             return f"No improvement is shown: {told}, and {chance}"
         better = environment.improvement.point > 0.5
