@@ -22,6 +22,8 @@ from a2c.tuning.study import Asked, Study, Trial
 from a2c.tuning.trial import Look, looks, score_of
 
 _POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 10.0
+"""For a process to come to the end of an update, or of an evaluation's step."""
 
 
 class Budget(NamedTuple):
@@ -171,6 +173,12 @@ class Helpers:
             if process.is_alive():
                 process.terminate()
         for process, pipe in self._processes:
+            process.join(_PATIENCE_SECONDS)
+            if process.is_alive():
+                process.terminate()  # The second one ends it wherever it is.
+                process.join(_PATIENCE_SECONDS)
+            if process.is_alive():
+                process.kill()
             process.join()
             pipe.close()
 

@@ -79,6 +79,8 @@ def looks(config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals
         WorkerError: Workers died or hung, or an environment of this process did.
     """
     with contextlib.ExitStack() as cleanup:
+        if config.vectorization == "auto" and config.num_workers == "auto" and not config.isolate_envs:
+            config = dataclasses.replace(config, num_workers=0)  # Seeds, and --jobs, share the cores out.
         contestants = [_Contestant(dataclasses.replace(config, seed=seed), stop, cleanup) for seed in seeds]
         for number in range(1, LOOKS + 1):
             returns = []
