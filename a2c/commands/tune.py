@@ -272,7 +272,7 @@ class _Teller:
         """What is searched, and where."""
         asked = self._asked
         for text in lines(asked.config, asked.origins):
-            self.line(text)
+            self.line(textwrap.fill(text, 78, subsequent_indent="  "))
         seeds = asked.seeds
         which = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
         if asked.num_more:
@@ -280,9 +280,9 @@ class _Teller:
         known = study.trials()
         ended = [one for one in known if one.state in ("complete", "pruned")]
         names = ", ".join(asked.space.reachable(asked.config))
-        self.line(f"{asked.config.env_id}: trials of {asked.config.total_steps:,} steps on {which}")
-        for text in textwrap.wrap(f"searched: {names}", 78, subsequent_indent="  "):
-            self.line(text)
+        trials = f"{asked.config.env_id}: trials of {asked.config.total_steps:,} steps on {which}"
+        for text in (trials, f"searched: {names}"):
+            self.line(textwrap.fill(text, 78, subsequent_indent="  "))
         self.line(f"study {study.path}" + (f", which has {len(ended)} trials" if ended else ""))
 
     def trial(self, trial: Trial, study: Study) -> None:
@@ -293,8 +293,10 @@ class _Teller:
         seconds = f"{trial.seconds or 0:.0f} s"
         if trial.value is None:
             if trial.why:
-                for text in textwrap.wrap(f"no end: {trial.why}", 66):
-                    self.line(f"{trial.number:>6}  {text}")
+                indents = f"{trial.number:>6}  ", " " * 8
+                self.line(
+                    textwrap.fill(f"no end: {trial.why}", 78, initial_indent=indents[0], subsequent_indent=indents[1])
+                )
                 return
             steps, score = trial.looks[-1]
             self.line(f"{trial.number:>6}  {shown_returns([score])[0]:>10}  given up after {steps:,} steps, {seconds}")
