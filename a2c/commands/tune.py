@@ -54,7 +54,7 @@ class Tune:
     """How long all of it takes, about, the comparison on other seeds included."""
     seeds: int = 4
     """Runs of each trial, with the seeds that follow --seed; a trial counts with their interquartile mean."""
-    confirm_seeds: int = 8
+    confirm_seeds: int = 4
     """Further runs, with the seeds that follow, of a trial that would be the best, and of the settings you had: of many
     trials, some are good by luck on a few seeds."""
     unseen_seeds: int = 10
@@ -193,7 +193,7 @@ class Tune:
         verdict = outcome.verdict(best, unseen)
         preset = outcome.preset(study, best, verdict)
         mattered = importances(study)
-        picture = draw(study.asked, [one for one in trials if one.looks], mattered, study.path / "importance.png")
+        picture = draw(study.asked, trials, mattered, study.path / "importance.png")
         result = outcome.as_json(study, best) | {
             "importances": mattered,
             "unseen": None if unseen is None else outcome.unseen_as_json(unseen),

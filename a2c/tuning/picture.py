@@ -51,6 +51,7 @@ def draw(asked: Asked, trials: Sequence[Trial], mattered: Mapping[str, float], p
 def _figure(asked: Asked, trials: Sequence[Trial], mattered: Mapping[str, float]) -> Any:
     from matplotlib.figure import Figure
 
+    trials = [one for one in trials if one.state in ("complete", "pruned")]
     shown = [name for name in mattered if any(name in one.settings for one in trials)][:_SLICES]
     figure = Figure(figsize=(10, 7 if shown else 4), layout="constrained")
     upper, *lower = figure.subfigures(2 if shown else 1, 1, squeeze=False).ravel()
