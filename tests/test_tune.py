@@ -23,7 +23,7 @@ from a2c.signals import StopSignals
 from a2c.tuning.importance import importances
 from a2c.tuning.search import Budget
 from a2c.tuning.space import SHIPPED, read_space
-from a2c.tuning.study import Asked, Study, Trial, best_of
+from a2c.tuning.study import KILLED, Asked, Study, Trial, best_of
 from a2c.tuning.trial import LOOKS, Look, looks
 from a2c.tuning.unseen import Unseen
 
@@ -409,8 +409,15 @@ def test_settings_that_end_their_process_are_tried_three_times(tmp_path, quick):
     for _ in range(4):
         trial, settings = study.next_trial(None)
         tried.append(settings)
-        study.cut_short(trial, "its process was ended")
+        study.cut_short(trial, KILLED)
     assert tried[0] == tried[1] == tried[2] != tried[3]
+    states = [trial.state for trial in study.trials()]
+    assert states.count("pruned") == 1  # They count as bad, or they would be what is tried next.
+    for _ in range(3):
+        trial, settings = study.next_trial(None)
+        assert settings == tried[3]
+        study.cut_short(trial, "the time was up")  # Which is no fault of theirs.
+    assert [trial.state for trial in study.trials()].count("pruned") == 1
     study.leave()
 
 

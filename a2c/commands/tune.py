@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shlex
@@ -170,8 +171,12 @@ class Tune:
         from a2c.kernels.compiler import compilation_shown
         from a2c.tuning.search import Helpers, made
 
-        with compilation_shown(), Helpers(study.path, study.asked, budget) as helpers:
-            for trial in made(study, budget, stop):
+        with (
+            compilation_shown(),
+            Helpers(study.path, study.asked, budget) as helpers,
+            contextlib.closing(made(study, budget, stop)) as trials,
+        ):
+            for trial in trials:
                 say.trial(trial, study)
                 for other in helpers.trials():
                     say.trial(other, study)
@@ -264,9 +269,18 @@ class _Teller:
 
     def __init__(self, asked: Asked, budget: Budget) -> None:
         self._asked, self._budget = asked, budget
+        self._passing = ""
+        self._is_terminal = sys.stderr.isatty()
 
     def line(self, text: str) -> None:
+        self.passing("")
         print(text, file=sys.stderr, flush=True)
+
+    def passing(self, text: str) -> None:
+        """A line that the next one takes the place of, where somebody watches."""
+        if self._is_terminal and (text or self._passing):
+            print(f"\r{text:{len(self._passing)}}\r{text}", end="", file=sys.stderr, flush=True)
+            self._passing = text
 
     def begins(self, study: Study) -> None:
         """What is searched, and where."""
@@ -286,10 +300,15 @@ class _Teller:
         self.line(f"study {study.path}" + (f", which has {len(ended)} trials" if ended else ""))
 
     def trial(self, trial: Trial, study: Study) -> None:
-        """A trial that ended."""
+        """A trial that came on, or ended."""
         from a2c.tuning.outcome import named
         from a2c.tuning.study import best_of
 
+        if trial.state == "running":
+            steps, score = trial.looks[-1]
+            more = ", on more seeds now" if steps >= self._asked.config.total_steps else ""
+            self.passing(f"{trial.number:>6}  {shown_returns([score])[0]:>10}  after {steps:,} steps{more}")
+            return
         seconds = f"{trial.seconds or 0:.0f} s"
         if trial.value is None:
             if trial.why:
@@ -312,7 +331,7 @@ class _Teller:
         if trial.is_default and self._budget.trials is not None:
             runs = (self._budget.trials - 1) * self._asked.num_seeds
             most = _duration(runs * trial.seconds_each / self._budget.jobs)
-            self.line(f"{'':20}{self._budget.trials - 1} more take about {most}, less what is given up on the way")
+            self.line(f"{'':8}{self._budget.trials - 1} more take about {most}, less what is given up on the way")
 
     def unseen(self, name: str, run: Any) -> None:
         """A run on an unseen seed."""

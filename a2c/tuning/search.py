@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,8 +49,8 @@ class Budget(NamedTuple):
         return self.begun + 60 * self.minutes - min(30 * self.minutes, reserved)
 
 
-def made(study: Study, budget: Budget, stop: StopSignals) -> Iterator[Trial]:
-    """Makes trials and gives each as it ends. The default is made to its end, whatever the time.
+def made(study: Study, budget: Budget, stop: StopSignals) -> Generator[Trial, None, None]:
+    """Makes trials, and gives each as it comes on and as it ends. The default is made to its end, whatever the time.
 
     Raises:
         Stopped: A signal asked for it. The trial under way is made again when the study goes on.
@@ -67,48 +67,48 @@ def made(study: Study, budget: Budget, stop: StopSignals) -> Iterator[Trial]:
         following = study.next_trial(budget.trials)
         if following is None:
             return
-        ended = _made(study, *following, stop, until)
-        if ended is None:
-            return
-        yield ended
+        yield from _made(study, *following, stop, until)
 
 
-def _made(study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals, until: float | None) -> Trial | None:
-    """Makes one trial; None where the time was up before it came to its end."""
+def _made(
+    study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals, until: float | None
+) -> Iterator[Trial]:
+    """Makes one trial, and gives it as it comes on; last as it ended, if it did before the time was up."""
     begun = time.perf_counter()
     is_default = not settings
+    value, why, is_cut = None, "", False
     try:
         config = dataclasses.replace(study.asked.config, **settings)
         with contextlib.closing(looks(config, study.asked.seeds, study.asked.episodes, stop)) as measured:
             for look in measured:
                 goes_on = study.note(trial, look)
-                if not goes_on and not look.is_last:
-                    return study.end(trial, None, time.perf_counter() - begun)
-                if until is not None and time.time() >= until and not is_default and not look.is_last:
-                    study.cut_short(trial, "the time was up")
-                    return None
-        value = look.score
-        if study.asked.num_more and study.would_be_best(trial, value):
+                if look.is_last:
+                    value = look.score
+                elif not goes_on:
+                    break
+                elif until is not None and time.time() >= until and not is_default:
+                    is_cut = True
+                    break
+                yield study.known(trial)
+        if value is not None and study.asked.num_more and study.would_be_best(trial, value):
             returns = look.returns + _last(config, study.asked, stop).returns
             study.note_confirmed(trial, returns)
             value = score_of(returns)
-        return study.end(trial, value, time.perf_counter() - begun)
-    except NumbersError as error:
-        if error.env_index is not None:
-            study.cut_short(trial, str(error))
-            raise
-        return study.end(trial, None, time.perf_counter() - begun, str(error))
-    except (UserError, MemoryError) as error:  # Settings that do not go together, or are too large.
+    except (UserError, MemoryError) as error:  # Numbers diverged, or settings that do not go together or are too large.
         why = str(error) or "there is not enough memory for it"
-        if is_default:
+        is_to_blame = error.env_index is None if isinstance(error, NumbersError) else not is_default
+        if not is_to_blame:  # But the environment is, or what all trials share.
             study.cut_short(trial, why)
             raise
-        return study.end(trial, None, time.perf_counter() - begun, why)
+        value = None
     except BaseException as error:
-        study.cut_short(
-            trial, "a signal ended it" if isinstance(error, Stopped) else f"{type(error).__name__}: {error}"
-        )
+        known = {Stopped: "a signal ended it", GeneratorExit: "the search ended"}
+        study.cut_short(trial, known.get(type(error), f"{type(error).__name__}: {error}"))
         raise
+    if is_cut:
+        study.cut_short(trial, "the time was up")
+    else:
+        yield study.end(trial, value, time.perf_counter() - begun, why)
 
 
 def _last(config: Config, asked: Asked, stop: StopSignals) -> Look:
@@ -200,8 +200,10 @@ def _help(path: Path, asked: Asked, budget: Budget, pipe: Connection, parent: in
         with StopSignals() as stop:
             study = Study(path, asked)
             try:
-                for trial in made(study, budget, stop):
-                    pipe.send(trial)
+                with contextlib.closing(made(study, budget, stop)) as trials:
+                    for trial in trials:
+                        if trial.state != "running":
+                            pipe.send(trial)
             finally:
                 study.leave()
     except Stopped:

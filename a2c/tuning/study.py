@@ -41,8 +41,10 @@ _GOES_ON = 75.0
 """Of the trials that came to their end, in per cent, those among which one must be at the same point to go on. They are
 the better ones, as the worse were given up: with half of them, it got so strict that three of four were given up at
 their first quarter, those that learn late among them."""
-_ATTEMPTS = 3
-"""How often settings are tried that end the process, or that the machine took down with it."""
+_MOST_KILLS = 3
+"""How often settings are tried that end their process, or whose process was ended."""
+KILLED = "its process was ended"
+"""Why a trial failed that nobody ended in order."""
 
 
 class Asked(NamedTuple):
@@ -144,9 +146,13 @@ class Study:
         files.folder(self.path)
         files.folder(self.path / "processes")
         self._process = Process(self.path / "processes")
-        with self.locked():
-            self._check_same()
-            self._study = self._opened()
+        try:
+            with self.locked():
+                self._check_same()
+                self._study = self._opened()
+        except BaseException:
+            self._process.leave()
+            raise
 
     def _check_same(self) -> None:
         """Writes study.json, or refuses the folder.
@@ -242,17 +248,30 @@ class Study:
         states = self._optuna.trial.TrialState
         for one in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             if not self._process.is_alive(one.user_attrs.get("process", "")):
-                self._storage.set_trial_user_attr(one._trial_id, "why", "its process was ended")
+                self._storage.set_trial_user_attr(one._trial_id, "why", KILLED)
                 self._study.tell(one.number, state=states.FAIL)
         trials = self._study.get_trials(deepcopy=False)
         taken_up = {one.user_attrs.get("again") for one in trials}
         for one in trials:
-            attempt = int(one.user_attrs.get("attempt", 1)) + 1
-            has_begun = "settings" in one.user_attrs  # If not, what is tried next is what it would have tried.
-            is_default = one.user_attrs.get("is_default", False)
-            is_open = one.state == states.FAIL and one.number not in taken_up and attempt <= _ATTEMPTS
-            if is_open and has_begun and not is_default:
-                self._study.enqueue_trial(one.params, user_attrs={"attempt": attempt, "again": one.number})
+            kept = one.user_attrs
+            has_begun = "settings" in kept  # If not, what is tried next is what it would have tried.
+            if one.state == states.FAIL and has_begun and not kept.get("is_default") and one.number not in taken_up:
+                self._try_again(one, int(kept.get("kills", 0)) + (kept.get("why") == KILLED))
+
+    def _try_again(self, one: optuna.trial.FrozenTrial, kills: int) -> None:
+        """Queues a trial's settings, or counts them as bad if they took their process down too often."""
+        if kills < _MOST_KILLS:
+            self._study.enqueue_trial(one.params, user_attrs={"kills": kills, "again": one.number})
+            return
+        kept = {"settings": one.user_attrs["settings"], "again": one.number, "why": f"{KILLED} {kills} times"}
+        state = self._optuna.trial.TrialState.PRUNED
+        self._study.add_trial(
+            self._optuna.create_trial(state=state, params=one.params, distributions=one.distributions, user_attrs=kept)
+        )
+
+    def known(self, trial: optuna.trial.Trial) -> Trial:
+        """A trial under way, as far as it came."""
+        return self._told(self._storage.get_trial(trial._trial_id))
 
     def would_be_best(self, trial: optuna.trial.Trial, score: float) -> bool:
         """Whether a trial that ends with this is better than all others, or what they are compared with."""
