@@ -41,22 +41,39 @@ def ended(trials):
     return [[trial[name] for name in names] for trial in trials if trial["state"] in ("complete", "pruned")]
 
 
-def started(words, folder):
-    """`a2c` in a process of its own."""
-    command = [sys.executable, "-W", "error", "-m", "a2c", *words]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.fixture
+def started(tmp_path):
+    """Starts `a2c` in a process of its own."""
+    processes = []
+
+    def start(*words):
+        command = [sys.executable, "-W", "error", "-m", "a2c", *words]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-def wait_for(count, study):
+def wait_for(count, study, process):
     """Until a study has so many trials that came to an end."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
         with contextlib.suppress(Exception):  # It is not there yet.
-            known = optuna.load_study(study_name="study", storage=f"sqlite:///{study / 'study.db'}")
-            if sum(trial.state.is_finished() for trial in known.get_trials(deepcopy=False)) >= count:
+            if sum(trial.state.is_finished() for trial in loaded(study).get_trials(deepcopy=False)) >= count:
                 return
         time.sleep(0.1)
     raise AssertionError("no trial ended")
+
+
+def loaded(study):
+    """As anybody may open it with Optuna."""
+    return optuna.load_study(study_name="study", storage=f"sqlite:///{study / 'study.db'}")
 
 
 # Trials.
@@ -167,12 +184,12 @@ def test_the_time_of_the_runs_that_follow_is_kept_for_them():
 # What happens to studies.
 
 
-def test_a_study_that_was_killed_goes_on_as_the_one_that_was_never_touched(tmp_path, capsys):
-    words = [*TUNE.replace("--total-steps 256", "--total-steps 8000").split(), "--trials", "5", "--json"]
+def test_a_study_that_was_killed_goes_on_as_the_one_that_was_never_touched(started, tmp_path, capsys):
+    words = [*TUNE.replace("--total-steps 256", "--total-steps 4000").split(), "--trials", "5", "--json"]
     assert main([*words, "--study", str(tmp_path / "whole"), "--unseen-seeds", "0"]) == 0
     whole = said(capsys)
-    process = started([*words, "--study", "cut"], tmp_path)
-    wait_for(2, tmp_path / "cut")
+    process = started(*words, "--study", "cut")
+    wait_for(2, tmp_path / "cut", process)
     process.kill()
     process.communicate()
     assert main([*words, "--study", str(tmp_path / "cut"), "--unseen-seeds", "0"]) == 0
@@ -181,10 +198,10 @@ def test_a_study_that_was_killed_goes_on_as_the_one_that_was_never_touched(tmp_p
     assert cut["best"]["settings"] == whole["best"]["settings"]
 
 
-def test_two_processes_share_a_study_and_the_last_one_reports(tmp_path, capsys):
+def test_two_processes_share_a_study_and_the_last_one_reports(started, tmp_path, capsys):
     words = [*TUNE.replace("--total-steps 256", "--total-steps 4000").split(), "--trials", "8", "--study"]
-    process = started([*words, str(tmp_path / "s")], tmp_path)
-    wait_for(1, tmp_path / "s")
+    process = started(*words, str(tmp_path / "s"))
+    wait_for(1, tmp_path / "s", process)
     assert main([*words, str(tmp_path / "s")]) == 0
     out = capsys.readouterr()
     theirs, _ = process.communicate(timeout=120)
@@ -194,8 +211,7 @@ def test_two_processes_share_a_study_and_the_last_one_reports(tmp_path, capsys):
     assert f"another process is still making trials of {tmp_path / 's'}" in out.err + theirs
     found = json.loads((tmp_path / "s" / "result.json").read_text())
     assert len(ended(found["trials"])) == 8
-    known = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path / 's' / 'study.db'}")
-    assert len({trial.user_attrs["process"] for trial in known.trials}) == 2
+    assert len({trial.user_attrs["process"] for trial in loaded(tmp_path / "s").trials}) == 2
 
 
 def test_jobs_are_processes_of_one_study(tmp_path, capsys):
@@ -203,22 +219,21 @@ def test_jobs_are_processes_of_one_study(tmp_path, capsys):
     assert main([*words, "--study", str(tmp_path / "s"), "--json"]) == 0
     found = said(capsys)
     assert len(ended(found["trials"])) == 8
-    known = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path / 's' / 'study.db'}")
-    assert len({trial.user_attrs["process"] for trial in known.trials}) == 2
+    assert len({trial.user_attrs["process"] for trial in loaded(tmp_path / "s").trials}) == 2
     assert found["unseen"] is None or len(found["unseen"]["tuned"]["scores"]) == 2
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_signal_ends_a_study_with_what_is_known_and_how_to_go_on(tmp_path, jobs):
-    words = [*TUNE.replace("--total-steps 256", "--total-steps 20000").split(), "--trials", "500", "--jobs", jobs]
-    process = started([*words, "--study", "s"], tmp_path)
-    wait_for(2, tmp_path / "s")
+def test_a_signal_ends_a_study_with_what_is_known_and_how_to_go_on(started, tmp_path, jobs):
+    words = [*TUNE.replace("--total-steps 256", "--total-steps 4000").split(), "--trials", "500", "--jobs", jobs]
+    process = started(*words, "--study", "s")
+    wait_for(2, tmp_path / "s", process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 130, text
     assert "stopped by SIGINT; the same command goes on" in text
     assert "best so far: " in text
-    assert a2c.Config("CartPole-v1", **_settings(tmp_path / "s" / "preset.toml")).total_steps == 20_000
+    assert a2c.Config("CartPole-v1", **_settings(tmp_path / "s" / "preset.toml")).total_steps == 4_000
     assert list((tmp_path / "s" / "processes").iterdir()) == []
 
 
@@ -229,10 +244,10 @@ def _settings(path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are told apart by locks on files")
-def test_processes_that_make_trials_end_with_the_one_that_started_them(tmp_path):
-    words = [*TUNE.replace("--total-steps 256", "--total-steps 20000").split(), "--trials", "500", "--jobs", "2"]
-    process = started([*words, "--study", "s"], tmp_path)
-    wait_for(2, tmp_path / "s")
+def test_processes_that_make_trials_end_with_the_one_that_started_them(started, tmp_path):
+    words = [*TUNE.replace("--total-steps 256", "--total-steps 4000").split(), "--trials", "500", "--jobs", "2"]
+    process = started(*words, "--study", "s")
+    wait_for(2, tmp_path / "s", process)
     names = [int(path.name.partition("-")[0]) for path in (tmp_path / "s" / "processes").iterdir()]
     assert len(names) == 2
     process.kill()
@@ -267,15 +282,8 @@ def test_settings_that_do_not_go_together_are_no_end(tmp_path, capsys):
     assert all("actor_step is 'natural'" in reason for reason in reasons)
 
 
-@pytest.fixture
-def faulty(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    yield
-    sys.modules.pop("faulty", None)
-
-
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_environment_that_raises_ends_the_study_with_that_error(faulty, tmp_path, capsys, jobs, monkeypatch):
+def test_an_environment_that_raises_ends_the_study_with_that_error(tmp_path, capsys, jobs, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     words = [*TUNE.replace("CartPole-v1", "faulty:Faulty-v0").split(), "--jobs", jobs]
     assert main([*words, "--study", str(tmp_path / "s")]) == 1
@@ -284,7 +292,7 @@ def test_an_environment_that_raises_ends_the_study_with_that_error(faulty, tmp_p
     assert list((tmp_path / "s" / "processes").iterdir()) == []
 
 
-def test_an_environment_that_gives_nan_or_hangs_ends_the_study(faulty, tmp_path, capsys):
+def test_an_environment_that_gives_nan_or_hangs_ends_the_study(tmp_path, capsys):
     words = TUNE.replace("CartPole-v1", "faulty:Faulty-v0").split()
     kwargs = {"phase": "reward"}, {"phase": "step", "how": "hang"}
     for number, (one, text) in enumerate(zip(kwargs, ("gave a reward of nan", "did not come back"), strict=True)):

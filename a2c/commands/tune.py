@@ -102,7 +102,7 @@ class Tune:
             if not is_last:
                 say.line(f"another process is still making trials of {study.path}; the last one compares and reports")
             result = self._result(study, say) if is_last else None
-        except Stopped:
+        except (Stopped, KeyboardInterrupt):  # The latter while environments and networks are made.
             return self._stopped(study, say, stop)
         if self.json:
             print_json(result or {"study": str(study.path), "is_last": False})

@@ -102,8 +102,11 @@ def _made(
             raise
         value = None
     except BaseException as error:
-        known = {Stopped: "a signal ended it", GeneratorExit: "the search ended"}
-        study.cut_short(trial, known.get(type(error), f"{type(error).__name__}: {error}"))
+        if isinstance(error, Stopped | KeyboardInterrupt):
+            why = "a signal ended it"
+        else:
+            why = "the search ended" if isinstance(error, GeneratorExit) else f"{type(error).__name__}: {error}"
+        study.cut_short(trial, why)
         raise
     if is_cut:
         study.cut_short(trial, "the time was up")
