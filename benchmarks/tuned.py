@@ -66,6 +66,10 @@ def tuned(env: str, folder: Path) -> dict[str, Any]:
         "trials_by_process": sorted(_by_process(study).values()),
         "preset": (study / "preset.toml").read_text(),
         **{name: result[name] for name in ("seeds", "total_steps", "best", "default", "importances", "verdict")},
+        "trials": [
+            {name: trial[name] for name in ("state", "settings", "value", "looks", "seconds")}
+            for trial in result["trials"]
+        ],
         "states": [trial["state"] for trial in result["trials"]],
         "unseen": result["unseen"] and {name: value for name, value in result["unseen"].items() if name != "folders"},
     }

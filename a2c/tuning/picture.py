@@ -161,6 +161,12 @@ def _scale(axes: Any, dimension: Dimension) -> None:
     match dimension.scale:
         case "log":
             axes.set_xscale("log")
+            powers = range(math.floor(math.log10(dimension.low)), math.ceil(math.log10(dimension.high)) + 1)
+            steps = (1, 3) if len(powers) <= 4 else (1,)
+            ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+            axes.xaxis.set_major_locator(FixedLocator(ticks))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         case "doubling":
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
