@@ -174,9 +174,9 @@ def _scale(axes: Any, dimension: Dimension) -> None:
             axes.set_xscale(
                 "function", functions=(lambda x: -np.log10(np.maximum(1 - x, 1e-12)), lambda y: 1 - 10.0**-y)
             )
-            ticks = [
-                one for one in (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 0.9999) if dimension.low <= one <= dimension.high
-            ]
+            is_wide = (1 - dimension.low) / (1 - dimension.high) > 100
+            places = (0.5, 0.9, 0.99, 0.999, 0.9999) if is_wide else (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+            ticks = [one for one in places if dimension.low <= one <= dimension.high]
             axes.xaxis.set_major_locator(FixedLocator(ticks))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
