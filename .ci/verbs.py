@@ -79,6 +79,12 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     a2c("report runs/CartPole-v1 --json", says='"comparisons": ')
     a2c(f"export {run} --to pdparams", code=missing, says=needs("paddle"))
     a2c(f"replay {run}", code=2, says="no environment of this run failed")
+    tune = (
+        "tune CartPole-v1 --total-steps 1000 --trials 2 --seeds 1 --confirm-seeds 0 --unseen-seeds 2 --eval-episodes 1"
+    )
+    a2c(tune, code=missing, says="preset.toml" if has_extras else needs("tune"))
+    (folder / "mine.toml").write_text('environment = "CartPole-v1"\n[settings]\ngamma = 0.98\n')
+    a2c(f"train CartPole-v1 --preset mine.toml {TRAIN} --no-pictures", says="best policy")
     a2c("benchmark CartPole-v1 --rounds 1 --seconds 0.05 --num-envs 2", says="training, compiled")
     a2c(f"train CartPole-v0 --preset tutorial {TRAIN} --no-pictures", code=missing, says=needs("visualdl"))
     a2c(f"train CartPole-v1 {TRAIN} --log tensorboard --no-pictures", code=missing, says=needs("tensorboard"))

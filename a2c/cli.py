@@ -29,6 +29,7 @@ from a2c.commands.replay import Replay
 from a2c.commands.report import Report
 from a2c.commands.resume import Resume
 from a2c.commands.train import Train
+from a2c.commands.tune import Tune
 from a2c.commands.watch import Watch
 from a2c.config import Config
 from a2c.errors import REPORTED, UserError, exit_of, plain
@@ -48,6 +49,7 @@ _VERBS = {
     "plot": Plot,
     "report": Report,
     "compare": Compare,
+    "tune": Tune,
     "board": Board,
     "export": Export,
     "replay": Replay,
@@ -78,7 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = [AGAINST if word == "--" else word for word in words]
         words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]
-        if words[:1] in (["train"], ["benchmark"]) and len(words) > 2 and asks_help and not words[1].startswith("-"):
+        if (
+            words[:1] in (["train"], ["tune"], ["benchmark"])
+            and len(words) > 2
+            and asks_help
+            and not words[1].startswith("-")
+        ):
             words = [
                 word for word in words if word not in asks_help
             ]  # It shows the preset's values, once that is known.
@@ -86,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asks_help = []
         parse = functools.partial(tyro.cli, registry=registry)
         verb: Any = _parse(lambda: parse(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
-        if isinstance(verb, Train | Benchmark):
+        if isinstance(verb, Train | Tune | Benchmark):
             kind, defaults = type(verb), verb.with_preset({_named(word) for word in words if word.startswith("--")})
             arguments = [*words[1:], *asks_help]
             verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
@@ -114,7 +121,9 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
         raise UserError(f"there is no verb {words[0]!r}; here it is {VERBS[words[0]]!r}")
     if words and (words[0] in gymnasium.registry or ":" in words[0]):
         raise UserError(f"{words[0]!r} is no verb; a2c train {words[0]} trains on it")
-    kinds = {"train": (Config, Train), "benchmark": (Config, Benchmark)}.get(words[0] if words else "", ())
+    kinds = {"train": (Config, Train), "tune": (Config, Tune), "benchmark": (Config, Benchmark)}.get(
+        words[0] if words else "", ()
+    )
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     for word in words if kinds else ():
         name = _named(word)

@@ -400,6 +400,11 @@ FREE = [
 """Settings that a run may be continued with others of: where and how long it runs, not what it is."""
 
 
+def may_be_none(name: str) -> bool:
+    """Whether a field may be None."""
+    return _fits(None, _annotations()[name])
+
+
 def check_field_names(names: typing.Iterable[str]) -> None:
     """Refuses names that are no field of Config.
 

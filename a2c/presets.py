@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from a2c.envs.construction import EnvSource
 from a2c.envs.sources import is_atari
 from a2c.errors import UserError, shown
 from a2c.fitting import FITTED, WITHIN_A_ROLLOUT, Fit, fit_to, wants_memory
+from a2c.preset_files import is_file_name, read_preset
 
 NO_FIT = Fit({}, {})
 """Nothing in particular fits."""
@@ -214,8 +216,8 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
 
     Args:
         env_id: The environment.
-        preset: A name in PRESETS; "auto" for the one named like the environment, if there is one and the id is what
-            Gymnasium registers under it; "none".
+        preset: A name in PRESETS, or the file of a preset; "auto" for the one named like the environment, if there is
+            one and the id is what Gymnasium registers under it; "none".
         chosen: Field names and values.
         fit: What fits the environment and its preset, if any, does not say.
 
@@ -270,16 +272,37 @@ def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) ->
 
 
 def preset_values(env_id: str, preset: str) -> dict[str, Any]:
-    """The fields that a preset ("auto", "none" or a name in PRESETS) sets for an environment.
+    """The fields that a preset ("auto", "none", a name in PRESETS or a file) sets for an environment.
 
     Raises:
-        UserError: An unknown preset.
+        UserError: An unknown preset, or a file that is none.
     """
-    return PRESETS.get(preset_name(env_id, preset), {})
+    return _values_of(preset_name(env_id, preset))
+
+
+def _values_of(name: str) -> dict[str, Any]:
+    if not name or name in PRESETS:
+        return PRESETS.get(name, {})
+    return dict(read_preset(name).settings)
+
+
+def warn_of_other_environment(env_id: str, preset: str) -> None:
+    """Says so where a preset's file was made for another environment.
+
+    Raises:
+        UserError: An unknown preset, or a file that is none.
+    """
+    name = preset_name(env_id, preset)
+    if name and name not in PRESETS:
+        environment = read_preset(name).environment
+        if environment not in (None, env_id):
+            warnings.warn(f"{name} was made for {shown(environment)}, and this is {shown(env_id)}", stacklevel=2)
 
 
 def preset_name(env_id: str, preset: str) -> str:
     """The preset that is meant: "auto" is the one named like the environment, or like its family; "" is none.
+
+    A file is its own name.
 
     Raises:
         UserError: An unknown preset.
@@ -291,10 +314,12 @@ def preset_name(env_id: str, preset: str) -> str:
             return twin(env_id) if _is_gymnasiums_own(twin(env_id)) else ""
         case "auto":
             return ATARI if is_atari(env_id) else ""
-        case _ if preset in PRESETS:
+        case _ if preset in PRESETS or is_file_name(preset):
             return preset
         case _:
-            raise UserError(f"unknown preset {preset!r}; there are auto, none, {', '.join(PRESETS)}")
+            raise UserError(
+                f"unknown preset {preset!r}; there are auto, none, {', '.join(PRESETS)}; or it is a file's, NAME.toml"
+            )
 
 
 def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
@@ -303,7 +328,7 @@ def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
     A value that equals the preset's is the preset's, whoever wrote it.
     """
     name = preset_name(config.env_id, preset)
-    values = PRESETS.get(name, {})
+    values = _values_of(name)
     defaults = Config(config.env_id)
     origin = {}
     for field in dataclasses.fields(Config):

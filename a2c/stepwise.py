@@ -43,13 +43,15 @@ class Training:
         500.0
     """
 
-    def __init__(self, env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, env: EnvSource, *, preset: str | os.PathLike[str] = "auto", progress: bool = False, **settings: Any
+    ) -> None:
         """A new run. Arguments as of `a2c.train`; nothing is made before the loop begins.
 
         Raises:
             UserError: A setting or the environment is not usable.
         """
-        self._begin(new(env, preset, progress, settings), None)
+        self._begin(new(env, os.fspath(preset), progress, settings), None)
 
     @classmethod
     def resume(

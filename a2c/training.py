@@ -23,7 +23,7 @@ from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
 from a2c.model.images import is_image
-from a2c.presets import check_have_effect, configure, fit_beside_preset, origins
+from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.run import kept, resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
@@ -39,7 +39,7 @@ _CALL_SECONDS = 0.1
 """How long a call of many updates may take, about: signals are heard between two calls."""
 
 
-def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **settings: Any) -> Run:
+def train(env: EnvSource, *, preset: str | os.PathLike[str] = "auto", progress: bool = False, **settings: Any) -> Run:
     """Trains a policy and keeps everything about it in a run folder.
 
     Ctrl-C, SIGTERM and SIGHUP end the run after the update under way, with everything saved; then they do what they
@@ -47,8 +47,8 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
 
     Args:
         env: A Gymnasium id, `module:Id`, or a callable that constructs an environment.
-        preset: "auto": the preset named like the id, where there is one and the id is Gymnasium's own; "none"; or a
-            name of a preset.
+        preset: "auto": the preset named like the id, where there is one and the id is Gymnasium's own; "none"; a name
+            of a preset; or the file of one, as `a2c tune` writes it.
         progress: Say what is done, in a live view where standard error is a terminal.
         **settings: Fields of `Config`; they go before the preset's. `start_from` may be a `Run`.
 
@@ -66,7 +66,7 @@ def train(env: EnvSource, *, preset: str = "auto", progress: bool = False, **set
         >>> run.summary["evaluation"]["mean"]  # doctest: +SKIP
         500.0
     """
-    return passed_on(_train(new(env, preset, progress, settings), None))
+    return passed_on(_train(new(env, os.fspath(preset), progress, settings), None))
 
 
 def resume(
@@ -168,6 +168,7 @@ def new(env: EnvSource, preset: str, progress: bool, settings: dict[str, Any]) -
     fits = fit_beside_preset(env, preset, settings)
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
+    warn_of_other_environment(env_name(env), preset)
     if isinstance(settings.get("start_from"), Run):
         settings["start_from"] = str(settings["start_from"].path)
     config = configure(env_name(env), preset, settings, fits)

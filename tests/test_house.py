@@ -20,6 +20,7 @@ MAY_KNOW_OF_SCREENS = (
     "a2c.screen",
     "a2c.streams",
     "a2c.seeds",
+    "a2c.tuning",
 )
 
 

@@ -14,6 +14,7 @@ from benchmarks.memory import with_tables as memory_tables
 from benchmarks.minigrid import with_tables as minigrid_tables
 from benchmarks.natural import with_table as natural_table
 from benchmarks.tables import with_tables
+from benchmarks.tuned import with_table as tuned_table
 from faults.table import with_tables as reliability_tables
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +60,11 @@ def test_the_table_of_the_page_on_the_natural_step_is_that_of_the_committed_resu
 def test_the_tables_of_the_page_on_memory_are_those_of_the_committed_results():
     page = (ROOT / "docs" / "memory.md").read_text(encoding="utf-8")
     assert memory_tables(page) == page
+
+
+def test_the_table_of_the_page_on_tuning_is_that_of_the_committed_results():
+    page = (ROOT / "docs" / "tune.md").read_text(encoding="utf-8")
+    assert tuned_table(page) == page
 
 
 @pytest.mark.parametrize(("name", "tables"), [("atari", atari_tables), ("minigrid", minigrid_tables)])

@@ -52,7 +52,7 @@ def in_words(comparison: Comparison) -> str:
     """A table for each environment, what the groups differ in, and the verdict; no line has more than 80 columns."""
     lines = []
     for env_id, environment in comparison.environments.items():
-        lines += [f"{printable(env_id, 40)}, {comparison.which} policies", *_table(environment), ""]
+        lines += [f"{printable(env_id, 40)}, {comparison.which} policies", *table(environment), ""]
     if comparison.settings:
         lines.append("They differ in")
         for name, (ours, theirs) in comparison.settings.items():
@@ -63,14 +63,14 @@ def in_words(comparison: Comparison) -> str:
     return "\n".join([*lines, "", *textwrap.wrap(comparison.verdict(), 80)])
 
 
-def _table(environment: Environment) -> list[str]:
+def table(environment: Environment, names: tuple[str, str] = NAMES) -> list[str]:
     """Runs, interquartile mean with its interval, and the lowest and the highest run of either group."""
     rows = [("", "runs", "IQM", "95 %", "lowest", "highest")]
-    for name, side in zip(NAMES, environment.sides, strict=True):
+    for name, side in zip(names, environment.sides, strict=True):
         numbers = [side.iqm.point, side.iqm.low, side.iqm.high, side.scores.min(), side.scores.max()]
         point, low, high, worst, best = shown_returns([float(number) for number in numbers])
         rows.append((name, str(len(side.scores)), point, f"{low} to {high}", worst, best))
     point, low, high = shown_returns(environment.difference)
-    rows.append(("A - B", "", point, f"{low} to {high}", "", ""))
+    rows.append((" - ".join(names), "", point, f"{low} to {high}", "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]

@@ -23,13 +23,13 @@ registry = ConstructorRegistry()
 Preset = Annotated[
     str,
     tyro.conf.arg(
-        metavar="NAME",
-        help="Settings for what the command line leaves out. auto: those named like the environment; none; or one of "
+        metavar="NAME|FILE",
+        help="Settings for what the command line leaves out. auto: those named like the environment; none; one of "
         + ", ".join(PRESETS)
-        + ".",
+        + "; or the file of some, as `a2c tune` writes it.",
     ),
 ]
-"""The name of a preset; --help shows which there are."""
+"""The name of a preset, or its file; --help shows which there are."""
 
 Settings = Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 """Config as a field of a verb: its flags bear no prefix."""

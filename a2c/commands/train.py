@@ -17,7 +17,7 @@ from a2c.commands.report import write_report
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
 from a2c.output import print_json
-from a2c.presets import configure, fit_beside_preset
+from a2c.presets import configure, fit_beside_preset, warn_of_other_environment
 from a2c.run.folder import Run
 from a2c.screen import display_for
 from a2c.seeds.aggregate import seeds_as_json, seeds_in_words
@@ -60,6 +60,7 @@ class Train:
             raise UserError(f"jobs is {self.jobs}; it must be from 1 to 1,000, or auto")
         config = settled(self.config)  # Before a run is looked for: which one it is depends on what that file holds.
         seeds = range(config.seed, config.seed + self.seeds)
+        warn_of_other_environment(config.env_id, self.preset)
         jobs = [Job(dataclasses.replace(config, seed=seed), self.preset, self.resume) for seed in seeds]
         return self._run_one(jobs[0]) if len(jobs) == 1 else self._run_several(jobs)
 

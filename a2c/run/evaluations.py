@@ -13,7 +13,7 @@ import numpy as np
 from a2c.config import Config
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource
-from a2c.envs.make import kind_for
+from a2c.envs.make import Kind, kind_for
 from a2c.envs.stepper import Event
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
@@ -53,6 +53,17 @@ class Surroundings(NamedTuple):
     """Worker processes of the training, as many of which evaluations may have."""
 
 
+def side_by_side(config: Config, kind: Kind) -> int:
+    """How many environments a run is evaluated on; it decides which episodes are played.
+
+    A matter of the settings alone: a run that is resumed evaluates as one that never stopped.
+    """
+    if config.eval_num_envs != "auto":
+        return config.eval_num_envs
+    # A callable that makes many may know of no other number.
+    return config.num_envs if kind.is_vector else min(16, config.eval_episodes)
+
+
 class Evaluations:
     """Evaluates the policy of a run on fresh environments, which are made once. Training never feels it.
 
@@ -77,13 +88,9 @@ class Evaluations:
         """None yet. Arguments as of `Session`; `note` is told what happened to the environments."""
         self._run, self._config, self._learner, self._logs = run, config, learner, logs
         self._stop, self._audience = surroundings.stop, surroundings.audience
-        # How many is a matter of the settings alone: a run that is resumed evaluates as one that never stopped.
-        side_by_side = min(16, config.eval_episodes) if config.eval_num_envs == "auto" else config.eval_num_envs
         kind = kind_for(config, env)
-        if kind.is_vector and config.eval_num_envs == "auto":
-            side_by_side = config.num_envs  # The callable may know of no other number.
         layout = Layout(
-            side_by_side,
+            side_by_side(config, kind),
             surroundings.num_workers,
             config.isolate_envs,
             config.env_timeout_seconds,

@@ -1,0 +1,374 @@
+"""`a2c tune ENV`: searches for settings, and says what they are worth on seeds that nothing was chosen on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import shlex
+import sys
+import textwrap
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from a2c import files
+from a2c.commands.compare import table
+from a2c.commands.groups import Preset, Settings
+from a2c.errors import NumbersError, UserError
+from a2c.evaluation import shown_returns
+from a2c.fitting import lines
+from a2c.imports import importing
+from a2c.output import print_json
+from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
+from a2c.start import settled
+
+if TYPE_CHECKING:
+    from a2c.signals import StopSignals
+    from a2c.tuning.search import Budget
+    from a2c.tuning.study import Asked, Study, Trial
+    from a2c.tuning.unseen import Unseen
+
+_TRIALS = 50
+_EPISODES = 30
+_MOST = 1_000
+"""Of seeds, and of processes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tune:
+    """Search for better settings on some seeds, and compare what is found with what you had on others."""
+
+    config: Settings
+    preset: Preset = "auto"
+    space: str | None = None
+    """The file that says what may be tried; by default a2c/tuning/space.toml, which explains itself."""
+    study: str | None = None
+    """The study's folder. By default tune-ENV in --run-dir. The same command again goes on with what is in it, and a
+    second one beside it helps."""
+    trials: int | None = None
+    """Trials that the study has in the end; by default 50, or with --minutes as many as fit."""
+    minutes: float | None = None
+    """How long all of it takes, about, the comparison on other seeds included."""
+    seeds: int = 4
+    """Runs of each trial, with the seeds that follow --seed; a trial counts with their interquartile mean."""
+    confirm_seeds: int = 4
+    """Further runs, with the seeds that follow, of a trial that would be the best, and of the settings you had: of many
+    trials, some are good by luck on a few seeds."""
+    unseen_seeds: int = 10
+    """Seeds that the best settings are compared on with those you had, from --seed + 1000; 0: none."""
+    jobs: int = 1
+    """Processes that make trials, and the runs that follow. With one, the same seed makes the same trials."""
+    json: bool = False
+    """Print one JSON object."""
+    named: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """What the command line names, and is not searched."""
+
+    def with_preset(self, named: Collection[str]) -> Tune:
+        """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
+        fields = {field.name for field in dataclasses.fields(self.config)}
+        known = tuple(sorted({name.removeprefix("no_") for name in named} & fields))
+        chosen = {name: getattr(self.config, name) for name in known}
+        fit = fit_beside_preset(self.config.env_id, self.preset, chosen)
+        config = configure(self.config.env_id, self.preset, chosen, fit)
+        return dataclasses.replace(self, config=config, named=known)
+
+    def run(self) -> int:
+        """Tunes; returns the exit code: 128 + the signal's number if one ended it early."""
+        self._check()
+        with importing():  # Here: importing Numba and Optuna takes a while, and few verbs need them.
+            from a2c.signals import Stopped, StopSignals
+            from a2c.tuning.search import Budget
+            from a2c.tuning.study import Study, open_optuna
+
+            open_optuna()
+        asked = self._asked()
+        study = Study(Path(self.study) if self.study else self._folder(), asked)
+        trials = self.trials if self.trials is not None or self.minutes is not None else _TRIALS
+        budget = Budget(trials, time.time(), self.minutes, 2 * self.unseen_seeds, self.jobs)
+        say = _Teller(asked, budget)
+        say.begins(study)
+        try:
+            with StopSignals() as stop:
+                try:
+                    self._search(study, budget, stop, say)
+                    is_last = study.leave()
+                except BaseException:
+                    study.leave()
+                    raise
+            if not is_last:
+                say.line(f"another process is still making trials of {study.path}; the last one compares and reports")
+            result = self._result(study, say) if is_last else None
+        except (Stopped, KeyboardInterrupt):  # The latter while environments and networks are made.
+            return self._stopped(study, say, stop)
+        if self.json:
+            print_json(result or {"study": str(study.path), "is_last": False})
+        return 0
+
+    def _check(self) -> None:
+        for name, value, least, most in (
+            ("seeds", self.seeds, 1, _MOST), ("unseen_seeds", self.unseen_seeds, 0, _MOST),
+            ("jobs", self.jobs, 1, _MOST),
+            ("trials", self.trials, 1, 1_000_000), ("confirm_seeds", self.confirm_seeds, 0, _MOST),
+        ):  # fmt: skip
+            if value is not None and not least <= value <= most:
+                raise UserError(f"{name} is {value}; it must be from {least} to {most:,}")
+        if self.minutes is not None and not 0 < self.minutes <= 1e6:
+            raise UserError(f"minutes is {self.minutes:g}; it must be above 0 and at most 1,000,000")
+        if self.seeds + self.confirm_seeds > _MOST:
+            raise UserError(
+                f"seeds is {self.seeds} and confirm_seeds {self.confirm_seeds}; together they must be at most "
+                f"{_MOST:,}, as those from there on are compared on"
+            )
+        if self.config.stop_at_return is not None:
+            raise UserError("stop_at_return ends runs before others, which cannot be compared then; drop it")
+
+    def _folder(self) -> Path:
+        """As runs are: only what every file system takes."""
+        return Path(self.config.run_dir) / f"tune-{re.sub(r'[^A-Za-z0-9._-]', '-', self.config.env_id)}"
+
+    def _asked(self) -> Asked:
+        from a2c.envs.make import make_env
+        from a2c.envs.wrapping import Wrapping
+        from a2c.model.architecture import factors_of
+        from a2c.tuning.space import SHIPPED, read_space
+        from a2c.tuning.study import Asked
+
+        config = settled(self.config)
+        warn_of_other_environment(config.env_id, self.preset)
+        chosen = {name: getattr(config, name) for name in self.named}
+        fit = fit_beside_preset(config.env_id, self.preset, chosen)
+        settings_from = origins(config, self.preset, fit)
+        check_have_effect(config, settings_from)
+        env = make_env(config.env_id, config.env_kwargs, wrapping=Wrapping.of(config))
+        try:
+            actions = "real" if any(one.kind == "gaussian" for one in factors_of(env.action_space)) else "choices"
+        finally:
+            env.close()
+        space = read_space(Path(self.space).expanduser() if self.space else SHIPPED, actions)
+        searched = space.without(self.named)
+        if not searched.active(config):
+            raise UserError(
+                f"nothing is left to search: of {', '.join(space.names())}, the command line names all that count here"
+            )
+        return Asked(config, settings_from, searched, self.seeds, self.confirm_seeds, self._episodes())
+
+    def _episodes(self) -> int:
+        """Of the evaluation that ends each run of a trial: fewer than end other runs, unless they were asked for.
+
+        What seeds differ in is more than what episodes do; where it is not, presets have more `eval_episodes`.
+        """
+        final = self.config.final_eval_episodes
+        if "final_eval_episodes" in self.named and final not in ("auto", 0):
+            return int(final)
+        enough = max(_EPISODES, self.config.eval_episodes)
+        return enough if final in ("auto", 0) else min(enough, int(final))
+
+    def _search(self, study: Study, budget: Budget, stop: StopSignals, say: _Teller) -> None:
+        from a2c.kernels.compiler import compilation_shown
+        from a2c.tuning.search import Helpers, made
+
+        with (
+            compilation_shown(),
+            Helpers(study.path, study.asked, budget) as helpers,
+            contextlib.closing(made(study, budget, stop)) as trials,
+        ):
+            for trial in trials:
+                say.trial(trial, study)
+                for other in helpers.trials():
+                    say.trial(other, study)
+            for other in helpers.wait(stop):
+                say.trial(other, study)
+
+    def _result(self, study: Study, say: _Teller) -> dict[str, Any]:
+        """Compares, writes the preset and the picture, and says what came; the same for `--json`."""
+        from a2c.tuning import outcome
+        from a2c.tuning.importance import importances
+        from a2c.tuning.picture import draw
+        from a2c.tuning.study import best_of
+
+        trials = study.trials()
+        best = best_of(trials)
+        if best is None:
+            raise UserError(f"no trial of {study.path} came to its end; {outcome.why_none(trials)}")
+        unseen = None if best.is_default else self._compared(study, best, say)
+        verdict = outcome.verdict(best, unseen)
+        preset = outcome.preset(study, best, verdict)
+        mattered = importances(study)
+        picture = draw(study.asked, trials, mattered, study.path / "importance.png")
+        result = outcome.as_json(study, best) | {
+            "importances": mattered,
+            "unseen": None if unseen is None else outcome.unseen_as_json(unseen),
+            "verdict": verdict,
+            "preset": str(preset),
+            "picture": str(picture),
+            "stopped_by": None,
+        }
+        files.write_json(study.path / "result.json", result)
+        if not self.json:
+            print(in_words(trials, best, mattered, unseen, verdict))
+            print(f"\npicture  {picture}\npreset   {preset}\n")
+            print(shlex.join(["a2c", "train", study.asked.config.env_id, "--preset", str(preset)]))
+        return result
+
+    def _compared(self, study: Study, best: Trial, say: _Teller) -> Unseen | None:
+        """Runs on unseen seeds, of the best settings and of those one had."""
+        from a2c.tuning import unseen
+
+        if not self.unseen_seeds:
+            return None
+        asked = study.asked
+        seeds = unseen.unseen_seeds(asked, self.unseen_seeds)
+        plan = unseen.plan(asked, study.path, best, seeds)
+        say.line(f"trial {best.number} and the settings as they were, on seeds {seeds[0]} to {seeds[-1]} each:")
+        sides = {}
+        for name, settings in zip(plan, (best.settings, {}), strict=True):
+            found = {**asked.origins, **dict.fromkeys(settings, unseen.TUNED)}
+            runs = []
+            try:
+                for run in unseen.made(plan[name], found, self.jobs):
+                    runs.append(run)
+                    say.unseen(name, run)
+            except NumbersError as error:
+                if error.env_index is not None:
+                    raise
+                return unseen.diverged(seeds, study.path, list(plan), name, error)
+            sides[name] = sorted(runs, key=lambda run: run.config.seed)
+        return unseen.compared_on(seeds, study.path, sides)
+
+    def _stopped(self, study: Study, say: _Teller, stop: StopSignals) -> int:
+        """Says what is known, and how to go on."""
+        import signal
+
+        from a2c.tuning import outcome
+        from a2c.tuning.study import best_of
+
+        # A run on unseen seeds has ears of its own, and the number is that of what it heard.
+        name = signal.Signals(stop.received).name if stop.received else "SIGINT"
+        trials = study.trials()
+        best = best_of(trials)
+        preset = None
+        if best is not None:
+            preset = outcome.preset(study, best, "Not compared on other seeds yet: it was stopped before.")
+            say.line(f"best so far: {shown_returns([best.value])[0]} (trial {best.number}); {preset} has its settings")
+        ended = sum(one.state in ("complete", "pruned") for one in trials)
+        say.line(f"stopped by {name}; the same command goes on, --trials {ended} compares what there is")
+        if self.json:
+            print_json(
+                outcome.as_json(study, best)
+                | {"unseen": None, "preset": None if preset is None else str(preset), "stopped_by": name}
+            )
+        return 128 + (stop.received or signal.SIGINT)
+
+
+class _Teller:
+    """Says on standard error how it goes."""
+
+    def __init__(self, asked: Asked, budget: Budget) -> None:
+        self._asked, self._budget = asked, budget
+        self._passing = ""
+        self._is_terminal = sys.stderr.isatty()
+
+    def line(self, text: str) -> None:
+        self.passing("")
+        print(text, file=sys.stderr, flush=True)
+
+    def passing(self, text: str) -> None:
+        """A line that the next one takes the place of, where somebody watches."""
+        if self._is_terminal and (text or self._passing):
+            print(f"\r{text:{len(self._passing)}}\r{text}", end="", file=sys.stderr, flush=True)
+            self._passing = text
+
+    def begins(self, study: Study) -> None:
+        """What is searched, and where."""
+        asked = self._asked
+        for text in lines(asked.config, asked.origins):
+            self.line(textwrap.fill(text, 78, subsequent_indent="  "))
+        seeds = asked.seeds
+        which = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+        if asked.num_more:
+            which += f", to {asked.more_seeds[-1]} where one would be the best"
+        known = study.trials()
+        ended = [one for one in known if one.state in ("complete", "pruned")]
+        names = ", ".join(asked.space.reachable(asked.config))
+        trials = f"{asked.config.env_id}: trials of {asked.config.total_steps:,} steps on {which}"
+        for text in (trials, f"searched: {names}"):
+            self.line(textwrap.fill(text, 78, subsequent_indent="  "))
+        self.line(f"study {study.path}" + (f", which has {len(ended)} trials" if ended else ""))
+
+    def trial(self, trial: Trial, study: Study) -> None:
+        """A trial that came on, or ended."""
+        from a2c.tuning.outcome import named
+        from a2c.tuning.study import best_of
+
+        if trial.state == "running":
+            steps, score = trial.looks[-1]
+            more = ", on more seeds now" if steps >= self._asked.config.total_steps else ""
+            self.passing(f"{trial.number:>6}  {shown_returns([score])[0]:>10}  after {steps:,} steps{more}")
+            return
+        seconds = f"{trial.seconds or 0:.0f} s"
+        if trial.value is None:
+            if trial.why:
+                indents = f"{trial.number:>6}  ", " " * 8
+                self.line(
+                    textwrap.fill(f"no end: {trial.why}", 78, initial_indent=indents[0], subsequent_indent=indents[1])
+                )
+                return
+            steps, score = trial.looks[-1]
+            self.line(f"{trial.number:>6}  {shown_returns([score])[0]:>10}  given up after {steps:,} steps, {seconds}")
+            return
+        best = best_of(study.trials())
+        is_best = best is not None and best.number == trial.number
+        note = "as it was" if trial.is_default else "best so far" if is_best else "to the end"
+        seeds = f" on {len(trial.returns)} seeds" if len(trial.returns) > self._asked.num_seeds else ""
+        self.line(f"{trial.number:>6}  {shown_returns([trial.value])[0]:>10}  {note}{seeds}, {seconds}")
+        if is_best and not trial.is_default:
+            for text in textwrap.wrap(named(trial.settings), 60):
+                self.line(f"{'':20}{text}")
+        if trial.is_default and self._budget.trials is not None:
+            runs = (self._budget.trials - 1) * self._asked.num_seeds
+            most = _duration(runs * trial.seconds_each / self._budget.jobs)
+            self.line(f"{'':8}{self._budget.trials - 1} more take about {most}, less what is given up on the way")
+
+    def unseen(self, name: str, run: Any) -> None:
+        """A run on an unseen seed."""
+        reached = run.summary["final_evaluation"]["mean"]
+        self.line(f"  {name:12s} seed {run.config.seed}  {shown_returns([reached])[0]:>10}")
+
+
+def in_words(
+    trials: Sequence[Trial], best: Trial, mattered: Mapping[str, float], unseen: Unseen | None, verdict: str
+) -> str:
+    """What a study came to; no line has more than 80 columns."""
+    from a2c.tuning.outcome import named
+
+    counts = {state: sum(one.state == state for one in trials) for state in ("complete", "pruned", "failed")}
+    told = f"{counts['complete'] + counts['pruned']} trials, {counts['pruned']} of them given up on the way"
+    cut = f"; {counts['failed']} cut short and made again" if counts["failed"] else ""
+    text = [f"{told}{cut}", ""]
+    default = next((one for one in trials if one.is_default and one.value is not None), None)
+    values = shown_returns([best.value, None if default is None else default.value])
+    if best.is_default:
+        text.append(f"The best is what you had: {values[0]} on the seeds tuned on")
+    else:
+        was = f" ({values[1]} as it was)" if default is not None else ""
+        text += [f"The best is trial {best.number}: {values[0]} on the seeds tuned on{was}"]
+        text += textwrap.wrap(named(best.settings), 78, initial_indent="  ", subsequent_indent="  ")
+    if mattered:
+        most = ", ".join(f"{name} {100 * value:.0f} %" for name, value in list(mattered.items())[:4])
+        text += ["", *textwrap.wrap(f"What mattered most: {most}", 80)]
+    if unseen is not None and unseen.comparison is not None:
+        (environment,) = unseen.comparison.environments.values()
+        text += ["", f"Seeds {unseen.seeds[0]} to {unseen.seeds[-1]}, final policies"]
+        text += table(environment, ("tuned", "as it was"))
+    return "\n".join([*text, "", *textwrap.wrap(verdict, 80)])
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
+    return f"{seconds:.0f} seconds"
