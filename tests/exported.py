@@ -57,7 +57,7 @@ CASES = {
 }  # fmt: skip
 
 
-def policy_of(observation_space, action_space, seed=0, **settings):
+def policy_of(observation_space, action_space, seed=0, env_id="Case-v0", **settings):
     """A policy with random parameters, whose outputs are of size 1, and random statistics."""
     normalizes = settings.pop("normalizes", True)
     settings = {"hidden_sizes": (32, 32), "activation": "tanh", **settings}
@@ -74,7 +74,7 @@ def policy_of(observation_space, action_space, seed=0, **settings):
         moments.mean[...] = rng.normal(size=architecture.num_real)
         moments.variance[...] = rng.uniform(0.1, 3, architecture.num_real)
         _fit(moments, architecture, observation_space)
-    return Policy("Case-v0", observation_space, action_space, architecture, parameters, moments)
+    return Policy(env_id, observation_space, action_space, architecture, parameters, moments)
 
 
 def _fit(moments, architecture, space):

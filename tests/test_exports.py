@@ -30,13 +30,14 @@ def case(name):
     return policy, description_of(policy), rows, masks, carry, actions, after
 
 
-def check(name, action, carry, outputs):
+def check(name, action, carry, outputs, count=None):
     """Actions [B, C], carries [B, H] and outputs [B, O] of an export are those of the policy, to 1e-6.
 
     Outputs in units of the largest one; real actions in units of half their range. Where something is rounded or the
     largest taken, the policy itself decides by less than that in a few cases of 10,000: there, either is right.
     """
-    policy, description, rows, _, before, actions, after = case(name)
+    policy, description, *arrays = case(name)
+    rows, _, before, actions, after = (array[:count] for array in arrays)
     own = policy._network("actor", rows, before)[0].astype(np.float64)
     close = 1e-6 * max(1, np.abs(own).max())
     np.testing.assert_allclose(outputs, own, rtol=0, atol=close)

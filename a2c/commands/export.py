@@ -16,11 +16,12 @@ from a2c.policy import Policy
 from a2c.run.folder import Run, settled
 from a2c.run.policies import Which
 
-Format = Literal["onnx", "c", "numpy", "paddle", "pdparams"]
+Format = Literal["onnx", "c", "html", "numpy", "paddle", "pdparams"]
 
 _ENDINGS: dict[Format, str] = {
     "onnx": ".onnx",
     "c": ".c",
+    "html": ".html",
     "numpy": ".py",
     "paddle": ".json",
     "pdparams": ".pdparams",
@@ -34,7 +35,7 @@ class Export:
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     to: Format
-    """onnx: a model for onnxruntime. c: one file of C99. numpy: one file of Python
+    """onnx: a model for onnxruntime. c: one file of C99. html: a page that plays the policy. numpy: one file of Python
     that needs NumPy alone. paddle: an inference model of PaddlePaddle. pdparams: parameters for PaddlePaddle, to be
     loaded into a2c.exports.layer.ActorCritic."""
     out: str | None = None
@@ -90,6 +91,10 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> None:
 
             text = python_file.source_of(description, policy.observation_space, policy.action_space)
             contents = {path: text.encode()}
+        case "html":
+            from a2c.exports.html import page_of
+
+            contents = {path: page_of(description).encode()}
     for where, data in contents.items():
         _write(where, data)
 

@@ -28,7 +28,7 @@ from a2c.model.factors import Actions, Scaling
 from a2c.model.images import NATURE_FEATURES, ImageShape, size_after
 from a2c.moments import CLIP, EPSILON
 from a2c.policy import Policy
-from a2c.spaces import PartOfTuple, Path, native, part_of, parts
+from a2c.spaces import PartOfTuple, Path, limits, native, part_of, parts
 
 _EXACT_IN_SINGLE, _EXACT_IN_DOUBLE = 2**24, 2**53
 
@@ -45,8 +45,30 @@ class Part(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     """Of the space's own arrays, as NumPy names it."""
-    says: str
-    """Its space, for people."""
+    space: Any
+    """Its own space."""
+
+    @property
+    def says(self) -> str:
+        """Its space, for people."""
+        return str(self.space)
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether its numbers are those of choices, or bits."""
+        return not isinstance(self.space, spaces.Box)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its numbers are whole."""
+        return np.dtype(self.dtype).kind in "biu"
+
+    @property
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The lowest and the highest of each number."""
+        found = limits(self.space) or (self.space.low, self.space.high)
+        low, high = (np.asarray(bound).astype(np.float64).ravel() for bound in found)
+        return low, high
 
     @property
     def size(self) -> int:
@@ -309,7 +331,7 @@ def _parts(space: gymnasium.Space[Any]) -> tuple[Part, ...]:
     for part in parts(space):
         shape = tuple(int(size) for size in part.space.shape or ())
         dtype = native(part.space.dtype).name
-        found.append(Part(part.name, paths[part.name], first, shape, dtype, str(part.space)))
+        found.append(Part(part.name, paths[part.name], first, shape, dtype, part.space))
         first += found[-1].size
     return tuple(found)
 
