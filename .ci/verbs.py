@@ -71,6 +71,10 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     a2c(f"record {run} --to episode.mp4 --max-steps 20", code=missing, says=needs("video"))
     a2c("plot runs/CartPole-v1", says="curves.png")
     a2c(f"export {run} --to pdparams", code=missing, says=needs("paddle"))
+    a2c(f"export {run} --to paddle", code=missing, says=needs("paddle"))
+    a2c(f"export {run} --to onnx", code=missing, says=needs("onnx"))
+    for to, file in (("c", "policy.c"), ("numpy", "policy.py"), ("html", "policy.html")):
+        a2c(f"export {run} --to {to}", says=file)
     a2c(f"replay {run}", code=2, says="no environment of this run failed")
     a2c("benchmark CartPole-v1 --rounds 1 --seconds 0.05 --num-envs 2", says="training, compiled")
     a2c(f"train CartPole-v0 --preset tutorial {TRAIN} --no-pictures", code=missing, says=needs("visualdl"))

@@ -44,6 +44,7 @@ CASES = {
     "choices": (spaces.MultiDiscrete([3, 4], start=[-1, 2]), spaces.MultiDiscrete([[2, 3], [4, 2]]), {}),
     "mixed": (MIXED, ACTIONS, {}),
     "not normalised, mixed": (MIXED, ACTIONS, {"normalizes": False, "activation": "relu"}),
+    "no masks": (NUMBERS, ACTIONS, {"masks": False}),
     "tuples": (spaces.Tuple([NUMBERS, spaces.Dict(x=spaces.Discrete(2))]), spaces.Tuple([spaces.Discrete(2)]), {}),
     "memory": (NUMBERS, spaces.Discrete(3), {"memory_size": 16}),
     "memory, mixed": (MIXED, ACTIONS, {"memory_size": 32}),

@@ -269,6 +269,8 @@ MISTAKES = {
     "export RUN": "--to",
     "export RUN --to tflite": "tflite",
     "export RUN --to pdparams --out FILE/x": "cannot write",
+    "export RUN --to c --out FILE/x": "cannot write",
+    "export RUN --to html --out FOLDER": "cannot write",
 }
 
 

@@ -11,23 +11,30 @@ import numpy as np
 import pytest
 
 from a2c.exports import c, python_file
-from a2c.exports.description import Bits, Reals, description_of, flat
+from a2c.exports.description import Bits, Reals, description_of, flat, without_masks
 from a2c.spaces import part_of
 
 COUNT = 10_000
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
-STRICT = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror"]
+STRICT = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 @functools.cache
 def case(name):
     """A policy, its description, observations, masks, carries, and what the policy does."""
     observation_space, action_space, settings = exported.CASES[name]
+    settings, takes_masks = dict(settings), settings.get("masks", True)
+    settings.pop("masks", None)
     policy = exported.policy_of(observation_space, action_space, **settings)
     count = 1_000 if policy.architecture.images else COUNT
     rows, masks, carry = exported.inputs_for(policy, count)
+    if not takes_masks:
+        masks[...] = 1
     actions, after = policy.act_batch(rows, None, masks, carry)
-    return policy, description_of(policy), rows, masks, carry, actions, after
+    description = description_of(policy)
+    if not takes_masks:
+        description = without_masks(description)
+    return policy, description, rows, masks, carry, actions, after
 
 
 def check(name, action, carry, outputs, count=None):
@@ -92,6 +99,16 @@ def outputs_of_c(library, name, obs):
     return outputs
 
 
+def loaded(source, folder):
+    """A module, from a file of Python."""
+    path = folder / "policy.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("exported_policy", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def pointer(array):
     return array.ctypes.data_as(ctypes.c_void_p)
 
@@ -116,12 +133,7 @@ def test_c_acts_as_the_policy_does(name, tmp_path):
 @pytest.mark.parametrize("name", exported.CASES)
 def test_the_python_file_acts_as_the_policy_does(name, tmp_path):
     policy, description, rows, masks, before, *_ = case(name)
-    source = python_file.source_of(description, policy.observation_space, policy.action_space)
-    path = tmp_path / "policy.py"
-    path.write_text(source)
-    spec = importlib.util.spec_from_file_location("exported_policy", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded(python_file.source_of(description, policy.observation_space, policy.action_space), tmp_path)
     obs = flat(policy.observation_space, rows)
     carry = [before] if description.memory_size else []
     outputs = module.outputs_of(obs, *carry)

@@ -73,7 +73,7 @@ def test_cartpole_is_played_for_500_steps(opened, cartpole):
     # It fits on a phone.
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.locator(".told:not(.shown)").wait_for(state="attached", timeout=60_000)
-    assert page.evaluate("a2c.view.episode") == 2  # The next one begins by itself.
+    assert page.evaluate("a2c.view.episode") > 1  # The next one begins by itself.
 
 
 def test_it_can_be_stopped_stepped_pushed_and_started_anew(opened, cartpole):
@@ -180,15 +180,15 @@ def test_what_is_observed_is_typed_in(opened):
     for row, action in zip(rows[:3], policy.act(rows[:3].round(3).astype(np.float32)), strict=True):
         for field, number in zip(page.locator("input[type=number]").all(), row, strict=True):
             field.fill(f"{number:.3f}")
-        assert page.inner_text(".result") == str(action)
-        assert page.locator(".bar.chosen .name").all_inner_texts() == [str(action)]
+        assert page.inner_text(".result") == f"action: {action}"
+        assert page.locator(".bar.chosen .name").all_inner_texts() == [f"action {action}"]
     page.locator("input[type=number]").first.fill("")
     assert page.inner_text(".wrong") == "observation 0 is not a number"
     page.get_by_role("button", name="Random").click()
     assert page.inner_text(".wrong") == ""
     page.locator("summary").click()
     chosen = page.inner_text(".result")
-    page.get_by_role("checkbox").nth(int(chosen)).uncheck()
+    page.get_by_role("checkbox").nth(int(chosen.split()[1])).uncheck()
     assert page.inner_text(".result") != chosen
 
 

@@ -69,11 +69,11 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> None:
     if to == "pdparams":
         write_pdparams(policy, path)
         return
-    from a2c.exports.description import description_of
+    from a2c.exports.description import description_of, without_masks
 
     description = description_of(policy)
     if not masks:
-        description = description._replace(num_masks=0)
+        description = without_masks(description)
     match to:
         case "onnx":
             onnx_model = _imported("onnx_model", to, "onnx")

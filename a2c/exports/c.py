@@ -291,25 +291,25 @@ def _head(d: Description, head: Head) -> str:
     match head:
         case Choices(sizes=(size,)):
             start = f"{head.starts[0]} + " if head.starts[0] else ""
-            mask = f"mask ? {_at('mask', head.mask)} : 0"
+            mask = "0" if head.mask < 0 else f"mask ? {_at('mask', head.mask)} : 0"
             return f"    action[{first}] = ({kind})({start}largest({_at('outputs', head.output)}, {size}, {mask}));\n"
         case Choices():
             sizes, starts = ", ".join(map(str, head.sizes)), ", ".join(_number(x, kind == "float") for x in head.starts)
+            mask = "0" if head.mask < 0 else f"mask ? {_at('mask', head.mask)} + k : 0"
             return (
                 f"    for (int i = 0, k = 0; i < {len(head.sizes)}; i++) {{\n"
                 f"        static const int sizes[] = {{{sizes}}};\n"
                 f"        static const {kind} starts[] = {{{starts}}};\n"
                 f"        action[{first} + i] = starts[i] + ({kind})largest({_at('outputs', head.output)} + k,"
-                f" sizes[i], mask ? {_at('mask', head.mask)} + k : 0);\n"
+                f" sizes[i], {mask});\n"
                 "        k += sizes[i];\n    }\n"
             )
         case Bits():
-            mask = f"mask[{head.mask} + 2 * i"
-            return (
-                f"    for (int i = 0; i < {head.size}; i++)\n"
-                f"        action[{first} + i] = mask && !{mask} + 1] ? 0 : (mask && !{mask}]) ||"
-                f" outputs[{head.output} + i] > 0.0f;\n"
-            )
+            value = f"outputs[{head.output} + i] > 0.0f"
+            if head.mask >= 0:
+                zero, one = (f"!mask[{head.mask + bit} + 2 * i]" for bit in (0, 1))  # May not be.
+                value = f"mask && {one} ? 0 : (mask && {zero}) || {value}"
+            return f"    for (int i = 0; i < {head.size}; i++)\n        action[{first} + i] = {value};\n"
         case Reals():
             return _reals(head, kind)
 

@@ -159,6 +159,7 @@ class Choices(NamedTuple):
     part: Part
     output: int
     mask: int
+    """Its first number in the mask; -1: there is none."""
     sizes: tuple[int, ...]
     starts: tuple[int, ...]
 
@@ -295,6 +296,12 @@ def description_of(policy: Policy) -> Description:
     )  # fmt: skip
     _check(policy)
     return description
+
+
+def without_masks(description: Description) -> Description:
+    """The same policy, for where everything is always allowed."""
+    heads = tuple(head if isinstance(head, Reals) else head._replace(mask=-1) for head in description.heads)
+    return description._replace(num_masks=0, heads=heads)
 
 
 def flat(space: gymnasium.Space[Any], rows: NDArray[Any]) -> NDArray[np.float64]:

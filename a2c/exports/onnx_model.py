@@ -1,8 +1,8 @@
 """A policy as an ONNX model, for onnxruntime and whatever else reads these.
 
 Every part of an observation is an input of its own shape and type behind a free batch dimension: `obs`, or `obs.<part>`
-of a nested space; actions likewise. `action_mask` [batch, K] (bool) may be left out: everything is allowed then. A
-policy with memory takes `carry` [batch, H] and gives `next_carry`.
+of a nested space; actions likewise. `action_mask` [batch, K] (bool), or [1, K] for all of them, may be left out:
+everything is allowed then. A policy with memory takes `carry` [batch, H] and gives `next_carry`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def model_of(description: Description) -> Any:
     inputs = [_value(_called("obs", part), part.dtype, part.shape) for part in d.observation]
     outputs = [_value(_called("action", part), part.dtype, part.shape) for part in d.action]
     if d.num_masks:
-        inputs.append(_value("action_mask", "bool", (d.num_masks,)))
+        # A name of its own for the number of rows: buffers of dimensions with one name are taken to be of one size.
+        inputs.append(_value("action_mask", "bool", (d.num_masks,), "batch_or_1"))
         graph.constant(np.ones((1, d.num_masks), np.bool_), "action_mask")  # What it is where none is given.
     if d.memory_size:
         inputs.append(_value(CARRY, "float32", (d.memory_size,)))
@@ -126,8 +127,8 @@ def _type(dtype: Any) -> int:
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
-def _value(name: str, dtype: str, shape: tuple[int, ...]) -> Any:
-    return helper.make_tensor_value_info(name, _type(dtype), ["batch", *shape])
+def _value(name: str, dtype: str, shape: tuple[int, ...], rows: str = "batch") -> Any:
+    return helper.make_tensor_value_info(name, _type(dtype), [rows, *shape])
 
 
 # -- operations --
@@ -232,10 +233,11 @@ def _head(graph: _Graph, head: Head) -> None:
             x = _choices(graph, head)
         case Bits():
             x = graph("Greater", graph.columns(OUTPUTS, head.output, head.size), _single(graph, 0.0))
-            pairs = graph.columns("action_mask", head.mask, 2 * head.size)
-            pairs = graph("Reshape", pairs, graph.numbers(-1, head.size, 2))
-            may_be = [graph("Gather", pairs, graph.constant(np.array(bit)), axis=2) for bit in (0, 1)]
-            x = graph("And", graph("Or", x, graph("Not", may_be[0])), may_be[1])
+            if head.mask >= 0:
+                pairs = graph.columns("action_mask", head.mask, 2 * head.size)
+                pairs = graph("Reshape", pairs, graph.numbers(-1, head.size, 2))
+                may_be = [graph("Gather", pairs, graph.constant(np.array(bit)), axis=2) for bit in (0, 1)]
+                x = graph("And", graph("Or", x, graph("Not", may_be[0])), may_be[1])
         case Reals():
             x = _reals(graph, head)
     part = head.part
@@ -247,8 +249,9 @@ def _choices(graph: _Graph, head: Choices) -> str:
     """[batch, choices]: the numbers of the largest outputs that are allowed."""
     found, output, mask = [], head.output, head.mask
     for size in head.sizes:
-        allowed = graph.columns("action_mask", mask, size)
-        logits = graph("Where", allowed, graph.columns(OUTPUTS, output, size), _single(graph, -1e30))
+        logits = graph.columns(OUTPUTS, output, size)
+        if head.mask >= 0:
+            logits = graph("Where", graph.columns("action_mask", mask, size), logits, _single(graph, -1e30))
         found.append(graph("ArgMax", logits, axis=1, keepdims=1))
         output, mask = output + size, mask + size
     numbers = found[0] if len(found) == 1 else graph("Concat", *found, axis=1)

@@ -261,7 +261,7 @@ def _head(head: Head) -> str:
         case Choices():
             lines, output, mask = [], head.output, head.mask
             for number, (size, start) in enumerate(zip(head.sizes, head.starts, strict=True)):
-                allowed = f"None if mask is None else mask[:, {mask}:{mask + size}]"
+                allowed = "None" if head.mask < 0 else f"None if mask is None else mask[:, {mask}:{mask + size}]"
                 lines.append(
                     f"action[:, {first + number}] = {start} + _largest(outputs[:, {output}:{output + size}], {allowed})"
                 )
@@ -269,8 +269,11 @@ def _head(head: Head) -> str:
             return "\n    ".join(lines)
         case Bits():
             may_be = f"mask[:, {head.mask}:{head.mask + 2 * head.size}]"
+            bits = f"{here} = outputs[:, {head.output}:{head.output + head.size}] > 0"
+            if head.mask < 0:
+                return bits
             return (
-                f"{here} = outputs[:, {head.output}:{head.output + head.size}] > 0\n"
+                f"{bits}\n"
                 f"    if mask is not None:\n"
                 f"        {here} = ({here} + (1 - {may_be}[:, 0::2]) > 0) * {may_be}[:, 1::2]"
             )

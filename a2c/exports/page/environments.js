@@ -15,7 +15,7 @@ const CARTPOLE = {
   wraps: [],
   view: { width: 5.6, height: 2.1, bottom: -0.55 },
   about: "Keep the pole upright and the cart on the track, by pushes to the left or to the right. Each step counts 1.",
-  seen: ["cart position", "cart velocity", "pole angle", "pole angular velocity"],
+  seen: ["cart position", "cart velocity", "pole angle", "pole velocity"],
   ranges: [2.4, 3, 0.21, 3],
   done: ["push left", "push right"],
   ended: "The pole fell, or the cart left the track.",

@@ -24,11 +24,11 @@ function fieldsOf(part, changed) {
   const inputs = [], rows = [];
   for (let i = 0; i < part.size; i++) {
     const low = part.low[i], high = part.high[i], label = part.size > 1 ? String(i) : "";
-    const called = `${name} ${label}`.trim();
+    const called = `${name} ${label}`.trim(), kind = part.size > 1 ? "field" : "field single";
     if (choices) {
       const options = Array.from({ length: high - low + 1 }, (_, k) => made("option", { value: low + k, textContent: low + k }));
       inputs.push(made("select", { onchange: changed, ariaLabel: called }, ...options));
-      rows.push(made("div", { className: "field short" }, made("span", { textContent: label }), inputs[i]));
+      rows.push(made("div", { className: `${kind} short` }, made("span", { textContent: label }), inputs[i]));
     } else {
       const number = made("input", { type: "number", step: "any", value: 0, ariaLabel: called });
       const has_range = low !== null && high !== null && high - low < 1e4;
@@ -36,7 +36,7 @@ function fieldsOf(part, changed) {
       range.addEventListener("input", () => { number.value = Number(Number(range.value).toFixed(3)); changed(); });
       number.addEventListener("input", () => { range.value = number.value; changed(); });
       inputs.push(number);
-      rows.push(made("div", { className: "field" }, made("span", { textContent: label }), range, number));
+      rows.push(made("div", { className: kind }, made("span", { textContent: label }), range, number));
     }
   }
   return {
@@ -125,14 +125,14 @@ class Form {
     this.next = carry;
     const parts = policy.action.map((part) => {
       const own = action.slice(part.first, part.first + part.size).map((x) => String(Number(x.toPrecision(6))));
-      return `${part.name ? `${part.name}: ` : ""}${part.size > 1 ? `[${own.join(", ")}]` : own[0]}`;
+      return `${part.name || "action"}: ${part.size > 1 ? `[${own.join(", ")}]` : own[0]}`;
     });
     this.result.textContent = parts.join("\n") + (policy.memory_size ? `\n(after ${this.steps} steps)` : "");
     this.bars.replaceChildren(...policy.heads.flatMap((head) => this.barsOf(head, action, outputs)));
   }
 
   barsOf(head, action, outputs) {
-    const name = head.name ? `${head.name} ` : "", bars = [];
+    const name = `${head.name || "action"} `, bars = [];
     const add = (label, low, high, value, text, is_chosen) => {
       if (bars.length >= 60) return;
       const bar = new Bar(label, low, high);
@@ -149,7 +149,7 @@ class Form {
       for (let i = 0; i < head.size; i++) {
         const value = action[head.first + i], has_range = head.low[i] !== null && head.high[i] !== null;
         const reach = has_range ? [head.low[i], head.high[i]] : [-Math.max(3, Math.abs(value)), Math.max(3, Math.abs(value))];
-        add(`${name}${head.size > 1 ? i : ""}`.trim() || "value", ...reach, value, String(Number(value.toPrecision(4))), true);
+        add(`${name}${head.size > 1 ? i : ""}`, ...reach, value, String(Number(value.toPrecision(4))), true);
       }
     return bars;
   }
