@@ -26,7 +26,8 @@ from threadpoolctl import threadpool_limits
 
 import a2c
 from a2c.commands.export import export
-from a2c.exports.description import Description, description_of
+from a2c.exports.description import description_of
+from a2c.exports.operations import Description
 from a2c.model.architecture import architecture_for
 from a2c.model.blocks import initial_parameters
 from a2c.moments import Moments

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from a2c.exports import c, python_file
-from a2c.exports.description import Bits, Reals, description_of, flat, without_masks
+from a2c.exports.description import description_of, flat, without_masks
+from a2c.exports.operations import Bits, Reals
 from a2c.spaces import part_of
 
 COUNT = 10_000

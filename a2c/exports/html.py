@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.exports.description import Dense, Description, Head, Operation, Part, Reals
+from a2c.exports.operations import Dense, Description, Head, Operation, Part, Reals
 from a2c.version import __version__
 
 _SCRIPTS = "policy.js", "environments.js", "stage.js", "form.js"

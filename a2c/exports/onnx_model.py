@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     import onnx
     from onnx import helper, numpy_helper
 
-from a2c.exports.description import (
+from a2c.exports.operations import (
     CARRY,
     OUTPUTS,
     Bits,

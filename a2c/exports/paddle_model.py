@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from a2c.exports.description import (
+from a2c.exports.layer import paddle
+from a2c.exports.operations import (
     CARRY,
     OUTPUTS,
     Bits,
@@ -32,7 +33,6 @@ from a2c.exports.description import (
     Pixels,
     Reals,
 )
-from a2c.exports.layer import paddle
 
 
 class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types

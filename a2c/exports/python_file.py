@@ -10,7 +10,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.exports.description import (
+from a2c.exports.description import nested
+from a2c.exports.operations import (
     Bits,
     Choices,
     Convolve,
@@ -22,7 +23,6 @@ from a2c.exports.description import (
     Operation,
     Pixels,
     Reals,
-    nested,
 )
 from a2c.version import __version__
 

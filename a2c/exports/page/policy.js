@@ -1,5 +1,5 @@
 "use strict";
-// The policy: a list of operations on named vectors, as a2c/exports/description.py lists them.
+// The policy: a list of operations on named vectors, as a2c/exports/operations.py lists them.
 
 class Policy {
   constructor(description) {
