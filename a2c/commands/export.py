@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import io
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,26 +50,29 @@ class Export:
         """Returns the exit code."""
         run = Run(self.folder)
         path = settled(self.out) if self.out else run.path / f"policy{_ENDINGS[self.to]}"
-        export(run.policy(self.which), self.to, path, self.masks)
-        print(path)
+        for written in export(run.policy(self.which), self.to, path, self.masks):
+            print(written)
         return 0
 
 
-def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> None:
+def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[Path]:
     """Writes a policy in a format.
 
     Args:
         policy: What is written.
         to: The format.
-        path: The file; Paddle's parameters are written beside it, with the ending .pdiparams.
+        path: The file; of Paddle's model, that of the program, with the parameters beside it (.json and .pdiparams).
         masks: Whether callers can say which actions are allowed.
+
+    Returns:
+        The files that were written.
 
     Raises:
         UserError: The file cannot be written, the format cannot express the policy, or what writes it is not installed.
     """
     if to == "pdparams":
         write_pdparams(policy, path)
-        return
+        return [path]
     from a2c.exports.description import description_of, without_masks
 
     description = description_of(policy)
@@ -79,6 +83,8 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> None:
             onnx_model = _imported("onnx_model", to, "onnx")
             contents = {path: onnx_model.model_of(description).SerializeToString()}
         case "paddle":
+            # Read where Paddle is imported: its own functions print a warning whenever a program is made of them.
+            os.environ.setdefault("GLOG_minloglevel", "2")
             paddle_model = _imported("paddle_model", to, "PaddlePaddle", "paddle")
             found = paddle_model.files_of(description, path.name.removesuffix(".json"))
             contents = {path.parent / name: data for name, data in found.items()}
@@ -97,6 +103,7 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> None:
             contents = {path: page_of(description).encode()}
     for where, data in contents.items():
         _write(where, data)
+    return list(contents)
 
 
 def _imported(name: str, to: Format, package: str, extra: str = "") -> Any:
@@ -132,6 +139,8 @@ def write_pdparams(policy: Policy, path: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; --out takes a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

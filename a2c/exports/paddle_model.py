@@ -27,7 +27,6 @@ from a2c.exports.operations import (
     Description,
     Gate,
     Head,
-    Lookup,
     Numbers,
     Operation,
     Pixels,
@@ -42,7 +41,8 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         """A layer whose buffers are the constants of the description."""
         super().__init__()
         self._description = description
-        for name, array in description.constants.items():
+        # All of them, as `paddle.to_tensor` prints a warning while a program is made.
+        for name, array in {**description.constants, **_more_constants(description)}.items():
             self.register_buffer(_name(name), paddle.to_tensor(array))
 
     def forward(self, obs: Any, second: Any = None, third: Any = None) -> tuple[Any, ...]:
@@ -66,7 +66,7 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         outputs = vectors[OUTPUTS]
         is_whole = not any(isinstance(head, Reals) for head in d.heads)
         kind = "int64" if is_whole else d.action_type
-        action = paddle.concat([_head(head, outputs, mask).astype(kind) for head in d.heads], 1)
+        action = paddle.concat([self._head(head, outputs, mask).astype(kind) for head in d.heads], 1)
         return (action, vectors[CARRY], outputs) if d.memory_size else (action, outputs)
 
     def _step(self, vectors: dict[str, Any], step: Operation) -> Any:
@@ -108,13 +108,39 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
             x = paddle.concat(given, 1) if len(given) > 1 else given[0]
             y = paddle.matmul(x, weight[: weight.shape[0] - sum(sum(one.sizes) for one in step.lookups)]) + y
         for lookup in step.lookups:
-            y = y + _looked_up(vectors["obs"], lookup, weight)
+            numbers = vectors["obs"][:, lookup.first : lookup.first + len(lookup.sizes)].astype("int64")
+            rows = numbers + self._constant(f"rows.{lookup.row}")
+            y = y + paddle.nn.functional.embedding(rows, weight).sum(1)
         match step.activation:
             case "relu":
                 return paddle.nn.functional.relu(y)
             case "tanh":
                 return paddle.tanh(y)
         return y
+
+    def _head(self, head: Head, outputs: Any, mask: Any) -> Any:
+        match head:
+            case Choices():
+                found, output, at = [], head.output, head.mask
+                for size, start in zip(head.sizes, head.starts, strict=True):
+                    logits = outputs[:, output : output + size]
+                    if mask is not None:
+                        # Adds 0 to what is allowed: `paddle.where` prints a warning.
+                        logits = logits + (mask[:, at : at + size].astype("float32") - 1) * 1e30
+                    found.append(paddle.argmax(logits, 1, keepdim=True) + start)
+                    output, at = output + size, at + size
+                return paddle.concat(found, 1)
+            case Bits():
+                bits = outputs[:, head.output : head.output + head.size] > 0
+                if mask is not None:
+                    pairs = mask[:, head.mask : head.mask + 2 * head.size]
+                    bits = paddle.logical_and(paddle.logical_or(bits, ~pairs[:, 0::2]), pairs[:, 1::2])
+                return bits
+            case Reals():
+                center, half_range, low, high = self._constant(f"range.{head.output}")
+                x = outputs[:, head.output : head.output + head.size].astype("float64") * half_range + center
+                x = paddle.minimum(paddle.maximum(x, low), high)
+                return _rounded(x) if head.is_whole else x.astype(head.part.dtype)
 
 
 def files_of(description: Description, name: str) -> dict[str, bytes]:
@@ -143,14 +169,6 @@ def _row(x: Any) -> Any:
     return x if x.ndim == 2 else x.transpose([0, 2, 3, 1]).reshape([0, -1])
 
 
-def _looked_up(obs: Any, lookup: Lookup, weight: Any) -> Any:
-    """The sum of the rows that choices select."""
-    firsts = lookup.row + np.cumsum([0, *lookup.sizes[:-1]]) - np.array(lookup.starts, np.int64)
-    numbers = obs[:, lookup.first : lookup.first + len(lookup.sizes)].astype("int64")
-    rows = paddle.nn.functional.embedding(numbers + paddle.to_tensor(firsts.astype(np.int64)), weight)
-    return rows.sum(1)
-
-
 def _gate(vectors: dict[str, Any], step: Gate) -> Any:
     seen, kept, carry = vectors[step.seen], vectors[step.kept], vectors[CARRY]
     both = 2 * step.size
@@ -160,29 +178,16 @@ def _gate(vectors: dict[str, Any], step: Gate) -> Any:
     return candidate + update * (carry - candidate)
 
 
-def _head(head: Head, outputs: Any, mask: Any) -> Any:
-    match head:
-        case Choices():
-            found, output, at = [], head.output, head.mask
-            for size, start in zip(head.sizes, head.starts, strict=True):
-                logits = outputs[:, output : output + size]
-                if mask is not None:
-                    logits = paddle.where(mask[:, at : at + size], logits, paddle.full([1], -1e30, "float32"))
-                found.append(paddle.argmax(logits, 1, keepdim=True) + start)
-                output, at = output + size, at + size
-            return paddle.concat(found, 1)
-        case Bits():
-            bits = outputs[:, head.output : head.output + head.size] > 0
-            if mask is not None:
-                pairs = mask[:, head.mask : head.mask + 2 * head.size]
-                bits = paddle.logical_and(paddle.logical_or(bits, ~pairs[:, 0::2]), pairs[:, 1::2])
-            return bits
-        case Reals():
-            _, center, half_range, low, high = (paddle.to_tensor(array) for array in head.scaling)
-            x = outputs[:, head.output : head.output + head.size].astype("float64") * half_range + center
-            x = paddle.minimum(paddle.maximum(x, low), high)
-            if not head.is_whole:
-                return x.astype(head.part.dtype)
-            rounded = paddle.floor(x + 0.5)  # Halves go to the even number; `paddle.round` takes them away from 0.
-            is_odd_half = paddle.logical_and(rounded - x == 0.5, rounded % 2 == 1)
-            return rounded - is_odd_half.astype("float64")
+def _rounded(x: Any) -> Any:
+    """Whole numbers; halves go to the even one, where `paddle.round` takes them away from 0."""
+    up = paddle.floor(x + 0.5)
+    return up - paddle.logical_and(up - x == 0.5, up % 2 == 1).astype("float64")
+
+
+def _more_constants(d: Description) -> dict[str, Any]:
+    """Where lookups find the first row of each choice, and the ranges of real actions."""
+    lookups = [lookup for step in d.operations if isinstance(step, Dense) for lookup in step.lookups]
+    return {
+        f"rows.{one.row}": (one.row + np.cumsum([0, *one.sizes[:-1]]) - np.array(one.starts)).astype(np.int64)
+        for one in lookups
+    } | {f"range.{head.output}": np.stack(head.scaling[1:]) for head in d.heads if isinstance(head, Reals)}

@@ -71,6 +71,10 @@ def _taken(structure, value, name):
         for key, inner in structure.items():
             yield from _taken(inner, value[key], f"{name}[{key!r}]")
     elif isinstance(structure, tuple):
+        if len(value) != len(structure):  # Without the parts that are no numbers.
+            structure = tuple(inner for inner in structure if inner is not None)
+        if len(value) != len(structure):
+            raise ValueError(f"{name} has {len(value)} parts; it must have {len(structure)}")
         for number, inner in enumerate(structure):
             if inner is not None:
                 yield from _taken(inner, value[number], f"{name}[{number}]")
