@@ -49,7 +49,7 @@ def beside(images: list[Image.Image], target: Path) -> None:
     for image in images:
         whole.paste(image, (left, 0))
         left += image.width + _MARGIN
-    whole = whole.resize((whole.width * 3 // 4, whole.height * 3 // 4), Image.Resampling.LANCZOS)
+    whole = whole.resize((whole.width // 2, whole.height // 2), Image.Resampling.LANCZOS)
     whole.save(target, optimize=True)
     print(target)
 

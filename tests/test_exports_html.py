@@ -87,28 +87,23 @@ def test_it_can_be_stopped_stepped_pushed_and_started_anew(opened, cartpole):
     page.get_by_role("button", name="One step").click()
     assert page.evaluate("a2c.view.step") == 2
     assert page.locator(".figures b").all_inner_texts()[:3] == ["2", "2", "2"]
-    angular_velocity = page.evaluate("a2c.view.state[3]")
+    # Dragging by 80 pixels while it takes a step pulls the pole to the right, by as many metres as these are.
     box = page.locator("canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 80, y)
+    action = page.evaluate("a2c.view.action")
     page.get_by_role("button", name="One step").dispatch_event("click")
     page.mouse.up()
-    # A push by 0.02 s of 10 N turns it by 0.3 rad/s at most; the pull of 80 pixels more by 0.06 x 1.25.
-    ours = page.evaluate("a2c.view.state[3]")
-    without = page.evaluate("a2c.view.environment.step(a2c.view.before, a2c.view.action).state[3]")
-    assert abs(ours - angular_velocity) > 0.01
-    assert without is not None
-
-
-def test_a_drag_pushes_the_pole(opened, cartpole):
-    page = opened(cartpole)
     pushed, plain = page.evaluate(
-        """() => { const { environment } = a2c.view, state = [0, 0, 0, 0];
-        return [environment.push(state, 1, 0), state].map((one) => environment.step(one, [1]).state[2]); }"""
+        """([action, metres]) => { const { environment, before } = a2c.view;
+        return [environment.push(before, metres, 0), before].map((one) => environment.step(one, action).state[3]); }""",
+        [action, 80 * 5.6 / box["width"]],
     )
-    assert pushed > plain
+    assert page.evaluate("a2c.view.state[3]") == pytest.approx(pushed)
+    assert pushed > plain + 0.05
+    assert page.evaluate("a2c.view.pull") is None
 
 
 ENVIRONMENTS = {
