@@ -78,6 +78,10 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
     a2c(f"report {run}", says="report.html")
     a2c("report runs/CartPole-v1 --json", says='"comparisons": ')
     a2c(f"export {run} --to pdparams", code=missing, says=needs("paddle"))
+    a2c(f"export {run} --to paddle", code=missing, says=needs("paddle"))
+    a2c(f"export {run} --to onnx", code=missing, says=needs("onnx"))
+    for to, file in (("c", "policy.c"), ("numpy", "policy.py"), ("html", "policy.html")):
+        a2c(f"export {run} --to {to}", says=file)
     a2c(f"replay {run}", code=2, says="no environment of this run failed")
     tune = (
         "tune CartPole-v1 --total-steps 1000 --trials 2 --seeds 1 --confirm-seeds 0 --unseen-seeds 2 --eval-episodes 1"

@@ -70,7 +70,7 @@ class Policy:
         self.architecture = architecture
         self.parameters = parameters
         self._actions = Actions(action_space)
-        self._moments = moments
+        self.moments = moments
         self._weights = max(array.size for array in parameters.values())  # Of the largest product.
         self._rng = generator(0, "policy")
         self._carry: NDArray[np.float32] | None = None
@@ -263,7 +263,7 @@ class Policy:
         self, network: Network, obs: NDArray[Any], carry: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What actor or critic says of a batch, and what is remembered then."""
-        inputs, pixels = inputs_of(self.architecture, obs, self._moments)
+        inputs, pixels = inputs_of(self.architecture, obs, self.moments)
         carry = self.begin(len(obs)) if carry is None else carry
         with one_blas_thread(len(obs), self._weights):
             features = features_of(np, self.architecture, self.parameters, pixels) if pixels.shape[1] else None
@@ -314,7 +314,7 @@ class Policy:
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
         arrays: files.Arrays = dict(self.parameters)
-        statistics = {} if self._moments is None else self._moments.state()
+        statistics = {} if self.moments is None else self.moments.state()
         arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()}
         arrays |= to_arrays(self.observation_space, "observation") | to_arrays(self.action_space, "action")
         description = {

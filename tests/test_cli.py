@@ -269,8 +269,10 @@ MISTAKES = {
     "record RUN --max-steps 0": "max_steps is 0; it must be at least 1",
     "watch RUN --episodes 0": "episodes is 0; it must be at least 1",
     "export RUN": "--to",
-    "export RUN --to onnx": "onnx",
+    "export RUN --to tflite": "tflite",
     "export RUN --to pdparams --out FILE/x": "cannot write",
+    "export RUN --to c --out FILE/x": "cannot write",
+    "export RUN --to html --out FOLDER": "cannot write",
 }
 
 

@@ -73,6 +73,20 @@ def test_exporting_to_paddle_where_it_is_not_installed_gets_one_sentence(quick):
     assert "PaddlePaddle, which is not installed; pip install 'a2c[paddle]'" in said
 
 
+def test_exporting_to_onnx_where_it_is_not_installed_gets_one_sentence(quick):
+    run = a2c.train("CartPole-v1", **quick)
+    out, said = python(BLOCKER.replace('"paddle"', '"onnx"') + COMMAND, "export", run.path, "--to", "onnx", code=2)
+    assert (out, said.count("\n")) == ("", 1)
+    assert "--to onnx needs onnx, which is not installed; pip install 'a2c[onnx]'" in said
+
+
+@pytest.mark.parametrize("to", ["c", "numpy", "html"])
+def test_exporting_to_plain_files_imports_little(quick, tmp_path, to):
+    run = a2c.train("CartPole-v1", **quick)
+    imported = modules(COMMAND, "export", run.path, "--to", to, "--out", tmp_path / "policy")
+    assert not {"numba", "paddle", "onnx", "matplotlib", "a2c.learner"} & imported
+
+
 def modules(script, *words):
     """What a script has imported when it ends."""
     report = "import atexit, json, sys\natexit.register(lambda: print(json.dumps(sorted(sys.modules))))\n"

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.atari import with_tables as atari_tables
 from benchmarks.environments_walked import with_table as environments_table
+from benchmarks.exports import with_table as exports_table
 from benchmarks.gymnasium_vector import with_tables as gymnasium_tables
 from benchmarks.learning_page import with_tables as learning_tables
 from benchmarks.memory import with_tables as memory_tables
@@ -55,6 +56,11 @@ def test_the_table_of_the_page_on_environments_is_that_of_the_committed_results(
 def test_the_table_of_the_page_on_the_natural_step_is_that_of_the_committed_results():
     page = (ROOT / "docs" / "natural_step.md").read_text(encoding="utf-8")
     assert natural_table(page) == page
+
+
+def test_the_table_of_the_page_on_exports_is_that_of_the_committed_results():
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    assert exports_table(page) == page
 
 
 def test_the_tables_of_the_page_on_memory_are_those_of_the_committed_results():

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import io
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from a2c import files
 from a2c.errors import UserError
 from a2c.policy import Policy
-from a2c.run.folder import Run
+from a2c.run.folder import Run, settled
 from a2c.run.policies import Which
+
+Format = Literal["onnx", "c", "html", "numpy", "paddle", "pdparams"]
+
+_ENDINGS: dict[Format, str] = {
+    "onnx": ".onnx",
+    "c": ".c",
+    "html": ".html",
+    "numpy": ".py",
+    "paddle": ".json",
+    "pdparams": ".pdparams",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,20 +35,89 @@ class Export:
 
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
-    to: Literal["pdparams"]
-    """pdparams: parameters for PaddlePaddle, to be loaded into a2c.exports.layer.ActorCritic."""
+    to: Format
+    """onnx: a model for onnxruntime. c: one file of C99. html: a page that plays the policy. numpy: one file of Python
+    that needs NumPy alone. paddle: an inference model of PaddlePaddle. pdparams: parameters for PaddlePaddle, to be
+    loaded into a2c.exports.layer.ActorCritic."""
     out: str | None = None
-    """Where to; by default policy.pdparams in the run."""
+    """Where to; by default policy.onnx, policy.c and so on in the run."""
     which: Which = "best"
     """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    masks: bool = True
+    """Let whoever calls the policy say which actions are allowed; --no-masks leaves that out, where all always are."""
 
     def run(self) -> int:
         """Returns the exit code."""
         run = Run(self.folder)
-        path = Path(self.out) if self.out else run.path / "policy.pdparams"
-        write_pdparams(run.policy(self.which), path)
-        print(path)
+        path = settled(self.out) if self.out else run.path / f"policy{_ENDINGS[self.to]}"
+        for written in export(run.policy(self.which), self.to, path, self.masks):
+            print(written)
         return 0
+
+
+def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[Path]:
+    """Writes a policy in a format.
+
+    Args:
+        policy: What is written.
+        to: The format.
+        path: The file; of Paddle's model, that of the program, with the parameters beside it (.json and .pdiparams).
+        masks: Whether callers can say which actions are allowed.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UserError: The file cannot be written, the format cannot express the policy, or what writes it is not installed.
+    """
+    if to == "pdparams":
+        write_pdparams(policy, path)
+        return [path]
+    from a2c.exports.description import description_of, without_masks
+
+    description = description_of(policy)
+    if not masks:
+        description = without_masks(description)
+    match to:
+        case "onnx":
+            onnx_model = _imported("onnx_model", to, "onnx")
+            contents = {path: onnx_model.model_of(description).SerializeToString()}
+        case "paddle":
+            # Read where Paddle is imported: its own functions print a warning whenever a program is made of them.
+            os.environ.setdefault("GLOG_minloglevel", "2")
+            paddle_model = _imported("paddle_model", to, "PaddlePaddle", "paddle")
+            found = paddle_model.files_of(description, path.name.removesuffix(".json"))
+            contents = {path.parent / name: data for name, data in found.items()}
+        case "c":
+            from a2c.exports.c import source_of
+
+            contents = {path: source_of(description).encode()}
+        case "numpy":
+            from a2c.exports import python_file
+
+            text = python_file.source_of(description, policy.observation_space, policy.action_space)
+            contents = {path: text.encode()}
+        case "html":
+            from a2c.exports.html import page_of
+
+            contents = {path: page_of(description).encode()}
+    for where, data in contents.items():
+        _write(where, data)
+    return list(contents)
+
+
+def _imported(name: str, to: Format, package: str, extra: str = "") -> Any:
+    """A module of `a2c.exports` that needs a package that not everybody has.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return importlib.import_module(f"a2c.exports.{name}")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"--to {to} needs {package}, which is not installed; pip install 'a2c[{extra or package}]'"
+        ) from error
 
 
 def write_pdparams(policy: Policy, path: Path) -> None:
@@ -44,23 +126,23 @@ def write_pdparams(policy: Policy, path: Path) -> None:
     Raises:
         UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions or memory.
     """
-    try:
-        from a2c.exports.layer import ActorCritic, paddle
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "--to pdparams needs PaddlePaddle, which is not installed; pip install 'a2c[paddle]'"
-        ) from error
-
+    layer = _imported("layer", "pdparams", "PaddlePaddle", "paddle")
     if policy.architecture.images:
-        raise UserError("--to pdparams has no convolutions; this policy sees images through them")
+        raise UserError("--to pdparams has no convolutions; this policy sees images through them; --to paddle has them")
     if policy.architecture.memory_size:
-        raise UserError("--to pdparams has no recurrent unit; this policy has memory")
-    network = ActorCritic(policy.architecture)
+        raise UserError("--to pdparams has no recurrent unit; this policy has memory; --to paddle has one")
+    network = layer.ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)
     data = io.BytesIO()
-    paddle.save(network.state_dict(), data)
+    layer.paddle.save(network.state_dict(), data)
+    _write(path, data.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; --out takes a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
-    files.write_bytes(path, data.getvalue())
+    files.write_bytes(path, data)

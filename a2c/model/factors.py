@@ -44,6 +44,12 @@ class Scaling(NamedTuple):
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
+    def of(self, columns: slice) -> Scaling:
+        """That of some columns."""
+        return Scaling(
+            self.start[columns], self.center[columns], self.half_range[columns], self.low[columns], self.high[columns]
+        )
+
 
 class Actions:
     """The distribution over the actions of a space, and their way to the environment and its numbers."""
