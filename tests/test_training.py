@@ -24,7 +24,8 @@ def test_a_run_leaves_everything_in_its_folder(quick):
     run = a2c.train("CartPole-v1", **quick | {"final_eval_episodes": 2, "seed": 4})
     assert run.path.parent.name == "CartPole-v1"
     assert run.path.name.endswith("-seed4")
-    assert sorted(os.listdir(run.path)) == ["checkpoints", "config.json", "metrics.jsonl", "policy", "summary.json"]
+    files = ["checkpoints", "config.json", "evaluation.json", "metrics.jsonl", "policy", "summary.json"]
+    assert sorted(os.listdir(run.path)) == files
     assert sorted(os.listdir(run.path / "checkpoints")) == ["step_000000000", "step_000000256"]
     summary = run.summary
     assert (summary["env_id"], summary["seed"], summary["steps"], summary["updates"]) == ("CartPole-v1", 4, 256, 32)
@@ -35,6 +36,8 @@ def test_a_run_leaves_everything_in_its_folder(quick):
     assert summary["vectorization"] == "compiled"
     assert summary["train_seconds"] > 0
     assert summary["versions"]["a2c"] == a2c.__version__
+    assert summary["machine"]["cores"] >= 1
+    assert summary["machine"]["processor"]
     config = json.loads((run.path / "config.json").read_text())
     assert config["origins"]["seed"] == "chosen"
     assert a2c.Config.from_json(config["config"]) == run.config
