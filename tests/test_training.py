@@ -317,8 +317,8 @@ def test_what_evaluations_took_and_when_the_best_was_the_best_is_in_the_summary(
     assert summary["best"] == {"steps": best[1], "evaluation_return": best[0]}
 
 
-def test_there_is_no_third_policy(quick):
-    with pytest.raises(a2c.UserError, match="which is 'worst'; it must be 'best' or 'final'"):
+def test_there_is_no_policy_of_another_name(quick):
+    with pytest.raises(a2c.UserError, match="which is 'worst'; it must be 'best', 'final', or steps at which the run"):
         a2c.load(a2c.train("CartPole-v1", **quick), which="worst")
 
 
