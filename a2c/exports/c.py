@@ -19,6 +19,7 @@ from a2c.exports.operations import (
     Convolve,
     Dense,
     Description,
+    Frame,
     Gate,
     Head,
     Lookup,
@@ -127,6 +128,15 @@ def _operation(d: Description, step: Operation) -> str:
                 f"            for (int sample = 0; sample < {samples}; sample++, i++)\n"
                 f"                {name}[pixel * {channels} + plane * {samples} + sample] ="
                 f" (float)obs[i] / {_number(step.divisor, True)};\n"
+            )
+        case Frame():
+            (lines, columns, channels), width = step.before, step.after[1]
+            return (
+                f"    for (int i = 0; i < {step.size}; i++)\n"
+                f"        {_name(step.target)}[i] = 0.0f;\n"
+                f"    for (int line = 0; line < {lines}; line++)\n"
+                f"        copy({_name(step.source)} + line * {columns * channels}, {_name(step.target)} + "
+                f"((line + {step.above}) * {width} + {step.left}) * {channels}, {columns * channels});\n"
             )
         case Convolve():
             lines, columns, filters = step.after

@@ -18,6 +18,7 @@ from a2c.exports.operations import (
     Convolve,
     Dense,
     Description,
+    Frame,
     Gate,
     Head,
     Lookup,
@@ -30,7 +31,7 @@ from a2c.exports.operations import (
 from a2c.masks import mask_size
 from a2c.model.architecture import Architecture, Leaf
 from a2c.model.factors import Actions
-from a2c.model.images import size_after
+from a2c.model.images import reach, size_after
 from a2c.moments import EPSILON
 from a2c.policy import Policy
 from a2c.spaces import PartOfTuple, Path, native, part_of, parts
@@ -140,11 +141,6 @@ def _parts(space: gymnasium.Space[Any]) -> tuple[Part, ...]:
 
 def _of_image(architecture: Architecture, number: int, leaf: Leaf, first: int) -> list[Operation]:
     """From the bytes of an image to its features."""
-    if any(layer.padding != "valid" for layer, _ in architecture.convolutions(leaf)):
-        raise UserError(
-            f"this policy has convolutions whose windows reach over the edges (network "
-            f"{architecture.image_network.text}), which no format here has; those without an s can be exported"
-        )
     image, source = leaf.image, f"image.{number}.pixels"
     steps: list[Operation] = [Pixels(source, first, image, leaf.divisor)]
     before = image.lines, image.columns, image.channels
@@ -152,6 +148,11 @@ def _of_image(architecture: Architecture, number: int, leaf: Leaf, first: int) -
     for layer, (convolution, _) in enumerate(layers):
         name = f"image.{number}.{layer}"
         after = (*size_after(before[:2], [convolution]), convolution.filters)
+        (_, above, below), (_, left, right) = (reach(along, convolution) for along in before[:2])
+        if above + below + left + right:
+            framed = before[0] + above + below, before[1] + left + right, before[2]
+            steps.append(Frame(f"{name}.framed", source, before, framed, above, left))
+            source, before = f"{name}.framed", framed
         weight, bias = f"{name}.weight", f"{name}.bias"
         steps.append(Convolve(name, source, before, after, convolution.kernel, convolution.stride, weight, bias))
         source, before = name, after

@@ -27,6 +27,7 @@ from a2c.exports.operations import (
     Convolve,
     Dense,
     Description,
+    Frame,
     Gate,
     Head,
     Lookup,
@@ -146,6 +147,10 @@ def _operation(d: Description, graph: _Graph, parts: dict[int, Part], vectors: d
             # Convolutions want channels first.
             x = graph("Transpose", x, perm=[0, 1, 4, 2, 3])
             vectors[step.target] = graph("Reshape", x, graph.numbers(-1, planes * samples, lines, columns))
+        case Frame():
+            above, below, left, right = step.around
+            pads = graph.numbers(0, 0, above, left, 0, 0, below, right)
+            vectors[step.target] = graph("Pad", vectors[step.source], pads)
         case Convolve():
             weight = graph.constant(d.constants[step.weight].transpose(3, 2, 0, 1), step.weight)
             bias = graph.constant(d.constants[step.bias], step.bias)

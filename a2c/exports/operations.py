@@ -93,6 +93,31 @@ class Pixels(NamedTuple):
         return self.image.lines * self.image.columns * self.image.channels
 
 
+class Frame(NamedTuple):
+    """target [lines, columns, channels] = source with zeros around it, where windows reach over its edges."""
+
+    target: str
+    source: str
+    before: tuple[int, int, int]
+    """Lines, columns and channels of the source."""
+    after: tuple[int, int, int]
+    above: int
+    """Lines of zeros above; the others are below."""
+    left: int
+    """Columns of zeros on the left; the others are on the right."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.after))
+
+    @property
+    def around(self) -> tuple[int, int, int, int]:
+        """Lines above and below, columns on the left and on the right."""
+        lines, columns = (after - before for after, before in zip(self.after[:2], self.before[:2], strict=True))
+        return self.above, lines - self.above, self.left, columns - self.left
+
+
 class Convolve(NamedTuple):
     """target [lines, columns, filters] = relu(W source + b), W [kernel, kernel, channels, filters] moved by stride."""
 
@@ -179,7 +204,7 @@ class Reals(NamedTuple):
         return np.dtype(self.part.dtype).kind in "iu"
 
 
-Operation = Numbers | Pixels | Convolve | Dense | Gate
+Operation = Numbers | Pixels | Frame | Convolve | Dense | Gate
 Head = Choices | Bits | Reals
 
 CARRY, OUTPUTS = "carry", "outputs"

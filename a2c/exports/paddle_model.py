@@ -25,6 +25,7 @@ from a2c.exports.operations import (
     Convolve,
     Dense,
     Description,
+    Frame,
     Gate,
     Head,
     Numbers,
@@ -79,6 +80,9 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
                 x = vectors["obs"][:, step.first : step.first + size].astype("float32") / step.divisor
                 x = x.reshape([-1, *image]).transpose([0, 1, 4, 2, 3])  # Convolutions want channels first.
                 return x.reshape([-1, image.channels, image.lines, image.columns])
+            case Frame():
+                above, below, left, right = step.around
+                return paddle.nn.functional.pad(vectors[step.source], [left, right, above, below])
             case Convolve():
                 weight = self._constant(step.weight).transpose([3, 2, 0, 1])
                 x = paddle.nn.functional.conv2d(

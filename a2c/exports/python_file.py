@@ -17,6 +17,7 @@ from a2c.exports.operations import (
     Convolve,
     Dense,
     Description,
+    Frame,
     Gate,
     Head,
     Numbers,
@@ -224,6 +225,10 @@ def _operation(d: Description, step: Operation) -> str:
                 f"{_name(step.target)} = np.moveaxis(({columns}).reshape(-1, {', '.join(map(str, image))}), 1, 3)"
                 f".reshape(-1, {image.lines}, {image.columns}, {image.channels})"
             )
+        case Frame():
+            above, below, left, right = step.around
+            around = f"((0, 0), ({above}, {below}), ({left}, {right}), (0, 0))"
+            return f"{_name(step.target)} = np.pad({_name(step.source)}, {around})"
         case Convolve():
             return (
                 f"{_name(step.target)} = _convolve({_name(step.source)}, {step.after}, {step.kernel}, {step.stride},"

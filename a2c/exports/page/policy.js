@@ -77,6 +77,14 @@ const OPERATIONS = {
     vectors[step.target] = y;
   },
 
+  frame(policy, vectors, obs, step) {
+    const x = vectors[step.source], [lines, columns, depth] = step.before, [, width] = step.after;
+    const result = new Float32Array(step.after[0] * width * depth);
+    for (let line = 0; line < lines; line++)
+      result.set(x.subarray(line * columns * depth, (line + 1) * columns * depth), ((line + step.above) * width + step.left) * depth);
+    vectors[step.target] = result;
+  },
+
   convolve(policy, vectors, obs, step) {
     const x = vectors[step.source], weight = policy.values[step.weight];
     const [, width, depth] = step.before, [lines, columns, filters] = step.after;
