@@ -50,7 +50,7 @@ CASES = {
     "memory, mixed": (MIXED, ACTIONS, {"memory_size": 32}),
     "image": (CAMERA, spaces.Discrete(6), {}),
     "stacked images": (spaces.Box(0, 255, (3, 36, 40, 3), np.uint8), spaces.Box(-1, 1, (2,)), {"activation": "relu"}),
-    "own convolutions": (spaces.Box(0, 255, (33, 34, 2), np.uint8), spaces.Discrete(4), {"network": "16x3/2,32x2/2,48"}),
+    "own convolutions": (spaces.Box(0, 255, (33, 34), np.uint8), spaces.Discrete(4), {"network": "16x3/2,32x2/2,48"}),
     "over the edges": (CAMERA, spaces.Discrete(3), {"network": "16x4/3s,16x3s,32x2/2,32"}),
     "image, memory, numbers": (
         spaces.Dict(eye=spaces.Box(0, 255, (36, 36), np.uint8), ear=NUMBERS, state=spaces.Discrete(3)),
