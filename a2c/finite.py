@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -180,3 +181,8 @@ def _outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any], what: str
         f"environment {n} gave {what} {obs[(t, n, *place)]}{where}, outside its space's bounds "
         f"{low[place]} to {high[place]}"
     )
+
+
+def finite_or_none(number: float | None) -> float | None:
+    """A number as JSON can have it."""
+    return number if number is not None and math.isfinite(number) else None

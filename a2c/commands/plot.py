@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from a2c import files
 from a2c.errors import UserError
+from a2c.finite import finite_or_none
 from a2c.output import print_json
 from a2c.report.curves import Curve, NothingToDrawError, Panel, panels
 from a2c.report.folders import groups_in
 from a2c.report.lines import Look, Over
-from a2c.run.books import finite_or_none
 from a2c.run.folder import Run
 
 Groups = Mapping[str, Sequence[Run]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from a2c.errors import UserError, shown
 from a2c.report.curves import LEFT_OUT, printable, settings_of
 from a2c.report.lines import LARGEST
+from a2c.report.settings import value_in_words
 from a2c.report.statistics import (
     LEVEL,
     Estimate,
@@ -178,9 +178,7 @@ def differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for group in values for settings in group for name in settings)
     found = {}
     for name in names:
-        texts = [
-            sorted({json.dumps(settings.get(name, LEFT_OUT)).strip('"') for settings in group}) for group in values
-        ]
+        texts = [sorted({value_in_words(settings.get(name, LEFT_OUT)) for settings in group}) for group in values]
         if any(text != texts[0] for text in texts):
             found[name] = [" or ".join(text) for text in texts]
     return found

@@ -14,6 +14,7 @@ from a2c import files
 from a2c.config import FREE, Config
 from a2c.errors import UserError
 from a2c.report.lines import Line, Look, Rows, joined, line_of
+from a2c.report.settings import value_in_words
 from a2c.run.folder import Run
 
 _NO_SETTING = {
@@ -230,21 +231,7 @@ def _enough(parts: Sequence[Sequence[str]], parts_of: Mapping[str, Sequence[str]
 
 
 def _in_words(value: object) -> str:
-    match value:
-        case bool():
-            return "on" if value else "off"
-        case float():
-            return f"{value:g}"
-        case int():
-            return f"{value:,}"
-        case list():
-            return printable("-".join(map(str, value)), _LONGEST_VALUE) or "none"
-        case dict():
-            return printable(json.dumps(value), _LONGEST_VALUE)
-        case None:
-            return "none"
-        case _:
-            return printable(str(value), _LONGEST_VALUE)
+    return printable(value_in_words(value), _LONGEST_VALUE) or "none"
 
 
 def _warn_of_short_runs(group: Sequence[_Drawable]) -> None:

@@ -47,8 +47,8 @@ def settings_table(config: Config, origins: Mapping[str, str]) -> tuple[list[Set
         else:
             rank, said = 0, origin or "not said"
         is_a_choice = rank == 0 and otherwise != value
-        shown = _shown(otherwise) if is_a_choice else ""
-        ranked.append((rank, Setting(field.name, _shown(value), said, shown)))
+        shown = value_in_words(otherwise) if is_a_choice else ""
+        ranked.append((rank, Setting(field.name, value_in_words(value), said, shown)))
     ranked.sort(key=lambda pair: pair[0])
     return [one for rank, one in ranked if rank < 9], [one for rank, one in ranked if rank == 9]
 
@@ -101,7 +101,13 @@ def _flag(name: str, value: Any) -> list[str]:
             return [flag(name), str(value)]
 
 
-def _shown(value: Any) -> str:
+def value_in_words(value: object) -> str:
+    """The value of a setting as a person reads it; a list may come from JSON, or be the tuple that it was.
+
+    Example:
+        >>> [value_in_words(value) for value in (True, 100_000, 3e-4, (64, 64), None, "linear")]
+        ['on', '100,000', '0.0003', '64-64', 'none', 'linear']
+    """
     match value:
         case bool():
             return "on" if value else "off"
@@ -109,12 +115,12 @@ def _shown(value: Any) -> str:
             return f"{value:,}"
         case float():
             return f"{value:g}"
-        case tuple():
-            return ", ".join(map(str, value)) or "none"
-        case None:
-            return "none"
+        case list() | tuple():
+            return "-".join(map(str, value)) or "none"
         case dict():
             return json.dumps(value) if value else "none"
+        case None:
+            return "none"
         case _:
             return str(value)
 

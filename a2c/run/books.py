@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.engines import Metrics
 from a2c.errors import UserError
+from a2c.finite import finite_or_none
 from a2c.learner import Update
 from a2c.run.logs import Logs
 from a2c.run.standing import CURVE_POINTS, Curve, curve_from
@@ -161,8 +162,3 @@ class Books:
                 f"hardly explores any more; if it has not learnt what it should, try entropy_coef 0.01"
             )
             self._most_entropy = None
-
-
-def finite_or_none(number: float | None) -> float | None:
-    """A number as JSON can have it."""
-    return number if number is not None and math.isfinite(number) else None

@@ -17,9 +17,9 @@ from a2c.envs.make import Kind, kind_for
 from a2c.envs.stepper import Event
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
+from a2c.finite import finite_or_none
 from a2c.learner import Learner
 from a2c.policy import Policy
-from a2c.run.books import finite_or_none
 from a2c.run.events import save_failure
 from a2c.run.folder import Run
 from a2c.run.logs import Logs

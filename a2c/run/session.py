@@ -16,9 +16,10 @@ from a2c.config import Config
 from a2c.envs.construction import EnvSource
 from a2c.envs.stepper import Event
 from a2c.errors import Failure, NumbersError, UserError
+from a2c.finite import finite_or_none
 from a2c.learner import Learner
 from a2c.run import checkpoint
-from a2c.run.books import Books, finite_or_none
+from a2c.run.books import Books
 from a2c.run.evaluations import Evaluations, Surroundings
 from a2c.run.events import save_failure
 from a2c.run.folder import Run
