@@ -411,7 +411,7 @@ def test_bash_completes_verbs_flags_and_values(called, tmp_path):
     assert set(cli._VERBS) <= set(completed(""))
     assert completed("train", "CartPole-v1", "--total-s") == ["--total-steps"]
     assert completed("train", "CartPole-v1", "--optimizer", "") == ["adam", "rmsprop"]
-    assert completed("evaluate", "RUN", "--which", "") == ["best", "final"]
+    assert completed("report", "RUN", "--which", "") == ["best", "final"]
 
 
 def test_zsh_completes_as_well(called):

@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import a2c
 from a2c.envs.make import make_env
 from a2c.envs.sources import compiled_form
+from a2c.envs.vector import Step
 from a2c.randomness import episode_seed
 
 HERE = Path(__file__).parent
@@ -178,7 +179,7 @@ def stepped(env, steps=120, num_envs=5, **settings):
             action = space.start + rng.integers(0, space.n, 5)[:num_envs]
         else:
             action = rng.uniform(-2, 1, (5, *envs.single_action_space.shape)).astype(np.float32)[:num_envs]
-        seen.append([array.copy() for array in envs.advance(action)])
+        seen.append(Step(*(array.copy() for array in envs.advance(action))))
     seen.append([envs.begin().copy()])  # Episodes that are broken off, too, count.
     envs.close()
     return seen
@@ -187,7 +188,7 @@ def stepped(env, steps=120, num_envs=5, **settings):
 @pytest.mark.parametrize("env", [DRIFT, drift(max_episode_steps=7), DICE, COUNTDOWN], ids=lambda env: env.name)
 def test_numbers_are_the_same_in_machine_code_here_and_in_workers(env):
     compiled = stepped(env)
-    assert sum((terminated | truncated).sum() for _, _, _, terminated, truncated, _ in compiled[1:-1]) > 10
+    assert sum((step.terminated | step.truncated).sum() for step in compiled[1:-1]) > 10
     for settings in ({"vectorization": "local"}, {"num_workers": 1}, {"num_workers": 1, "isolate_envs": True}):
         for ours, theirs in zip(compiled, stepped(env, **settings), strict=True):
             for one, other in zip(ours, theirs, strict=True):
