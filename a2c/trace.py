@@ -196,11 +196,14 @@ def _choices(name: str, values: NDArray[np.float64], start: int, n: int) -> dict
 
 def _reals(name: str, values: NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
     """A histogram between the bounds, or, where there are none, between the lowest and the highest."""
+    values = np.clip(values, -1e150, 1e150)  # Squares of larger ones would be infinite.
     lowest, highest = float(values.min()), float(values.max())
     first = low if math.isfinite(low) and abs(low) < 1e30 else lowest
     last = high if math.isfinite(high) and abs(high) < 1e30 else highest
-    if not last > first:
-        first, last = first - 0.5, first + 0.5
+    size = max(abs(first), abs(last))
+    if not last - first > 1e-9 * size:  # All the same, or nearly: bins have to differ in double precision.
+        half = max(0.5, 1e-3 * size)
+        first, last = first - half, first + half
     counts, edges = np.histogram(values, _BINS, (first, last))
     return {
         "name": name, "kind": "real", "edges": _short(edges), "counts": counts.tolist(),

@@ -128,7 +128,7 @@ def test_a_picture_has_the_curves_of_all_seeds(called, tmp_path):
     assert code == 0
     (picture,) = tmp_path.rglob("*.png")
     assert picture.name.endswith("-seeds0-1.png")
-    assert f"curves   {picture}" in out
+    assert f"curves  {picture}" in out
     assert not list(tmp_path.rglob("*.gif"))
 
 

@@ -8,6 +8,7 @@ import pytest
 from analytic import ConstantReward, HitTheTarget, MatchTheCue
 
 import a2c
+from a2c import trace
 from a2c.envs.make import kind_of
 from a2c.evaluation import Evaluator, Layout
 from a2c.learner import Learner
@@ -143,3 +144,13 @@ def test_lives_that_are_taken_for_episodes_leave_the_critic_out(quick):
     asked = object.__new__(Evaluations)
     asked._config = dataclasses.replace(run.config, terminal_on_life_loss=True)
     assert asked._critic() is None
+
+
+@pytest.mark.parametrize(
+    "values", [[1e20] * 3, [1e20, np.nextafter(1e20, 2e20)], [0.0], [-1e308, 1e308], [5.0, 5.0 + 1e-12], [-3e38, -3e38]]
+)
+def test_actions_of_any_size_have_a_histogram(values):
+    found = trace._reals("a", np.array(values), -np.inf, np.inf)
+    assert sum(found["counts"]) == len(values)
+    assert found["edges"] == sorted(found["edges"])
+    assert len(set(found["edges"])) == len(found["edges"])

@@ -157,6 +157,7 @@ def choices(title: str, labels: Sequence[str], shares: Floats, x_label: str, y_l
 
 def bins(values: Floats, most: int = 24) -> tuple[Floats, Floats]:
     """Edges and counts of a histogram whose edges are round."""
+    values = np.clip(values, -1e300, 1e300)  # The range of larger ones would be infinite.
     low, high = float(values.min()), float(values.max())
     if not high - low > 1e-9 * max(abs(low), abs(high), 1e-300):
         pad = abs(low) * 0.05 or 0.5
