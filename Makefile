@@ -9,8 +9,8 @@ STAMP := $(VENV)/.set-up
 train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 	$(BIN)/a2c train CartPole-v1
 
-test: setup  ## every test but those under tests/learning
-	$(BIN)/python -m pytest
+test: setup  ## every test but those under tests/learning, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 verbs: setup  ## the README's verbs, in an environment without extras and in one with all of them
 	$(PYTHON) -m venv .venv-plain

@@ -339,7 +339,7 @@ def policy():
         [NAN, 0], [0, float("inf")], [1e39, 0], ["a", "b"], ["0.1", "0.2"], None, [None, None], {"x": 1}, [1j, 0],
         [[0.0], [0.0, 1.0]], np.ma.masked_array(HALF, mask=[True, False]), object(), [[0, 0], [0, NAN]], [2**70, 0],
     ],
-    ids=repr,
+    ids=lambda obs: "object()" if type(obs) is object else repr(obs),  # Without an address: names stay the same.
 )  # fmt: skip
 def test_a_policy_acts_on_finite_numbers_only(policy, obs):
     with pytest.raises(UserError, match=r"^obs (is|holds|has) .*; (it|every number) must be"):
