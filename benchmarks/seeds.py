@@ -3,6 +3,7 @@ what the live view costs.
 
     python -m benchmarks.seeds
     python -m benchmarks.seeds --view
+    python -m benchmarks.seeds --table      writes what came of both into docs/training.md
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import alternate, keep, ratio
+from benchmarks.markers import filled
+from benchmarks.measure import alternate, keep, kept, ratio
 
+PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 SEEDS = 10
 ROUNDS = 5
 VIEW_STEPS = {"compiled": 3_000_000, "local": 300_000}
@@ -118,10 +121,39 @@ def view() -> None:
     keep("view", "python -m benchmarks.seeds --view", {"environments": results})
 
 
+def with_tables(page: str) -> str:
+    """The page with the tables of the committed results."""
+    return filled(page, {"seeds": seeds_table, "view": view_table}, PAGE)
+
+
+def seeds_table() -> str:
+    lines = ["| `a2c train CartPole-v1` | seconds (lowest to highest) | seconds of processors |", "|---|---|---|"]
+    for name, results in kept("seeds")["rounds"].items():
+        seconds, processors = (sorted(r[key] for r in results) for key in ("seconds", "processor_seconds"))
+        middle = len(results) // 2
+        lines.append(
+            f"| `{name}` | {seconds[middle]:.1f} ({seconds[0]:.1f} to {seconds[-1]:.1f}) | {processors[middle]:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def view_table() -> str:
+    lines = ["| environments | speed with the live view, of that with `--quiet` (lowest to highest) |", "|---|---|"]
+    for name, result in kept("view").get("environments", {}).items():
+        share = result["share"]
+        lines.append(f"| {name} | {share['median']:.3f} ({share['lowest']:.3f} to {share['highest']:.3f}) |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--view", action="store_true", help="what the live view costs, instead")
-    (view if parser.parse_args().view else seeds)()
+    parser.add_argument("--table", action="store_true", help="write the tables of docs/training.md, instead")
+    chosen = parser.parse_args()
+    if chosen.table:
+        PAGE.write_text(with_tables(PAGE.read_text()))
+    else:
+        (view if chosen.view else seeds)()
 
 
 if __name__ == "__main__":
