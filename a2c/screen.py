@@ -16,7 +16,7 @@ from a2c.machine import started
 from a2c.run.standing import Clock, Standing
 
 _FRAME_SECONDS = 0.25
-_MOST_OF_TIME = 0.01
+_MOST_OF_TIME = 0.005
 """The share of the time that drawing may take: a frame that takes longer than its share is drawn less often."""
 
 _PACE_FRAMES = 20
