@@ -56,6 +56,8 @@ _VERBS = {
     "benchmark": Benchmark,
     "completion": Completion,
 }
+_WITH_PRESET: dict[str, Any] = {"train": Train, "tune": Tune, "benchmark": Benchmark}
+"""Those that take every setting; what the command line leaves out is the preset's, which is known once it was read."""
 _Verb: Any = typing.Union[tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in _VERBS.items())]  # noqa: UP007 - of a table
 
 
@@ -80,12 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = [AGAINST if word == "--" else word for word in words]
         words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]
-        if (
-            words[:1] in (["train"], ["tune"], ["benchmark"])
-            and len(words) > 2
-            and asks_help
-            and not words[1].startswith("-")
-        ):
+        if len(words) > 2 and words[0] in _WITH_PRESET and asks_help and not words[1].startswith("-"):
             words = [
                 word for word in words if word not in asks_help
             ]  # It shows the preset's values, once that is known.
@@ -93,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asks_help = []
         parse = functools.partial(tyro.cli, registry=registry)
         verb: Any = _parse(lambda: parse(_Verb, prog="a2c", args=words, description=_DESCRIPTION))
-        if isinstance(verb, Train | Tune | Benchmark):
+        if type(verb) in _WITH_PRESET.values():
             kind, defaults = type(verb), verb.with_preset({_named(word) for word in words if word.startswith("--")})
             arguments = [*words[1:], *asks_help]
             verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
@@ -121,9 +118,7 @@ def _refuse_fixed_settings(words: Sequence[str]) -> None:
         raise UserError(f"there is no verb {words[0]!r}; here it is {VERBS[words[0]]!r}")
     if words and (words[0] in gymnasium.registry or ":" in words[0]):
         raise UserError(f"{words[0]!r} is no verb; a2c train {words[0]} trains on it")
-    kinds = {"train": (Config, Train), "tune": (Config, Tune), "benchmark": (Config, Benchmark)}.get(
-        words[0] if words else "", ()
-    )
+    kinds = (Config, _WITH_PRESET[words[0]]) if words and words[0] in _WITH_PRESET else ()
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     for word in words if kinds else ():
         name = _named(word)

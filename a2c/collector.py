@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from a2c.engines import Engine
 from a2c.envs import Envs
-from a2c.envs.notes import faults
+from a2c.envs.notes import faults, totals
 from a2c.envs.stepper import Event
 from a2c.envs.vector import Step
 from a2c.finite import bounds_to_check, outside, report
@@ -159,9 +159,8 @@ class Collector:
         if not self._info_keys:
             return
         rows = step.noted[step.terminated | step.truncated]
-        there = np.isfinite(rows)
-        noted += np.where(there, rows, 0.0).sum(0), there.sum(0)
-        for key, fault in faults(self._info_keys, rows).items() if not there.all() else ():
+        noted += totals(rows)
+        for key, fault in faults(self._info_keys, rows).items():
             if key not in self._info_faults:
                 self._info_faults.add(key)
                 self._events.append(Event("info_left_out", fault))

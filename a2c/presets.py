@@ -310,8 +310,8 @@ def preset_name(env_id: str, preset: str) -> str:
     match preset:
         case "none":
             return ""
-        case "auto" if twin(env_id) in PRESETS:
-            return twin(env_id) if _is_gymnasiums_own(twin(env_id)) else ""
+        case "auto" if (named := twin(env_id)) in PRESETS:
+            return named if _is_gymnasiums_own(named) else ""
         case "auto":
             return ATARI if is_atari(env_id) else ""
         case _ if preset in PRESETS or is_file_name(preset):

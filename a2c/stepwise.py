@@ -187,7 +187,7 @@ class Training:
         """Updates up to the next row of metrics, which is given."""
         config, size = now.config, now.config.steps_per_update
         # Never more than to the next row: whoever takes a hand in the run does so at the same step on any machine.
-        until = config.log_every_steps - now.learner.steps % config.log_every_steps if config.log_every_steps else size
+        until = config.log_every_steps - now.learner.steps % config.log_every_steps
         count = updates_until_due(config, now.learner.steps, -(-until // size))
         now.session.update(count)
         now.session.keep_policy_if_due()

@@ -70,6 +70,17 @@ def faults(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, str]:
     return {key: f"{fault}; such episodes are left out of its mean" for key, fault in found.items()}
 
 
+def totals(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over the episodes that have a number, and how many these are: rows [episodes, M] -> [2, M].
+
+    Example:
+        >>> totals(np.array([[1.0, MISSING], [0.5, NO_NUMBER]])).tolist()
+        [[1.5, 0.0], [2.0, 0.0]]
+    """
+    there = np.isfinite(rows)
+    return np.array([np.where(there, rows, 0.0).sum(0), there.sum(0)])
+
+
 def means(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, float]:
     """Means over the episodes that have a number, by name; without those of which none has.
 
@@ -77,6 +88,4 @@ def means(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, float]:
         >>> means(("success", "energy"), np.array([[1.0, MISSING], [0.0, NO_NUMBER]]))
         {'success': 0.5}
     """
-    there = np.isfinite(rows)
-    sums, counts = np.where(there, rows, 0.0).sum(0).tolist(), there.sum(0).tolist()
-    return {key: total / count for key, total, count in zip(keys, sums, counts, strict=True) if count}
+    return {key: total / count for key, total, count in zip(keys, *totals(rows).tolist(), strict=True) if count}
