@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,7 +73,8 @@ def wait_for(count, study, process):
 
 
 def loaded(study):
-    """As anybody may open it with Optuna."""
+    """As anybody may open it with Optuna, which makes a database where there is none."""
+    assert (study / "study.db").exists()
     return optuna.load_study(study_name="study", storage=f"sqlite:///{study / 'study.db'}")
 
 
@@ -221,6 +223,29 @@ def test_jobs_are_processes_of_one_study(tmp_path, capsys):
     assert len(ended(found["trials"])) == 8
     assert len({trial.user_attrs["process"] for trial in loaded(tmp_path / "s").trials}) == 2
     assert found["unseen"] is None or len(found["unseen"]["tuned"]["scores"]) == 2
+
+
+def test_whoever_opens_a_studys_database_finds_it_whole(tmp_path):
+    asked = Asked(configure("CartPole-v1", "none", {}), {}, read_space(SHIPPED, "choices"), 1, 0, 1)
+    found = []
+
+    def open_it():
+        while not (tmp_path / "s" / "study.db").exists():
+            time.sleep(0.0001)
+        found.append(loaded(tmp_path / "s").trials)
+
+    reader = threading.Thread(target=open_it)
+    reader.start()
+    study = Study(tmp_path / "s", asked)
+    reader.join()
+    assert found == [[]]  # An error in the thread would be a warning of pytest's, which is an error.
+    study.leave()
+    (tmp_path / "s" / ".study.db-journal").write_text("of a process that was ended there")
+    (tmp_path / "s" / "study.db").rename(tmp_path / "s" / ".study.db")
+    study = Study(tmp_path / "s", asked)
+    assert study.trials() == []
+    assert not list((tmp_path / "s").glob(".study*"))
+    study.leave()
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

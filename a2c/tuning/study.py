@@ -175,22 +175,41 @@ class Study:
             raise UserError(f"{self.path} holds a study {difference}; --study names another folder for this one")
 
     def _opened(self) -> optuna.Study:
-        kit = self._optuna
         database = self.path / "study.db"
         try:
-            storage = kit.storages.RDBStorage(f"sqlite:///{database}", engine_kwargs={"connect_args": {"timeout": 60}})
-            self._storage = storage
-            study: optuna.Study = kit.create_study(
-                storage=storage,
-                study_name="study",
-                load_if_exists=True,
-                direction="maximize",
-                pruner=kit.pruners.PercentilePruner(_GOES_ON, _PATIENCE, 0),
-            )
-            return study
+            if not database.exists():
+                self._make(database)
+            self._storage = self._storage_in(database)
+            return self._optuna_study_in(self._storage)
         except Exception as error:  # SQLAlchemy's and SQLite's, of many kinds.
             reason = str(error).splitlines()[0]
             raise UserError(f"{database} is not a study's database that can be used: {reason}") from error
+
+    def _make(self, database: Path) -> None:
+        """Makes the database beside its place: whoever opens it, with Optuna too, finds it whole or not at all."""
+        unfinished = database.with_name(".study.db")
+        for path in self.path.glob(f"{unfinished.name}*"):  # Of a process that was ended here, with SQLite's journal.
+            path.unlink()
+        storage = self._storage_in(unfinished)
+        self._optuna_study_in(storage)
+        storage.remove_session()
+        storage.engine.dispose()
+        unfinished.rename(database)
+
+    def _storage_in(self, database: Path) -> optuna.storages.RDBStorage:
+        engine = {"connect_args": {"timeout": 60}}
+        storage: optuna.storages.RDBStorage = self._optuna.storages.RDBStorage(f"sqlite:///{database}", engine)
+        return storage
+
+    def _optuna_study_in(self, storage: optuna.storages.RDBStorage) -> optuna.Study:
+        study: optuna.Study = self._optuna.create_study(
+            storage=storage,
+            study_name="study",
+            load_if_exists=True,
+            direction="maximize",
+            pruner=self._optuna.pruners.PercentilePruner(_GOES_ON, _PATIENCE, 0),
+        )
+        return study
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
