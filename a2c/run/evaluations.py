@@ -216,9 +216,12 @@ class Evaluations:
                 self._run.events.tell("failed_saves", self._learner.steps, f"{error}; the report goes without it")
 
     def _critic(self) -> Critic | None:
-        """What the final critic's value is of; None where evaluations do not show that: it takes lives for episodes."""
+        """What the final critic's value is of; None where evaluations do not show that.
+
+        It takes lives for episodes, or limits for ends, or was not trained.
+        """
         config = self._config
-        if config.terminal_on_life_loss:
+        if config.terminal_on_life_loss or config.critic != "bootstrap":
             return None
         return Critic(config.gamma, self._learner.value_scale, "signs" if config.clip_rewards else "own")
 
