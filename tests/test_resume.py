@@ -27,8 +27,8 @@ EXACT = [
     {"normalize_observations": True, "normalize_returns": True, "schedule": "linear"},
     {"vectorization": "local", "engine": "paddle", "optimizer": "rmsprop"},
     {"engine": "paddle"},
-    {"critic": "baseline", "rollout_length": 16},
-    {"critic": "none", "rollout_length": 16, "vectorization": "local"},
+    {"critic": "baseline"},
+    {"critic": "none", "vectorization": "local"},
 ]
 
 

@@ -3,7 +3,7 @@
     python dqn.py --seed S --steps N --settings zoo|defaults --evaluations E --episodes K
 
 zoo: what rl_zoo3 2.9.2 tuned for CartPole-v1 (hyperparams/dqn.yml), for 50,000 steps; defaults: the library's own.
-Seconds are those of training; evaluations, on fresh environments, are not counted.
+Seconds are those of the processor, in training; evaluations, on fresh environments, are not counted.
 """
 
 import argparse
@@ -64,20 +64,20 @@ def main() -> None:
     model = DQN("MlpPolicy", gymnasium.make(ENV), seed=options.seed, device="cpu", **SETTINGS[options.settings])
     every = options.steps // options.evaluations
     points: list[list[float]] = []
-    spent, begin = 0.0, time.perf_counter()
+    spent, begin = 0.0, time.process_time()
 
     def look(names: dict[str, Any], _: dict[str, Any]) -> bool:
         nonlocal spent, begin
         if model.num_timesteps % every == 0:
-            spent += time.perf_counter() - begin
+            spent += time.process_time() - begin
             seed = EVALUATION_SEED + 1_000 * len(points)
             points.append([model.num_timesteps, spent, evaluate(model, options.episodes, seed)])
-            begin = time.perf_counter()
+            begin = time.process_time()
         return True
 
     model.learn(options.steps, callback=look)
     steps, seconds, returns = ([round(point[i], 4) for point in points] for i in range(3))
-    spent += time.perf_counter() - begin
+    spent += time.process_time() - begin
     print(json.dumps({"steps": steps, "seconds": seconds, "return": returns, "train_seconds": round(spent, 2)}))
 
 
