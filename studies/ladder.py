@@ -54,13 +54,14 @@ def rates(names: list[str]) -> dict[Job, tuple[Any, ...]]:
 def runs(names: list[str], peers: str | None) -> dict[Job, tuple[Any, ...]]:
     """What is compared, at the rates that were chosen."""
     wanted: dict[Job, tuple[Any, ...]] = {}
+    timed: dict[Job, tuple[Any, ...]] = {}  # Last, when processes have loaded all machine code.
     for task, those in contestants(names).items():
         for one in those:
             rate = chosen_rate(one, task)
             for seed in SEEDS:
                 wanted[task, one.name, rate, seed] = ("train", one, TASKS[task], seed, rate)
                 if task == "CartPole-v1-50k":
-                    wanted[f"seconds-{task}", one.name, rate, seed] = ("train", one, TASKS[task], seed, rate, 0)
+                    timed[f"seconds-{task}", one.name, rate, seed] = ("train", one, TASKS[task], seed, rate, 0)
     if {"estimators", "environments"} & set(names):
         for task in ("CartPole-v1", "Acrobot-v1"):
             rate = chosen_rate(A2C, task)
@@ -71,7 +72,7 @@ def runs(names: list[str], peers: str | None) -> dict[Job, tuple[Any, ...]]:
             for seed in SEEDS:
                 job = ("DQN", f"DQN, {settings}", None, seed)
                 wanted[job] = ("dqn", peers, settings, seed, TASKS["CartPole-v1-50k"].steps)
-    return wanted
+    return wanted | timed
 
 
 def work(kind: str, *arguments: Any) -> Run:
