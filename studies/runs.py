@@ -30,7 +30,7 @@ EVALUATIONS, EPISODES = 20, 5
 PARTS = 20
 """Of a training, of equal steps: each counts as much in the area under the curve of training episodes."""
 
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 LENGTHS = (0.005, 0.01, 0.02, 0.04, 0.08)
 """Of a natural step: its KL divergence."""
 
