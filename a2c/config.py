@@ -145,10 +145,13 @@ class Model:
     """Networks, and what they are given."""
 
     network: str = "auto"
-    """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
+    """What images go through before actor and critic. nature: the convolutions of Mnih et al. (2015).
     small: three of 2 x 2, for grids of a few cells. Your own: 32x8/4,64x4/2,64x3,512 is nature, as filters x kernel /
     stride, and the units behind; an s behind a layer lets windows reach over the edges. mlp: nothing; images are
     numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
+    share_torso: bool = True
+    """Actor and critic see images through the same convolutions and units behind these, and both teach them. False: the
+    critic has its own. Hidden layers are separate either way, and memory, which sees what the actor does, is shared."""
     memory_size: int = 0
     """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
     actor and critic see, and both see it. Gradients flow through whole rollouts. 0: it remembers nothing."""
@@ -328,6 +331,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "reward_weights",
             "natural_max_step",
             "memory_size",
+            "share_torso",
             "text_words",
             "atari_preprocessing",
             "terminal_on_life_loss",

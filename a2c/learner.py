@@ -88,6 +88,7 @@ class Learner:
         self._architecture = architecture_for(
             envs.single_observation_space, envs.single_action_space,
             config.hidden_sizes, config.activation, config.normalize_observations, config.network, config.memory_size,
+            config.share_torso,
         )  # fmt: skip
         team = team_for(config, self._architecture)
         self._engine = choose_engine(config, self._architecture, num_masks, team)

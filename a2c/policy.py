@@ -266,12 +266,17 @@ class Policy:
         inputs, pixels = inputs_of(self.architecture, obs, self.moments)
         carry = self.begin(len(obs)) if carry is None else carry
         with one_blas_thread(len(obs), self._weights):
-            features = features_of(np, self.architecture, self.parameters, pixels) if pixels.shape[1] else None
+            features = self._features(network, pixels)
             if self.architecture.memory_size:
-                carry = remember(np, self.architecture, self.parameters, inputs, features, carry)
+                seen = features if self.architecture.share_torso else self._features("actor", pixels)
+                carry = remember(np, self.architecture, self.parameters, inputs, seen, carry)
                 features = joined(np, features, carry)
             outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs, features)
         return outputs, carry
+
+    def _features(self, network: Network, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """What a network sees of images [B, P]; None where there are none."""
+        return features_of(np, self.architecture, network, self.parameters, pixels) if pixels.shape[1] else None
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
         """Noise for `act_batch` of a batch of this size."""
@@ -306,6 +311,7 @@ class Policy:
             "actions": str(self.action_space),
             "hidden units": f"{units}, {architecture.activation}"
             + (", behind convolutions" if architecture.images else "")
+            + ("" if architecture.share_torso else " of their own")
             + (f", with memory of {architecture.memory_size}" if architecture.memory_size else ""),
             "parameters": f"{sum(array.size for array in self.parameters.values()):,}",
         }
@@ -324,6 +330,7 @@ class Policy:
             "activation": self.architecture.activation,
             "network": self.architecture.image_network.text if self.architecture.images else "mlp",
             "memory_size": self.architecture.memory_size,
+            "share_torso": self.architecture.share_torso,
             "observation_space": describe(self.observation_space),
             "action_space": describe(self.action_space),
             **notes,
@@ -365,6 +372,9 @@ class Policy:
                 f"{folder / _DESCRIPTION} has memory_size {shown(memory_size)}; it must be a multiple of 16 from 0 to "
                 f"{MOST_REMEMBERED:,}"
             )
+        share_torso = description.get("share_torso", True)  # All did before.
+        if type(share_torso) is not bool:
+            raise UserError(f"{folder / _DESCRIPTION} has share_torso {shown(share_torso)}; it must be true or false")
         if lacking := [name for name in ("observation_space", "action_space") if name not in description]:
             raise UserError(f"{folder / _DESCRIPTION} lacks {' and '.join(lacking)}")
         try:
@@ -374,8 +384,9 @@ class Policy:
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
             architecture = architecture_for(
-                observation_space, action_space, tuple(sizes), activation, bool(statistics), network, memory_size
-            )
+                observation_space, action_space, tuple(sizes), activation, bool(statistics), network, memory_size,
+                share_torso,
+            )  # fmt: skip
             parameters = {name: arrays[name] for name in architecture.shapes()}
             for name, expected in architecture.shapes().items():
                 if arrays[name].shape != expected or arrays[name].dtype != np.float32:

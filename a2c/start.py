@@ -64,7 +64,8 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
     shapes = architecture.shapes()
     sizes = "-".join(map(str, architecture.hidden_sizes)) or "no"
     memory = f"memory_size {architecture.memory_size}, " if architecture.memory_size else ""
-    ours = f"hidden_sizes {sizes}, {memory}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
+    torso = "" if architecture.share_torso else "share_torso False, "
+    ours = f"hidden_sizes {sizes}, {memory}{torso}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
     layers = {name for name in arrays if name.startswith(("actor.", "critic.", "image.", "memory.", "log_std"))}
     for name in sorted({*shapes} ^ layers):
         what = "has no" if name in shapes else "also has"

@@ -27,7 +27,7 @@ ELSEWHERE: dict[str, str] = {
     "lstm_hidden_size": "memory_size", "use_lstm": "memory_size", "use_rnn": "memory_size", "recurrent": "memory_size",
     "lstm_cell_size": "memory_size", "rnn_hidden_size": "memory_size", "gru": "memory_size", "lstm": "memory_size",
     "tensorboard_log": "log", "track": "log", "load": "start_from", "trained_agent": "start_from",
-    "info_keywords": "log_info", "record_at": "keep_policy_at",
+    "share_features_extractor": "share_torso", "info_keywords": "log_info", "record_at": "keep_policy_at",
 }  # fmt: skip
 
 NOWHERE: dict[str, str] = {

@@ -80,6 +80,18 @@ CASES = {
         hidden_sizes=16,
         **_WORKERS,
     ),
+    # The same with memory, and a critic with convolutions of its own.
+    "apart-2-workers": _case(
+        "faults.envs:Camera-v0",
+        15_000,
+        800,
+        normalize_observations=False,
+        learning_rate=3e-4,
+        hidden_sizes=16,
+        share_torso=False,
+        memory_size=16,
+        **_WORKERS,
+    ),
     # As games are played: frames stacked, lives that end what is learnt from, rewards clipped.
     "lives-2-workers": _case(
         "faults.envs:Lives-v0",

@@ -40,7 +40,7 @@ class Case:
         self.actions = Actions(action_space)
         self.architecture = architecture_for(
             observation_space, action_space, self.config.hidden_sizes, self.config.activation, True,
-            self.config.network, self.config.memory_size,
+            self.config.network, self.config.memory_size, self.config.share_torso,
         )  # fmt: skip
         self.num_masks = self.actions.num_masks if masked else 0
         rng = np.random.default_rng(seed)
@@ -97,26 +97,31 @@ class Case:
         mask = rollout.mask[:-1].reshape(rows, -1) if self.num_masks else None
         log_std = self.initial.get("log_std", np.zeros(0, np.float32))
         # From the initial parameters in NumPy: the same for every engine.
-        inputs, features = rollout.inputs[:-1].reshape(rows, -1), self.features(self.initial)
+        inputs, features = rollout.inputs[:-1].reshape(rows, -1), self.features(self.initial)["actor"]
         outputs = forward(np, self.architecture, "actor", self.initial, inputs, features)
         action = self.actions.sample(outputs, log_std, noise, mask)
         rollout.noise[...], rollout.action[...] = (
             array.reshape(*rollout.reward.shape, columns) for array in (noise, action)
         )
 
+    def images(self, network, parameters):
+        """What a network sees of the images of all steps, in NumPy; None where there are none."""
+        pixels = self.rollout.pixels[:-1].reshape(self.rollout.reward.size, -1)
+        return features_of(np, self.architecture, network, parameters, pixels) if pixels.shape[1] else None
+
     def features(self, parameters):
-        """Of the images of all steps and of the memory, in NumPy; None where there are neither."""
-        rollout, rows = self.rollout, self.rollout.reward.size
-        pixels = rollout.pixels[:-1].reshape(rows, -1)
-        images = features_of(np, self.architecture, parameters, pixels) if pixels.shape[1] else None
+        """The same by network, and what the memory gives beside it; None where there are neither."""
+        rollout, images = self.rollout, self.images("actor", parameters)
+        of_critic = images if self.architecture.share_torso else self.images("critic", parameters)
         if not self.architecture.memory_size:
-            return images
+            return {"actor": images, "critic": of_critic}
         remembered, carry, n = [], rollout.carry[0].astype(parameters["memory.bias"].dtype), rollout.carry.shape[1]
         for t in range(len(rollout.reward)):
             seen = None if images is None else images[t * n : (t + 1) * n]
             remembered.append(remember(np, self.architecture, parameters, rollout.inputs[t], seen, carry))
             carry = remembered[-1] * ~(rollout.terminated[t] | rollout.truncated[t])[:, None]
-        return joined(np, images, np.concatenate(remembered))
+        remembered = np.concatenate(remembered)
+        return {"actor": joined(np, images, remembered), "critic": joined(np, of_critic, remembered)}
 
     def act(self):
         """Outputs and values of every step."""
@@ -162,9 +167,9 @@ class Case:
             array.reshape(rows, array.shape[2])
             for array in (rollout.inputs[:-1].astype(np.float64), rollout.action, rollout.mask[:-1])
         )
-        features = self.features(double)
         outputs, value = (
-            forward(np, self.architecture, network, double, inputs, features) for network in ("actor", "critic")
+            forward(np, self.architecture, network, double, inputs, features)
+            for network, features in self.features(double).items()
         )
         log_prob, entropy = log_prob_and_entropy(
             np, self.actions.factors, outputs, double.get("log_std"), action, mask if self.num_masks else None

@@ -52,6 +52,7 @@ CASES = {
     "stacked images": (spaces.Box(0, 255, (3, 36, 40, 3), np.uint8), spaces.Box(-1, 1, (2,)), {"activation": "relu"}),
     "own convolutions": (spaces.Box(0, 255, (33, 34), np.uint8), spaces.Discrete(4), {"network": "16x3/2,32x2/2,48"}),
     "over the edges": (CAMERA, spaces.Discrete(3), {"network": "16x4/3s,16x3s,32x2/2,32"}),
+    "image, a critic with its own": (CAMERA, spaces.Discrete(3), {"network": "16x4/3,32", "share_torso": False}),
     "image, memory, numbers": (
         spaces.Dict(eye=spaces.Box(0, 255, (36, 36), np.uint8), ear=NUMBERS, state=spaces.Discrete(3)),
         spaces.Dict(arm=spaces.Box(-1, 1, (2,)), shoot=spaces.Discrete(2)),

@@ -12,7 +12,7 @@ from a2c.config import Config
 from a2c.engines import Floats, Metrics
 from a2c.errors import UserError
 from a2c.kernels.simd import LANES
-from a2c.model.architecture import Architecture, Parameters
+from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
 from a2c.model.blocks import features_of, forward, joined, remember
 from a2c.model.factors import fisher_at_outputs, log_prob_and_entropy
 from a2c.returns import explained_variance
@@ -22,6 +22,11 @@ with warnings.catch_warnings():
     # Importing Paddle warns that ccache, which only compiles Paddle's own C++ extensions, is missing.
     warnings.simplefilter("ignore")
     import paddle
+
+Images = dict[Network, Any]
+"""What each network sees of images, a tensor [B, F]; None where there are none. Where they share it, it is the same."""
+
+_NO_IMAGES: Images = {"actor": None, "critic": None}
 
 
 class PaddleEngine:
@@ -65,23 +70,20 @@ class PaddleEngine:
     def forward(self, rollout: Rollout, t: int) -> None:
         """Actor and critic on the inputs of step t; nothing is kept."""
         with paddle.no_grad():
-            inputs, features = paddle.to_tensor(rollout.inputs[t]), self._features(rollout.pixels[t])
-            if rollout.carry.shape[2]:
-                remembered = self._remember(inputs, features, paddle.to_tensor(rollout.carry[t]))
-                features = joined(paddle, features, remembered)
-                if t < len(rollout.outputs):
-                    rollout.carry[t + 1] = remembered.numpy()
+            inputs, images = paddle.to_tensor(rollout.inputs[t]), self._images(rollout.pixels[t])
+            remembered = self._remember(inputs, images["actor"], paddle.to_tensor(rollout.carry[t]))
             if t < len(rollout.outputs):
-                rollout.outputs[t] = self._network("actor", inputs, features).numpy()
-            rollout.value[t] = self._network("critic", inputs, features).numpy()[:, 0]
+                if remembered is not None:
+                    rollout.carry[t + 1] = remembered.numpy()
+                rollout.outputs[t] = self._network("actor", inputs, images, remembered).numpy()
+            rollout.value[t] = self._network("critic", inputs, images, remembered).numpy()[:, 0]
 
     def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
         """The critic."""
         with paddle.no_grad():
-            seen, features = paddle.to_tensor(inputs), self._features(pixels)
-            if carry.shape[1]:
-                features = joined(paddle, features, self._remember(seen, features, paddle.to_tensor(carry)))
-            value: Floats = self._network("critic", seen, features).numpy()[:, 0]
+            seen, images = paddle.to_tensor(inputs), self._images(pixels)
+            remembered = self._remember(seen, images["actor"], paddle.to_tensor(carry))
+            value: Floats = self._network("critic", seen, images, remembered).numpy()[:, 0]
             return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
@@ -99,11 +101,10 @@ class PaddleEngine:
             for array in (rollout.inputs[:-1], rollout.action, rollout.mask[:-1])
         )
         advantage, returns = paddle.to_tensor(rollout.advantage.ravel()), paddle.to_tensor(rollout.returns.ravel())
-        features = self._features(rollout.pixels[:-1].reshape(rows, -1))
-        if rollout.carry.shape[2]:
-            features = joined(paddle, features, self._remember_all(rollout, inputs, features))
-        outputs = self._network("actor", inputs, features)
-        value = self._network("critic", inputs, features)[:, 0]
+        images = self._images(rollout.pixels[:-1].reshape(rows, -1))
+        remembered = self._remember_all(rollout, inputs, images["actor"])
+        outputs = self._network("actor", inputs, images, remembered)
+        value = self._network("critic", inputs, images, remembered)[:, 0]
         log_prob, entropies = log_prob_and_entropy(
             paddle, self._architecture.factors, outputs, self._parameters.get("log_std"), action,
             mask if mask.shape[1] else None,
@@ -128,7 +129,7 @@ class PaddleEngine:
         inputs = paddle.to_tensor(rollout.inputs[:-1].reshape(rows, -1))
         mask = paddle.to_tensor(rollout.mask[:-1].reshape(rows, -1)) if rollout.mask.shape[2] else None
         v = paddle.to_tensor(direction[:size])
-        outputs = self._network("actor", inputs, self._features(rollout.pixels[:-1].reshape(rows, -1)))
+        outputs = self._network("actor", inputs, _NO_IMAGES, None)
         u = paddle.zeros_like(outputs)
         u.stop_gradient = False
         (backward,) = paddle.grad(outputs, self._tensor, u, create_graph=True)
@@ -146,8 +147,7 @@ class PaddleEngine:
     def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
         """Of the critic's mean squared error on some rows of the rollout."""
         inputs = rollout.inputs[:-1].reshape(rollout.reward.size, -1)[rows]
-        pixels = rollout.pixels[:-1].reshape(rollout.reward.size, -1)[rows]
-        value = self._network("critic", paddle.to_tensor(inputs), self._features(pixels))[:, 0]
+        value = self._network("critic", paddle.to_tensor(inputs), _NO_IMAGES, None)[:, 0]
         return self._gradient_of(paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2))
 
     def follow(self) -> None:
@@ -162,20 +162,28 @@ class PaddleEngine:
         pieces = np.split(flat[: ends[-1]], ends[:-1])
         return {name: piece.reshape(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)}
 
-    def _network(self, network: Any, inputs: Any, features: Any) -> Any:
+    def _network(self, network: Network, inputs: Any, images: Images, remembered: Any) -> Any:
+        features = joined(paddle, images[network], remembered)
         return forward(paddle, self._architecture, network, self._parameters, inputs, features)
 
-    def _features(self, pixels: NDArray[np.uint8]) -> Any:
-        """Of rows of pixels [B, P]; None where there are none."""
+    def _images(self, pixels: NDArray[np.uint8]) -> Images:
+        """Features of rows of pixels [B, P]."""
         if not pixels.shape[1]:
-            return None
-        return features_of(paddle, self._architecture, self._parameters, paddle.to_tensor(pixels))
+            return _NO_IMAGES
+        given, networks = paddle.to_tensor(pixels), NETWORKS[:1] if self._architecture.share_torso else NETWORKS
+        seen = [features_of(paddle, self._architecture, network, self._parameters, given) for network in networks]
+        return {"actor": seen[0], "critic": seen[-1]}
 
     def _remember(self, inputs: Any, features: Any, carry: Any) -> Any:
+        """What is remembered then [B, H]; None where there is no memory."""
+        if not self._architecture.memory_size:
+            return None
         return remember(paddle, self._architecture, self._parameters, inputs, features, carry)
 
     def _remember_all(self, rollout: Rollout, inputs: Any, features: Any) -> Any:
-        """What is remembered after each step of a rollout, from `carry[0]` on: [T N, H]."""
+        """What is remembered after each step of a rollout, from `carry[0]` on: [T N, H]; None without memory."""
+        if not self._architecture.memory_size:
+            return None
         length, num_envs = rollout.reward.shape
         goes_on = paddle.to_tensor((~(rollout.terminated | rollout.truncated)).astype(np.float32))
         carry, remembered = paddle.to_tensor(rollout.carry[0]), []

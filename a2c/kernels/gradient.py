@@ -116,9 +116,9 @@ def work_for(network: Network, bounds: NDArray[np.int64], room: int, rollout_len
 
 @inlined
 def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -> bool:
-    """Copies a row of inputs at x0 to the network's row; returns whether that held something else."""
-    x = row * network.layers[0, X_ROW]
-    differs = False
+    """Copies a row of inputs at x0 to the network's row, or rows; returns whether that held something else."""
+    x_row = network.layers[0, X_ROW]
+    x, differs = row * x_row, False
     for j in range(network.floats):
         # Not equal, or NaN: then nobody knows.
         differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
@@ -127,6 +127,10 @@ def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -
     for j in range(network.floats, columns):
         differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
         network.activations[x + j] = inputs[x0 + j]
+    if network.apart:
+        x = (row + network.apart) * x_row
+        for j in range(columns):
+            network.activations[x + j + (0 if j < network.floats else network.features)] = inputs[x0 + j]
     return differs
 
 
@@ -433,17 +437,23 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
 
 
 @compiled
-def take_gradient(network: Network, row: int, rows: int, scratch: Floats, dx: int, adds: bool) -> None:
-    """Takes what a network's first layer says of the features of some rows, dL/d features: into `d_features`."""
-    n, x_row = network.features, network.layers[0, X_ROW]
+def take_gradient(network: Network, row: int, rows: int, scratch: Floats, dx: int, is_actor: bool) -> None:
+    """Takes what a network's first layer says of the features of some rows, dL/d features: into `d_features`.
+
+    The actor's comes second, and is added where both see the same features.
+    """
+    n, own, x_row = network.features, network.own, network.layers[0, X_ROW]
+    apart = 0 if is_actor else network.apart
     for i in range(rows if n else 0):
-        at, to = dx + i * x_row + network.floats, (row + i) * n
-        ours, given = network.d_features[to : to + n], scratch[at : at + n]
-        if adds:
-            for j in range(n):
+        at, to, of_own = dx + i * x_row + network.floats, (row + i) * n, (row + apart + i) * n
+        for j in range(own):
+            network.d_features[of_own + j] = scratch[at + j]
+        ours, given = network.d_features[to + own : to + n], scratch[at + own : at + n]
+        if is_actor:
+            for j in range(n - own):
                 ours[j] += given[j]
         else:
-            for j in range(n):
+            for j in range(n - own):
                 ours[j] = given[j]
 
 

@@ -62,6 +62,8 @@ class Network(NamedTuple):
     keeps: bool
     floats: int  # columns of a row of inputs before the features of images, ...
     features: int  # ... and of the memory, and how many these are; numbers of choices come after them
+    own: int  # how many of these, the first ones, are others for the actor than for the critic, ...
+    apart: int  # ... and then, rows of inputs from the actor's to the critic's of the same observation; else 0
     torso: Torso | None
     memory: Memory | None
     d_features: Floats  # [rows of inputs * features] dL/d features
@@ -94,9 +96,11 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
     layers: list[list[int]] = []
     num_parameters = num_transposed = 0
     input_row = padded(architecture.num_inputs + architecture.num_features)
-    num_activations = inputs * input_row
+    own = 0 if architecture.share_torso else architecture.num_image_features
+    apart = inputs if own else 0
+    num_activations = (inputs + apart) * input_row
     for network in NETWORKS:
-        x, x_row = 0, input_row
+        x, x_row = apart * input_row if network == "critic" else 0, input_row
         for number, block in enumerate(architecture.blocks(network)):
             fan_in, fan_out = block.inputs, block.outputs
             # Rows of weights that are looked up must lie in one piece.
@@ -116,16 +120,20 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
     dense = architecture.num_floats + architecture.num_features
     firsts = itertools.accumulate(architecture.choices, initial=dense)
     lookups = [(dense + column, first) for column, first in zip(range(len(architecture.choices)), firsts, strict=False)]
-    torso, num_parameters = torso_for(architecture, num_parameters, inputs, chunks)
-    memory, num_parameters = memory_for(architecture, num_parameters, input_row, inputs, working_rows // chunks, chunks)
+    torso, num_parameters = torso_for(architecture, num_parameters, inputs, apart, chunks)
+    memory, num_parameters = memory_for(
+        architecture, num_parameters, input_row, inputs, apart, working_rows // chunks, chunks
+    )
     widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
     return Network(
         keeps,
         architecture.num_floats,
         architecture.num_features,
+        own,
+        apart,
         torso,
         memory,
-        np.zeros(inputs * architecture.num_features, np.float32),
+        np.zeros((inputs + apart) * architecture.num_features, np.float32),
         np.array(layers, np.int64),
         len(layers) // 2,
         architecture.activation == "tanh",
@@ -141,7 +149,7 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
 
 
 def views(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
-    """The arrays of the portable form, as views of a flat array laid out as `theta`."""
+    """The arrays of the portable form, in its order, as views of a flat array laid out as `theta`."""
     found: Parameters = {}
     layers = iter(network.layers.tolist())
     for which in NETWORKS:
@@ -162,7 +170,7 @@ def views(network: Network, flat: Floats, architecture: Architecture) -> Paramet
         found |= memory_views(network.memory, flat)
     if architecture.log_std_size:
         found["log_std"] = flat[network.log_std : network.log_std + network.log_stds]
-    return found
+    return {name: found[name] for name in architecture.shapes()}
 
 
 @compiled

@@ -32,6 +32,7 @@ class Memory(NamedTuple):
     seen: int  # columns of a row of inputs that are multiplied with weights; what is remembered is written behind them
     images: int  # how many of these, the last ones, are features of images
     x_row: int  # from one row of inputs to the next
+    apart: int  # rows from those it sees to those where the critic sees it; 0: the same
     lookups: NDArray[np.int64]  # [choices, 2] as in `a2c.kernels.lookup`
     weight: int  # where in theta the weights [in, 3 H] start, ...
     bias: int
@@ -48,7 +49,7 @@ class Memory(NamedTuple):
 
 
 def memory_for(
-    architecture: Architecture, first_parameter: int, x_row: int, rows: int, room: int, chunks: int
+    architecture: Architecture, first_parameter: int, x_row: int, rows: int, apart: int, room: int, chunks: int
 ) -> tuple[Memory | None, int]:
     """Room for the memory of an architecture, if it has one, and how many parameters there are with its own.
 
@@ -57,6 +58,7 @@ def memory_for(
         first_parameter: Where in theta its parameters start.
         x_row: Numbers of a row of inputs.
         rows: Of inputs.
+        apart: Rows from the actor's to the critic's, if these are others.
         room: Rows that a chunk works on at once.
         chunks: That work at the same time.
     """
@@ -74,7 +76,7 @@ def memory_for(
         return np.zeros(max(1, count), np.float32)
 
     memory = Memory(
-        size, seen, images, x_row, np.array(lookups, np.int64).reshape(-1, 2),
+        size, seen, images, x_row, apart, np.array(lookups, np.int64).reshape(-1, 2),
         first_parameter, bias, carry_weight, carry_bias, numbers(3 * size * size), numbers(3 * size * images),
         numbers(rows * ROOM * size), room, numbers(chunks * room * 6 * size),
         numbers(rows * 3 * size), numbers(rows * 3 * size), numbers(chunks * room * size),
@@ -175,6 +177,8 @@ def remember(memory: Memory | None, theta: Floats, inputs: Floats, chunk: int, r
             out = inputs[(row + i) * x_row + memory.seen : (row + i) * x_row + memory.seen + size]
             for j in range(size):
                 out[j] = n[j] + z[j] * (c[j] - n[j])
+            if memory.apart:
+                give_carry(memory, inputs, row + i, inputs, (row + i + memory.apart) * x_row + memory.seen)
 
 
 @compiled

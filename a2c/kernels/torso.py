@@ -1,8 +1,9 @@
-"""What both networks see of an image: convolutions and a layer behind them, forward and backward.
+"""What actor and critic see of an image: convolutions and a layer behind them, forward and backward.
 
 Each row of inputs has a row of pixels, and room for what the convolutions made of it, which the gradient finds there.
-Features are written where the networks' first layers read them. In a network without images `torso` is None, and Numba
-leaves out all that follows `if torso is not None`.
+Features are written where the networks' first layers read them. If actor and critic do not share this, there are two
+copies: the critic's parameters lie behind the actor's, and its rows `apart` behind. In a network without images
+`torso` is None, and Numba leaves out all that follows `if torso is not None`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ INNER_AT_ONCE = 64
 class Torso(NamedTuple):
     """Convolutions of an image, a layer behind them, and where all of it lies."""
 
-    convolutions: Convolutions
+    copies: int  # 1: actor and critic share it; 2: the actor's own, then the critic's
+    apart: int  # rows from the actor's to the critic's of the same observation, pixels apart, which there are once
+    convolutions: Convolutions  # of the first copy
     lines: int
     columns: int
     channels: int
@@ -44,6 +47,7 @@ class Torso(NamedTuple):
     scale: float  # what bytes are multiplied with
     weight: int  # where in theta the layer's weights [flat, features] start, ...
     bias: int  # ... and its biases
+    layer: int  # numbers of both: from one copy to the next
     flat: int  # numbers that convolutions make of an image
     features: int
     first: int  # the column of a row of inputs where they start
@@ -54,43 +58,49 @@ class Torso(NamedTuple):
     gradients: Floats  # for each chunk, every layer's dy of an image, with zeros around
     across: int  # rows, rounded up to whole vectors
     d_features: Floats  # [rows * features] dL/d features of images, before ReLU
-    d_across: Floats  # [features * across] the same, image by image
-    d_flat: Floats  # [flat * across] dL/d flat, image by image
+    d_across: Floats  # [features * across] for each copy: the same, image by image
+    d_flat: Floats  # [flat * across] for each copy: dL/d flat, image by image
     nothing: Floats  # zeros, as many as a row of any of these
 
 
-def torso_for(architecture: Architecture, first_parameter: int, rows: int, chunks: int) -> tuple[Torso | None, int]:
+def torso_for(
+    architecture: Architecture, first_parameter: int, rows: int, apart: int, chunks: int
+) -> tuple[Torso | None, int]:
     """Room for the image of an architecture, if it has one, and how many parameters there are with its own.
 
     Args:
         architecture: With one image at most.
         first_parameter: Where in theta its parameters start.
-        rows: Of inputs.
+        rows: Of inputs, of one copy.
+        apart: As many, if actor and critic do not share them; else 0.
         chunks: That work at the same time.
     """
     if not architecture.images:
         return None, first_parameter
+    copies = 2 if apart else 1
     (leaf,) = architecture.images
     planes, lines, columns, _ = leaf.image
     channels = leaf.image.channels
     layers = [layer for layer, _ in architecture.convolutions(leaf)]
     laid_out = convolutions_for((lines, columns), channels, layers, first=first_parameter)
     features = architecture.num_image_features
-    weight = first_parameter + laid_out.parameters
+    weight = first_parameter + copies * laid_out.parameters
     bias = weight + laid_out.outputs * features
+    layer = laid_out.outputs * features + features
     across = -(-rows // LANES) * LANES
 
     def room(size: int) -> Floats:
         return np.zeros(size, np.float32)
 
     torso = Torso(
-        laid_out, lines, columns, channels, planes, 1 / leaf.divisor, weight, bias, laid_out.outputs, features,
-        architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), room(rows * laid_out.room),
-        room(laid_out.turned), room(chunks * laid_out.image), room(chunks * laid_out.gradients),
-        across, room(rows * features), room(features * across), room(laid_out.outputs * across),
-        room(max(features, across)),
+        copies, apart, laid_out, lines, columns, channels, planes, 1 / leaf.divisor,
+        weight, bias, layer, laid_out.outputs, features,
+        architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), room(copies * rows * laid_out.room),
+        room(copies * laid_out.turned), room(chunks * laid_out.image), room(chunks * laid_out.gradients),
+        across, room(copies * rows * features), room(copies * features * across),
+        room(copies * laid_out.outputs * across), room(max(features, across)),
     )  # fmt: skip
-    return torso, bias + features
+    return torso, weight + copies * layer
 
 
 def torso_views(torso: Torso, flat: Floats) -> Parameters:
@@ -100,13 +110,15 @@ def torso_views(torso: Torso, flat: Floats) -> Parameters:
     """
     found: Parameters = {}
     layers = torso.convolutions.layers
-    for number, layer in enumerate(layers):
-        k, c, o = layer[KERNEL], layer[CHANNELS], layer[FILTERS]
-        found[f"image.0.{number}.weight"] = flat[layer[WEIGHT] : layer[BIAS]].reshape(k, k, c, o)
-        found[f"image.0.{number}.bias"] = flat[layer[BIAS] : layer[BIAS] + o]
-    name = f"image.0.{len(layers)}"
-    found[f"{name}.weight"] = flat[torso.weight : torso.bias].reshape(torso.flat, torso.features)
-    found[f"{name}.bias"] = flat[torso.bias : torso.bias + torso.features]
+    for copy, image in zip(range(torso.copies), ("image.0", "critic.image.0"), strict=False):
+        own = flat[copy * torso.convolutions.parameters :]
+        for number, layer in enumerate(layers):
+            k, c, o = layer[KERNEL], layer[CHANNELS], layer[FILTERS]
+            found[f"{image}.{number}.weight"] = own[layer[WEIGHT] : layer[BIAS]].reshape(k, k, c, o)
+            found[f"{image}.{number}.bias"] = own[layer[BIAS] : layer[BIAS] + o]
+        own = flat[copy * torso.layer :]
+        found[f"{image}.{len(layers)}.weight"] = own[torso.weight : torso.bias].reshape(torso.flat, torso.features)
+        found[f"{image}.{len(layers)}.bias"] = own[torso.bias : torso.bias + torso.features]
     return found
 
 
@@ -162,7 +174,10 @@ def convolve_images(torso: Torso | None, theta: Floats, chunk: int, row: int, ro
     if torso is not None:
         laid_out = torso.convolutions
         for i in range(row, row + rows):
-            conv.forward(laid_out, theta, torso.images, show(torso, i, chunk), torso.rooms, i * laid_out.room)
+            image = show(torso, i, chunk)
+            for copy in range(torso.copies):
+                own, room = theta[copy * laid_out.parameters :], (i + copy * torso.apart) * laid_out.room
+                conv.forward(laid_out, own, torso.images, image, torso.rooms, room)
 
 
 @compiled
@@ -190,16 +205,19 @@ def add_to_features(
         zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
         one: Any = np.int64(1)
         start, stop = LANES * (n // LANES * part // parts), LANES * (n // LANES * (part + 1) // parts)
-        inner, x = min(INNER_AT_ONCE, torso.flat - k), row * x_row + torso.first + start
-        init, init0, init_row = (inputs, x, x_row) if k else (theta, torso.bias + start, zero)
-        matmul(
-            torso.rooms, row * laid_out.room + laid_out.room - torso.flat + k, laid_out.room, one,
-            theta, torso.weight + k * n + start, n,
-            init, init0, init_row,
-            inputs, x, x_row,
-            rows, inner, stop - start,
-            RECTIFIED if k + inner == torso.flat else AS_IT_IS, inputs, zero, zero,
-        )  # fmt: skip
+        inner = min(INNER_AT_ONCE, torso.flat - k)
+        for copy in range(torso.copies):
+            at, first = row + copy * torso.apart, copy * torso.layer + start
+            x = at * x_row + torso.first + start
+            init, init0, init_row = (inputs, x, x_row) if k else (theta, torso.bias + first, zero)
+            matmul(
+                torso.rooms, at * laid_out.room + laid_out.room - torso.flat + k, laid_out.room, one,
+                theta, torso.weight + k * n + first, n,
+                init, init0, init_row,
+                inputs, x, x_row,
+                rows, inner, stop - start,
+                RECTIFIED if k + inner == torso.flat else AS_IT_IS, inputs, zero, zero,
+            )  # fmt: skip
 
 
 @compiled
@@ -235,17 +253,20 @@ def differentiate_features(
         x_row: From one to the next.
         d_features: Rows of dL/d features; those of images come first.
         d_row: From one to the next.
-        row: The first row.
+        row: The first row, the actor's.
         rows: How many.
     """
     if torso is not None:
         n = torso.features
-        for i in range(row, row + rows):
-            x, d = i * x_row + torso.first, i * d_row
-            for j in range(n):
-                given = d_features[d + j] if inputs[x + j] > 0 else np.float32(0)
-                torso.d_features[i * n + j] = given
-                torso.d_across[j * torso.across + i] = given
+        for copy in range(torso.copies):
+            across = copy * n * torso.across
+            for i in range(row, row + rows):
+                at = i + copy * torso.apart
+                x, d = at * x_row + torso.first, at * d_row
+                for j in range(n):
+                    given = d_features[d + j] if inputs[x + j] > 0 else np.float32(0)
+                    torso.d_features[at * n + j] = given
+                    torso.d_across[across + j * torso.across + i] = given
 
 
 @compiled
@@ -271,35 +292,37 @@ def learn_from_features(
         one: Any = np.int64(1)
         laid_out, n = torso.convolutions, torso.features
         start, stop = torso.flat * part // parts, torso.flat * (part + 1) // parts
-        for row in range(0, rows, INNER_AT_ONCE):
-            to = g0 + torso.weight + start * n
-            init, init0, init_row = (gradient, to, n) if row else (torso.nothing, zero, zero)
+        for copy in range(torso.copies):
+            first, layer, across = copy * torso.apart, copy * torso.layer, copy * n * torso.across
+            for row in range(0, rows, INNER_AT_ONCE):
+                to = g0 + layer + torso.weight + start * n
+                init, init0, init_row = (gradient, to, n) if row else (torso.nothing, zero, zero)
+                matmul(
+                    torso.rooms, (first + row + 1) * laid_out.room - torso.flat + start, one, laid_out.room,
+                    torso.d_features, (first + row) * n, n,
+                    init, init0, init_row,
+                    gradient, to, n,
+                    stop - start, min(INNER_AT_ONCE, rows - row), n,
+                    AS_IT_IS, torso.nothing, zero, zero,
+                )  # fmt: skip
+            if part == 0:
+                matmul(
+                    one_, zero, zero, zero,
+                    torso.d_features, first * n, n,
+                    torso.nothing, zero, zero,
+                    gradient, g0 + layer + torso.bias, zero,
+                    one, rows, n,
+                    AS_IT_IS, torso.nothing, zero, zero,
+                )  # fmt: skip
+            # W is as large as many images: with images as the columns it need not be turned.
             matmul(
-                torso.rooms, row * laid_out.room + laid_out.room - torso.flat + start, one, laid_out.room,
-                torso.d_features, row * n, n,
-                init, init0, init_row,
-                gradient, to, n,
-                stop - start, min(INNER_AT_ONCE, rows - row), n,
-                AS_IT_IS, torso.nothing, zero, zero,
-            )  # fmt: skip
-        if part == 0:
-            matmul(
-                one_, zero, zero, zero,
-                torso.d_features, zero, n,
+                theta, layer + torso.weight + start * n, n, one,
+                torso.d_across, across, torso.across,
                 torso.nothing, zero, zero,
-                gradient, g0 + torso.bias, zero,
-                one, rows, n,
+                torso.d_flat, (copy * torso.flat + start) * torso.across, torso.across,
+                stop - start, n, -(-rows // LANES) * LANES,
                 AS_IT_IS, torso.nothing, zero, zero,
             )  # fmt: skip
-        # W is as large as many images: with images as the columns it need not be turned.
-        matmul(
-            theta, torso.weight + start * n, n, one,
-            torso.d_across, zero, torso.across,
-            torso.nothing, zero, zero,
-            torso.d_flat, start * torso.across, torso.across,
-            stop - start, n, -(-rows // LANES) * LANES,
-            AS_IT_IS, torso.nothing, zero, zero,
-        )  # fmt: skip
 
 
 @compiled
@@ -326,24 +349,27 @@ def learn_from_images(
         line = laid_out.tables[last[WEIGHTS] + B_LINE]
         out_columns = laid_out.tables[last[WEIGHTS] + INNER]
         for i in range(row, row + rows):
-            kept = torso.rooms[(i + 1) * laid_out.room - torso.flat : (i + 1) * laid_out.room]
-            for place in range(torso.flat // filters):
-                to = d0 + last[DY_INSIDE] + (place // out_columns) * line + (place % out_columns) * filters
-                for j in range(filters):
-                    at = place * filters + j
-                    passes = kept[at] > 0
-                    torso.gradients[to + j] = torso.d_flat[at * torso.across + i] if passes else np.float32(0)
-            conv.backward(
-                laid_out, torso.turned, torso.images, show(torso, i, chunk),
-                torso.rooms, i * laid_out.room, torso.gradients, d0, gradient, g0, zeros, one_,
-            )  # fmt: skip
+            image = show(torso, i, chunk)
+            for copy in range(torso.copies):
+                r0 = (i + copy * torso.apart) * laid_out.room
+                kept = torso.rooms[r0 + laid_out.room - torso.flat : r0 + laid_out.room]
+                d_flat = torso.d_flat[copy * torso.flat * torso.across : (copy + 1) * torso.flat * torso.across]
+                for place in range(torso.flat // filters):
+                    to = d0 + last[DY_INSIDE] + (place // out_columns) * line + (place % out_columns) * filters
+                    for j in range(filters):
+                        at = place * filters + j
+                        torso.gradients[to + j] = d_flat[at * torso.across + i] if kept[at] > 0 else np.float32(0)
+                conv.backward(
+                    laid_out, torso.turned[copy * laid_out.turned :], torso.images, image,
+                    torso.rooms, r0, torso.gradients, d0, gradient, g0 + copy * laid_out.parameters, zeros, one_,
+                )  # fmt: skip
 
 
 @compiled
 def whole_of_images(torso: Torso | None, size: int) -> tuple[int, int]:
     """Where in a gradient of a size what `learn_from_features` writes begins and ends; at its end where it has none."""
     if torso is not None:
-        return torso.weight, torso.bias + torso.features
+        return torso.weight, torso.weight + torso.copies * torso.layer
     return size, size
 
 
@@ -351,4 +377,6 @@ def whole_of_images(torso: Torso | None, size: int) -> tuple[int, int]:
 def turn_kernels(torso: Torso | None, theta: Floats) -> None:
     """What has to follow when the parameters have changed."""
     if torso is not None:
-        conv.turn(torso.convolutions, theta, torso.turned)
+        laid_out = torso.convolutions
+        for copy in range(torso.copies):
+            conv.turn(laid_out, theta[copy * laid_out.parameters :], torso.turned[copy * laid_out.turned :])

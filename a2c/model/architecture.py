@@ -3,11 +3,12 @@
 Parameters are named float32 arrays, the form that engines, checkpoints and policies share: `actor.0.weight` [in, out],
 `actor.0.bias` [out], ..., `critic.0.weight`, ..., and `log_std` [A] where an action has real numbers. Layers count from
 the input; the last one of each network has no activation. Where an observation has images, both networks see features
-of them: `image.0.0.weight` [lines, columns, in, out] and so on are the first one's convolutions and the layer behind.
-A policy with memory has a gated recurrent unit that sees the inputs and these features, and whose H outputs both
-networks see beside them: `memory.weight` [in, 3 H] and `memory.bias` [3 H] for what it sees, `memory.carry.weight`
-[H, 3 H] and `memory.carry.bias` [3 H] for what it remembers. Columns are its reset gate, its update gate and its
-candidate, H of each.
+of them: `image.0.0.weight` [lines, columns, in, out] and so on are the first one's convolutions and the layer behind;
+if they do not share these, they are the actor's, and `critic.image.0.0.weight` and so on the critic's. A policy with
+memory has a gated recurrent unit that sees the inputs and these features, and whose H outputs both networks see beside
+them: `memory.weight` [in, 3 H] and `memory.bias` [3 H] for what it sees, `memory.carry.weight` [H, 3 H] and
+`memory.carry.bias` [3 H] for what it remembers. Columns are its reset gate, its update gate and its candidate, H of
+each.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ class Architecture(NamedTuple):
     """H: numbers that are remembered from one step to the next; 0: there is no memory."""
     image_network: ImageNetwork = NATURE
     """What images go through, where there are some."""
+    share_torso: bool = True
+    """Whether actor and critic see the same features of images; else the critic has parameters of its own for them."""
 
     @property
     def num_real(self) -> int:
@@ -164,6 +167,10 @@ class Architecture(NamedTuple):
         seen = self.num_floats + self.num_image_features
         groups = {f"{network}.0.weight": (seen + self.memory_size, *self.choices) for network in NETWORKS}
         return groups | ({"memory.weight": (seen, *self.choices)} if self.memory_size else {})
+
+    def image_name(self, number: int, network: Network) -> str:
+        """What the names of parameters begin with through which a network sees an image."""
+        return f"image.{number}" if network == "actor" or self.share_torso else f"critic.image.{number}"
 
     def convolutions(self, leaf: Leaf) -> tuple[tuple[Convolution, tuple[int, ...]], ...]:
         """The convolutions of an image, each with the shape of its weights."""
@@ -218,19 +225,26 @@ class Architecture(NamedTuple):
             for number, block in enumerate(self.blocks(network)):
                 shapes[f"{block.name}.weight"] = (block.inputs if number else self.input_size, block.outputs)
                 shapes[f"{block.name}.bias"] = (block.outputs,)
+        shapes |= self._shapes_of_images("actor")
+        if self.memory_size:
+            for name, rows in ("memory", self.input_size - self.memory_size), ("memory.carry", self.memory_size):
+                shapes[f"{name}.weight"] = (rows, 3 * self.memory_size)
+                shapes[f"{name}.bias"] = (3 * self.memory_size,)
+        # Behind all that is drawn: the actor begins with the same values, whether it shares or not.
+        shapes |= self._shapes_of_images("critic")
+        if self.log_std_size:
+            shapes["log_std"] = (self.log_std_size,)
+        return shapes
+
+    def _shapes_of_images(self, network: Network) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
         for number, leaf in enumerate(self.images):
             layers = [shape for _, shape in self.convolutions(leaf)]
             lines, columns = size_after((leaf.image.lines, leaf.image.columns), self.image_network.convolutions)
             layers.append((lines * columns * layers[-1][-1], self.image_network.features))
             for layer, shape in enumerate(layers):
-                shapes[f"image.{number}.{layer}.weight"] = shape
-                shapes[f"image.{number}.{layer}.bias"] = shape[-1:]
-        if self.memory_size:
-            for name, rows in ("memory", self.input_size - self.memory_size), ("memory.carry", self.memory_size):
-                shapes[f"{name}.weight"] = (rows, 3 * self.memory_size)
-                shapes[f"{name}.bias"] = (3 * self.memory_size,)
-        if self.log_std_size:
-            shapes["log_std"] = (self.log_std_size,)
+                shapes[f"{self.image_name(number, network)}.{layer}.weight"] = shape
+                shapes[f"{self.image_name(number, network)}.{layer}.bias"] = shape[-1:]
         return shapes
 
 
@@ -242,6 +256,7 @@ def architecture_for(
     normalizes: bool,
     network: str = "auto",
     memory_size: int = 0,
+    share_torso: bool = True,
 ) -> Architecture:
     """The networks between the observations of a space and the actions of another.
 
@@ -253,18 +268,26 @@ def architecture_for(
         normalizes: Whether real numbers are normalised: then bytes that are no image are such numbers.
         network: What images go through, as in Config.
         memory_size: What is remembered.
+        share_torso: Whether actor and critic see images through the same layers.
 
     Raises:
-        UserError: There is no image that `network` is for.
+        UserError: There is no image that `network` is for, or none that is seen through layers that can be shared.
     """
     leaves = leaves_of(observation_space, normalizes, network)
-    if network not in ("auto", "mlp") and all(leaf.kind != "pixels" for leaf in leaves):
+    has_images = any(leaf.kind == "pixels" for leaf in leaves)
+    if network not in ("auto", "mlp") and not has_images:
         sizes = "36 x 36 to about 200 x 200 pixels" if network == "nature" else "a size that its windows fit into"
         raise UserError(
             f"network is {network!r}, and observations have no image of bytes with {sizes}; 'auto' takes what fits"
         )
+    if not (share_torso or has_images):
+        raise UserError(
+            "share_torso is False, and no image of these observations goes through convolutions; without these, actor "
+            "and critic share nothing: leave it out"
+        )
     through = image_network(network) or NATURE
-    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation, memory_size, through)
+    factors = factors_of(action_space)
+    return Architecture(leaves, factors, hidden_sizes, activation, memory_size, through, share_torso)
 
 
 def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: str = "auto") -> tuple[Leaf, ...]:

@@ -126,27 +126,35 @@ def joined(xp: ModuleType, features: Array | None, remembered: Array | None) -> 
     return xp.concatenate([features, remembered], 1) if xp is np else xp.concat([features, remembered], 1)
 
 
-def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[str, Array], pixels: Array) -> Array:
-    """What the networks see of images: pixels [B, P], bytes -> [B, F].
+def features_of(
+    xp: ModuleType,
+    architecture: Architecture,
+    network: Network,
+    parameters: Mapping[str, Array],
+    pixels: Array,
+) -> Array:
+    """What a network sees of images: pixels [B, P], bytes -> [B, F]. A memory sees what the actor does.
 
     Args:
         xp: As in `forward`.
         architecture: Of the networks; it has an image at least.
+        network: Which of the two; if they share the torso, it is the same.
         parameters: Arrays of `xp`.
         pixels: Rows as `a2c.model.inputs` makes them, of `xp`.
     """
     found = []
     for number, leaf in enumerate(architecture.images):
         planes, lines, columns, samples = leaf.image
+        image = architecture.image_name(number, network)
         x = pixels[:, leaf.first : leaf.first + leaf.columns]
-        x = x.astype(parameters[f"image.{number}.0.weight"].dtype) / leaf.divisor
+        x = x.astype(parameters[f"{image}.0.weight"].dtype) / leaf.divisor
         x = xp.moveaxis(x.reshape((-1, planes, lines, columns, samples)), 1, 3)
         x = x.reshape((-1, lines, columns, leaf.image.channels))
         layers = architecture.convolutions(leaf)
         for layer, (convolution, _) in enumerate(layers):
-            name = f"image.{number}.{layer}"
+            name = f"{image}.{layer}"
             x = _convolve(xp, convolution, parameters[f"{name}.weight"], parameters[f"{name}.bias"], x)
-        name = f"image.{number}.{len(layers)}"
+        name = f"{image}.{len(layers)}"
         x = x.reshape((x.shape[0], -1)) @ parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
         found.append(xp.maximum(x, xp.zeros([1], x.dtype)))
     return found[0] if len(found) == 1 else xp.concatenate(found, 1) if xp is np else xp.concat(found, 1)
