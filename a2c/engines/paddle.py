@@ -26,8 +26,6 @@ with warnings.catch_warnings():
 Images = dict[Network, Any]
 """What each network sees of images, a tensor [B, F]; None where there are none. Where they share it, it is the same."""
 
-_NO_IMAGES: Images = {"actor": None, "critic": None}
-
 
 class PaddleEngine:
     """An Engine that differentiates with Paddle."""
@@ -129,7 +127,7 @@ class PaddleEngine:
         inputs = paddle.to_tensor(rollout.inputs[:-1].reshape(rows, -1))
         mask = paddle.to_tensor(rollout.mask[:-1].reshape(rows, -1)) if rollout.mask.shape[2] else None
         v = paddle.to_tensor(direction[:size])
-        outputs = self._network("actor", inputs, _NO_IMAGES, None)
+        outputs = self._network("actor", inputs, self._images(rollout.pixels[:-1].reshape(rows, -1)), None)
         u = paddle.zeros_like(outputs)
         u.stop_gradient = False
         (backward,) = paddle.grad(outputs, self._tensor, u, create_graph=True)
@@ -147,7 +145,8 @@ class PaddleEngine:
     def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
         """Of the critic's mean squared error on some rows of the rollout."""
         inputs = rollout.inputs[:-1].reshape(rollout.reward.size, -1)[rows]
-        value = self._network("critic", paddle.to_tensor(inputs), _NO_IMAGES, None)[:, 0]
+        pixels = rollout.pixels[:-1].reshape(rollout.reward.size, -1)[rows]
+        value = self._network("critic", paddle.to_tensor(inputs), self._images(pixels), None)[:, 0]
         return self._gradient_of(paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2))
 
     def follow(self) -> None:
@@ -169,7 +168,7 @@ class PaddleEngine:
     def _images(self, pixels: NDArray[np.uint8]) -> Images:
         """Features of rows of pixels [B, P]."""
         if not pixels.shape[1]:
-            return _NO_IMAGES
+            return {"actor": None, "critic": None}
         given, networks = paddle.to_tensor(pixels), NETWORKS[:1] if self._architecture.share_torso else NETWORKS
         seen = [features_of(paddle, self._architecture, network, self._parameters, given) for network in networks]
         return {"actor": seen[0], "critic": seen[-1]}

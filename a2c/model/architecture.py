@@ -282,8 +282,8 @@ def architecture_for(
         )
     if not (share_torso or has_images):
         raise UserError(
-            "share_torso is False, and no image of these observations goes through convolutions; without these, actor "
-            "and critic share nothing: leave it out"
+            "share_torso is False, and no image of these observations goes through convolutions, which are what can be "
+            "shared; leave it out"
         )
     through = image_network(network) or NATURE
     factors = factors_of(action_space)
