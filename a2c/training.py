@@ -399,10 +399,10 @@ def _end(session: Session, envs: Envs, n: int, where: str, display: Display, sto
         display: What shows the run.
         stop: What raises the error in that thread; None: the process is ours, and ends.
     """
-    course = envs.stepper.course_to(n)
+    recording = envs.stepper.recording_to(n)
     error = WorkerError(
         f"environment {n}, which this process steps itself, did not come back{where} for env_timeout_seconds "
-        f"(episode {course.episode}, episode seed {course.seed}, step {course.length}); with isolate_envs, "
+        f"(episode {recording.episode}, episode seed {recording.seed}, step {recording.length}); with isolate_envs, "
         "environments are in workers, which are replaced",
         n,
     )

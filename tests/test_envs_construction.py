@@ -203,8 +203,8 @@ OfGym.__module__ = "gym.core"
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (Simple(), r"made already \(a Simple\); give what makes one, as lambda: Simple"),
-        (gymnasium.make("CartPole-v1"), r'made already \(a TimeLimit\); give what makes one, as "CartPole-v1"'),
+        (Simple(), r"made already \(a Simple\); pass what makes one, as lambda: Simple"),
+        (gymnasium.make("CartPole-v1"), r'made already \(a TimeLimit\); pass what makes one, as "CartPole-v1"'),
         (gymnasium.vector.SyncVectorEnv([Simple]), "a vector environment"),
         (OfGym(), "an environment of Gym"),
         ([Simple], r"\(a list\); it must be a Gymnasium id, module:Id, or one callable"),
@@ -276,14 +276,18 @@ class GLFWError(Exception):
             {},
             "not installed: run `pip install x`",
         ),
-        (raises(RuntimeError("No available video device")), {}, "without a display, `xvfb-run a2c"),
-        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "without a display, `xvfb-run a2c"),
+        (raises(RuntimeError("No available video device")), {}, "without a display, start `xvfb-run a2c"),
+        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "without a display, start `xvfb-run a2c"),
         (
             raises(Exception("no display name and no $DISPLAY environment variable")),
             {},
-            "without a display, `xvfb-run a2c",
+            "without a display, start `xvfb-run a2c",
         ),
-        (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "without a display, `xvfb-run a2c"),
+        (
+            raises(Exception("X11: The DISPLAY environment variable is missing")),
+            {},
+            "without a display, start `xvfb-run a2c",
+        ),
         (raises(RuntimeError("an OpenGL platform library has not been loaded")), {}, "MUJOCO_GL=egl"),
         (raises(Exception("gladLoadGL error")), {}, "MUJOCO_GL=egl"),
         (raises(GLFWError("(65550) b'X11: The DISPLAY environment variable is missing'")), {}, "MUJOCO_GL=egl"),
@@ -333,8 +337,11 @@ def test_an_old_version_that_is_no_more_names_the_newest(registered):
     [
         ("import pkg_resources_", "No module named 'pkg_resources_'.*theirs needs it: pip install 'pkg_resources_'"),
         ('raise ModuleNotFoundError("no", name="pkg_resources")', "theirs needs it: pip install 'setuptools<81'"),
-        ("from gymnasium import no_such_name", "theirs is there, but does not go with what else is installed"),
-        ("1 / 0", "ZeroDivisionError: division by zero.; theirs is there, and raises that when it is imported"),
+        (
+            "from gymnasium import no_such_name",
+            "theirs is installed, but not compatible with the other installed packages",
+        ),
+        ("1 / 0", "ZeroDivisionError: division by zero.; theirs exists, but raises this when it is imported"),
     ],
 )
 def test_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):
@@ -358,7 +365,7 @@ def test_a_screen_that_a_module_misses_gets_the_sentence_on_screens(tmp_path, mo
         "class NoSuchDisplayException(Exception): ...\nraise NoSuchDisplayException('no')"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(a2c.UserError, match=r"NoSuchDisplayException: no.; without a display, `xvfb-run a2c"):
+    with pytest.raises(a2c.UserError, match=r"NoSuchDisplayException: no.; without a display, start `xvfb-run a2c"):
         a2c.make_envs("rooms:Hallway-v0", 1)
 
 
@@ -371,7 +378,7 @@ def test_an_id_that_a_module_does_not_register_is_compared_with_those_that_it_do
         a2c.make_envs("gridworlds:Gridlike-v0", 1)
     with pytest.raises(a2c.UserError, match=r"'gridworlds:Else-v0'; gridworlds registers Gridlike-v1$"):
         a2c.make_envs("gridworlds:Else-v0", 1)
-    with pytest.raises(a2c.UserError, match=r"nothing registers none; name a class or a function .*nothing:Class"):
+    with pytest.raises(a2c.UserError, match=r"nothing registers none; pass a class or a function .*nothing:Class"):
         a2c.make_envs("nothing:Qzyx-v0", 1)
 
 
@@ -395,7 +402,7 @@ def test_an_environment_of_several_agents_is_named_as_one():
 
 def test_where_there_may_be_one_in_a_process_the_hint_gives_each_its_own():
     said = "Cannot create multiple emulator instances per process, make sure to call env.close()"
-    with pytest.raises(a2c.EnvError, match="with as many --num-workers as --num-envs, and --isolate-envs, each has a"):
+    with pytest.raises(a2c.EnvError, match="with --isolate-envs and as many --num-workers as --num-envs, each has a"):
         a2c.make_envs(raises(RuntimeError(said)), 2)
 
 
@@ -514,7 +521,7 @@ def test_a_function_that_registers_instead_of_making_is_told_how_to_name_what_it
     module("registers", setup=setup, register=register)
     with pytest.raises(a2c.UserError, match="setup makes no environment, it registers First-v0, Second-v0; rename it"):
         a2c.make_envs("registers:setup", 2)
-    with pytest.raises(a2c.UserError, match="it registers Third-v0; name one as registers:Third-v0"):
+    with pytest.raises(a2c.UserError, match="it registers Third-v0; pass one as registers:Third-v0"):
         a2c.make_envs("registers:register", 2)
     module("neither", setup=lambda: None)
     with pytest.raises(a2c.UserError, match=r"made a NoneType; it must make a gymnasium.Env"):
@@ -539,7 +546,7 @@ def test_an_id_of_gym_is_told_how_shimmy_makes_it(module, version, registry, shi
     with pytest.raises(a2c.UserError) as refused:
         a2c.make_envs("of_gym:Old-v0", 2)
     said = str(refused.value)
-    assert "registered with Gym, which Gymnasium has replaced; pip install shimmy, and name it as" in said
+    assert "registered with Gym, which Gymnasium has replaced; pip install shimmy, and pass it as" in said
     assert f"shimmy:{shimmys} --env-kwargs '" in said
     kwargs = json.loads(said.split("--env-kwargs '")[1].rstrip("'"))
     assert kwargs["env_id"] == "of_gym:Old-v0"
@@ -567,7 +574,7 @@ def test_an_id_of_vector_environments_only_gets_a_sentence(registered, by_value)
     registered("Batch-v0", vector_entry_point=lambda num_envs: None)
     source = gymnasium.spec("Batch-v0") if by_value else "Batch-v0"
     with pytest.raises(
-        a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* vectorization 'vector' steps these"
+        a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* set vectorization 'vector'"
     ):
         a2c.make_envs(source, 2)
 
@@ -599,7 +606,7 @@ SpaceOfGym.__module__ = "gym.spaces.box"
         (Box, "is the class Box; it must be an instance"),
         ((2,), r"is \(2,\); it must be a gymnasium.Space"),
         (SpaceOfGym(), "import gymnasium instead of gym"),
-        (Text(3), "not supported: there are no numbers in it"),
+        (Text(3), "not supported: it must have a part that is made of numbers"),
     ],
 )
 def test_what_is_no_space_gets_a_sentence(space, says):

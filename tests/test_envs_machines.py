@@ -150,7 +150,7 @@ def test_no_room_to_share_is_a_sentence_and_the_first_environment_is_closed(monk
             closed.append(self)
 
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(a2c.UserError, match=r"no room for [\d,]+ bytes that workers share, neither in /dev/shm nor in"):
+    with pytest.raises(a2c.UserError, match=r"workers share [\d,]+ bytes, for which there is no room in /dev/shm and"):
         a2c.make_envs(Closes, 2, num_workers=1)
     assert len(closed) == 1
     a2c.make_envs(Closes, 2, vectorization="local").close()

@@ -283,9 +283,9 @@ def test_the_history_keeps_what_episodes_under_way_and_the_mark_need_and_no_more
             history.mark()
             marked = [taken[begun[n] : t + 1, n].tolist() for n in (0, 1)]
         for n in (0, 1):
-            course = history.course(n)
-            assert course.actions.tolist() == taken[begun[n] : t + 1, n].tolist()
-            assert course.actions.dtype == np.int64
+            recording = history.recording(n)
+            assert recording.actions.tolist() == taken[begun[n] : t + 1, n].tolist()
+            assert recording.actions.dtype == np.int64
         state = history.state()
         parts = np.split(state["actions"], np.cumsum(state["length"])[:-1])
         assert [part.tolist() for part in parts] == marked
@@ -300,7 +300,7 @@ def test_without_a_mark_the_history_keeps_what_episodes_under_way_need():
             history.begin(t // 90 % 2)
         history.append(np.array([t % 2, 1]))
     assert len(history._actions) <= 512
-    assert history.state()["length"].tolist() == [len(history.course(n).actions) for n in (0, 1)]
+    assert history.state()["length"].tolist() == [len(history.recording(n).actions) for n in (0, 1)]
 
 
 def test_a_long_episode_takes_a_byte_an_action():

@@ -207,7 +207,7 @@ def test_an_environment_may_keep_and_write_its_actions():
         for _ in range(3):
             envs.advance(rows)
         assert not rows["camera.left"].any()
-        assert not envs.stepper.course_to(0).actions["camera.left"].any()
+        assert not envs.stepper.recording_to(0).actions["camera.left"].any()
         (got,) = envs.get_attr("got")
         assert len({id(action["camera"]["left"]) for action in got}) == 3
 
@@ -283,9 +283,12 @@ def test_more_keys_than_the_space_has_are_ignored():
         (Dict(tool=Tuple([Discrete(2), Text(3)])), r"the part tool\.1 of the action space of .* is Text"),
         (spaces.Sequence(Discrete(2)), "is Sequence"),
         (spaces.OneOf([Discrete(2), Discrete(3)]), "is OneOf"),
-        (Box(0, 1, (2,), np.bool_), "is Box.* of bits is a MultiBinary"),
+        (Box(0, 1, (2,), np.bool_), "is Box.* use a MultiBinary for bits"),
         (Dict(), "has an empty space"),
-        (Dict(a=Box(0, 1, (0,)), b=Discrete(2)), r"the part a of the action space of .* is empty; leave it out"),
+        (
+            Dict(a=Box(0, 1, (0,)), b=Discrete(2)),
+            r"the part a of the action space of .* is empty; remove it from the space",
+        ),
     ],
 )
 def test_actions_that_cannot_be_drawn_are_refused_by_name(space, says):
@@ -295,7 +298,7 @@ def test_actions_that_cannot_be_drawn_are_refused_by_name(space, says):
 
 @pytest.mark.parametrize("space", [Text(3), Dict(mission=Text(3)), spaces.Sequence(Discrete(2))])
 def test_observations_without_any_number_are_refused(space):
-    with pytest.raises(a2c.UserError, match="there are no numbers in it to learn from"):
+    with pytest.raises(a2c.UserError, match="it must have a part that is made of numbers"):
         local(observation_space=space)
 
 
@@ -586,7 +589,7 @@ def test_a_reward_of_several_numbers_is_weighted():
         (
             np.array([1.0, 2.0]),
             None,
-            r"a reward of 2 numbers \(\[1.0, 2.0\]\); reward_weights \(--reward-weights\) says how much each counts",
+            r"a reward of 2 numbers \(\[1.0, 2.0\]\); set reward_weights \(--reward-weights\), a weight for each",
         ),
         (np.array([1.0, 2.0]), (1.0,), r"a reward of 2 numbers \(.*\); reward_weights \(1.0,\) are for 1"),
         (1.0, (1.0, 2.0), r"a reward of 1 number \(.*\); reward_weights \(1.0, 2.0\) are for 2"),

@@ -375,7 +375,7 @@ def test_killing_a_worker_is_said_and_counted_and_training_goes_on(training, tmp
     os.kill(_worker_of(process.pid), signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "was killed by SIGKILL without a word; another one takes its place" in said
+    assert "was killed by SIGKILL without an error message; a new worker replaces it" in said
     summary = a2c.Run(runs_in(tmp_path)[0]).summary
     assert (summary["exact"], summary["events"]) == (True, {"worker_restarts": 1})
 

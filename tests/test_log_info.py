@@ -153,7 +153,7 @@ def test_what_is_no_number_is_left_out_and_said_once(quick, layout):
         what = (
             f"the info of an episode's last step has no '{name}'"
             if name in ("missing", "energy.deeper", "sometimes")
-            else f"what the info of an episode's last step has for '{name}' (log_info) is no finite number"
+            else f"the '{name}' (log_info) in the info of an episode's last step is not a finite number"
         )
         assert len([one for one in sentences if one.startswith(what)]) == 1
     assert len(sentences) == len(ODD)
