@@ -82,7 +82,10 @@ def test_what_was_kept_after_the_checkpoint_that_a_run_goes_on_from_is_not_of_it
 
 def test_one_that_is_asked_for_too_late_is_named(quick):
     run = a2c.train("CartPole-v1", **settings(quick, keep_policy_at=()))
-    with pytest.warns(UserWarning, match="the policy after 104, 504 steps was not kept: the run goes on from 800"):
+    with pytest.warns(
+        UserWarning,
+        match="the policy after 104, 504 steps was not saved and cannot be any more: the run goes on from 800",
+    ):
         further = a2c.resume(run, total_steps=1000, keep_policy_at=(100, 500, 900))
     assert further.kept_policies == [904]
 
@@ -116,8 +119,8 @@ def test_verbs_take_them_by_their_steps(quick, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("which", "message"),
     [
-        (7, "kept no policy after 7 steps; it kept those after 0, 8, 104"),
-        (90, "kept no policy after 90 steps; it kept those after 0, 8, 104, 504, 800"),
+        (7, "has no policy after 7 steps; it has those after 0, 8, 104"),
+        (90, "has no policy after 90 steps; it has those after 0, 8, 104, 504, 800"),
         (-1, "which is -1; it must be 'best', 'final', or steps at which the run kept its policy"),
         (True, "which is True; it must be"),
         ("last", "which is 'last'; it must be"),

@@ -221,7 +221,7 @@ def test_damaged_files_are_named_and_the_rest_is_shown(made):
     page = page_of(run)
     assert "<h1>CartPole-v1: a return of 100.0</h1>" in page
     assert "evaluation.json is not JSON" in page
-    assert "line 1 is no row of metrics" in page
+    assert "line 1 is not a row of metrics" in page
 
 
 def test_whatever_a_folder_holds_a_page_is_written_or_refused_in_a_sentence(trained, made, tmp_path):

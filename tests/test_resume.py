@@ -210,9 +210,9 @@ def test_one_that_was_stopped_in_its_last_evaluation_is_trained_further_to_the_s
     ("changes", "message"),
     [
         ({"learning_rate": 0.1}, "learning_rate decides results"),
-        ({"total_steps": 100}, "total_steps is 100, and the run has made"),
+        ({"total_steps": 100}, "total_steps is 100, but the run has made"),
         ({"nonsense": 1}, "unknown setting 'nonsense'"),
-        ({"num_workers": 1}, "trains on the compiled form of CartPole-v1, which is in no worker"),
+        ({"num_workers": 1}, "trains on the compiled form of CartPole-v1, which has no workers"),
     ],
 )
 def test_what_cannot_change_is_refused(quick, monkeypatch, changes, message):
@@ -260,7 +260,7 @@ def test_a_warning_that_raises_loses_nothing(quick, tmp_path, monkeypatch):
     tombs.mkdir()
     kwargs = {"tombs": str(tombs), "at": 50}
     config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, log_every_steps=8)
-    with pytest.raises(UserWarning, match="another one takes its place"):
+    with pytest.raises(UserWarning, match="a new worker replaces it"):
         a2c.train("fragile:Mortal-v0", **config)
     (path,) = Path(quick["run_dir"]).glob("*/*")
     run = a2c.resume(path, env="fragile:Mortal-v0")
@@ -272,7 +272,7 @@ def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys, tm
     run = interrupted(monkeypatch, settings(quick), 40, env="fragile:Walk-v0")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))  # Who has said nothing of this run.
     assert main(["resume", str(run.path)]) == 2
-    assert "say so with --env fragile:Walk-v0" in capsys.readouterr().err
+    assert "if you trust it, add --env fragile:Walk-v0" in capsys.readouterr().err
     assert main(["resume", str(run.path), "--env", "fragile:Walk-v0", "--no-pictures"]) == 0
 
 
@@ -292,7 +292,7 @@ def test_a_run_without_a_checkpoint_begins_at_the_start_and_says_so(quick, monke
     whole = a2c.train("CartPole-v1", **config)
     run = interrupted(monkeypatch, config, 3)
     shutil.rmtree(run.path / "checkpoints")
-    with pytest.warns(UserWarning, match="has no checkpoint yet: it begins at the start"):
+    with pytest.warns(UserWarning, match="has no checkpoint yet; it starts from step 0"):
         assert content(a2c.resume(run)) == content(whole)
 
 
@@ -301,7 +301,7 @@ def test_settings_that_were_edited_are_refused(quick, monkeypatch):
     values = json.loads(run.config_path.read_text())
     values["config"]["gamma"] = 0.5
     run.config_path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=r"is not what .* was made with"):
+    with pytest.raises(UserError, match=r"has other settings than .* was made with"):
         a2c.resume(run.path)
 
 
@@ -524,7 +524,7 @@ def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, t
     tombs.mkdir()
     kwargs = {"tombs": str(tombs), "deaths": 3, "at": 50}
     config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, num_envs=2)
-    with pytest.warns(UserWarning, match="another one takes its place"), pytest.raises(WorkerError) as raised:
+    with pytest.warns(UserWarning, match="a new worker replaces it"), pytest.raises(WorkerError) as raised:
         a2c.train("fragile:Mortal-v0", **config)
     assert "3 workers were lost there, at environment" in str(raised.value)
     (path,) = Path(quick["run_dir"]).glob("*/*")
