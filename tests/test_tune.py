@@ -332,7 +332,7 @@ def test_an_environment_that_gives_nan_or_hangs_ends_the_study(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("tune Acrobot-v1", "holds a study of CartPole-v1, not Acrobot-v1; --study names another folder for this one"),
+        ("tune Acrobot-v1", "holds a study of CartPole-v1, not Acrobot-v1; choose another folder with --study"),
         ("--gae-lambda 0.9", "holds a study with gae_lambda 0.95, not 0.9;"),
         ("--total-steps 512", "holds a study with total_steps 256, not 512;"),
         ("--seeds 3", "holds a study with 2 seeds a trial, not 3;"),

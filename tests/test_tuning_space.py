@@ -134,8 +134,11 @@ def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
         ("gamma = [0.9, 0.99]", "has 'gamma'; a space is a list of ..setting.."),
         ("[[setting]]\nlow = 1", "setting 1: it has no name"),
         ("[[setting]]\nname = 'gama'", r"setting 1 \(gama\): there is no setting 'gama'; did you mean gamma\?"),
-        ("[[setting]]\nname = 'seed'\nchoices = [1, 2]", "seed cannot be searched: trials that differ in it cannot be"),
-        ("[[setting]]\nname = 'gamma'", "it has neither; it must have choices, or low and high"),
+        (
+            "[[setting]]\nname = 'seed'\nchoices = [1, 2]",
+            "seed cannot be searched, as trials that differ in it cannot be",
+        ),
+        ("[[setting]]\nname = 'gamma'", "it has neither choices nor a range; it must have choices, or low and high"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nchoices = [0.9, 1.0]", "it has both choices and a range"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9", "high is missing"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nhigh = 1.1", "gamma is 1.1; it must be between 0 and 1"),
@@ -150,7 +153,7 @@ def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
         ("[[setting]]\nname = 'num_envs'\nlow = 3\nhigh = 10\nscale = 'doubling'", "high must be low doubled so many"),
         ("[[setting]]\nname = 'num_envs'\nlow = 1.5\nhigh = 8", "num_envs is 1.5; it must be a whole number"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9]", "they must be a list of at least two values"),
-        ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 0.9]", "where one is there twice"),
+        ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 0.9]", "each must be there only once"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 'none']", "gamma is 'none'; it must be a number"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 1.0]\nscale = 'log'", "it has a scale beside choices"),
         ("[[setting]]\nname = 'gamma'\nchioces = [0.9, 1.0]", r"it has 'chioces'; did you mean choices\?"),
@@ -165,7 +168,7 @@ def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
         (
             "[[setting]]\nname = 'gamma'\nchoices = [0.9, 1.0]\nwhen = {optimizer = 'adam'}\n"
             "[[setting]]\nname = 'optimizer'\nchoices = ['adam', 'rmsprop']",
-            r"setting 2 \(optimizer\): it must stand above gamma, whose `when` asks for it",
+            r"setting 2 \(optimizer\): move it above gamma, whose `when` asks for it",
         ),
     ],
 )
