@@ -203,7 +203,7 @@ def test_classic_control_in_compiled_form_is_also_an_ordinary_environment(env_id
             np.testing.assert_array_equal(one, other, strict=True)
 
 
-def test_an_environment_does_not_depend_on_how_many_others_there_are():
+def test_an_environment_does_not_depend_on_the_number_of_others():
     few, many = stepped(DRIFT, num_envs=3), stepped(DRIFT, num_envs=5)
     for ours, theirs in zip(few, many, strict=True):
         for one, other in zip(ours, theirs, strict=True):
@@ -562,7 +562,7 @@ def test_what_has_no_compiled_form_is_refused_with_what_has():
         a2c.make_envs(DRIFT, 2, vectorization="compiled", num_workers=1)
 
 
-def test_gymnasiums_own_classic_control_is_what_make_envs_takes_unless_told():
+def test_make_envs_takes_gymnasiums_own_classic_control_by_default():
     envs = a2c.make_envs("CartPole-v1", 2, vectorization="auto", num_workers=0)
     assert not envs.stepper.machine_code
     envs.close()

@@ -124,7 +124,7 @@ def test_environments_constructed_before_one_that_fails_are_closed(tmp_path, lay
     assert most_alive(log)[0] <= 5
 
 
-def test_environments_are_closed_where_an_interrupt_comes_between(tmp_path):
+def test_environments_are_closed_if_an_interrupt_comes_in_between(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(KeyboardInterrupt):
         a2c.make_envs(
@@ -213,7 +213,7 @@ OfGym.__module__ = "gym.core"
         (7, r"env is 7 \(a int\)"),
     ],
 )
-def test_what_is_no_callable_gets_a_sentence(quick, source, says):
+def test_a_source_that_makes_nothing_is_refused_in_a_sentence(quick, source, says):
     with pytest.raises(a2c.UserError, match=says):
         a2c.make_envs(source, 2)
     with pytest.raises(a2c.UserError, match=says):
@@ -344,7 +344,7 @@ def test_an_old_version_that_is_no_more_names_the_newest(registered):
         ("1 / 0", "ZeroDivisionError: division by zero.; theirs exists, but raises this when it is imported"),
     ],
 )
-def test_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):
+def test_the_error_of_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):
     (tmp_path / "theirs.py").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(a2c.UserError, match=says):
@@ -360,7 +360,7 @@ def test_a_well_known_package_that_is_not_installed_is_named():
         a2c.make_envs("VizdoomBasic-v1", 1)
 
 
-def test_a_screen_that_a_module_misses_gets_the_sentence_on_screens(tmp_path, monkeypatch):
+def test_a_module_that_needs_a_display_gets_the_hint_on_displays(tmp_path, monkeypatch):
     (tmp_path / "rooms.py").write_text(
         "class NoSuchDisplayException(Exception): ...\nraise NoSuchDisplayException('no')"
     )
@@ -400,7 +400,7 @@ def test_an_environment_of_several_agents_is_named_as_one():
         a2c.make_envs(several, 1)
 
 
-def test_where_there_may_be_one_in_a_process_the_hint_gives_each_its_own():
+def test_if_a_process_can_hold_only_one_the_hint_gives_each_a_process():
     said = "Cannot create multiple emulator instances per process, make sure to call env.close()"
     with pytest.raises(a2c.EnvError, match="with --isolate-envs and as many --num-workers as --num-envs, each has a"):
         a2c.make_envs(raises(RuntimeError(said)), 2)
@@ -515,7 +515,7 @@ def test_ids_that_a_module_registers_for_classes_of_others_are_named_as_they_mus
             gymnasium.registry.pop(f"Elsewhere{number}-v0", None)
 
 
-def test_a_function_that_registers_instead_of_making_is_told_how_to_name_what_it_registered(module):
+def test_a_function_that_registers_instead_of_making_gets_a_hint_on_naming_one(module):
     setup, register = registering("First-v0", "Second-v0"), registering("Third-v0")
     setup.__qualname__, register.__qualname__ = "setup", "register"
     module("registers", setup=setup, register=register)
@@ -539,7 +539,7 @@ class Registry:
     ("version", "registry", "shimmys"),
     [("0.26.2", {"Old-v0": None}, "GymV26Environment-v0"), ("0.21.0", Registry("Old-v0"), "GymV21Environment-v0")],
 )
-def test_an_id_of_gym_is_told_how_shimmy_makes_it(module, version, registry, shimmys):
+def test_the_error_of_a_gym_id_has_the_command_for_shimmy(module, version, registry, shimmys):
     module("gym", __version__=version)
     module("gym.envs.registration", registry=registry)
     module("of_gym")
@@ -579,7 +579,7 @@ def test_an_id_of_vector_environments_only_gets_a_sentence(registered, by_value)
         a2c.make_envs(source, 2)
 
 
-def test_another_error_of_a_constructor_is_told_with_its_own_lines_only():
+def test_another_error_of_a_constructor_is_shown_without_our_own_frames():
     with pytest.raises(a2c.EnvError, match="no licence") as raised:
         a2c.make_envs(raises(ValueError("no licence")), 2)
     assert "a2c/envs" not in str(raised.value)
@@ -609,7 +609,7 @@ SpaceOfGym.__module__ = "gym.spaces.box"
         (Text(3), "not supported: it must have a part that is made of numbers"),
     ],
 )
-def test_what_is_no_space_gets_a_sentence(space, says):
+def test_a_wrong_space_is_refused_in_a_sentence(space, says):
     with pytest.raises(a2c.UserError, match=says) as refused:
         a2c.make_envs(lambda: Odd(space), 2)
     assert "0x" not in str(refused.value)

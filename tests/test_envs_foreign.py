@@ -117,7 +117,7 @@ def test_a_rollout_of_theirs_is_the_same_as_one_of_single_environments(make):
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_a_lost_life_is_noted_where_that_is_asked_for(make):
+def test_a_lost_life_is_noted_if_asked_for(make):
     envs = envs_of(make, notes_lives=True)
     envs.begin()
     lost = [envs.advance(np.array([1, 1])).lost_life.tolist() for _ in range(2 * LENGTH)]
@@ -176,7 +176,7 @@ def test_what_fits_is_asked_of_the_vector_environment(quick):
         (lambda: same_step(3), "made 3 environments, but num_envs is 2"),
     ],
 )
-def test_what_is_no_use_is_refused_in_a_sentence(make, sentence):
+def test_an_unusable_vector_environment_is_refused_in_a_sentence(make, sentence):
     with pytest.raises(a2c.UserError, match=sentence):
         a2c.make_envs(make, 2, vectorization="vector")
 
@@ -207,7 +207,7 @@ def test_what_they_raise_ends_a_run_as_an_environments_error_does(quick):
         a2c.train(Raises, **quick, vectorization="vector")
 
 
-def test_ale_pys_own_vector_environment_is_stepped_as_whoever_makes_it_says(quick):
+def test_ale_pys_own_vector_environment_is_stepped_as_it_was_made(quick):
     vector_env = pytest.importorskip("ale_py.vector_env")
 
     def pongs(num_envs, seed):
@@ -218,7 +218,7 @@ def test_ale_pys_own_vector_environment_is_stepped_as_whoever_makes_it_says(quic
     assert run.summary["steps"] == 80
 
 
-def test_lives_of_those_that_go_on_are_kept_where_others_begin():
+def test_lives_of_running_episodes_stay_when_others_begin():
     def counting(num_envs):
         envs = disabled(num_envs)
         envs.envs[0].steps = -1

@@ -111,14 +111,14 @@ def test_a_worker_that_is_replaced_goes_on_with_the_seeds_of_the_reset():
 
 @pytest.mark.parametrize("seed", [-1, 2**63, "7", 1.5, [1, 2, "3"]], ids=str)
 @pytest.mark.parametrize("kind", ["0", "compiled"])
-def test_what_is_no_seed_is_refused(kind, seed):
+def test_a_wrong_seed_is_refused(kind, seed):
     vector = envs(kind)
     with pytest.raises(ValueError, match="seed is"):
         vector.reset(seed=seed)
     vector.close()
 
 
-def test_an_endless_episode_under_another_library_keeps_few_actions(monkeypatch):
+def test_an_endless_episode_under_another_library_stores_few_actions(monkeypatch):
     monkeypatch.setattr(history, "UNMARKED_BYTES", 1000)
     endless = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 
@@ -181,7 +181,7 @@ class WithAModulesSpaceAsAPart(gymnasium.Wrapper):
 
 
 @pytest.mark.parametrize("make", [WithAModulesSpace, WithAModulesSpaceAsAPart])
-def test_what_is_sampled_from_an_object_that_several_have_is_the_same_in_every_layout(make):
+def test_samples_from_a_shared_space_are_the_same_in_every_layout(make):
     drawn = []
     for workers in (0, 1, 2):
         vector = a2c.make_envs(make, 3, num_workers=workers, seed=3)

@@ -183,7 +183,7 @@ def test_gymnasiums_face_speaks_in_batches():
         (Box(-5, 5, (2,), np.int16), [[0.5, 0.0]], "they must be whole numbers"),
     ],
 )
-def test_actions_that_the_space_does_not_count_are_refused(space, action, says):
+def test_discrete_actions_out_of_range_are_refused(space, action, says):
     with contextlib.closing(local(1, action_space=space)) as envs:
         envs.begin()
         with pytest.raises(ValueError, match=says):
@@ -305,7 +305,7 @@ def test_observations_without_any_number_are_refused(space):
 # -- what is left out --
 
 
-def test_parts_that_are_no_numbers_are_left_out_and_said_once():
+def test_parts_that_are_not_numbers_are_ignored_with_one_warning():
     space = Dict(direction=Discrete(4), mission=Text(5), rest=Tuple([Text(2), Box(-1, 1, (2,))]))
     with pytest.warns(UserWarning, match="left out") as said:
         envs = local(2, observation_space=space)
@@ -382,7 +382,7 @@ def test_the_observed_mask_comes_before_that_of_the_info_and_the_method():
             assert envs.mask.tolist() == [right]
 
 
-def test_what_is_allowed_after_the_end_is_not_looked_at():
+def test_a_mask_after_the_end_is_not_read():
     mask = lambda t: "nonsense" if t == 5 else [0, 1, 1]  # noqa: E731
     with contextlib.closing(local(1, mask=mask)) as envs:
         envs.begin()
@@ -701,7 +701,7 @@ def test_parts_without_elements_are_left_out():
         ({"action_space": Dict({b"a": Discrete(2)})}, r"the action space of .* has the key b'a'; it must be text"),
     ],
 )
-def test_what_no_policys_file_could_hold_is_refused_before_training(parts, says):
+def test_a_space_that_a_policy_file_cannot_hold_is_refused_before_training(parts, says):
     with pytest.raises(a2c.UserError, match=says):
         local(**parts)
 
@@ -731,6 +731,6 @@ def test_long_numbers_are_seen_and_given(quick):
         (np.ones((1, 2)), (1.0, 0.5), "of shape \\(1, 2\\) .*; it must be 2 numbers in a row"),
     ],
 )
-def test_what_is_no_row_of_rewards_is_named(reward, weights, says):
+def test_a_wrong_vector_reward_is_named(reward, weights, says):
     with pytest.raises(WrongValueError, match=says):
         reward_of(reward, weights)

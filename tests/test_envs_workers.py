@@ -368,7 +368,7 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(training, seconds):
     assert "Traceback" not in said
 
 
-def test_killing_a_worker_is_said_and_counted_and_training_goes_on(training, tmp_path):
+def test_killing_a_worker_is_reported_and_counted_and_training_goes_on(training, tmp_path):
     process = training("CartPole-v1", "--total-steps", "60000", "--eval-every-steps", "0", "--final-eval-episodes", "1")
     wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))
     time.sleep(0.3)

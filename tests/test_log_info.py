@@ -145,7 +145,7 @@ ODD = ("missing", "text", "nan", "infinite", "array", "none", "object", "huge", 
 
 
 @pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"vectorization": "workers", "num_workers": 1}])
-def test_what_is_no_number_is_left_out_and_said_once(quick, layout):
+def test_an_info_that_is_not_a_number_is_left_out_with_one_warning(quick, layout):
     with pytest.warns(UserWarning, match="log_info") as said:
         run = a2c.train(Odd, **settings(quick, log_info=ODD, env_timeout_seconds=30.0), **layout)
     sentences = [str(one.message) for one in said]

@@ -87,7 +87,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(quick, monkeypatch, others, call
     assert resumed.summary["events"] == {"resumes": 1}
 
 
-def test_a_run_ends_where_an_evaluation_reaches_what_it_is_to_and_may_go_on_from_there(quick, monkeypatch):
+def test_a_run_ends_when_an_evaluation_reaches_stop_at_return_and_may_go_on(quick, monkeypatch):
     config = settings(quick, eval_episodes=3)
     whole = a2c.train("CartPole-v1", **config)
     returns = {row["steps"]: row["evaluation_return"] for row in whole.metrics() if "evaluation_return" in row}
@@ -268,7 +268,7 @@ def test_a_warning_that_raises_loses_nothing(quick, tmp_path, monkeypatch):
     assert run.summary["events"] == {"worker_restarts": 1, "failures": 1, "resumes": 1}
 
 
-def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys, tmp_path):
+def test_a_module_is_imported_only_if_the_user_says_so(quick, monkeypatch, capsys, tmp_path):
     run = interrupted(monkeypatch, settings(quick), 40, env="fragile:Walk-v0")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))  # Who has said nothing of this run.
     assert main(["resume", str(run.path)]) == 2
@@ -287,7 +287,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(quick, monkeypatch):
     assert content(resumed) == content(whole)
 
 
-def test_a_run_without_a_checkpoint_begins_at_the_start_and_says_so(quick, monkeypatch):
+def test_a_run_without_a_checkpoint_begins_at_the_start_with_a_warning(quick, monkeypatch):
     config = settings(quick)
     whole = a2c.train("CartPole-v1", **config)
     run = interrupted(monkeypatch, config, 3)
@@ -384,7 +384,7 @@ def test_train_resume_goes_on_with_the_newest_run_of_these_settings(quick, monke
     assert json.loads(capsys.readouterr().out)["runs"][0]["run"] != first["run"]
 
 
-def test_a_run_keeps_its_kind_of_environments(quick, monkeypatch):
+def test_a_run_cannot_change_its_kind_of_environments(quick, monkeypatch):
     """In compiled form or Gymnasium's own: resets draw other numbers."""
     config = settings(quick, num_envs=2)
     compiled = a2c.train("CartPole-v1", **config)
@@ -457,7 +457,7 @@ def test_a_full_disk_is_reported_and_training_goes_on(quick, monkeypatch):
     assert content(run) == content(whole)
 
 
-def test_where_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypatch):
+def test_if_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypatch):
     config = settings(quick, eval_every_steps=0)
 
     def save(folder, arrays, counters, *others, original=checkpoint.save):
@@ -476,7 +476,7 @@ def test_where_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypa
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 @pytest.mark.parametrize("log", [[], ["tensorboard", "visualdl"]])
-def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
+def test_while_no_file_can_be_written_everything_waits(quick, log):
     config = settings(quick, vectorization="local", save_every_seconds=0.0)
     whole = a2c.train("CartPole-v1", **config)
     script = f"""if True:
@@ -506,7 +506,7 @@ def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
 
 
 @pytest.mark.parametrize("vectorization", ["local", "workers"])
-def test_an_error_leaves_a_checkpoint_and_its_course_can_be_replayed(quick, vectorization, monkeypatch, capsys):
+def test_an_error_leaves_a_checkpoint_and_its_steps_can_be_replayed(quick, vectorization, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     layout = {"vectorization": vectorization} | ({"num_workers": 1} if vectorization == "workers" else {})
     with pytest.raises(EnvError):
@@ -565,7 +565,7 @@ def test_replay_sees_what_training_refuses(quick, capsys):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
-def test_replay_of_a_hang_shows_where_it_is_interrupted(quick, tmp_path):
+def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path):
     kwargs = {"tombs": str(tmp_path), "deaths": 100, "at": 50, "how": 0}
     config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, env_timeout_seconds=0.5)
     with pytest.warns(UserWarning, match="gave no answer"), pytest.raises(WorkerError):
@@ -586,7 +586,7 @@ def test_replay_of_a_hang_shows_where_it_is_interrupted(quick, tmp_path):
     assert b"fragile.py" in rest
 
 
-def test_everything_is_in_workers_where_environments_are_isolated(quick, monkeypatch):
+def test_everything_is_in_workers_if_environments_are_isolated(quick, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     config = settings(quick, final_eval_episodes=3)
     run = a2c.train("fragile:Shy-v0", **config | {"isolate_envs": True, "num_workers": 1})
@@ -614,7 +614,7 @@ def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
-def test_a_hang_ends_the_process_though_nobody_can_be_told(quick, tmp_path):
+def test_a_hang_ends_the_process_even_if_the_error_cannot_be_printed(quick, tmp_path):
     tombs = tmp_path / "tombs"
     tombs.mkdir()
     kwargs = {"tombs": str(tombs), "at": 50, "how": 0}
@@ -714,7 +714,7 @@ def test_in_compiled_environments_too(quick):
     assert (path / "failed_rollout.safetensors").is_file()
 
 
-def test_a_gradient_that_is_not_finite_keeps_the_checkpoint_from_before(quick):
+def test_a_gradient_that_is_not_finite_leaves_the_earlier_checkpoint(quick):
     config = settings(quick, learning_rate=1e30, vectorization="local", max_grad_norm=None)
     with pytest.raises(NumbersError, match="training diverged"):
         a2c.train("CartPole-v1", **config)

@@ -137,7 +137,7 @@ def test_a_study_searches_compares_and_leaves_a_preset_that_trains_to_the_same_b
         np.testing.assert_array_equal(array, theirs.parameters[name])
 
 
-def test_the_same_command_again_goes_on_and_what_is_there_is_compared_without_training(tmp_path, capsys):
+def test_the_same_command_again_goes_on_and_compares_existing_runs_without_training(tmp_path, capsys):
     words = [*TUNE.split(), "--study", str(tmp_path / "study"), "--json"]
     assert main([*words, "--trials", "2"]) == 0
     first = said(capsys)
@@ -150,7 +150,7 @@ def test_the_same_command_again_goes_on_and_what_is_there_is_compared_without_tr
     assert ended(first["trials"]) == ended(second["trials"])[:2]
 
 
-def test_what_is_written_for_people_fits_a_terminal(tmp_path, capsys):
+def test_printed_lines_fit_a_terminal(tmp_path, capsys):
     assert main([*TUNE.split(), "--study", str(tmp_path / "s"), "--trials", "3"]) == 0
     out, err = capsys.readouterr()
     for line in (*out.splitlines(), *err.splitlines()):
@@ -174,7 +174,7 @@ def test_minutes_end_a_search_that_has_no_other_end(tmp_path, capsys):
     assert found["trials"][0]["state"] == "complete"  # However little time there was.
 
 
-def test_the_time_of_the_runs_that_follow_is_kept_for_them():
+def test_time_is_reserved_for_the_runs_on_unseen_seeds():
     trial = Trial(0, True, {}, "complete", 1.0, [], [1.0, 2.0], 20.0, "")
     budget = Budget(None, begun=100.0, minutes=10.0, unseen_runs=12, jobs=2)
     assert budget.until([]) == 700.0
@@ -249,7 +249,7 @@ def test_whoever_opens_a_studys_database_finds_it_whole(tmp_path):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_signal_ends_a_study_with_what_is_known_and_how_to_go_on(started, tmp_path, jobs):
+def test_a_signal_ends_a_study_with_its_results_and_how_to_go_on(started, tmp_path, jobs):
     words = [*TUNE.replace("--total-steps 256", "--total-steps 4000").split(), "--trials", "500", "--jobs", jobs]
     process = started(*words, "--study", "s")
     wait_for(2, tmp_path / "s", process)
@@ -401,7 +401,7 @@ def test_what_cannot_be_gets_one_sentence_and_leaves_nothing(tmp_path, capsys, w
     assert not (tmp_path / "s").exists()
 
 
-def test_nothing_left_to_search_is_said(tmp_path, capsys):
+def test_nothing_left_to_search_is_a_sentence(tmp_path, capsys):
     space = tmp_path / "one.toml"
     space.write_text('[[setting]]\nname = "gamma"\nlow = 0.9\nhigh = 0.99')
     words = [*TUNE.split(), "--space", str(space), "--gamma", "0.9", "--study", str(tmp_path / "s")]
@@ -410,7 +410,7 @@ def test_nothing_left_to_search_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["optuna", "tomli_w"])
-def test_what_is_not_installed_is_a_sentence(tmp_path, capsys, monkeypatch, name):
+def test_tuning_without_optuna_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     assert main([*TUNE.split(), "--study", str(tmp_path / "s")]) == 2
     assert f"tuning needs {name}; pip install 'a2c[tune]'" in capsys.readouterr().err

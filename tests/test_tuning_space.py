@@ -76,7 +76,7 @@ def test_a_condition_holds_for_what_the_trial_itself_has(tmp_path):
     assert space.parameters(PLAIN) == {"optimizer": '"adam"'}
 
 
-def test_what_is_named_is_left_out():
+def test_settings_of_the_command_line_are_left_out():
     assert "gamma" not in drawn(read_space(SHIPPED, "real").without({"gamma"}), PLAIN)[0]
 
 
@@ -101,7 +101,7 @@ def test_a_complement_is_as_often_in_each_decade_below_one(tmp_path):
     assert all(len(str(value)) <= 7 for value in values)  # 0.99912
 
 
-def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
+def test_default_values_outside_the_space_are_not_parameters(tmp_path):
     space = space_of(
         tmp_path,
         """
@@ -172,7 +172,7 @@ def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
         ),
     ],
 )
-def test_what_is_no_space_gets_one_sentence(tmp_path, text, message):
+def test_a_wrong_space_file_is_refused_in_one_sentence(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as raised:
         space_of(tmp_path, text)
     assert "\n" not in str(raised.value)

@@ -112,7 +112,7 @@ class Stepper(Protocol):
         ...
 
     def bound(self) -> None:
-        """Allows to record only the last steps, until `mark` is called."""
+        """Lets the stepper record only the last steps, until `mark` is called."""
         ...
 
     def state(self) -> Arrays:

@@ -186,7 +186,7 @@ class Evaluations:
         try:
             self.best.replace(policy, self._learner.steps, evaluation)
         except UserError as error:
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_saves",
                 self._learner.steps,
                 f"{error}; training goes on, and the policy is written with a checkpoint",
@@ -219,7 +219,7 @@ class Evaluations:
             try:
                 self._run.write_episodes(self._episodes)
             except UserError as error:  # The results themselves are in the summary.
-                self._run.events.tell("failed_saves", self._learner.steps, f"{error}; the report goes without it")
+                self._run.events.warn("failed_saves", self._learner.steps, f"{error}; the report goes without it")
 
     def _critic(self) -> Critic | None:
         """What the final critic's values predict; None if it learnt values of lives, which evaluations do not show."""
@@ -261,7 +261,7 @@ class Evaluations:
                 with contextlib.suppress(UserError):  # A full disk is no reason to stop.
                     save_failure(self._run.path, failure, str(error))
                     hint = f"; {self._run.command('replay')} takes the same steps again"
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_evaluations",
                 self._learner.steps,
                 f"an evaluation failed, and the run goes on without it: {error}{hint}",

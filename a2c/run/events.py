@@ -39,7 +39,7 @@ class Events:
         self._unwritten.append(json.dumps({"time": now, "steps": steps, "event": kind, "details": details}))
         self.write()
 
-    def tell(self, kind: str, steps: int, details: str) -> None:
+    def warn(self, kind: str, steps: int, details: str) -> None:
         """Adds a line, and warns with it.
 
         Raises:

@@ -82,7 +82,7 @@ class Session:
         if missed:
             at = saved.counters["steps"]
             warnings.warn(
-                f"the policy after {missed} steps was not saved and cannot be any more: the run goes on from {at:,}",
+                f"the policy after {missed} steps was never saved, and the run goes on from {at:,}",
                 stacklevel=2,
             )
 
@@ -130,7 +130,7 @@ class Session:
                 self.inexact.append(reason)
             if event.kind == "outside_bounds" and self._run.events.count().get(event.kind):
                 continue  # It was recorded already before a resume.
-            self._run.events.tell(event.kind, self._learner.steps, event.details)
+            self._run.events.warn(event.kind, self._learner.steps, event.details)
 
     def note_resumed(self, reasons: Sequence[str]) -> None:
         """Records that the run was resumed, and why that may not be exact."""
@@ -163,10 +163,10 @@ class Session:
         self.note_environments()  # Only now, as its warnings may be errors: the books must be complete before.
         collapse = self._books.take_collapse()
         if collapse is not None:
-            self._run.events.tell("entropy_collapses", self._learner.steps, collapse)
+            self._run.events.warn("entropy_collapses", self._learner.steps, collapse)
         fault = self._books.flush()
         if fault is not None:
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_saves",
                 self._learner.steps,
                 f"{fault}; training goes on, and the rows wait until it can be written",
@@ -181,7 +181,7 @@ class Session:
             self._keeper.keep(self._learner.policy(), steps)
         except UserError as error:
             what = "training goes on, and the policy is written with a checkpoint"
-            self._run.events.tell("failed_saves", steps, f"{error}; {what}")
+            self._run.events.warn("failed_saves", steps, f"{error}; {what}")
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough; if it cannot be written, an event records that."""
@@ -191,7 +191,7 @@ class Session:
             self.save()
         except (UserError, OSError) as error:
             self._saved_at = time.monotonic()
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_saves",
                 self._learner.steps,
                 f"{error}; training goes on, and earlier checkpoints are unchanged",

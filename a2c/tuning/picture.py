@@ -129,7 +129,7 @@ def _draw_importances(axes: Any, mattered: Mapping[str, float]) -> None:
     names = list(mattered)[::-1]
     axes.barh(names, [mattered[name] for name in names], color=_COMPLETE)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    axes.set_xlabel("of what tells the best quarter from the rest")
+    axes.set_xlabel("how much it distinguishes the best quarter")
     axes.grid(alpha=0.3, axis="x")
 
 

@@ -21,7 +21,7 @@ from a2c.tuning.study import Asked, Trial
 from a2c.tuning.trial import LOOKS
 
 APART = 1_000
-"""Unseen seeds are so far from the first seed of the trials."""
+"""Unseen seeds begin this far above the first seed of the trials."""
 
 TUNED = "a2c tune"
 """The origin of settings that a study found, in config.json."""

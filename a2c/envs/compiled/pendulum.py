@@ -41,7 +41,8 @@ def step(state: NDArray[np.float64], action: NDArray[np.float32], random: NDArra
         random: Not used.
 
     Returns:
-        Reward, -(angle^2 + 0.1 speed^2 + 0.001 torque^2) with the state before the step; and False, as it never ends.
+        Reward, -(angle^2 + 0.1 speed^2 + 0.001 torque^2) of the state before the step, with the angle wrapped to
+        [-pi, pi]; and False, as it never ends.
     """
     angle, speed = state[0], state[1]
     torque = min(max(action[0], np.float32(-MAX_TORQUE)), np.float32(MAX_TORQUE))
