@@ -248,7 +248,7 @@ MISTAKES = {
     "continue RUN": "here it is 'resume'",
     "CartPole-v1": "a2c train CartPole-v1 trains on it",
     "my_env:Env-v0": "a2c train my_env:Env-v0 trains on it",
-    "train PandaReach-v3": "its module goes before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
+    "train PandaReach-v3": "put its module before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
     "train highway-v0": "highway_env:highway-v0 (pip install highway-env)",
     "train VizdoomBasic-v1": "unknown environment 'VizdoomBasic-v1'; pip install \"a2c[vizdoom]\" brings it",
     "train FetchReach-v3": "gymnasium_robotics:FetchReach-v3",

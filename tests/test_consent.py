@@ -40,7 +40,7 @@ def test_who_is_asked_is_told_what_the_environment_is_given(run):
     values = json.loads(run.config_path.read_text())
     values["config"] |= {"env_id": "shimmy:GymV26Environment-v0", "env_kwargs": {"env_id": "hostile:Env-v0"}}
     run.config_path.write_text(json.dumps(values))
-    with pytest.raises(a2c.UserError, match=r"with {'env_id': 'hostile:Env-v0'}; to import it"):
+    with pytest.raises(a2c.UserError, match=r"with {'env_id': 'hostile:Env-v0'}, and importing it runs its code"):
         a2c.Run(run.path).environment()
 
 

@@ -628,7 +628,7 @@ def test_an_exception_in_machine_code_is_an_error_of_its_environment():
 
 
 def test_an_exception_in_a_fused_run_ends_it_with_the_updates_before(quick):
-    with pytest.raises(a2c.EnvError, match="vectorization 'local' shows it") as caught:
+    with pytest.raises(a2c.EnvError, match="set vectorization 'local' to see it") as caught:
         a2c.train(failing(10), **quick | {"log_every_steps": 8})
     assert caught.value.step == 11
     run = a2c.Run(next((Path(quick["run_dir"]) / "Failing").iterdir()))

@@ -122,7 +122,7 @@ def test_a_callable_that_cannot_be_sent_to_a_worker_is_refused_in_a_sentence():
         def close(self):
             closed.append(self)
 
-    with pytest.raises(a2c.UserError, match=r"cannot be sent to a worker: .*lock.*; it must hold nothing"):
+    with pytest.raises(a2c.UserError, match=r"cannot be sent to a worker: .*lock.*; it must refer to nothing"):
         a2c.make_envs(lambda: Closes() if lock else None, 2, num_workers=1)
     assert len(closed) == 1
 

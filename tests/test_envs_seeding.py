@@ -215,7 +215,7 @@ def test_a_run_whose_environments_draw_from_generators_of_the_process_is_not_exa
     if name is None:
         assert a2c.train(Sampler, **settings).summary["exact"]
         return
-    with pytest.warns(UserWarning, match=f"environments draw from {name}, which no episode's seed governs") as said:
+    with pytest.warns(UserWarning, match=f"environments draw from {name}, which episode seeds do not reach") as said:
         run = a2c.train(Sampler, **settings)
     assert len(said) == 1
     assert not run.summary["exact"]
@@ -245,7 +245,7 @@ ODD_ACTIONS = {
     "one for all": (1, "must be an array"),
     "None": (None, "must be an array"),
     "text": (["0", "1", "0"], "must be whole numbers"),
-    "ragged": ([[0], [1, 2], 0], "no array"),
+    "ragged": ([[0], [1, 2], 0], "must be an array of shape"),
 }
 
 

@@ -307,11 +307,11 @@ def test_observations_without_any_number_are_refused(space):
 
 def test_parts_that_are_not_numbers_are_ignored_with_one_warning():
     space = Dict(direction=Discrete(4), mission=Text(5), rest=Tuple([Text(2), Box(-1, 1, (2,))]))
-    with pytest.warns(UserWarning, match="left out") as said:
+    with pytest.warns(UserWarning, match="are not numbers and are ignored") as said:
         envs = local(2, observation_space=space)
     with contextlib.closing(envs):
         (line,) = [str(warning.message) for warning in said]
-        assert line.endswith("have parts that are no numbers, left out: mission (Text), rest.0 (Text)")
+        assert line.endswith("are not numbers and are ignored: mission (Text), rest.0 (Text)")
         assert envs.single_observation_space == Dict(direction=Discrete(4), rest=Tuple([Box(-1, 1, (2,))]))
         obs, _ = envs.reset()
         assert envs.observation_space.contains(obs)

@@ -121,7 +121,7 @@ def test_verbs_take_saved_policies_by_their_steps(quick, capsys, tmp_path):
     [
         (7, "has no policy after 7 steps; it has those after 0, 8, 104"),
         (90, "has no policy after 90 steps; it has those after 0, 8, 104, 504, 800"),
-        (-1, "which is -1; it must be 'best', 'final', or steps at which the run kept its policy"),
+        (-1, "which is -1; it must be 'best', 'final', or steps after which the run saved its policy"),
         (True, "which is True; it must be"),
         ("last", "which is 'last'; it must be"),
     ],

@@ -120,7 +120,7 @@ def without_window(t):
 
 def test_drawing_that_needs_a_display_names_the_setting_that_does_without(run, tmp_path, monkeypatch):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    with pytest.raises(UserError, match="MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw") as error:
+    with pytest.raises(UserError, match="set MUJOCO_GL=egl or MUJOCO_GL=osmesa for MuJoCo") as error:
         recorded(run, tmp_path / "x.gif", without_window)
     assert "\n" not in str(error.value)
 

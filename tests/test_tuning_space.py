@@ -128,10 +128,10 @@ def test_default_values_outside_the_space_are_not_parameters(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no ..setting..; a space is a list of them"),
+        ("", "has no ..setting..; a space must be a list of them"),
         ("setting = 5", "has no ..setting.."),
         ("setting = [5]", "setting 1: it is 5; it must be a table"),
-        ("gamma = [0.9, 0.99]", "has 'gamma'; a space is a list of ..setting.."),
+        ("gamma = [0.9, 0.99]", "has 'gamma'; a space must be a list of ..setting.."),
         ("[[setting]]\nlow = 1", "setting 1: it has no name"),
         ("[[setting]]\nname = 'gama'", r"setting 1 \(gama\): there is no setting 'gama'; did you mean gamma\?"),
         (
@@ -144,13 +144,13 @@ def test_default_values_outside_the_space_are_not_parameters(tmp_path):
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nhigh = 1.1", "gamma is 1.1; it must be between 0 and 1"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nhigh = 0.9", "low is 0.9 and high 0.9; low must be less"),
         ("[[setting]]\nname = 'gamma'\nlow = 'a'\nhigh = 0.9", "low is 'a'; it must be a number"),
-        ("[[setting]]\nname = 'gamma'\nlow = 0.0\nhigh = 0.9\nscale = 'log'", "scale 'log'; it must be above 0"),
+        ("[[setting]]\nname = 'gamma'\nlow = 0.0\nhigh = 0.9\nscale = 'log'", "with scale 'log' it must be above 0"),
         (
             "[[setting]]\nname = 'gamma'\nlow = 0.1\nhigh = 0.9\nscale = 'lin'",
             "scale is 'lin'; it must be linear, log, ",
         ),
         ("[[setting]]\nname = 'gamma'\nlow = 0.1\nhigh = 1.0\nscale = 'complement'", "at least 0 and below 1"),
-        ("[[setting]]\nname = 'num_envs'\nlow = 3\nhigh = 10\nscale = 'doubling'", "high must be low doubled so many"),
+        ("[[setting]]\nname = 'num_envs'\nlow = 3\nhigh = 10\nscale = 'doubling'", "high must be low times 2"),
         ("[[setting]]\nname = 'num_envs'\nlow = 1.5\nhigh = 8", "num_envs is 1.5; it must be a whole number"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9]", "they must be a list of at least two values"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 0.9]", "each must be there only once"),

@@ -304,7 +304,7 @@ def test_an_id_that_is_no_game_has_no_preset():
         (Lives, {}, "atari_preprocessing is for games of ale_py, and Lives is not one"),
         ("ALE/Pong-v5", {"frameskip": 4}, "env_kwargs has frameskip 4; leave it out"),
         ("ALE/Pong-v5", {"obs_type": "ram"}, "env_kwargs has obs_type 'ram'; leave it out"),
-        (lambda: gymnasium.make("ALE/Pong-v5"), {}, "with frameskip 4; .* must be made with frameskip=1"),
+        (lambda: gymnasium.make("ALE/Pong-v5"), {}, "with frameskip 4; .* so make it with frameskip=1"),
     ],
 )
 def test_what_cannot_be_preprocessed_is_refused_in_a_sentence(env, kwargs, sentence):
