@@ -1,4 +1,4 @@
-"""Checkpoints: atomic, verified, the newest that is whole."""
+"""Checkpoints: atomic, verified; the newest intact one is read."""
 
 import json
 import os

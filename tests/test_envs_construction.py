@@ -1,4 +1,4 @@
-"""Making environments: each an object of its own, never more of them than asked for, closed where one fails."""
+"""Making environments: a new object each, never more of them than asked for, closed if one raises."""
 
 import functools
 import json

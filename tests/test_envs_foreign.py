@@ -1,4 +1,4 @@
-"""Somebody else's vector environments: what is learnt from them, what cannot be brought back, what is refused."""
+"""Somebody else's vector environments: what is learnt from them, what cannot be replayed, what is refused."""
 
 import gymnasium
 import numpy as np

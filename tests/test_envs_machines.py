@@ -1,4 +1,4 @@
-"""Workers where processes, files and memory are short, and under programs that have processes of their own."""
+"""Workers if processes, files or memory are short, and in programs that start processes themselves."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Environments are brought back to where they stood: by a new worker, and from a saved state."""
+"""Environments are brought back to their state by replay: in a new worker, and from a saved state."""
 
 import contextlib
 import os

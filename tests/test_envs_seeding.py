@@ -1,4 +1,4 @@
-"""What episodes follow from: seeds of resets, spaces that are sampled, and chance that no seed governs."""
+"""What decides episodes: seeds of resets, spaces that are sampled, and generators that no seed reaches."""
 
 import random
 

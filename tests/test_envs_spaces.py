@@ -1,4 +1,4 @@
-"""Environments of every kind of space: what they get, what they give, and which actions they allow."""
+"""Environments with every kind of space: the actions they get, what they return, and which actions they allow."""
 
 import contextlib
 import copy

@@ -1,4 +1,4 @@
-"""Seeded episodes, the same bits from any layout, and environments that go wrong."""
+"""Seeded episodes, the same bits from any layout, and environments that raise, hang or die."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Policies that a run keeps on its way: exactly those of the steps asked for, whatever happens to the run."""
+"""Policies that a run saves after given steps: exactly those asked for, whatever happens to the run."""
 
 import shutil
 import signal

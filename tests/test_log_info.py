@@ -1,4 +1,4 @@
-"""Numbers of a run's own choosing, out of infos: means over episodes, whatever steps the environments."""
+"""`log_info`: numbers from infos, as means over episodes, whatever steps the environments."""
 
 import signal
 

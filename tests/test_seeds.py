@@ -1,4 +1,4 @@
-"""`--seeds K` over the cores: each seed as it would be alone; failures and crashes told; signals to all of them."""
+"""`--seeds K` over the cores: each seed as it would be alone; errors and crashes reported; signals passed to all."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Ctrl-C while something is imported or compiled: never lost, and never a report of what it broke."""
+"""Ctrl-C while something is imported or compiled is never lost, and never printed as an error of that code."""
 
 import contextlib
 import ctypes

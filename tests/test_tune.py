@@ -1,4 +1,4 @@
-"""`a2c tune`: trials are those of `a2c train`, studies survive whatever happens, what is found is compared fairly."""
+"""`a2c tune`: trials are those of `a2c train`, studies survive crashes, results are compared fairly."""
 
 import contextlib
 import json

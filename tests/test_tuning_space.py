@@ -1,4 +1,4 @@
-"""What a study may try: ranges and choices, conditions, and what is no space."""
+"""The space of a study: ranges, choices, conditions, and files that are refused."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What environments return, on every way that it takes: workers, replays, pictures, compiled forms, policies."""
+"""Values that environments return, wherever they go: workers, replays, pictures, compiled forms, policies."""
 
 import json
 from pathlib import Path

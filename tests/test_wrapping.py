@@ -1,4 +1,4 @@
-"""What settings put around an environment: Atari's preprocessing, stacked frames, words of texts, lives."""
+"""Wrappers that settings put around an environment: Atari preprocessing, frame stack, words of texts, lives."""
 
 import gymnasium
 import numpy as np
