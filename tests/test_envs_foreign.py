@@ -145,7 +145,7 @@ def test_an_id_has_its_own_vector_environment(quick):
     finally:
         del gymnasium.registry["Counts-v0"]
     assert run.summary["evaluation"]["mean_length"] == LENGTH
-    with pytest.raises(a2c.UserError, match="between somebody else's vector environment and single ones"):
+    with pytest.raises(a2c.UserError, match="cannot change between vector and the others"):
         a2c.resume(run, env=Counts, total_steps=512, vectorization="local")
 
 

@@ -221,7 +221,7 @@ def test_threads_that_cannot_start_are_done_without(quick, monkeypatch, scarce, 
     whole = a2c.train("CartPole-v1", **many)
     assert whole.summary["engine"] == "compiled, 4 threads"
     scarce(count)
-    message = rf"of 4 threads of the compiled engine, this machine gives {count + 1} \(can't start new thread\)"
+    message = rf"of 4 threads of the compiled engine, this machine allows {count + 1} \(can't start new thread\)"
     # Those that did start end before as many are asked for anew.
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.shutdown", _giving_back(count, scarce))
     with pytest.warns(UserWarning, match=message):

@@ -10,7 +10,7 @@ from compiled_envs import COUNTDOWN
 from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
 
 import a2c
-from a2c.commands.benchmark import ways
+from a2c.commands.benchmark import contestants_for
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, is_gymnasiums_own
 from a2c.envs.sources import compiled_form
 from a2c.presets import PRESETS, configure, preset_values
@@ -109,7 +109,7 @@ def test_training_and_evaluation_run_what_is_registered(quick, register):
 
 def test_the_benchmark_does_not_train_on_the_compiled_form_of_another_environment(register):
     register("Pendulum-v1", entry_point=PENDULUM, max_episode_steps=20)
-    contestants = ways(a2c.Config("Pendulum-v1", num_envs=1))
+    contestants = contestants_for(a2c.Config("Pendulum-v1", num_envs=1))
     for contestant in contestants.values():
         contestant.close()
     assert list(contestants) == ["random actions, this process", "training, this process"]

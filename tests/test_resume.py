@@ -422,7 +422,7 @@ def test_the_command_that_goes_on_can_be_pasted(quick, monkeypatch, capsys, env_
         stop_after(patch, 3)
         assert main(words) == 143
     (path,) = Path(quick["run_dir"]).glob("*/*")
-    assert f"stopped by SIGTERM; `a2c resume {path}{flag}` goes on" in capsys.readouterr().err
+    assert f"stopped by SIGTERM; `a2c resume {path}{flag}` continues it" in capsys.readouterr().err
     assert main(["resume", str(path), "--no-pictures", *flag.split()]) == 0
 
 
@@ -603,7 +603,7 @@ def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert "environment 0, which this process steps itself, did not come back" in ended.stderr
+    assert "environment 0, which this process steps itself, did not return" in ended.stderr
     assert "episode 0, episode seed" in ended.stderr
     assert "step 50" in ended.stderr
     assert "a2c replay" in ended.stderr
@@ -637,7 +637,7 @@ def test_a_hang_in_an_evaluation_is_reported_too(quick, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert "environment 0, which this process steps itself, did not come back in an evaluation" in ended.stderr
+    assert "environment 0, which this process steps itself, did not return in an evaluation" in ended.stderr
     assert "step 5" in ended.stderr
     (path,) = Path(quick["run_dir"]).glob("*/*")
     saved = checkpoint.newest(path / "checkpoints")

@@ -288,7 +288,7 @@ def test_a_signal_ends_all_seeds_and_each_can_be_resumed(number, code):
         assert wait_until(lambda: begun(place), process)
         process.send_signal(number)
         assert process.wait(60) == code
-        assert f"stopped by {number.name}; the same command with --resume goes on with all seeds" in place.said
+        assert f"stopped by {number.name}; the same command with --resume continues all seeds" in place.said
         assert place.leftovers() == []
         stopped = runs_in(place.runs)
         assert sorted(stopped) == [0, 1]

@@ -210,7 +210,7 @@ def test_two_processes_share_a_study_and_the_last_one_reports(started, tmp_path,
     assert process.returncode == 0, theirs
     reports = [text for text in (out.out + out.err, theirs) if "a2c train CartPole-v1 --preset" in text]
     assert len(reports) == 1
-    assert f"another process is still making trials of {tmp_path / 's'}" in out.err + theirs
+    assert f"other processes still make trials of {tmp_path / 's'}" in out.err + theirs
     found = json.loads((tmp_path / "s" / "result.json").read_text())
     assert len(ended(found["trials"])) == 8
     assert len({trial.user_attrs["process"] for trial in loaded(tmp_path / "s").trials}) == 2
@@ -256,7 +256,7 @@ def test_a_signal_ends_a_study_with_its_results_and_how_to_go_on(started, tmp_pa
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 130, text
-    assert "stopped by SIGINT; the same command goes on" in text
+    assert "stopped by SIGINT; the same command continues" in text
     assert "best so far: " in text
     assert a2c.Config("CartPole-v1", **_settings(tmp_path / "s" / "preset.toml")).total_steps == 4_000
     assert list((tmp_path / "s" / "processes").iterdir()) == []
@@ -386,7 +386,7 @@ def test_a_folder_that_is_no_study_is_refused_and_left_as_it_was(tmp_path, capsy
         ("--trials 0", "trials is 0; it must be from 1 to 1,000,000"),
         ("--minutes -1", "minutes is -1; it must be above 0"),
         ("--unseen-seeds -1", "unseen_seeds is -1; it must be from 0 to 1,000"),
-        ("--stop-at-return 5", "stop_at_return ends runs before others"),
+        ("--stop-at-return 5", "stop_at_return would give runs different lengths"),
         ("--space nowhere.toml", "nowhere.toml is missing"),
         ("--preset nowhere.toml", "nowhere.toml is missing"),
         ("--natural-kl 0.1", "natural_kl is 0.1, which has no effect where actor_step is 'gradient'"),
@@ -406,7 +406,7 @@ def test_nothing_left_to_search_is_a_sentence(tmp_path, capsys):
     space.write_text('[[setting]]\nname = "gamma"\nlow = 0.9\nhigh = 0.99')
     words = [*TUNE.split(), "--space", str(space), "--gamma", "0.9", "--study", str(tmp_path / "s")]
     assert main(words) == 2
-    assert "nothing is left to search: of gamma, the command line names all that count here" in capsys.readouterr().err
+    assert "nothing is left to search: of gamma, the command line names all that apply here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["optuna", "tomli_w"])

@@ -1,4 +1,4 @@
-"""`a2c export RUN --to FORMAT`: the policy for use elsewhere."""
+"""`a2c export RUN --to FORMAT`: writes the policy in a format for use elsewhere."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Export:
     """The run's folder."""
     to: Format
     """onnx: a model for onnxruntime. c: one file of C99. html: a page that plays the policy. numpy: one file of Python
-    that needs NumPy alone. paddle: an inference model of PaddlePaddle. pdparams: parameters for PaddlePaddle, to be
-    loaded into a2c.exports.layer.ActorCritic."""
+    that needs only NumPy. paddle: an inference model of PaddlePaddle. pdparams: parameters for PaddlePaddle, to load
+    into a2c.exports.layer.ActorCritic."""
     out: str | None = None
-    """Where to; by default policy.onnx, policy.c and so on in the run."""
+    """The file to write; by default policy.onnx, policy.c and so on in the run's folder."""
     which: Which = "best"
-    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    """The best policy by evaluation during training, the final one, or the one saved after so many steps."""
     masks: bool = True
-    """Let whoever calls the policy say which actions are allowed; --no-masks leaves that out, where all always are."""
+    """Let the caller say which actions are allowed. --no-masks leaves that out: all actions are allowed."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -59,16 +59,16 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
     """Writes a policy in a format.
 
     Args:
-        policy: What is written.
+        policy: The policy.
         to: The format.
-        path: The file; of Paddle's model, that of the program, with the parameters beside it (.json and .pdiparams).
+        path: The file. For Paddle's model it is the program's (.json), with the parameters beside it (.pdiparams).
         masks: Whether callers can say which actions are allowed.
 
     Returns:
         The files that were written.
 
     Raises:
-        UserError: The file cannot be written, the format cannot express the policy, or what writes it is not installed.
+        UserError: The file cannot be written, the format cannot express the policy, or a package is not installed.
     """
     if to == "pdparams":
         write_pdparams(policy, path)
@@ -83,7 +83,7 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
             onnx_model = _imported("onnx_model", to, "onnx")
             contents = {path: onnx_model.model_of(description).SerializeToString()}
         case "paddle":
-            # Read where Paddle is imported: its own functions print a warning whenever a program is made of them.
+            # Paddle reads it when it is imported; without it, Paddle warns of its own functions for every program.
             os.environ.setdefault("GLOG_minloglevel", "2")
             paddle_model = _imported("paddle_model", to, "PaddlePaddle", "paddle")
             found = paddle_model.files_of(description, path.name.removesuffix(".json"))
@@ -107,10 +107,10 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
 
 
 def _imported(name: str, to: Format, package: str, extra: str = "") -> Any:
-    """A module of `a2c.exports` that needs a package that not everybody has.
+    """A module of `a2c.exports` that needs an optional package.
 
     Raises:
-        UserError: It is not installed.
+        UserError: The package is not installed.
     """
     try:
         return importlib.import_module(f"a2c.exports.{name}")
@@ -121,16 +121,16 @@ def _imported(name: str, to: Format, package: str, extra: str = "") -> Any:
 
 
 def write_pdparams(policy: Policy, path: Path) -> None:
-    """Writes the parameters as `paddle.save` does: a pickle, which we write and never read.
+    """Writes the parameters as `paddle.save` does: a pickle, which a2c writes for Paddle's users but never reads.
 
     Raises:
         UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions or memory.
     """
     layer = _imported("layer", "pdparams", "PaddlePaddle", "paddle")
     if policy.architecture.images:
-        raise UserError("--to pdparams has no convolutions; this policy sees images through them; --to paddle has them")
+        raise UserError("--to pdparams cannot hold the convolutions of this policy; --to paddle can")
     if policy.architecture.memory_size:
-        raise UserError("--to pdparams has no recurrent unit; this policy has memory; --to paddle has one")
+        raise UserError("--to pdparams cannot hold the recurrent unit of this policy; --to paddle can")
     network = layer.ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)
     data = io.BytesIO()
