@@ -23,7 +23,6 @@ from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, renormalize, settle
 from a2c.kernels.statistics import standardize
 from a2c.model.architecture import Parameters, architecture_for
-from a2c.model.blocks import initial_parameters
 from a2c.model.factors import Actions
 from a2c.moments import EPSILON, Moments
 from a2c.natural import NaturalStep
@@ -110,13 +109,11 @@ class Learner:
             a2c.start.restore_statistics(start, self._moments)
             self._set_parameters(a2c.start.parameters(start, self._architecture))
         else:
-            self._set_parameters(
-                initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
-            )
+            self._set_parameters(a2c.start.drawn(config, self._architecture))
         self._collector = Collector(
             envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info
         )
-        self._first_layers = first_layers(self._engine)
+        self._first_layers = first_layers(self._engine, self._architecture)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
         self._fused: FusedUpdates | None = None

@@ -16,8 +16,8 @@ from a2c.errors import UserError, shown
 from a2c.finite import finite
 from a2c.machine import one_blas_thread
 from a2c.masks import KEY, MaskReader, mask_size
-from a2c.model import MOST_REMEMBERED
-from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
+from a2c.model import MOST_REMEMBERED, Network
+from a2c.model.architecture import Architecture, Parameters, architecture_for
 from a2c.model.blocks import features_of, forward, joined, remember
 from a2c.model.factors import Actions
 from a2c.model.images import RIGHT_NETWORK, image_network
