@@ -43,12 +43,14 @@ class Export:
     """Where to; by default policy.onnx, policy.c and so on in the run."""
     which: Which = "best"
     """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    network: str | None = None
+    """The run's network, if it is one of your own, module:Class: import it; needed where somebody else trained it."""
     masks: bool = True
     """Let whoever calls the policy say which actions are allowed; --no-masks leaves that out, where all always are."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         path = settled(self.out) if self.out else run.path / f"policy{_ENDINGS[self.to]}"
         for written in export(run.policy(self.which), self.to, path, self.masks):
             print(written)

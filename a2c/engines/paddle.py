@@ -60,12 +60,16 @@ class PaddleEngine:
         self._sizes = [int(np.prod(shape)) for shape in self._shapes.values()]
         size = sum(self._sizes)
         self.theta = np.zeros(-(-size // LANES) * LANES, np.float32)  # The optimizer's kernels take whole vectors.
-        ours = len(architecture.shapes_of_ours())
         self._own = None if architecture.own is None else OwnNetworks(architecture.own)
         if self._own is not None and config.actor_step == "natural":
             self._own.check_second_derivatives()
         # Ours are parts of one tensor; a layer of the user's own holds its parameters itself.
-        self._of_ours, self._of_own = self._sizes[:ours], self._placed(sum(self._sizes[:ours]))
+        self._shapes_of_ours = architecture.shapes_of_ours()
+        places = self._places()
+        self._place_of_ours: Any = np.concatenate([places[name] for name in self._shapes_of_ours])
+        self._of_own = [(places[name], tensor) for name, tensor in self._held().items()]
+        if self._own is None:
+            self._place_of_ours = slice(0, size)  # Which is faster than to list all.
         images = len(architecture.images)
         why = "its device" if config.device != "cpu" else f"{images} images"
         if architecture.own is not None:
@@ -174,7 +178,7 @@ class PaddleEngine:
 
     def follow(self) -> None:
         """Takes the parameters over to the device."""
-        self._tensor: Any = paddle.to_tensor(self.theta[: sum(self._of_ours)])
+        self._tensor: Any = paddle.to_tensor(self.theta[self._place_of_ours])
         self._tensor.stop_gradient = False
         self._spread()
         for place, tensor in self._of_own:
@@ -228,26 +232,26 @@ class PaddleEngine:
         self._spread()
         return gradient
 
-    def _placed(self, start: int) -> list[tuple[slice, Any]]:
-        """Where in theta, from `start` on, the arrays of the user's own layers lie, and what holds them."""
+    def _places(self) -> dict[str, NDArray[np.int64]]:
+        """Where in theta each array lies."""
+        ends = np.cumsum(self._sizes)
+        spans = zip(self._shapes, ends - self._sizes, ends, strict=True)
+        return {name: np.arange(start, end) for name, start, end in spans}
+
+    def _held(self) -> dict[str, Any]:
+        """The tensors that layers of the user's own hold, by name."""
         if self._own is None:
-            return []
-        held = {
+            return {}
+        return {
             name_in(network, name): tensor
             for network in NETWORKS
             for name, tensor in self._own.tensors(network).items()
         }
-        placed = []
-        for name, shape in self._architecture.shapes_of_own().items():
-            end = start + int(np.prod(shape))
-            placed.append((slice(start, end), held[name]))
-            start = end
-        return placed
 
-    def _leaves(self) -> list[tuple[slice, Any]]:
+    def _leaves(self) -> list[tuple[Any, Any]]:
         """What gradients are taken in, and where it lies in theta."""
         own = ((place, tensor) for place, tensor in self._of_own if not tensor.stop_gradient)
-        return [(slice(0, sum(self._of_ours)), self._tensor), *own]
+        return [(self._place_of_ours, self._tensor), *own]
 
     def _flat(self, gradients: Iterable[Any]) -> Floats:
         """Gradients in the leaves, laid out as theta; 0 for what has none."""
@@ -259,8 +263,8 @@ class PaddleEngine:
 
     def _spread(self) -> None:
         """Makes tensors of our parameters, parts of one through which the gradient flows into a flat array."""
-        pieces = paddle.split(self._tensor, self._of_ours)
-        shapes = self._architecture.shapes_of_ours()
+        shapes = self._shapes_of_ours
+        pieces = paddle.split(self._tensor, [int(np.prod(shape)) for shape in shapes.values()])
         self._parameters = {
             name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)
         }

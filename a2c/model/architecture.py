@@ -4,8 +4,8 @@ Parameters are named float32 arrays, the form that engines, checkpoints and poli
 `actor.0.bias` [out], ..., `critic.0.weight`, ..., and `log_std` [A] where an action has real numbers. Layers count from
 the input; the last one of each network has no activation. Where an observation has images, both networks see features
 of them: `image.0.0.weight` [lines, columns, in, out] and so on are the first one's convolutions and the layer behind.
-A layer of the user's own stands in the place of these features and of the hidden layers: `actor.layer.<name>`, and so on
-for the critic, are what its `state_dict` names, and `actor.0.weight` [F, out] is what sees the F features that it gives.
+A layer of the user's own stands in the place of these features and of the hidden layers: `actor.layer.<name>` and so on
+are what its `state_dict` names, and `actor.0.weight` [F, out] is what sees the F features that it gives.
 A policy with memory has a gated recurrent unit that sees the inputs and these features, and whose H outputs both
 networks see beside them: `memory.weight` [in, 3 H] and `memory.bias` [3 H] for what it sees, `memory.carry.weight`
 [H, 3 H] and `memory.carry.bias` [3 H] for what it remembers. Columns are its reset gate, its update gate and its
@@ -117,6 +117,11 @@ class Architecture(NamedTuple):
     """The user's own, in the place of hidden layers and of whatever images go through."""
 
     @property
+    def network(self) -> str:
+        """What is asked for to get these: the layer of the user's own, or what images go through; mlp: neither."""
+        return self.image_network.text if self.images or self.own is not None else "mlp"
+
+    @property
     def num_real(self) -> int:
         """R: columns of inputs that may be normalised. They come first."""
         return sum(leaf.columns for leaf in self.leaves if leaf.kind == "real")
@@ -223,23 +228,25 @@ class Architecture(NamedTuple):
         """How many numbers all parameters have."""
         return sum(int(np.prod(shape, dtype=np.int64)) for shape in self.shapes().values())
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter, in order."""
-        return self.shapes_of_ours() | self.shapes_of_own()
+    def shapes_of_ours(self) -> dict[str, tuple[int, ...]]:
+        """Those of `shapes` that are no parameters or buffers of a layer of the user's own."""
+        own = self.shapes_of_own()
+        return {name: shape for name, shape in self.shapes().items() if name not in own}
 
     def shapes_of_own(self) -> dict[str, tuple[int, ...]]:
-        """Of what is the user's own: parameters and buffers of a layer in the actor and of one in the critic."""
+        """Those that are."""
         arrays = () if self.own is None else self.own.arrays
         return {name_in(network, name): shape for network in NETWORKS for name, shape in arrays}
 
-    def shapes_of_ours(self) -> dict[str, tuple[int, ...]]:
-        """Of all else."""
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every parameter, in order: what is the critic's alone lies in one piece (`a2c.natural`)."""
         shapes: dict[str, tuple[int, ...]] = {}
         looked_up = sum(self.columns[-1])
         for network in NETWORKS:
             for number, block in enumerate(self.blocks(network)):
                 shapes[f"{block.name}.weight"] = (block.inputs + (0 if number else looked_up), block.outputs)
                 shapes[f"{block.name}.bias"] = (block.outputs,)
+            shapes |= {name: shape for name, shape in self.shapes_of_own().items() if name.startswith(network)}
         for number, leaf in enumerate(self.images if self.num_image_features else ()):
             layers = [shape for _, shape in self.convolutions(leaf)]
             lines, columns = size_after((leaf.image.lines, leaf.image.columns), self.image_network.convolutions)

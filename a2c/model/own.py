@@ -1,4 +1,4 @@
-"""A layer of the user's own: what it is called, where it is found, and what of it is data. Nothing here needs Paddle."""
+"""A layer of the user's own: what it is called, where it is found, what of it is data. Nothing here needs Paddle."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def found(name: str) -> Callable[..., Any]:
         imported = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
-        right = "it must be installed, or in this folder or PYTHONPATH" if is_missing else f"{module} is there, and raises"
+        right = (
+            "it must be installed, or in this folder or PYTHONPATH" if is_missing else f"{module} is there, and raises"
+        )
         raise UserError(
             f"cannot import the module of network {name!r} ({type(error).__name__}: {error}); {right}"
         ) from error

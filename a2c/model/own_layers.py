@@ -64,12 +64,14 @@ def described(name: str, num_inputs: int, images: Shapes) -> OwnLayer:
         features = _tried(name, layer, state, given)
         twin = _made(name, num_inputs, images, seed=1)
         if twin is layer:
-            raise UserError(f"{name} gives the same layer twice; it must make one for the actor and another for the critic")
+            raise UserError(
+                f"{name} gives the same layer twice; it must make one for the actor and another for the critic"
+            )
         _set(_state(name, twin), {key: tensor.numpy() for key, tensor in state.items()})
         if not _are_same(_answer(name, layer, given), _answer(name, twin, given)):
             raise UserError(
-                f"{name} has numbers that its state_dict has not, which are others whenever it is made: what is drawn in "
-                "its constructor must be a parameter, or a buffer that is persistable"
+                f"{name} has numbers that its state_dict lacks, and that are others whenever it is made: what is drawn "
+                "in its constructor must be a parameter, or a buffer that is persistable"
             )
     return OwnLayer(name, num_inputs, tuple(images), arrays, features)
 
@@ -129,8 +131,8 @@ class OwnNetworks:
 
     def _refusal(self, why: str) -> str:
         return (
-            f"actor_step is 'natural', which takes second derivatives through network {self._name!r}, and Paddle {why}; "
-            "use actor_step 'gradient'"
+            f"actor_step is 'natural', which takes second derivatives through network {self._name!r}, and Paddle "
+            f"{why}; use actor_step 'gradient'"
         )
 
     def _difference(self, given: Sequence[Any], parameters: Sequence[Any], directions: Sequence[Any]) -> Any:
@@ -195,9 +197,11 @@ def _state(name: str, layer: Any) -> dict[str, Any]:
     state: dict[str, Any] = {}
     for key, tensor in layer.state_dict().items():
         if tensor.dtype != paddle.float32:
-            kind, right = ("parameter", "it must be float32") if isinstance(
-                tensor, paddle.base.framework.EagerParamBase
-            ) and tensor.trainable else ("buffer", "it must be float32, or not persistable")
+            kind, right = (
+                ("parameter", "it must be float32")
+                if isinstance(tensor, paddle.base.framework.EagerParamBase) and tensor.trainable
+                else ("buffer", "it must be float32, or not persistable")
+            )
             raise UserError(f"{name} has the {kind} {key!r} of {str(tensor.dtype).rpartition('.')[2]}; {right}")
         if not any(tensor is other for other in state.values()):
             state[key] = tensor
@@ -235,7 +239,7 @@ def _tried(name: str, layer: Any, state: Mapping[str, Any], given: Sequence[NDAr
             "looked at by itself"
         )
     _check_gradients(name, layer, state, given)
-    return answer.shape[1]
+    return int(answer.shape[1])
 
 
 def _answer(name: str, layer: Any, given: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -257,9 +261,7 @@ def _answer(name: str, layer: Any, given: Sequence[NDArray[np.float32]]) -> NDAr
     return features
 
 
-def _check_gradients(
-    name: str, layer: Any, state: Mapping[str, Any], given: Sequence[NDArray[np.float32]]
-) -> None:
+def _check_gradients(name: str, layer: Any, state: Mapping[str, Any], given: Sequence[NDArray[np.float32]]) -> None:
     trained = {key: tensor for key, tensor in state.items() if not tensor.stop_gradient}
     answer = _called(name, layer, [paddle.to_tensor(one) for one in given])
     gradients = [None] * len(trained)
@@ -268,8 +270,8 @@ def _check_gradients(
     for key, gradient in zip(trained, gradients, strict=True):
         if gradient is None:
             raise UserError(
-                f"{name} has the parameter {key!r}, of which what it gives does not depend; use it in forward, leave it "
-                "out, or freeze it (stop_gradient = True)"
+                f"{name} has the parameter {key!r}, and what it gives does not depend on it; use it in forward, leave "
+                "it out, or freeze it (stop_gradient = True)"
             )
 
 

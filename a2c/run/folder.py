@@ -25,6 +25,7 @@ from a2c.envs.make import kind_for, make_env
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate, in_words
+from a2c.model.own import is_own, name_of
 from a2c.policy import Policy
 from a2c.run import checkpoint, events, kept, logs, policies
 from a2c.run.policies import Which
@@ -59,11 +60,16 @@ class Run:
         213.4
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], network: Any = None) -> None:
         """Opens a run.
 
+        Args:
+            path: Its folder.
+            network: The layer of the user's own that its policy has, a class or `module:Class`. To name it says that it
+                may be imported (`a2c.consent`); needed once, where the run was trained by somebody else.
+
         Raises:
-            UserError: The folder is missing, is not a run's, or its config.json is damaged.
+            UserError: The folder is missing, is not a run's, or its config.json is damaged; or its network is another.
         """
         self.path = settled(path)
         self.events = events.Events(self.path)
@@ -84,6 +90,24 @@ class Run:
             raise UserError(f"{self.config_path}: {error}") from error
         self.is_compiled = values.get("compiled") is True
         self.is_callable = values.get("callable") is True
+        self._is_agreed = not is_own(self.config.network)
+        if network is not None:
+            self._agree(name_of(network))
+
+    def _agree(self, network: str) -> None:
+        """Takes note that the user wants this network to be imported.
+
+        Raises:
+            UserError: It is not the run's.
+        """
+        if network != self.config.network:
+            raise UserError(
+                f"{self.path} was trained with network {shown(self.config.network)}, not {shown(network)}; a run keeps "
+                "its network"
+            )
+        if is_own(network):
+            consent.remember(self.path, network)
+            self._is_agreed = True
 
     @classmethod
     def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool = False) -> Run:
@@ -135,7 +159,7 @@ class Run:
             if run.is_callable:  # What it trains on has only the name in common.
                 continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
-                return run
+                return opened(run, config.network if is_own(config.network) else None)
         return None
 
     @classmethod
@@ -145,7 +169,7 @@ class Run:
         values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
         values["callable"] = is_callable
         files.write_json(path / "config.json", values | {"versions": versions()})
-        return cls(path)
+        return cls(path, config.network)  # Whoever trains with it has named it.
 
     def reconfigured(self, config: Config) -> Run:
         """This run with other settings in its config.json, where they differ.
@@ -272,6 +296,8 @@ class Run:
         """The command line that does something with this run, as a person may paste it."""
         env_id = self.config.env_id
         words = ["a2c", verb, str(self.path), *(["--env", env_id] if ":" in env_id else [])]
+        if is_own(self.config.network) and verb != "replay":
+            words += ["--network", self.config.network]
         return shlex.join(words)
 
     @property
@@ -349,9 +375,24 @@ class Run:
             which: "best", "final", or after how many steps.
 
         Raises:
-            UserError: It is missing or damaged.
+            UserError: It is missing or damaged; or it has a network in a module to import, and nobody has said that it
+                may (`a2c.consent`).
         """
+        self.require_agreed()
         return policies.read(self.path, which, self.config)
+
+    def require_agreed(self) -> None:
+        """Refuses to import a network because a folder names it.
+
+        Raises:
+            UserError: It names one, and nobody has said that it may be imported.
+        """
+        name = self.config.network
+        if not self._is_agreed and not consent.is_remembered(self.path, name):
+            raise UserError(
+                f"{self.path} names a network in a module of its own, {name}; to import it, say so with "
+                f"--network {name}, once (from Python: network=...)"
+            )
 
     @property
     def steps(self) -> int:
@@ -454,17 +495,27 @@ class Run:
         return env or env_id
 
 
-def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
+def load(run: Run | str | os.PathLike[str], which: Which = "best", network: Any = None) -> Policy:
     """The policy of a run, ready to `act`.
 
     Args:
         run: The run, or its folder.
         which: "best" by evaluation, "final", or after how many steps the run kept it.
+        network: As of `Run`: needed once, where somebody else's run has a layer of its own.
 
     Raises:
         UserError: The run or the policy is missing or damaged.
     """
-    return (run if isinstance(run, Run) else Run(run)).policy(which)
+    return opened(run, network).policy(which)
+
+
+def opened(run: Run | str | os.PathLike[str], network: Any = None) -> Run:
+    """A run, or that of a folder; arguments as of `Run`.
+
+    Raises:
+        UserError: As there.
+    """
+    return run if isinstance(run, Run) and network is None else Run(run.path if isinstance(run, Run) else run, network)
 
 
 def _has_reached(summary: Mapping[str, Any], config: Config) -> bool:

@@ -58,7 +58,7 @@ def read(folder: Path, steps: int, config: Config) -> Policy:
         which = ", ".join(f"{number:,}" for number in there)
         has = f"it kept those after {which}" if there else "it kept none; --keep-policy-at of a2c train does"
         raise UserError(f"{folder} kept no policy after {steps:,} steps; {has}")
-    return Policy.load(path)
+    return Policy.load(path, may_import=config.network)
 
 
 def cut_back(folder: Path, steps: int) -> None:

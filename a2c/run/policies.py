@@ -21,7 +21,7 @@ Which = BestOrFinal | int
 
 
 def read(folder: Path, which: Which, config: Config) -> Policy:
-    """The policy of the run in a folder, whose settings are these.
+    """The policy of the run in a folder, whose settings are these. It may import the network that these name.
 
     Raises:
         UserError: It is missing or damaged.
@@ -33,7 +33,7 @@ def read(folder: Path, which: Which, config: Config) -> Policy:
     if not (folder / "policy").is_dir():
         _put_back(folder)
     newer = checkpoint.newest(checkpoint.within(folder)).arrays if which == "final" else None
-    return Policy.load(folder / "policy", newer)
+    return Policy.load(folder / "policy", newer, config.network)
 
 
 def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
