@@ -361,6 +361,7 @@ class Learner:
             **_prefixed("normalizer.", self._moments.state() if self._moments else {}),
             **_prefixed("return_normalizer.", scaled),
             **_prefixed("collector.", self._collector.state()),
+            **({} if self._architecture.own is None else self.policy().trial()),
             **({} if self.rate_factor == 1.0 else {"rate_factor": np.array(self.rate_factor)}),
         }
 
@@ -385,6 +386,8 @@ class Learner:
         steps = updates * (1 if self._natural is None else self._natural.optimizer_steps)
         self._optimizer.restore(_having("optimizer.", state) | {"updates": np.array([steps])})
         self._set_parameters(state)
+        if self._architecture.own is not None:
+            self.policy().check_trial(state)
         if self._moments is not None:
             self._moments.restore(_having("normalizer.", state))
         if self._rules.normalize_returns:

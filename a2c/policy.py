@@ -42,6 +42,9 @@ _NORMALIZER = "normalizer."
 class Policy:
     """Maps observations to actions of the environment.
 
+    Attributes:
+        own: Layers of the user's own, in the place of hidden layers; None: it has none.
+
     Example:
         >>> import a2c
         >>> policy = a2c.load("runs/CartPole-v1/20261122-120000-seed0")  # doctest: +SKIP
@@ -76,7 +79,7 @@ class Policy:
         self._actions = Actions(action_space)
         self.moments = moments
         self._weights = max(array.size for array in parameters.values())  # Of the largest product.
-        self._own = _own_networks(architecture, parameters)
+        self.own = _own_networks(architecture, parameters)
         self._rng = generator(0, "policy")
         self._carry: NDArray[np.float32] | None = None
 
@@ -277,9 +280,9 @@ class Policy:
             if self.architecture.memory_size:
                 carry = remember(np, self.architecture, self.parameters, inputs, features, carry)
                 features = joined(np, features, carry)
-            if self._own is not None:
+            if self.own is not None:
                 shown = given(np, self.architecture, inputs, features, pixels)
-                features = self._own.features_of_arrays(network, shown)
+                features = self.own.features_of_arrays(network, shown)
             outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs, features)
         return outputs, carry
 
@@ -323,11 +326,25 @@ class Policy:
         }
         return notebook.table(f"A policy for {self.env_id}", rows)
 
+    def trial(self) -> dict[str, NDArray[np.float32]]:
+        """What layers of the user's own give for made-up inputs, to be saved beside their parameters; else nothing."""
+        return {} if self.own is None else self.own.trial()
+
+    def check_trial(self, before: Mapping[str, NDArray[Any]]) -> None:
+        """Whether the code of layers of the user's own does what it did when these arrays were saved.
+
+        Raises:
+            KeyError: They say nothing of it.
+            ValueError: It does something else.
+        """
+        if self.own is not None:
+            self.own.check_trial(before)
+
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
         arrays: files.Arrays = dict(self.parameters)
         statistics = {} if self.moments is None else self.moments.state()
-        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()}
+        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()} | self.trial()
         arrays |= to_arrays(self.observation_space, "observation") | to_arrays(self.action_space, "action")
         description = {
             "format": FORMAT,
@@ -404,11 +421,13 @@ class Policy:
             moments = Moments.of(architecture.num_real) if statistics else None
             if moments is not None:
                 moments.restore(statistics)
+            policy = cls(env_id, observation_space, action_space, architecture, parameters, moments)
+            policy.check_trial(arrays)
         except KeyError as error:
             raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error
         except (ValueError, TypeError, AssertionError) as error:
             raise UserError(f"{folder / _ARRAYS} does not fit its description: {error}") from error
-        return cls(env_id, observation_space, action_space, architecture, parameters, moments)
+        return policy
 
 
 def _own_networks(architecture: Architecture, parameters: Parameters) -> OwnNetworks | None:

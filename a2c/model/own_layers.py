@@ -38,6 +38,8 @@ _ROWS = 3
 """Of a trial: as many as hardly any layer has units, so that rows and columns are not taken for each other."""
 _FIRST_STREAM = 1_000_000
 """Index of the actor's layer in the stream of parameters, far behind those of our own arrays."""
+_AS_BEFORE = 1e-2
+"""Of the largest number that a layer gives: so much may differ between two machines."""
 _STEP = 1e-3
 """Of parameters, where a derivative is compared with a difference."""
 _SAME = 1e-3
@@ -107,6 +109,25 @@ class OwnNetworks:
     def set(self, network: Network, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Takes these values over."""
         _set(self.tensors(network), arrays)
+
+    def trial(self) -> dict[str, NDArray[np.float32]]:
+        """What both give for a few rows of made-up numbers: by it a layer is known whose code has changed since."""
+        return {f"trial.{network}": self.features_of_arrays(network, self._trial) for network in NETWORKS}
+
+    def check_trial(self, before: Mapping[str, NDArray[Any]]) -> None:
+        """Whether they give what they gave when their arrays were saved, up to what another machine makes of it.
+
+        Raises:
+            KeyError: What they gave is missing.
+            ValueError: They do not.
+        """
+        for name, now in self.trial().items():
+            then = before[name]
+            if then.shape != now.shape or not np.allclose(now, then, rtol=0, atol=_AS_BEFORE * np.abs(then).max()):
+                raise ValueError(
+                    f"network {self._name} gives other features for the same inputs than when this was saved: its code "
+                    "has changed"
+                )
 
     def check_second_derivatives(self) -> None:
         """Whether natural steps can be taken: directional derivatives, by differentiating twice, are what they must be.
