@@ -150,10 +150,10 @@ class PaddleEngine:
         rows = rollout.reward.size
         mask = paddle.to_tensor(rollout.mask[:-1].reshape(rows, -1)) if rollout.mask.shape[2] else None
         leaves = self._leaves()
+        tensors = [leaf for _, leaf in leaves]
         outputs = self._network("actor", self._see_all(rollout))
         u = paddle.zeros_like(outputs)
         u.stop_gradient = False
-        tensors = [leaf for _, leaf in leaves]
         backward = paddle.grad(outputs, tensors, u, create_graph=True, allow_unused=True)
         products = [
             paddle.sum(gradient * paddle.to_tensor(direction[place].reshape(gradient.shape)))

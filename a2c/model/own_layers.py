@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,19 +136,19 @@ class OwnNetworks:
         Raises:
             UserError: Paddle has no second derivatives of something in the layer, or wrong ones.
         """
-        layer = self.layers["actor"]
         parameters = [tensor for tensor in self.tensors("actor").values() if not tensor.stop_gradient]
         given = [paddle.to_tensor(one) for one in self._trial]
         if not parameters:
             return
         rng = np.random.default_rng(1)
         directions = [paddle.to_tensor(rng.normal(size=tensor.shape).astype(np.float32)) for tensor in parameters]
+        difference = self._difference(given, parameters, directions)
         try:
-            tangent = _tangent(_called(self._name, layer, given), parameters, directions)
-            is_right = _is_close(tangent, self._difference(given, parameters, directions))
+            tangent = _tangent(self.features("actor", given), parameters, directions)
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-            raise UserError(self._refusal("has none of something in it")) from error
-        if not is_right:
+            named = re.search(r"The Op (\w+?)(_grad)? doesn't have any grad op", str(error))
+            raise UserError(self._refusal(f"has none of {named[1] if named else 'something in it'}")) from error
+        if not _is_close(tangent, difference):
             raise UserError(self._refusal("has wrong ones of something in it"))
 
     def _refusal(self, why: str) -> str:
