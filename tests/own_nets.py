@@ -25,9 +25,8 @@ class Residual(paddle.nn.Layer):
         self.enter = paddle.nn.Linear(num_inputs, 8)
         self.blocks = paddle.nn.LayerList([paddle.nn.Linear(8, 8) for _ in range(2)])
         self.norm = paddle.nn.LayerNorm(8)
-        self.scale = paddle.create_parameter(
-            [8], "float32", default_initializer=paddle.nn.initializer.Assign(np.random.rand(8).astype(np.float32))
-        )
+        drawn = np.random.rand(8).astype(np.float32)  # noqa: NPY002 - as many would
+        self.scale = paddle.create_parameter([8], "float32", default_initializer=paddle.nn.initializer.Assign(drawn))
         self.register_buffer("waves", paddle.randn([8]))
 
     def forward(self, inputs):
@@ -48,8 +47,8 @@ class Eye(paddle.nn.Layer):
         self.join = paddle.nn.Linear(num_inputs + size, 6)
 
     def forward(self, inputs, image):
-        seen = functional.relu(self.look(image)).flatten(1)
-        return functional.relu(self.join(paddle.concat([inputs, seen], 1)))
+        seen = functional.silu(self.look(image)).flatten(1)
+        return functional.silu(self.join(paddle.concat([inputs, seen], 1)))
 
 
 class Frozen(paddle.nn.Layer):
@@ -171,6 +170,7 @@ def the_same(num_inputs):
 
 
 A_NUMBER = 3
+
 
 class Twice(paddle.autograd.PyLayer):
     """2 x, whose gradient comes without a graph: there are no second derivatives."""

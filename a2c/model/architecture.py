@@ -243,10 +243,10 @@ class Architecture(NamedTuple):
         shapes: dict[str, tuple[int, ...]] = {}
         looked_up = sum(self.columns[-1])
         for network in NETWORKS:
+            shapes |= {name: shape for name, shape in self.shapes_of_own().items() if name.startswith(network)}
             for number, block in enumerate(self.blocks(network)):
                 shapes[f"{block.name}.weight"] = (block.inputs + (0 if number else looked_up), block.outputs)
                 shapes[f"{block.name}.bias"] = (block.outputs,)
-            shapes |= {name: shape for name, shape in self.shapes_of_own().items() if name.startswith(network)}
         for number, leaf in enumerate(self.images if self.num_image_features else ()):
             layers = [shape for _, shape in self.convolutions(leaf)]
             lines, columns = size_after((leaf.image.lines, leaf.image.columns), self.image_network.convolutions)
