@@ -19,6 +19,7 @@ import tyro
 from a2c.errors import UserError, shown
 from a2c.model import MOST_REMEMBERED, Activation, Initialization
 from a2c.model.images import RIGHT_NETWORK, image_network
+from a2c.model.own import name_of
 from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
@@ -148,7 +149,8 @@ class Model:
     """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
     small: three of 2 x 2, for grids of a few cells. Your own: 32x8/4,64x4/2,64x3,512 is nature, as filters x kernel /
     stride, and the units behind; an s behind a layer lets windows reach over the edges. mlp: nothing; images are
-    numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
+    numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels. module:Class: a
+    paddle.nn.Layer of yours in the place of hidden layers and convolutions, one in the actor and one in the critic."""
     memory_size: int = 0
     """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
     actor and critic see, and both see it. Gradients flow through whole rollouts. 0: it remembers nothing."""
@@ -177,7 +179,8 @@ class Course:
     seed: int = 0
     """Everything random in the run follows from it."""
     engine: Literal["auto", "compiled", "paddle"] = "auto"
-    """What computes: compiled kernels on the CPU, or PaddlePaddle. auto: compiled wherever the device is the CPU."""
+    """What computes: compiled kernels on the CPU, or PaddlePaddle. auto: compiled wherever the device is the CPU, and
+    neither several images nor a network of your own ask for Paddle."""
     num_threads: int | Literal["auto"] = "auto"
     """Threads of the compiled engine. auto: one for each core. Never changes results."""
     device: str = "cpu"
@@ -224,6 +227,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
     """
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "network", name_of(self.network))
         for name, annotation in _annotations().items():
             object.__setattr__(self, name, _plain(getattr(self, name), annotation))
         for name, annotation in _annotations().items():

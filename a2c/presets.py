@@ -15,6 +15,7 @@ from a2c.envs.construction import EnvSource
 from a2c.envs.sources import is_atari
 from a2c.errors import UserError, shown
 from a2c.fitting import FITTED, WITHIN_A_ROLLOUT, Fit, fit_to, wants_memory
+from a2c.model.own import is_own
 from a2c.preset_files import is_file_name, read_preset
 
 NO_FIT = Fit({}, {})
@@ -222,12 +223,19 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
         fit: What fits the environment and its preset, if any, does not say.
 
     Raises:
-        UserError: An unknown preset or field, or a value out of range.
+        UserError: An unknown preset or field, or a value out of range; or a preset names a network in a module.
     """
     check_field_names(chosen)
     # Python writes lists where Config keeps what cannot change.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    values = {**preset_values(env_id, preset), **fit.values, **tuples}
+    preset_says = preset_values(env_id, preset)
+    values = {**preset_says, **fit.values, **tuples}
+    network = preset_says.get("network", "auto")
+    if is_own(network) and "network" not in chosen:  # A file alone must not choose what is imported.
+        raise UserError(
+            f"the preset {preset} names a network in a module of its own, {network}; to import it, say so with "
+            f"--network {network} (from Python: network=...)"
+        )
     # Either brings rewards to a size: who chooses one does not want the preset's other.
     for one, other in (("clip_rewards", "normalize_returns"), ("normalize_returns", "clip_rewards")):
         if tuples.get(one) is True and other not in tuples:
@@ -370,6 +378,12 @@ def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
         if steps > end:
             raise UserError(
                 f"keep_policy_at has {steps}, and training ends after {end} steps; it must be at most those"
+            )
+    for name in ("hidden_sizes", "activation"):
+        if is_own(config.network) and origins.get(name) == "chosen":
+            raise UserError(
+                f"{name} is {shown(getattr(config, name))}, which has no effect where network is {config.network!r}, "
+                "whose layers are its own; drop it"
             )
     for (decider, needed), names in _EFFECTIVE.items():
         value = getattr(config, decider)

@@ -15,7 +15,7 @@ from a2c.envs.construction import EnvSource
 from a2c.errors import UserError, shown
 from a2c.policy import Policy
 from a2c.rollout import Rollout
-from a2c.run.folder import Run
+from a2c.run.folder import Run, opened
 from a2c.run.writers import Row
 from a2c.screen import display_for
 from a2c.signals import Stopped
@@ -59,6 +59,7 @@ class Training:
         run: Run | str | os.PathLike[str],
         *,
         env: EnvSource | None = None,
+        network: Any = None,
         progress: bool = False,
         **changes: Any,
     ) -> Training:
@@ -68,7 +69,7 @@ class Training:
             UserError: The folder is damaged, or a change is not possible.
         """
         training = cls.__new__(cls)
-        training._begin(*again(run, env, display_for(progress), False, changes))
+        training._begin(*again(opened(run, network), env, display_for(progress), False, changes))
         return training
 
     def _begin(self, asked: Asked, run: Run | None) -> None:

@@ -23,11 +23,12 @@ from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
 from a2c.model.images import is_image
+from a2c.model.own import name_of
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.run import kept, resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
-from a2c.run.folder import Run
+from a2c.run.folder import Run, opened
 from a2c.run.logs import Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
 from a2c.run.writers import LogOpener
@@ -50,7 +51,8 @@ def train(env: EnvSource, *, preset: str | os.PathLike[str] = "auto", progress: 
         preset: "auto": the preset named like the id, if there is one and the id is Gymnasium's own; "none"; a preset's
             name; or a preset file, such as `a2c tune` writes.
         progress: Whether to print progress on standard error, as a live view if that is a terminal.
-        **settings: Fields of `Config`, which override the preset's. `start_from` may be a `Run`.
+        **settings: Fields of `Config`, which override the preset's. `start_from` may be a `Run`,
+            and `network` a class.
 
     Returns:
         The run; `run.summary` says how it ended.
@@ -73,6 +75,7 @@ def resume(
     run: Run | str | os.PathLike[str],
     *,
     env: EnvSource | None = None,
+    network: Any = None,
     progress: bool = False,
     **changes: Any,
 ) -> Run:
@@ -81,6 +84,7 @@ def resume(
     Args:
         run: The run, or its folder.
         env: The environment; needed if the run was trained on a callable, or on an id that imports a module.
+        network: The run's own layer; needed if somebody else trained it.
         progress: As in `train`.
         **changes: Fields of `Config` that may change within a run: `total_steps` (to train further), `engine`,
             `num_workers` and the like.
@@ -93,7 +97,7 @@ def resume(
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    return passed_on(go_on(run, env, display_for(progress), **changes))
+    return passed_on(go_on(opened(run, network), env, display_for(progress), **changes))
 
 
 def go_on(
@@ -165,6 +169,8 @@ def new(env: EnvSource, preset: str, progress: bool, settings: dict[str, Any]) -
     Raises:
         UserError: A setting or the environment is not usable, or a setting was chosen that has no effect.
     """
+    if "network" in settings:
+        settings["network"] = name_of(settings["network"])
     fits = fit_beside_preset(env, preset, settings)
     if preset == "auto" and not isinstance(env, str):
         preset = "none"  # Presets are for ids; a callable may happen to have the name of one, such as `tutorial`.
@@ -190,8 +196,9 @@ def again(
         UserError: The folder is damaged, or a change is not possible.
     """
     sweep_temporary_folders()
-    run = run if isinstance(run, Run) else Run(run)
+    run = opened(run)
     source = run.environment(env)
+    run.require_agreed()
     check_field_names(changes)
     fixed = [name for name in changes if name not in FREE]
     if fixed:

@@ -32,12 +32,14 @@ class Evaluate:
     """Environments played side by side. Another number plays other episodes."""
     env: str | None = None
     """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         evaluation = run.evaluate(self.episodes, self.greedy, self.which, self.seed, self.env, self.eval_num_envs)
         summary = evaluation.summary()
         if self.json:

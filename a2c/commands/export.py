@@ -19,6 +19,9 @@ from a2c.run.policies import Which
 
 Format = Literal["onnx", "c", "html", "numpy", "paddle", "pdparams"]
 
+_OF_PADDLE = ("paddle", "pdparams")
+"""Formats that have a layer of the user's own."""
+
 _ENDINGS: dict[Format, str] = {
     "onnx": ".onnx",
     "c": ".c",
@@ -43,12 +46,14 @@ class Export:
     """The file to write; by default policy.onnx, policy.c and so on in the run's folder."""
     which: Which = "best"
     """The best policy by evaluation during training, the final one, or the one saved after so many steps."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     masks: bool = True
     """Let the caller say which actions are allowed. --no-masks leaves that out: all actions are allowed."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         path = settled(self.out) if self.out else run.path / f"policy{_ENDINGS[self.to]}"
         for written in export(run.policy(self.which), self.to, path, self.masks):
             print(written)
@@ -70,6 +75,12 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
     Raises:
         UserError: The file cannot be written, the format cannot express the policy, or a package is not installed.
     """
+    own = policy.architecture.own
+    if own is not None and to not in _OF_PADDLE:
+        raise UserError(
+            f"--to {to} has no layers but ours, and this policy goes through {own.name}; --to paddle and --to pdparams "
+            "have it"
+        )
     if to == "pdparams":
         write_pdparams(policy, path)
         return [path]
@@ -86,7 +97,15 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
             # Paddle reads it when it is imported; without it, Paddle warns of its own functions for every program.
             os.environ.setdefault("GLOG_minloglevel", "2")
             paddle_model = _imported("paddle_model", to, "PaddlePaddle", "paddle")
-            found = paddle_model.files_of(description, path.name.removesuffix(".json"))
+            try:
+                found = paddle_model.files_of(description, path.name.removesuffix(".json"))
+            except Exception as error:  # Whatever Paddle raises where it makes a program of a layer of the user's own.
+                if own is None:
+                    raise
+                raise UserError(
+                    f"Paddle makes no program of {own.name} ({type(error).__name__}); it must not choose what it does "
+                    "by the values of tensors"
+                ) from error
             contents = {path.parent / name: data for name, data in found.items()}
         case "c":
             from a2c.exports.c import source_of
@@ -127,7 +146,7 @@ def write_pdparams(policy: Policy, path: Path) -> None:
         UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions or memory.
     """
     layer = _imported("layer", "pdparams", "PaddlePaddle", "paddle")
-    if policy.architecture.images:
+    if policy.architecture.num_image_features:
         raise UserError("--to pdparams cannot hold the convolutions of this policy; --to paddle can")
     if policy.architecture.memory_size:
         raise UserError("--to pdparams cannot hold the recurrent unit of this policy; --to paddle can")

@@ -55,6 +55,8 @@ class Record:
     """Seed of the episode."""
     env: str | None = None
     """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     max_steps: int = 1_000
     """Stop recording after this many steps."""
     caption: bool = True
@@ -62,7 +64,7 @@ class Record:
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         path = Path(self.to).expanduser() if self.to else run.path / ("stages.gif" if self.stages else "video.gif")
         how = self.greedy, self.seed, self.max_steps, self.env, self.caption
         if not self.stages:

@@ -43,6 +43,8 @@ class Resume:
     """Save the policy after these numbers of steps instead; those already passed are ignored."""
     env: str | None = None
     """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     pictures: bool = True
     """Draw curve.png, record video.gif and write report.html at the end."""
     quiet: bool = False
@@ -54,8 +56,8 @@ class Resume:
         """Returns the exit code: 128 + the signal's number if one ended the run early."""
         with importing():
             from a2c.training import go_on  # Not at the top: Numba is slow to import, and few verbs need it.
-        opened = Run(self.folder)
-        apart = ("folder", "env", "pictures", "quiet", "json")
+        opened = Run(self.folder, self.network)
+        apart = ("folder", "env", "network", "pictures", "quiet", "json")
         names = [field.name for field in dataclasses.fields(self) if field.name not in apart]
         changes: dict[str, Any] = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         was_finished = opened.is_finished

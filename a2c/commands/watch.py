@@ -42,6 +42,8 @@ class Watch:
     """Take the most probable action; --no-greedy samples."""
     env: str | None = None
     """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     seed: int = 0
     """Seed of the first episode; it grows by 1 with each."""
     speed: float = 1.0
@@ -53,7 +55,7 @@ class Watch:
             raise UserError(f"episodes is {self.episodes}; it must be at least 1")
         if not 0.01 <= self.speed <= 100:
             raise UserError(f"speed is {self.speed}; it must be from 0.01 to 100")
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         require_display()
         try:
             # The screen is opened first, so that an error in it is ours and not the environment's.

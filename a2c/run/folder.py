@@ -25,6 +25,7 @@ from a2c.envs.make import kind_for, make_env
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate, in_words
+from a2c.model.own import is_own, name_of
 from a2c.policy import Policy
 from a2c.run import checkpoint, events, kept, logs, policies
 from a2c.run.policies import Which
@@ -65,11 +66,16 @@ class Run:
         213.4
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], network: Any = None) -> None:
         """Opens a run.
 
+        Args:
+            path: Its folder.
+            network: The layer of the user's own that its policy has, a class or `module:Class`. To name it says that it
+                may be imported (`a2c.consent`); needed once, where the run was trained by somebody else.
+
         Raises:
-            UserError: The folder is missing or not a run's, or its config.json is damaged.
+            UserError: The folder is missing or not a run's, its config.json is damaged, or its network is another.
         """
         self.path = settled(path)
         self.events = events.Events(self.path)
@@ -90,6 +96,24 @@ class Run:
             raise UserError(f"{self.config_path}: {error}") from error
         self.is_compiled = values.get("compiled") is True
         self.is_callable = values.get("callable") is True
+        self._is_agreed = not is_own(self.config.network)
+        if network is not None:
+            self._agree(name_of(network))
+
+    def _agree(self, network: str) -> None:
+        """Takes note that the user wants this network to be imported.
+
+        Raises:
+            UserError: It is not the run's.
+        """
+        if network != self.config.network:
+            raise UserError(
+                f"{self.path} was trained with network {shown(self.config.network)}, not {shown(network)}; a run keeps "
+                "its network"
+            )
+        if is_own(network):
+            consent.remember(self.path, network)
+            self._is_agreed = True
 
     @classmethod
     def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool = False) -> Run:
@@ -144,7 +168,7 @@ class Run:
             if run.is_callable:  # Its env_id is only a callable's name.
                 continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
-                return run
+                return opened(run, config.network if is_own(config.network) else None)
         return None
 
     @classmethod
@@ -154,7 +178,7 @@ class Run:
         values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
         values["callable"] = is_callable
         files.write_json(path / "config.json", values | {"versions": versions()})
-        return cls(path)
+        return cls(path, config.network)  # Whoever trains with it has named it.
 
     def reconfigured(self, config: Config) -> Run:
         """This run with other settings; config.json is rewritten if they differ.
@@ -283,6 +307,8 @@ class Run:
         """A command line for this run, ready to paste into a shell: `a2c VERB FOLDER`."""
         env_id = self.config.env_id
         words = ["a2c", verb, str(self.path), *(["--env", env_id] if ":" in env_id else [])]
+        if is_own(self.config.network) and verb != "replay":
+            words += ["--network", self.config.network]
         return shlex.join(words)
 
     @property
@@ -360,9 +386,24 @@ class Run:
             which: "best", "final", or the steps after which it was saved.
 
         Raises:
-            UserError: It is missing or damaged.
+            UserError: It is missing or damaged; or it has a network in a module to import, and nobody has said that it
+                may (`a2c.consent`).
         """
+        self.require_agreed()
         return policies.read(self.path, which, self.config)
+
+    def require_agreed(self) -> None:
+        """Refuses to import a network because a folder names it.
+
+        Raises:
+            UserError: It names one, and nobody has said that it may be imported.
+        """
+        name = self.config.network
+        if not self._is_agreed and not consent.is_remembered(self.path, name):
+            raise UserError(
+                f"{self.path} names a network in a module of its own, {name}; to import it, say so with "
+                f"--network {name}, once (from Python: network=...)"
+            )
 
     @property
     def steps(self) -> int:
@@ -465,17 +506,27 @@ class Run:
         return env or env_id
 
 
-def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
+def load(run: Run | str | os.PathLike[str], which: Which = "best", network: Any = None) -> Policy:
     """The policy of a run, ready to `act`.
 
     Args:
         run: The run, or its folder.
-        which: "best" by evaluation, "final", or the steps after which the run saved it.
+        which: "best", "final", or the steps after which it was saved.
+        network: The run's own layer; needed if somebody else trained it.
 
     Raises:
         UserError: The run or the policy is missing or damaged.
     """
-    return (run if isinstance(run, Run) else Run(run)).policy(which)
+    return opened(run, network).policy(which)
+
+
+def opened(run: Run | str | os.PathLike[str], network: Any = None) -> Run:
+    """A run, or that of a folder; arguments as of `Run`.
+
+    Raises:
+        UserError: As there.
+    """
+    return run if isinstance(run, Run) and network is None else Run(run.path if isinstance(run, Run) else run, network)
 
 
 def _has_reached(summary: Mapping[str, Any], config: Config) -> bool:

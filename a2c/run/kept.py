@@ -58,7 +58,7 @@ def read(folder: Path, steps: int, config: Config) -> Policy:
         which = ", ".join(f"{number:,}" for number in saved)
         has = f"it has those after {which}" if saved else "it has none; a2c train --keep-policy-at saves them"
         raise UserError(f"{folder} has no policy after {steps:,} steps; {has}")
-    return Policy.load(path)
+    return Policy.load(path, may_import=config.network)
 
 
 def cut_back(folder: Path, steps: int) -> None:

@@ -21,7 +21,7 @@ Which = BestOrFinal | int
 
 
 def read(folder: Path, which: Which, config: Config) -> Policy:
-    """Reads a policy of the run in a folder.
+    """Reads a policy of the run in a folder, with these settings. May import the network that they name.
 
     Raises:
         UserError: It is missing or damaged.
@@ -35,7 +35,7 @@ def read(folder: Path, which: Which, config: Config) -> Policy:
     if not (folder / "policy").is_dir():
         _put_back(folder)
     newer = checkpoint.newest(checkpoint.within(folder)).arrays if which == "final" else None
-    return Policy.load(folder / "policy", newer)
+    return Policy.load(folder / "policy", newer, config.network)
 
 
 def write(folder: Path, contents: Mapping[str, bytes]) -> Path:

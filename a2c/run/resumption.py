@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from a2c.config import Config
 from a2c.errors import UserError, shown
+from a2c.model.own import is_own
 from a2c.run import checkpoint
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.folder import Run
@@ -38,8 +39,9 @@ def newest(run: Run, config: Config) -> Checkpoint | None:
         if saved.counters["steps"] != saved.counters["updates"] * config.steps_per_update:
             raise ValueError(f"{saved.counters} are not steps and updates of {config.steps_per_update} steps each")
         # Compare sizes before anything is allocated as large as the settings say.
-        sizes = [saved.arrays[f"actor.{i}.weight"].shape[1] for i in range(len(config.hidden_sizes))]
-        if sizes != list(config.hidden_sizes):
+        layers = 0 if is_own(config.network) else len(config.hidden_sizes)  # The user's own layer replaces them.
+        sizes = [saved.arrays[f"actor.{i}.weight"].shape[1] for i in range(layers)]
+        if sizes != list(config.hidden_sizes)[:layers]:
             raise ValueError(f"its hidden layers have {sizes} units; the settings say {list(config.hidden_sizes)}")
         if saved.arrays["collector.lengths"].shape != (config.num_envs,):
             raise ValueError(f"it is not of {config.num_envs} environments")
