@@ -82,6 +82,12 @@ class Algorithm:
     """Discount."""
     gae_lambda: float = 0.95
     """Lambda of generalised advantage estimation; 1 gives n-step returns."""
+    critic: Literal["bootstrap", "baseline", "none"] = "bootstrap"
+    """What the critic is for. bootstrap: its value of the next state stands for the rewards to come, and advantages are
+    gae_lambda's. baseline: it only shifts what was observed: the advantage is the return to the episode's end less
+    its value, REINFORCE with a baseline. none: that return alone, REINFORCE; no critic is trained. Without bootstrap a
+    time limit is an end like any other, and steps whose episode goes on after the rollout have no return yet: they
+    weigh 0 in the losses of actor and critic, so rollouts should be several times as long as episodes."""
     value_coef: float = 0.5
     """Weight of the value loss, the plain mean squared error."""
     entropy_coef: float = 0.0
@@ -264,6 +270,14 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
                 f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
                 f"single one nothing is left: take {instead}, or at least 2 of either"
             )
+        if self.critic != "bootstrap" and self.centers_advantage:
+            what, instead = "normalize_advantage is True", "normalize_advantage False"
+            if self.actor_step == "natural":
+                what, instead = "actor_step is 'natural'", "actor_step 'gradient'"
+            raise UserError(
+                f"critic is {self.critic!r} and {what}, which shifts the advantages of all steps; those without an "
+                f"observed return must weigh 0: take {instead}, or critic 'bootstrap'"
+            )
         if self.memory_size and self.actor_step == "natural":
             raise UserError(
                 f"actor_step is 'natural', which is not there for policies with memory (memory_size is "
@@ -302,6 +316,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         return self.normalize_advantage or self.actor_step == "natural"
 
     @property
+    def value_weight(self) -> float:
+        """Weight of the value loss: value_coef, or 0 where no critic is trained."""
+        return 0.0 if self.critic == "none" else self.value_coef
+
+    @property
     def steps_per_update(self) -> int:
         """T * N."""
         return self.rollout_length * self.num_envs
@@ -338,6 +357,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "clip_rewards",
             "frame_stack",
             "log_info",
+            "critic",
         ):
             default = getattr(Config, name)
             if values[name] == (list(default) if isinstance(default, tuple) else default):  # JSON knows lists.

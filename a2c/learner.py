@@ -96,6 +96,7 @@ class Learner:
             config.seed, config.gamma, config.gae_lambda,
             config.centers_advantage, config.normalize_advantage,
             config.normalize_observations, config.normalize_returns, config.clip_rewards,
+            config.critic == "bootstrap", config.critic != "none",
         )  # fmt: skip
         self._books = Books(
             Moments.of(self._architecture.num_real), Moments.of(1),

@@ -352,18 +352,20 @@ def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
     return origin
 
 
-_EFFECTIVE: dict[tuple[str, str], tuple[str, ...]] = {
-    ("actor_step", "gradient"): ("learning_rate", "value_coef"),
-    ("actor_step", "natural"): (
+_EFFECTIVE: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {
+    ("critic", ("bootstrap",)): ("gae_lambda",),
+    ("critic", ("bootstrap", "baseline")): ("value_coef",),
+    ("actor_step", ("gradient",)): ("learning_rate", "value_coef"),
+    ("actor_step", ("natural",)): (
         "natural_kl", "natural_max_step", "natural_damping", "natural_products",
         "critic_epochs", "critic_minibatch", "critic_learning_rate",
     ),
-    ("optimizer", "adam"): ("adam_beta1", "adam_beta2", "adam_epsilon"),
-    ("optimizer", "rmsprop"): ("rmsprop_decay", "rmsprop_epsilon"),
-    ("schedule", "linear"): ("final_learning_rate",),
-    ("schedule", "exponential"): ("decay_factor", "decay_every_steps"),
+    ("optimizer", ("adam",)): ("adam_beta1", "adam_beta2", "adam_epsilon"),
+    ("optimizer", ("rmsprop",)): ("rmsprop_decay", "rmsprop_epsilon"),
+    ("schedule", ("linear",)): ("final_learning_rate",),
+    ("schedule", ("exponential",)): ("decay_factor", "decay_every_steps"),
 }  # fmt: skip
-"""Settings that have an effect only where another one has a certain value."""
+"""Settings that have an effect only where another one has one of certain values."""
 
 
 def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
@@ -390,9 +392,9 @@ def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
         for name in names:
             # A linear schedule ends at final_learning_rate / learning_rate of what natural steps start with.
             is_ratio = name == "learning_rate" and config.final_learning_rate
-            if origins.get(name) == "chosen" and value != needed and not is_ratio:
+            if origins.get(name) == "chosen" and value not in needed and not is_ratio:
                 source = origins[decider].partition(":")[0]
                 raise UserError(
                     f"{name} is {shown(getattr(config, name))}, which has no effect where {decider} is {value!r} "
-                    f"({source}); drop it, or choose {decider} {needed!r} too"
+                    f"({source}); drop it, or choose {decider} {' or '.join(map(repr, needed))} too"
                 )

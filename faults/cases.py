@@ -102,6 +102,10 @@ CASES = {
     ),
     # The same with memory: the carry in the middle of an episode must be in the checkpoint.
     "memory-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, memory_size=16, **_WORKERS),
+    # Returns as they were observed, nothing bootstrapped.
+    "reinforce-2-workers": _case(
+        "CartPole-v1", 30_000, 800, vectorization="workers", critic="baseline", **_WORKERS | {"rollout_length": 100}
+    ),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 

@@ -398,6 +398,16 @@ def test_actions_of_half_precision_come_in_it():
 @pytest.mark.parametrize(
     ("setting", "instead"), [({"normalize_advantage": True}, "False"), ({"actor_step": "natural"}, "'gradient'")]
 )
+def test_steps_without_an_observed_return_cannot_be_shifted(setting, instead):
+    name, value = next(iter(setting.items()))
+    told = f"critic is 'baseline' and {name} is {value!r}.*take {name} {instead}, or critic 'bootstrap'"
+    with pytest.raises(UserError, match=told):
+        a2c.Config("x", critic="baseline", **setting)
+
+
+@pytest.mark.parametrize(
+    ("setting", "instead"), [({"normalize_advantage": True}, "False"), ({"actor_step": "natural"}, "'gradient'")]
+)
 def test_one_row_has_no_advantage_to_shift(setting, instead):
     name, value = next(iter(setting.items()))
     told = f"{name} is {value!r} with num_envs 1 and rollout_length 1.*take {instead}, or at least 2"

@@ -63,6 +63,8 @@ class Engine(Protocol):
 
             loss = -mean(A * log pi(a|s)) + value_coef * mean((G - V)^2) - entropy_coef * mean(H)
 
+        Without a critic (`Config.critic` "none") value_coef counts as 0.
+
         What is remembered counts as a function of the parameters, through all steps from `carry[0]` on. The norm in the
         metrics is 0: the optimizer knows it.
         """

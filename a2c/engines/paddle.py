@@ -138,7 +138,7 @@ class PaddleEngine:
         policy_loss = -paddle.mean(advantage * log_prob)
         value_loss = paddle.mean((returns - value) ** 2)
         entropy = paddle.mean(entropies)
-        loss = policy_loss + config.value_coef * value_loss - config.entropy_coef * entropy
+        loss = policy_loss + config.value_weight * value_loss - config.entropy_coef * entropy
 
         gradient = self._gradient_of(loss)
         with np.errstate(invalid="ignore"):  # What is not finite, the norm of the gradient tells.
