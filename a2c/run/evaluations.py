@@ -222,8 +222,10 @@ class Evaluations:
                 self._run.events.warn("failed_saves", self._learner.steps, f"{error}; the report goes without it")
 
     def _critic(self) -> Critic | None:
-        """What the final critic's values predict; None if evaluations do not show that: it learnt values of lives, took
-        time limits for ends, or was not trained."""
+        """What the final critic's values predict; None if evaluations do not show that.
+
+        They do not if it learnt values of lives, took time limits for ends, or was not trained.
+        """
         config = self._config
         if config.terminal_on_life_loss or config.critic != "bootstrap":
             return None
