@@ -62,12 +62,14 @@ def notebook(page: Path, target: Path) -> str:
     """A notebook of a page, which is going to lie at `target`, as JSON."""
     cells: list[dict[str, Any]] = []
     shows_itself = False
-    for kind, text, source in pieces(page.read_text(encoding="utf-8")):
+    whole_page = page.read_text(encoding="utf-8")
+    headings = {_slug(heading): heading.replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", whole_page, re.M)}
+    for kind, text, source in pieces(whole_page):
         if kind in ("code", "extra"):
             cells.append(_cell(len(cells), "code", text))
             shows_itself = True
         elif kind == "text" or not shows_itself:
-            cells.append(_cell(len(cells), "markdown", _linked_from(target, page, source)))
+            cells.append(_cell(len(cells), "markdown", _linked_from(target, page, source, headings)))
             shows_itself = False
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -83,13 +85,19 @@ def _cell(number: int, kind: Literal["code", "markdown"], text: str) -> dict[str
     return {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, **own, "source": lines}
 
 
-def _linked_from(target: Path, page: Path, text: str) -> str:
-    """Text with its links as they are from where the notebook lies."""
+def _linked_from(target: Path, page: Path, text: str, headings: dict[str, str]) -> str:
+    """Text with its links as they are from where the notebook lies, and those to headings as Jupyter names these."""
 
     def moved(match: re.Match[str]) -> str:
         return match[1] + Path(os.path.relpath(page.parent / match[2], target.parent)).as_posix()
 
-    return _LINK.sub(moved, text)
+    text = _LINK.sub(moved, text)
+    return re.sub(r"\]\(#([^)]+)\)", lambda match: f"](#{headings[match[1]]})", text)
+
+
+def _slug(heading: str) -> str:
+    """What a heading is called in links of a page."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def notebooks() -> dict[Path, Path]:

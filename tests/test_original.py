@@ -9,7 +9,9 @@ from engine_cases import distance
 
 from a2c.exports.layer import paddle
 from studies import original
+from studies.notebook import notebooks
 from studies.original import VARIANTS, Faults, Rollout
+from studies.original_page import ENGLISH, table, with_tables
 
 NAMES = {"0": "0", "1": "2"}
 """The layers of the study, and where they are in the tutorial's Sequential."""
@@ -118,3 +120,47 @@ def test_variants_of_a_seed_begin_alike_and_come_apart_by_the_switch_alone():
     for name in ("mixed environments", "squashed entropy", "squashed actions"):
         assert (ends[name][0]["actor.0.weight"] != again[0]["actor.0.weight"]).any()
         assert ends[name][1].value[:5] == again[1].value[:5] or name == "squashed actions"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_mixed_environments_lead_most_seeds_to_one_action_everywhere_at_first(seed):
+    shares = {}
+    for variant in ("corrected", "mixed environments"):
+        parameters, episodes, _ = original.train("CartPole-v0", VARIANTS[variant], seed, total_steps=24_000)
+        obs = np.random.default_rng(0).uniform(-0.1, 0.1, (200, 4)).astype(np.float32)
+        p = original.softmax(original.forward(parameters, "actor", obs)[1])
+        shares[variant] = max(p.mean(0)), np.mean(episodes.value[-50:])
+    assert shares["mixed environments"][0] > 0.9
+    assert shares["mixed environments"][1] < 12  # what always the same action brings
+    assert shares["corrected"][0] < 0.7
+    assert shares["corrected"][1] > 50
+
+
+# -- what came of it --
+
+
+@pytest.mark.parametrize("page", notebooks(), ids=lambda page: page.name)
+def test_the_tables_of_the_tutorial_are_those_of_the_committed_results(page):
+    text = page.read_text(encoding="utf-8")
+    assert with_tables(text, page) == text, "python -m studies.original_page writes them again"
+
+
+def test_a_row_counts_what_was_solved_and_compares_with_the_corrected_program(monkeypatch):
+    def row(variant, seed, curve, solved):
+        last = {"sampled": 150.0, "greedy": 200.0, "value": 80.0}
+        return {"env": "CartPole-v0", "variant": variant, "seed": seed, "solved_after": solved, "curve": curve, **last}
+
+    curves = {"corrected": [100.0, None, 200.0]}
+    rows = [
+        row(variant, seed, curves.get(variant, [40.0, 60.0, 50.0]), 640 if seed < 3 else None)
+        for variant in VARIANTS
+        for seed in range(20)
+    ]
+    monkeypatch.setattr("studies.original_page.saved", lambda: rows)
+    lines = table("CartPole-v0", ENGLISH).splitlines()
+    cells = "150 (150 to 150) | 200 (200 to 200) | 80 (80 to 80) |"
+    assert lines[2] == f"| the corrected program | 3 of 20 seeds | 150 (150 to 150) |  | {cells}"
+    assert lines[3].endswith(f"| 3 of 20 seeds | 50 (50 to 50) | 100 (100 to 100) | {cells}")
+    rows.pop()
+    with pytest.raises(SystemExit, match="all four: 19 seeds of 20"):
+        table("CartPole-v0", ENGLISH)

@@ -41,12 +41,12 @@ def test_what_a_block_shows_is_left_out_and_all_else_is_there(tmp_path):
     page = tmp_path / "docs" / "page.md"
     page.parent.mkdir()
     page.write_text(
-        "# One\n\n![kept](kept.svg)\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n"
+        "# One, Two\n\n[up](#one-two)\n\n![kept](kept.svg)\n\n```python\nprint(1)\n```\n\n```text\n1\n```\n\n"
         "<!-- notebook\nextra()\n-->\n\n![drawn](drawn.svg)\n\nSee [two](two.md#here) and [out](https://a.b/c).\n"
     )
     cells = json.loads(notebook(page, tmp_path / "books" / "page.ipynb"))["cells"]
     assert [(cell["cell_type"], "".join(cell["source"])) for cell in cells] == [
-        ("markdown", "# One"),
+        ("markdown", "# One, Two\n\n[up](#One,-Two)"),
         ("markdown", "![kept](../docs/kept.svg)"),
         ("code", "print(1)"),
         ("code", "extra()"),
