@@ -73,6 +73,15 @@ CHINESE = Words(
     },
     "{} / {}",
 )
+TITLES = {
+    "mixed environments": "1, mixed environments",
+    "squashed entropy": "2, squashed entropy",
+    "limits as deaths": "3, limits as deaths",
+    "squashed actions": "4, squashed actions",
+    "the first three": "1, 2 and 3",
+    "all four": "all four",
+}
+"""Of the panels of the picture, which is the same in every language."""
 LANGUAGES = {"tutorial.md": ENGLISH, "tutorial.zh.md": CHINESE}
 
 
@@ -135,16 +144,15 @@ def draw(path: Path) -> None:
     """Learning curves on the original's environment: the corrected program, and beside it each fault."""
     plt.rcParams.update(STYLE | {"figure.figsize": (5.2, 6.6), "font.size": 11, "axes.titlesize": 11})
     env_id = next(iter(ENVIRONMENTS))
-    faulty = [variant for variant in VARIANTS if variant != "corrected"]
-    figure, axes = plt.subplots(len(faulty) // 2, 2, sharex=True, sharey=True, layout="constrained")
-    for axis, variant in zip(axes.flat, faulty, strict=True):
+    figure, axes = plt.subplots(len(TITLES) // 2, 2, sharex=True, sharey=True, layout="constrained")
+    for axis, (variant, title) in zip(axes.flat, TITLES.items(), strict=True):
         for name, color in (("corrected", "#8a8f98"), (variant, "#b0413e")):
             curve = measured(env_id, name).curve
             point, low, high = interquartile_means(curve)
             steps = (np.arange(curve.shape[1]) + 0.5) * BIN / 1000
             axis.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
             axis.plot(steps, point, color=color)
-        axis.set_title(variant)
+        axis.set_title(title)
     for axis in axes[-1]:
         axis.set_xlabel("thousand steps")
     figure.suptitle(f"{env_id}: return, gray where corrected", fontsize=11, x=0.01, ha="left")

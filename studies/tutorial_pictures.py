@@ -53,7 +53,7 @@ def main() -> int:
                 shown.clear()
                 exec(compile(piece.text, str(PAGE), "exec"), names)
             elif piece.kind == "picture" and piece.text.endswith(".gif"):
-                _write(DOCS / piece.text, (Path(folder) / "episode.gif").read_bytes())
+                _write(DOCS / piece.text, (names["run"].path / piece.text.removeprefix("tutorial_")).read_bytes())
             elif piece.kind == "picture" and shown:
                 save(shown.pop(), DOCS / piece.text)
     return 0

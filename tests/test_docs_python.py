@@ -47,7 +47,7 @@ def test_every_block_of_the_tutorial_runs_and_prints_what_is_said(page, tmp_path
     assert count == 10
     assert names["greedy"].mean > 195  # It learns, on whatever machine.
     assert len(names["seen"]) == len(names["came"]) + 1 == len(names["advantage"]) + 1
-    assert (tmp_path / "episode.gif").read_bytes()[:4] == b"GIF8"
+    assert (names["run"].path / "episode.gif").read_bytes()[:4] == b"GIF8"
 
 
 def test_every_block_about_paddle_runs_on_a_run_of_its_own(quick, tmp_path, monkeypatch, capsys):
