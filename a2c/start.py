@@ -138,7 +138,7 @@ def _file(path: Path) -> Path:
     if not path.is_dir():
         if path.suffix in (".pdparams", ".pdopt", ".pt", ".pth", ".pkl"):
             raise UserError(
-                f"start_from is {path}, a pickle, which can run code and is not read; docs/tutorial.md has the two "
+                f"start_from is {path}, a pickle, which can run code and is not read; docs/paddle.md has the two "
                 "lines that make a .safetensors of it"
             )
         return path

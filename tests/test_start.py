@@ -95,7 +95,7 @@ def test_the_tutorials_own_parameters_start_a_run(quick, tmp_path):
     paddle.seed(1)
     network = paddle_tutorial.ActorCritic(4, 2, 16)
     paddle.save(network.state_dict(), str(tmp_path / "model.pdparams"))
-    # The two lines of docs/tutorial.md:
+    # The two lines of docs/paddle.md:
     state = paddle.load(str(tmp_path / "model.pdparams"))
     save_file({name: tensor.numpy() for name, tensor in state.items()}, tmp_path / "model.safetensors")
     settings = {"hidden_sizes": (16,), "activation": "relu", "total_steps": 8, **STILL}
@@ -162,7 +162,7 @@ def test_parameters_of_other_networks_are_refused_by_name(quick, tmp_path, kind)
     ("name", "sentence"),
     [
         ("nowhere", "nowhere is missing"),
-        ("x.pdparams", "a pickle, which can run code and is not read; docs/tutorial.md has the two lines"),
+        ("x.pdparams", "a pickle, which can run code and is not read; docs/paddle.md has the two lines"),
         ("folder", "a folder without a policy; it must be a run or a .safetensors file"),
         ("damaged.safetensors", "is not a whole safetensors file"),
     ],
