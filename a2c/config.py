@@ -158,7 +158,7 @@ class Model:
     numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels. module:Class: a
     paddle.nn.Layer of yours in the place of hidden layers and convolutions, one in the actor and one in the critic."""
     share_torso: bool = True
-    """Actor and critic see images through the same convolutions and units behind these, and both teach them. False: the
+    """Actor and critic see images through the same convolutions and units behind these, and both train them. False: the
     critic has its own. Hidden layers are separate either way, and memory, which sees what the actor does, is shared."""
     memory_size: int = 0
     """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
@@ -280,6 +280,10 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"critic is {self.critic!r} and {what}, which shifts the advantages of all steps; those without an "
                 f"observed return must weigh 0: take {instead}, or critic 'bootstrap'"
+            )
+        if self.critic == "none" and not self.share_torso:
+            raise UserError(
+                "critic is 'none' and share_torso False, which gives a critic convolutions of its own; drop one of them"
             )
         if self.memory_size and self.actor_step == "natural":
             raise UserError(

@@ -111,6 +111,8 @@ def test_a_critic_without_convolutions_cannot_have_its_own(sight):
         architecture_for(sight, spaces.Discrete(2), (), "tanh", True, "mlp", share_torso=False)
     with pytest.raises(UserError, match="which are what can be shared; leave it out"):
         a2c.train("CartPole-v1", total_steps=100, share_torso=False)
+    with pytest.raises(UserError, match="critic is 'none' and share_torso False"):
+        a2c.Config("CartPole-v1", critic="none", share_torso=False)
 
 
 @pytest.mark.parametrize("memory_size", [0, 16])

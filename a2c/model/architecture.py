@@ -318,8 +318,8 @@ def architecture_for(
     architecture = Architecture(leaves, factors, hidden_sizes, activation, memory_size, through, share_torso)
     if not (share_torso or architecture.num_image_features):
         raise UserError(
-            "share_torso is False, and no image of these observations goes through convolutions, which are what can be "
-            "shared; leave it out"
+            "share_torso is False, and no image of these observations goes through our convolutions, which are what "
+            "can be shared; leave it out"
         )
     if through.own:
         return _with_own(architecture)
