@@ -1,4 +1,4 @@
-"""Collector: acts T steps in N environments, and fills a rollout with what comes of them."""
+"""Collector: acts for T steps in N environments and fills a rollout with the results."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from a2c.spaces import plain, row_type
 
 
 class Collector:
-    """Acts in environments, and knows where the episodes under way stand.
+    """Acts in environments, and holds the state of the running episodes.
 
     Attributes:
-        obs: [N] rows of observations: what to act on next. As of the end of the last whole rollout.
-        carry: [N, H] what is remembered then.
-        env_seconds: What stepping the environments has taken so far.
+        obs: [N] rows of observations to act on next, as of the end of the last whole rollout.
+        carry: [N, H] the policy's memory at the same time.
+        env_seconds: Seconds spent stepping the environments so far.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Collector:
         """Begins an episode in every environment.
 
         Args:
-            envs: N of them.
-            architecture: Knows what becomes of an observation.
-            actions: Knows what becomes of an action.
-            rules: Numbers of the run.
-            books: Statistics that observations are normalised with, and the episodes under way.
-            rollout: What is filled.
-            info_keys: What is noted of the infos of episodes' last steps; the environments do.
+            envs: N environments.
+            architecture: Turns observations into inputs.
+            actions: Turns columns into actions of the environments.
+            rules: Constants of the run.
+            books: The statistics that normalise observations, and the returns and lengths of the running episodes.
+            rollout: The rollout to fill.
+            info_keys: Numbers to read from the info of each episode's last step; the environments read them.
 
         Raises:
             EnvError: A reset raised.
@@ -72,12 +72,12 @@ class Collector:
         self._info_keys, self._info_faults = info_keys, set[str]()
 
     def collect(self, engine: Engine, update: int, steps: int) -> NDArray[np.float64]:
-        """Acts for T steps, with the noise of one update; `steps` of the run came before.
+        """Acts for T steps, with the noise of one update; the run has taken `steps` steps before.
 
-        Statistics hold still meanwhile.
+        The statistics of observations do not change meanwhile.
 
         Returns:
-            [2M] of the M numbers that are noted of episodes: sums over those that ended, then how many had one.
+            [2M] for the M numbers of `info_keys`: their sums over episodes that ended, then how many episodes had them.
 
         Raises:
             NumbersError: An observation or reward is not finite.
@@ -108,7 +108,7 @@ class Collector:
             )
             if rollout.ended is not rollout.terminated:
                 rollout.ended[t] = step.terminated | step.lost_life
-            if step.next_obs is not step.obs:  # Some episode ended.
+            if step.next_obs is not step.obs:  # Only then did some episode end.
                 self._value_truncated(engine, t, step.next_obs)
                 self._note(step, noted)
                 forget(rollout, t, 0, num_envs)
@@ -120,7 +120,7 @@ class Collector:
             raise report(rollout.bad, envs.stepper, self._rules.seed, steps, self._books.lengths, self.experience())
         if self._bounds is not None:
             self._check_bounds(steps)
-        # Only now: an error on the way must not leave half a rollout.
+        # Only now: after an error above, the state is still that of the last whole rollout.
         self.obs[...], self._mask[...], self.carry[...] = (
             self._rows[length],
             rollout.mask[length],
@@ -130,7 +130,7 @@ class Collector:
         return noted.reshape(-1)
 
     def _look(self, t: int, rows: NDArray[Any], mask: NDArray[np.uint8]) -> None:
-        """Takes in what is to be acted on in step t."""
+        """Writes the observations and masks of step t into the rollout."""
         rollout = self._rollout
         self._rows[t] = rows
         observe(self._architecture, self._rows[t], rollout.observed[t], rollout.inputs[t], rollout.pixels[t])
@@ -141,7 +141,7 @@ class Collector:
         see(self._rules.normalize_observations, self._books.observations, observed, inputs, 0, len(observed))
 
     def _value_truncated(self, engine: Engine, t: int, final_rows: NDArray[Any]) -> None:
-        """V of the last state of the episodes that were truncated in step t. What follows a termination is worth 0."""
+        """Writes V of the final observation of the episodes truncated in step t. After a termination it stays 0."""
         rollout = self._rollout
         cut = np.flatnonzero(rollout.truncated[t] & ~rollout.terminated[t])
         if not len(cut):
@@ -155,7 +155,7 @@ class Collector:
             rollout.bad[t, n] = not_finite(rollout.final_observed[n])
 
     def _note(self, step: Step, noted: NDArray[np.float64]) -> None:
-        """Adds what is noted of the episodes that ended in a step to `noted` [2, M]; says once what cannot be."""
+        """Adds the info numbers of episodes that ended in a step to `noted` [2, M]; reports each unusable key once."""
         if not self._info_keys:
             return
         rows = step.noted[step.terminated | step.truncated]
@@ -166,24 +166,24 @@ class Collector:
                 self._events.append(Event("info_left_out", fault))
 
     def _check_bounds(self, steps: int) -> None:
-        """Notes the first observation outside the bounds that the space declares, and looks no more."""
+        """Reports the first observation outside the space's bounds as an event; after that, checks no more."""
         found = outside(self._rows[:-1], *self._bounds) if self._bounds is not None else None
         if found is not None:
             self._events.append(Event("outside_bounds", f"after {steps} steps {found}; training goes on"))
             self._bounds = None
 
     def experience(self) -> dict[str, NDArray[Any]]:
-        """The rollout last begun, as environments gave it: copies, for whoever looks for what went wrong."""
+        """The last rollout as the environments gave it, perhaps incomplete: copies, for error reports."""
         rows = self._rows.copy()
         return {"obs": rows[:-1], **experience(self._rollout, self._actions), "last_obs": rows[-1]}
 
     def take_events(self) -> list[Event]:
-        """What happened since the last call, and did not end the run."""
+        """The events since the last call: what happened without ending the run."""
         events, self._events = self._events, []
         return [*events, *self._envs.take_events()]
 
     def prepare(self) -> None:
-        """Compiles what collecting needs, or loads it from disk, so that the first rollout costs no more."""
+        """Compiles the kernels of collecting, or loads them from disk, so that the first rollout is not slower."""
         rollout, rules, books = self._rollout, self._rules, self._books
         num_envs = self._envs.num_envs
         prepare(draw, self._factors, rules.seed, 0, rollout.noise.reshape(-1), 0, 0, 0)
@@ -196,9 +196,9 @@ class Collector:
         prepare(forget, rollout, 0, 0, num_envs)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The episodes under way: observation, what is remembered, sum of rewards, steps, and where environments stand.
+        """The running episodes: observations, carry, returns and lengths so far, and the environments' states.
 
-        As of the end of the last rollout, even where one began since and did not end.
+        As of the end of the last whole rollout, even if another one was begun since.
         """
         envs = {f"envs.{name}": array for name, array in self._envs.state().items()}
         books = {"returns": self._books.returns.copy(), "lengths": self._books.lengths.copy()}
@@ -209,11 +209,11 @@ class Collector:
         """Continues from a `state()`.
 
         Returns:
-            [N] where an environment did not come to where it had been: its next episode was begun.
+            [N] which environments could not be brought back to their old state and began their next episode instead.
 
         Raises:
-            KeyError: It lacks an array.
-            ValueError: An array has another shape or type, or holds what cannot be.
+            KeyError: The state lacks an array.
+            ValueError: An array has another shape or type, or impossible values.
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
@@ -232,14 +232,14 @@ class Collector:
         self.obs[...], self._mask[...] = self._envs.obs, self._envs.mask
         if self.carry.size:
             self.carry[...] = np.where(lost[:, None], 0.0, state["carry"])
-            self._rollout.carry[-1] = self.carry  # Where machine code collects, it begins with what the last row has.
+            self._rollout.carry[-1] = self.carry  # The fused loop starts from the last row.
         self._books.returns[...] = np.where(lost, 0.0, state["returns"])
         self._books.lengths[...] = np.where(lost, 0, state["lengths"])
         return lost
 
 
 def experience(rollout: Rollout, actions: Actions) -> dict[str, NDArray[Any]]:
-    """What a rollout holds beside observations: copies, with actions [T, N, ...] as environments took them."""
+    """A rollout's arrays other than observations, as copies; actions [T, N, ...] as the environments took them."""
     taken = rollout.action.reshape(-1, rollout.action.shape[2])
     rows = actions.to_rows(taken)
     names = ("reward", "terminated", "truncated")
@@ -252,4 +252,4 @@ def experience(rollout: Rollout, actions: Actions) -> dict[str, NDArray[Any]]:
 
 
 _NONE = np.zeros(0, np.float32)
-"""The log standard deviations where there are none."""
+"""The log standard deviations of a policy without Gaussian actions."""

@@ -111,6 +111,8 @@ def test_a_critic_without_convolutions_cannot_have_its_own(sight):
         architecture_for(sight, spaces.Discrete(2), (), "tanh", True, "mlp", share_torso=False)
     with pytest.raises(UserError, match="which are what can be shared; leave it out"):
         a2c.train("CartPole-v1", total_steps=100, share_torso=False)
+    with pytest.raises(UserError, match="critic is 'none' and share_torso False"):
+        a2c.Config("CartPole-v1", critic="none", share_torso=False)
 
 
 @pytest.mark.parametrize("memory_size", [0, 16])
@@ -473,5 +475,5 @@ def test_images_can_be_taken_as_numbers(tmp_path):
     ):
         run = trained(tmp_path, network="mlp", hidden_sizes=(8,), vectorization="local")
     assert "image.0.0.weight" not in final(run)
-    with pytest.raises(UserError, match="--to pdparams has no convolutions"):
+    with pytest.raises(UserError, match="--to pdparams cannot hold the convolutions"):
         write_pdparams(trained(tmp_path, vectorization="local").policy("final"), tmp_path / "x")
