@@ -102,6 +102,8 @@ CASES = {
     ),
     # The same with memory: what is remembered in the middle of an episode is in the checkpoint.
     "memory-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, memory_size=16, **_WORKERS),
+    # A network of the run's own, differentiated by Paddle: what its constructor draws is in the checkpoint.
+    "own-network-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, network="faults.nets:Residual", **_WORKERS),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 
