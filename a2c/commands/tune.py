@@ -22,8 +22,8 @@ from a2c.errors import NumbersError, UserError
 from a2c.evaluation import shown_returns
 from a2c.fitting import lines
 from a2c.imports import importing
-from a2c.output import print_json
 from a2c.model.own import is_own
+from a2c.output import print_json
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.start import settled
 
