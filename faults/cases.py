@@ -118,6 +118,8 @@ CASES = {
     "reinforce-2-workers": _case(
         "CartPole-v1", 30_000, 800, vectorization="workers", critic="baseline", **_WORKERS | {"rollout_length": 100}
     ),
+    # A network of the run's own, differentiated by Paddle: what its constructor draws is in the checkpoint.
+    "own-network-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, network="faults.nets:Residual", **_WORKERS),
     "halfcheetah": _case("HalfCheetah-v5", 15_000, 800, **_WORKERS),
 }
 

@@ -47,7 +47,7 @@ class Eye(paddle.nn.Layer):
         self.join = paddle.nn.Linear(num_inputs + size, 6)
 
     def forward(self, inputs, image):
-        seen = functional.silu(self.look(image)).flatten(1)
+        seen = functional.silu(self.look(image)).reshape([0, -1])
         return functional.silu(self.join(paddle.concat([inputs, seen], 1)))
 
 

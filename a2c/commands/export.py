@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import io
 import os
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -102,9 +103,10 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
             except Exception as error:  # Whatever Paddle raises where it makes a program of a layer of the user's own.
                 if own is None:
                     raise
+                said = textwrap.shorten((str(error).strip().splitlines() or [""])[-1], 200)
                 raise UserError(
-                    f"Paddle makes no program of {own.name} ({type(error).__name__}); it must not choose what it does "
-                    "by the values of tensors"
+                    f"Paddle makes no program of {own.name} ({type(error).__name__}: {said}); what it does must not "
+                    "depend on the values or the number of rows"
                 ) from error
             contents = {path.parent / name: data for name, data in found.items()}
         case "c":

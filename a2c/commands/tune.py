@@ -22,6 +22,7 @@ from a2c.errors import NumbersError, UserError
 from a2c.evaluation import shown_returns
 from a2c.fitting import lines
 from a2c.imports import importing
+from a2c.model.own import is_own
 from a2c.output import print_json
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.start import settled
@@ -211,7 +212,9 @@ class Tune:
         if not self.json:
             print(in_words(trials, best, mattered, unseen, verdict))
             print(f"\npicture  {picture}\npreset   {preset}\n")
-            print(shlex.join(["a2c", "train", study.asked.config.env_id, "--preset", str(preset)]))
+            config = study.asked.config
+            network = ["--network", config.network] if is_own(config.network) else []  # No file chooses an import.
+            print(shlex.join(["a2c", "train", config.env_id, "--preset", str(preset), *network]))
         return result
 
     def _compared(self, study: Study, best: Trial, say: _Progress) -> Unseen | None:
