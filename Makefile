@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: train test verbs learning faults lint types bench setup clean
+.PHONY: train test docs verbs learning faults lint types bench setup clean
 
 train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 	$(BIN)/a2c train CartPole-v1
 
 test: setup  ## every test but those under tests/learning, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: setup  ## the documentation site, in site/; a warning is an error
+	$(BIN)/mkdocs build --strict
 
 verbs: setup  ## the README's verbs, in an environment without extras and in one with all of them
 	$(PYTHON) -m venv .venv-plain
@@ -59,4 +62,4 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .venv-plain .venv-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-plain .venv-peers build site *.egg-info .pytest_cache .mypy_cache .ruff_cache
