@@ -38,7 +38,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/results and the README's tables
+bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/results and the tables of the README and docs/speed.md
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
