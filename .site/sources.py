@@ -73,14 +73,17 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return _LINK.sub(inside, markdown)
 
 
-def on_page_content(content: str, page: Page, **_: Any) -> str:
+def on_page_content(content: str, page: Page, files: Files, **_: Any) -> str:
     """The page of a file or folder."""
     if not page.file.src_uri.startswith(f"{FOLDER}/"):
         return content
     path = ROOT / _target(page)
     if path.is_dir():
-        targets = {name: name if Path(name).suffix in AS_THEY_ARE else f"{name}.html" for name in _listed(path)}
-        items = [f'<li><a href="{path.name}/{target}">{name}</a></li>' for name, target in targets.items()]
+        items = []
+        for name in _listed(path):
+            file = files.get_file_from_path(_uri(f"{_target(page)}/{name}"))
+            if file is not None:
+                items.append(f'<li><a href="{file.url_relative_to(page.file)}">{name}</a></li>')
         return content + f"<ul>{''.join(items)}</ul>"
     shown, anchors = _shown(path)
     page.present_anchor_ids = (page.present_anchor_ids or set()) | anchors

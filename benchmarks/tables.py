@@ -74,7 +74,12 @@ def training() -> str:
 
 def beside() -> str:
     """Whole runs beside other libraries, in a row for each kind of work: how many times as fast."""
-    names = {"sb3": "Stable-Baselines3", "skrl_a2c": "skrl", "jax_a2c": "JAX, PureJaxRL style", "jax_tuned": "JAX, tuned by hand"}
+    names = {
+        "sb3": "Stable-Baselines3",
+        "skrl_a2c": "skrl",
+        "jax_a2c": "JAX, PureJaxRL style",
+        "jax_tuned": "JAX, tuned by hand",
+    }
     lines = [f"| work | a2c, steps per second | {' | '.join(names.values())} |", f"|---|---|{'---|' * len(names)}"]
     for case in TRAINING_CASES:
         result = kept(result_name(case))
@@ -89,7 +94,9 @@ def faults() -> str:
     made: dict[str, list[int]] = {}
     for path in sorted(FAULTS.glob("*.json")):
         for kind, outcome in json.loads(path.read_text()).get("kinds", {}).items():
-            if kind != "inexact":  # of environments whose episodes cannot be brought back; the page on reliability has them
+            if (
+                kind != "inexact"
+            ):  # of environments whose episodes cannot be brought back; the page on reliability has them
                 total = made.setdefault(kind, [0, 0, 0])
                 for index, name in enumerate(("faults", "runs", "equal")):
                     total[index] += outcome[name]

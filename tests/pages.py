@@ -5,15 +5,17 @@ What is to be done with a block is said in a comment before it, which no reader 
     <!-- check: compiles, because it needs a GPU -->    Python is compiled, and the names of a2c in it are looked up
     <!-- check: file tank.py -->                        it is saved under that name, for what follows on the page
     <!-- check: output -->                              it is what a command prints
+    <!-- check: commands only -->                       on a page that is run: it is not
 
-and `<!-- check: run this page -->` anywhere on a page: its commands are run one after another, in an empty folder, as in a shell.
-Otherwise Python is run, and commands are read by the parsers that would take them (tests/test_docs.py).
+and `<!-- check: run this page -->` anywhere on a page: its commands are run one after another, in an empty folder, as in
+a shell. Otherwise Python is run, and commands are read by the parsers that would take them (tests/test_docs.py).
 """
 
 import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _CHECK = re.compile(r"<!-- check: (.*?) -->")
+_RUN = "run this page"
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
@@ -49,14 +52,14 @@ def source(page: Path) -> str:
 
 def is_run(page: Path) -> bool:
     """Whether the page's commands are run one after another."""
-    return "run this page" in _CHECK.findall(source(page))
+    return _RUN in _CHECK.findall(source(page))
 
 
 def blocks(page: Path) -> list[Block]:
     found, check = [], ""
     for token in _MARKDOWN.parse(source(page)):
         if token.type == "html_block":
-            check = next(iter(_CHECK.findall(token.content)), "")
+            check = next((one for one in _CHECK.findall(token.content) if one != _RUN), "")
         elif token.type in ("fence", "code_block"):
             assert token.map is not None
             found.append(Block(token.map[0] + 1, token.info.strip() or "sh", token.content, check))
@@ -82,7 +85,7 @@ def links(page: Path) -> list[Text]:
 
 def headings(page: Path) -> list[str]:
     tokens = _MARKDOWN.parse(source(page))
-    return [after.content for token, after in zip(tokens, tokens[1:], strict=False) if token.type == "heading_open"]
+    return [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
 
 
 def _inline(page: Path):
@@ -94,10 +97,7 @@ def _inline(page: Path):
 
 
 def run(page: Path, folder: Path) -> list[str]:
-    """Runs a page's commands and programs in a folder; returns what each printed.
-
-    Its first environments and modules are what stands on the page: a block of Python that is to be a file is written.
-    """
+    """Runs a page's commands and programs one after another in an empty folder; returns what each block printed."""
     programs = folder / "bin"
     programs.mkdir()
     (programs / "a2c").write_text(f'#!/bin/sh\nexec {sys.executable} -m a2c "$@"\n')

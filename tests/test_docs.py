@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import PAGES, ROOT, blocks, codes, headings, is_run, links, run
+from pages import PAGES, ROOT, blocks, codes, headings, is_run, links, run, source
 from pymdownx.slugs import slugify
 
 import a2c
@@ -137,9 +137,9 @@ def of_pip(words):
 
 @every_page
 def test_every_command_is_one_that_works(page, parsed):
-    if is_run(page):
-        pytest.skip("run whole, below")
     for block in of_language(page, "sh"):
+        if is_run(page) and block.check != "commands only":
+            continue  # It is run, below.
         for words, line in commands(block):
             try:
                 check(words, line, parsed)
@@ -150,8 +150,16 @@ def test_every_command_is_one_that_works(page, parsed):
 FLAGS = {
     name: {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(kind)}
     | {f"--no-{field.name.replace('_', '-')}" for field in dataclasses.fields(kind)}
-    | ({f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)} if name in cli._WITH_PRESET else set())
-    | ({f"--no-{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)} if name in cli._WITH_PRESET else set())
+    | (
+        {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)}
+        if name in cli._WITH_PRESET
+        else set()
+    )
+    | (
+        {f"--no-{field.name.replace('_', '-')}" for field in dataclasses.fields(Config)}
+        if name in cli._WITH_PRESET
+        else set()
+    )
     | {"--help"}
     for name, kind in cli._VERBS.items()
 }
@@ -231,10 +239,10 @@ def programs(page, folder):
     return names
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if not is_run(page) and page.name != "python.md"], ids=lambda page: page.name
+)
 def test_python_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
-    if is_run(page):
-        pytest.skip("run whole, below")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     programs(page, tmp_path)
@@ -248,7 +256,9 @@ def test_the_page_on_python_says_what_comes_of_it(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="these pages are for a shell")
-@pytest.mark.parametrize("page", [page for page in PAGES if is_run(page) and page.stem != "walk"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if is_run(page) and page.stem != "walk"], ids=lambda page: page.name
+)
 def test_a_page_that_is_to_be_run_runs(page, tmp_path):
     run(page, tmp_path)
 
@@ -281,7 +291,8 @@ def test_c_is_c(page, tmp_path):
 
 def anchors(page):
     slug = slugify(case="lower")
-    return {slug(re.sub(r"[`*]", "", heading), "-") for heading in headings(page)}
+    from_docstrings = re.findall(r"^::: (.+)$", source(page), re.MULTILINE)
+    return {slug(re.sub(r"[`*]", "", heading), "-") for heading in headings(page)} | set(from_docstrings)
 
 
 @every_page
