@@ -15,7 +15,7 @@ test: setup  ## every test but those under tests/learning, in two processes
 docs: setup  ## the documentation site, in site/; a warning is an error
 	$(BIN)/mkdocs build --strict
 
-verbs: setup  ## the README's verbs, in an environment without extras and in one with all of them
+verbs: setup  ## the verbs of docs/first_run.md, in an environment without extras and in one with all of them
 	$(PYTHON) -m venv .venv-plain
 	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check .
 	$(BIN)/python .ci/verbs.py .venv-plain/bin/python

@@ -24,21 +24,30 @@ _BRACKET = "&#x00028;"
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """The page with each formula as MathML."""
+    """The page with each formula as MathML.
+
+    Raises:
+        ValueError: A formula has a command that the converter does not know.
+    """
     return _FORMULA.sub(_mathml, content)
 
 
 def _mathml(match: re.Match[str]) -> str:
     display = "block" if match["tag"] == "div" else "inline"
-    formula = convert_to_element(html.unescape(match["latex"]).strip(), display=display)
+    latex = html.unescape(match["latex"]).strip().replace("{aligned}", "{align*}")  # GitHub knows both, it knows one
+    formula = convert_to_element(latex, display=display)
     for element in list(formula.iter()):
+        if (element.text or "").startswith("\\") or element.text == "&":
+            raise ValueError(f"{element.text} in the formula {latex} is unknown to latex2mathml")
         _mend(element, display)
     written = ElementTree.tostring(formula, encoding="unicode").replace("&amp;", "&")  # its text is entities
     return f'<{match["tag"]} class="formula">{written}</{match["tag"]}>'
 
 
 def _mend(element: ElementTree.Element, display: str) -> None:
-    """Three things that the converter does not do as TeX does."""
+    """Mends what the converter does not do as TeX does."""
+    if element.tag == "mo" and (element.text or "").isalpha():
+        element.tag = "mi"  # a function by \operatorname
     children = list(element)
     if display == "block" and element.tag in ("msub", "msubsup") and children[0].text in _WITH_LIMITS:
         element.tag = {"msub": "munder", "msubsup": "munderover"}[element.tag]  # within \left( and \right), too

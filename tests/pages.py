@@ -7,8 +7,8 @@ What is to be done with a block is said in a comment before it, which no reader 
     <!-- check: output -->                              it is what a command prints
     <!-- check: commands only -->                       on a page that is run: it is not
 
-and `<!-- check: run this page -->` anywhere on a page: its commands are run one after another, in an empty folder, as in
-a shell. Otherwise Python is run, and commands are read by the parsers that would take them (tests/test_docs.py).
+and `<!-- check: run this page -->` anywhere on a page: its commands are run one after another, in an empty folder, as
+in a shell. Otherwise Python is run, and commands are read by the parsers that would take them (tests/test_docs.py).
 """
 
 import os
