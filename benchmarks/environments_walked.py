@@ -266,11 +266,11 @@ def table(results: dict[str, Any]) -> str:
             if one["train"]["outcome"] == "raised" and "alone" in one:
                 said = [one["alone"]["said"]]
             came_to = ": ".join([verdict(one), *map(_cell, said[:1])])
-            spaces = [_cell(one.get(kind, ""), 80) for kind in ("observations", "actions")]
-            called = _cell(" ".join([one["env_id"], *one["flags"]]), 120)
+            spaces = [_code(one.get(kind, ""), 80) for kind in ("observations", "actions")]
+            called = _code(" ".join([one["env_id"], *one["flags"]]), 120)
             rate = f"{one['steps_per_second_alone']:,.0f}" if "steps_per_second_alone" in one else ""
             lines.append(
-                f"| {name} {version} | `{called}` | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} "
+                f"| {name} {version} | {called} | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} "
                 f"| {rate} |"
             )
     return "\n".join(lines)
@@ -284,6 +284,11 @@ def _last(said: str) -> str:
         if re.match(r"(a2c: )?(environment \d+ gave|[\w.]+(Error|Exception)\b)", line)
     ]
     return lines[-1].removeprefix("a2c: ") if lines else said
+
+
+def _code(text: str, most: int) -> str:
+    """As code, in which brackets are neither links nor tags."""
+    return f"`{_cell(text, most).replace('&lt;', '<')}`" if text else ""
 
 
 def _cell(text: str, most: int = 300) -> str:
