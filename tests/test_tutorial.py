@@ -1,4 +1,4 @@
-"""The tutorial and the page on Paddle run and print what they say; beside formulas stand the functions computing them."""
+"""The tutorial and the page on Paddle run and print what they say; beside formulas stand their functions."""
 
 import ast
 import re
