@@ -1,7 +1,7 @@
 """Generated tables in Chinese: the same results, cell for cell, with their words translated.
 
-A page and its translation have their tables from the same command: `in_chinese(table)` calls the function of the English
-table, and translates what it returns by `CELLS` and `WITHIN`.
+A page and its translation have their tables from the same command: `in_chinese(table)` calls the function of the
+English table, and translates what it returns by `CELLS` and `WITHIN`.
 """
 
 from __future__ import annotations

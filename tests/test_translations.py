@@ -119,7 +119,7 @@ def test_no_line_breaks_within_a_paragraph_as_a_reader_would_see_a_space_there(e
 @every_translation
 def test_nothing_is_left_in_english(english, chinese):
     for line, text in paragraphs(chinese):
-        assert not ENGLISH.search(re.sub(r"`[^`]*`", "", text)), f"{chinese.name}:{line}: {text}"
+        assert not ENGLISH.search(re.sub(r"`[^`]*`|\]\([^)]*\)|“[^”]*”", "", text)), f"{chinese.name}:{line}: {text}"
 
 
 def test_the_readmes_link_to_each_other_in_their_first_lines():
