@@ -109,6 +109,8 @@ def test_convolutions_are_refused_where_there_is_no_image_for_them():
 def test_a_critic_without_convolutions_cannot_have_its_own(sight):
     with pytest.raises(UserError, match="share_torso is False, and no image of these observations goes through"):
         architecture_for(sight, spaces.Discrete(2), (), "tanh", True, "mlp", share_torso=False)
+    with pytest.raises(UserError, match="goes through our convolutions"):  # A layer of one's own shares nothing.
+        architecture_for(sight, spaces.Discrete(2), (), "tanh", True, "own_nets:Eye", share_torso=False)
     with pytest.raises(UserError, match="which are what can be shared; leave it out"):
         a2c.train("CartPole-v1", total_steps=100, share_torso=False)
     with pytest.raises(UserError, match="critic is 'none' and share_torso False"):
