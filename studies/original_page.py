@@ -121,11 +121,9 @@ def table(env_id: str, words: Words) -> str:
     for variant in VARIANTS:
         found = measured(env_id, variant)
         rng = np.random.default_rng(0)
-        less = (
-            ""
-            if variant == "corrected"
-            else _shown(estimate_of_difference(corrected.training, found.training, rng), words)
-        )
+        less = ""
+        if variant != "corrected":
+            less = _shown(estimate_of_difference(corrected.training, found.training, rng), words)
         cells = [
             words.of.format(found.solved, len(SEEDS)),
             _shown(estimate_of_iqm(found.training, rng), words),
