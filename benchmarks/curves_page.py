@@ -1,6 +1,6 @@
-"""The curves of docs/curves.md: runs that go well and badly, and the same with what the page says to type.
+"""The curves of docs/curves.md, in both languages: runs that go well and badly, and with what the page says to type.
 
-python -m benchmarks.curves_page              # trains what is missing, draws, fills in the page's table
+python -m benchmarks.curves_page              # trains what is missing, draws, fills in the pages' table
 python -m benchmarks.curves_page --draw       # draws and fills in only
 """
 
@@ -10,7 +10,7 @@ import argparse
 import shlex
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +19,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 import a2c
+from benchmarks.chinese import in_chinese
 from benchmarks.learning_page import shown
 from benchmarks.markers import filled
 from benchmarks.measure import Table, complete, keep, kept
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE = DOCS / "curves.md"
 RESULT, SEEDS, EPISODES, POINTS = "curves", range(1, 6), 100, 60
 
 METRICS = {
@@ -192,7 +192,7 @@ def draw_foreseen() -> None:
     plt.close(picture)
 
 
-# -- the page's table --
+# -- the pages' table --
 
 
 def table() -> str:
@@ -211,9 +211,12 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(text: str) -> str:
-    """The page with its table as the results have it."""
-    return filled(text, {"curves": table}, PAGE)
+PAGES: dict[str, Callable[[], str]] = {"curves.md": table, "curves.zh.md": in_chinese(table)}
+
+
+def with_table(page: str, text: str) -> str:
+    """The text of one of `PAGES` with its table as the results have it."""
+    return filled(text, {"curves": PAGES[page]}, DOCS / page)
 
 
 def main() -> None:
@@ -234,7 +237,9 @@ def main() -> None:
     for name in CASES:
         draw(name)
     draw_foreseen()
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        (DOCS / page).write_text(with_table(page, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

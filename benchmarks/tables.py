@@ -1,4 +1,4 @@
-"""Writes the tables of the README, and of the pages that no other command writes, from the committed results.
+"""Writes the tables of both READMEs, and of the pages that no other command writes, from the committed results.
 
 python -m benchmarks.tables
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chinese import in_chinese
 from benchmarks.learning_page import summary
 from benchmarks.markers import filled
 from benchmarks.masks import table as masks
@@ -173,8 +174,11 @@ def _ratio(label: str, ratio: dict[str, float]) -> str:
     return f"| **{label}** | **{ratio['median']:.2f}** ({ratio['lowest']:.2f} to {ratio['highest']:.2f}) |"
 
 
+README: dict[str, Callable[[], str]] = {"learning": summary, "beside": beside, "faults": faults}
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"learning": summary, "beside": beside, "faults": faults},
+    "README.md": README,
+    "README.zh-CN.md": {name: in_chinese(table) for name, table in README.items()},
     "docs/speed.md": {
         "startup": startup,
         "training": training,

@@ -18,11 +18,17 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CHINESE = {
+    ROOT / "README.md": ROOT / "README.zh-CN.md",
+    **{page.with_name(page.name.replace(".zh.md", ".md")): page for page in sorted((ROOT / "docs").glob("*.zh.md"))},
+}
+"""Pages that are translated, and their translations."""
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _CHECK = re.compile(r"<!-- check: (.*?) -->")
 _RUN = "run this page"
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -75,9 +81,9 @@ def codes(page: Path) -> list[Text]:
 
 
 def links(page: Path) -> list[Text]:
-    """Where links and pictures lead."""
+    """Where links and pictures lead, as the page's author writes it: anchors in Chinese are not encoded."""
     return [
-        Text(line, child.attrs["href" if child.type == "link_open" else "src"])
+        Text(line, unquote(child.attrs["href" if child.type == "link_open" else "src"]))
         for line, child in _inline(page)
         if child.type in ("link_open", "image")
     ]
@@ -86,6 +92,38 @@ def links(page: Path) -> list[Text]:
 def headings(page: Path) -> list[str]:
     tokens = _MARKDOWN.parse(source(page))
     return [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
+
+
+def pictures(page: Path) -> list[str]:
+    return [child.attrs["src"] for _, child in _inline(page) if child.type == "image"]
+
+
+def levels(page: Path) -> list[str]:
+    """The levels of its headings: h1, h2 ..."""
+    return [token.tag for token in _MARKDOWN.parse(source(page)) if token.type == "heading_open"]
+
+
+def tables(page: Path) -> list[list[list[str]]]:
+    """Its tables: rows of cells, heads included."""
+    found: list[list[list[str]]] = []
+    tokens = _MARKDOWN.parse(source(page))
+    for token, after in pairwise(tokens):
+        if token.type == "table_open":
+            found.append([])
+        elif token.type == "tr_open":
+            found[-1].append([])
+        elif token.type in ("th_open", "td_open"):
+            found[-1][-1].append(after.content)
+    return found
+
+
+def paragraphs(page: Path) -> list[Text]:
+    """What is written in paragraphs, headings, items and cells, with its marks: everything but blocks of code."""
+    return [
+        Text(token.map[0] + 1 if token.map else 0, token.content)
+        for token in _MARKDOWN.parse(source(page))
+        if token.type == "inline"
+    ]
 
 
 def _inline(page: Path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.atari import with_tables as atari_tables
+from benchmarks.curves_page import PAGES as CURVES
 from benchmarks.curves_page import with_table as curves_table
 from benchmarks.environments_walked import with_table as environments_table
 from benchmarks.exports import with_table as exports_table
@@ -35,8 +36,9 @@ def test_the_tables_of_a_page_are_those_of_the_committed_results(page):
     assert with_tables(page, text) == text
 
 
-def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readme_is_short(readme):
+    assert len((ROOT / readme).read_text(encoding="utf-8").splitlines()) < 150
 
 
 def test_the_tables_of_the_page_on_results_are_those_of_the_committed_results():
@@ -74,9 +76,10 @@ def test_the_tables_of_the_page_on_memory_are_those_of_the_committed_results():
     assert memory_tables(page) == page
 
 
-def test_the_table_of_the_page_on_curves_is_that_of_the_committed_results():
-    page = (ROOT / "docs" / "curves.md").read_text(encoding="utf-8")
-    assert curves_table(page) == page
+@pytest.mark.parametrize("name", CURVES)
+def test_the_table_of_the_page_on_curves_is_that_of_the_committed_results(name):
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert curves_table(name, page) == page
 
 
 def test_the_table_of_the_page_on_tuning_is_that_of_the_committed_results():

@@ -1,16 +1,29 @@
-"""docs/walk.md, pasted into a shell in an empty folder: every command does what the page says of it."""
+"""The walk in each language, pasted into a shell in an empty folder: every command does what the page says of it."""
 
 import os
 import re
 import shutil
 
 import pytest
-from pages import ROOT, run
+from pages import ROOT, blocks, links, run
+
+ENDS = {"en": ".md", "zh": ".zh.md"}
+
+in_each_language = pytest.mark.parametrize("ending", ENDS.values(), ids=ENDS)
 
 
+@in_each_language
+def test_from_the_home_page_one_link_leads_to_the_walk_and_others_to_how_to_install_and_run(ending):
+    home, steps = ROOT / "docs" / f"index{ending}", {f"{name}{ending}" for name in ("install", "first_run", "walk")}
+    assert steps <= {link.text for link in links(home)}
+    for step in steps:  # Each begins with something to type.
+        assert blocks(home.with_name(step))[0].text.startswith(("a2c ", "pip install "))
+
+
+@in_each_language
 @pytest.mark.skipif(os.name != "posix" or shutil.which("gcc") is None, reason="the page compiles with gcc, in a shell")
-def test_the_walk_goes_as_the_page_says(tmp_path):
-    said = run(ROOT / "docs" / "walk.md", tmp_path)
+def test_the_walk_goes_as_the_page_says(ending, tmp_path):
+    said = run(ROOT / "docs" / f"walk{ending}", tmp_path)
     trained, looked, compared, compared_again, tuned, *_, in_python, in_c = said
     assert re.search(r"final +3 ", trained)
     assert looked.split() == ["first.html", "first.png"]
