@@ -72,10 +72,10 @@ CHINESE = Words(
         "limits as deaths": "3，时间上限当成死亡",
         "squashed actions": "4，动作采自别的分布",
         "the first three": "1、2、3 同时：原程序",
-        "all four": "四项同时：今天的 Paddle 里的原程序",
+        "all four": "四项同时：今天的 Paddle",
     },
     "{} / {}",
-    "{}（{} 至 {}）",
+    "{} ({}\u00a0到\u00a0{})",
 )
 TITLES = {
     "mixed environments": "1, mixed environments",

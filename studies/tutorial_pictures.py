@@ -110,7 +110,7 @@ CHINESE = {
     "actions": "动作",
     "one step of Adam for both, then the next rollout": "两者用 Adam 各走一步，再采下一个片段",
 }
-"""The words of the loop."""
+"""The words of the diagram."""
 
 
 def loop(words: Mapping[str, str] | None = None) -> str:
