@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 from latex2mathml.converter import convert_to_element
 
 _FORMULA = re.compile(
-    r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>',
+    r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>'
+    r"(?P<mark>[.,;:?!)，。；：、？！）]*)",
     re.DOTALL,
 )
 _WITH_LIMITS = {"&#x02211;", "&#x0220F;"}
@@ -24,7 +25,7 @@ _BRACKET = "&#x00028;"
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """The page with each formula as MathML.
+    """The page with each formula as MathML, and in one piece with the mark behind it: no line begins with a comma.
 
     Raises:
         ValueError: A formula has a command that the converter does not know.
@@ -41,7 +42,7 @@ def _mathml(match: re.Match[str]) -> str:
             raise ValueError(f"{element.text} in the formula {latex} is unknown to latex2mathml")
         _mend(element, display)
     written = ElementTree.tostring(formula, encoding="unicode").replace("&amp;", "&")  # its text is entities
-    return f'<{match["tag"]} class="formula">{written}</{match["tag"]}>'
+    return f'<{match["tag"]} class="formula">{written}{match["mark"]}</{match["tag"]}>'
 
 
 def _mend(element: ElementTree.Element, display: str) -> None:

@@ -31,6 +31,8 @@ class Words(NamedTuple):
     variants: dict[str, str]
     of: str
     """How many seeds of how many."""
+    interval: str
+    """A number, and from where to where it may be."""
 
 
 ENGLISH = Words(
@@ -52,26 +54,28 @@ ENGLISH = Words(
         "all four": "all four: the original in today's Paddle",
     },
     "{} of {} seeds",
+    "{} ({} to {})",
 )
 CHINESE = Words(
     (
-        "解决的种子",
+        "解决任务的种子",
         "训练期间的平均回报，IQM（95 %）",
-        "比修正后少",
+        "比修正后的少",
         "最终策略，采样",
         "最终策略，贪心",
         "训练结束时的 V",
     ),
     {
         "corrected": "修正后的程序",
-        "mixed environments": "1，环境相互混淆",
-        "squashed entropy": "2，算的是别的分布的熵",
-        "limits as deaths": "3，时间上限当作死亡",
-        "squashed actions": "4，动作取自别的分布",
+        "mixed environments": "1，环境混在一起",
+        "squashed entropy": "2，别的分布的熵",
+        "limits as deaths": "3，时间上限当成死亡",
+        "squashed actions": "4，动作采自别的分布",
         "the first three": "1、2、3 同时：原程序",
-        "all four": "四项同时：原程序在今天的 Paddle 中",
+        "all four": "四项同时：今天的 Paddle",
     },
     "{} / {}",
+    "{} ({}\u00a0到\u00a0{})",
 )
 TITLES = {
     "mixed environments": "1, mixed environments",
@@ -117,21 +121,22 @@ def table(env_id: str, words: Words) -> str:
     for variant in VARIANTS:
         found = measured(env_id, variant)
         rng = np.random.default_rng(0)
-        less = "" if variant == "corrected" else _shown(estimate_of_difference(corrected.training, found.training, rng))
+        less = ""
+        if variant != "corrected":
+            less = _shown(estimate_of_difference(corrected.training, found.training, rng), words)
         cells = [
             words.of.format(found.solved, len(SEEDS)),
-            _shown(estimate_of_iqm(found.training, rng)),
+            _shown(estimate_of_iqm(found.training, rng), words),
             less,
-            *(_shown(estimate_of_iqm(each, rng)) for each in (found.sampled, found.greedy, found.value)),
+            *(_shown(estimate_of_iqm(each, rng), words) for each in (found.sampled, found.greedy, found.value)),
         ]
         lines.append(f"| {words.variants[variant]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _shown(estimate: Estimate) -> str:
+def _shown(estimate: Estimate, words: Words) -> str:
     # -0 is 0.
-    point, low, high = (f"{round(number) + 0}" for number in estimate)
-    return f"{point} ({low} to {high})"
+    return words.interval.format(*(round(number) + 0 for number in estimate))
 
 
 def with_tables(text: str, page: Path) -> str:

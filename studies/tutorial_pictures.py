@@ -1,4 +1,4 @@
-"""The pictures of docs/tutorial.md: the diagram of the loop, and what the page's own blocks draw.
+"""The pictures of docs/tutorial.md: the diagram of the loop, also in Chinese, and what the page's own blocks draw.
 
     python -m studies.tutorial_pictures
 
@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ STYLE = {
 
 def main() -> int:
     _write(DOCS / "tutorial_loop.svg", loop())
+    _write(DOCS / "tutorial_loop.zh.svg", loop(CHINESE))
     plt.rcParams.update(STYLE)
     names: dict[str, Any] = {}
     shown: list[Any] = []
@@ -90,15 +92,40 @@ BLUE, GREEN, RED, GRAY = "#2563ab", "#1f7a4d", "#b0413e", "#5b6270"
 LINE = "#8a8f98"
 
 
-def loop() -> str:
-    """The loop of an update, 360 wide."""
+CHINESE = {
+    "The loop of A2C": "A2C 的循环",
+    "N environments": "N 个环境",
+    "played side by side, T steps each": "同时进行，各走 T 步",
+    "actor  π(a | s)": "演员  π(a | s)",
+    "the boy": "男孩",
+    "critic  V(s)": "评论家  V(s)",
+    "the mother": "妈妈",
+    "rollout, T × N steps": "采样片段，T × N 步",
+    "states, actions, rewards, values, ends": "状态、动作、奖励、价值、回合结束",
+    "advantage  A": "优势  A",
+    "better than expected, or worse?": "比预想的好，还是差？",
+    "loss  L": "损失  L",
+    "− A log π  +  (G − V)²  −  H": "− A log π  +  (G − V)²  −  H",
+    "states": "状态",
+    "actions": "动作",
+    "one step of Adam for both, then the next rollout": "两者用 Adam 各走一步，再采下一个片段",
+}
+"""The words of the diagram."""
+
+
+def loop(words: Mapping[str, str] | None = None) -> str:
+    """The loop of an update, 360 wide, in English or with these words for the English ones."""
+
+    def said(english: str) -> str:
+        return english if words is None else words[english]
+
     boxes = [
-        box(20, 10, 320, 52, GRAY, "N environments", "played side by side, T steps each"),
-        box(20, 108, 150, 52, BLUE, "actor  π(a | s)", "the boy"),
-        box(190, 108, 150, 52, GREEN, "critic  V(s)", "the mother"),
-        box(20, 206, 320, 52, GRAY, "rollout, T × N steps", "states, actions, rewards, values, ends"),
-        box(20, 304, 320, 52, RED, "advantage  A", "better than expected, or worse?"),
-        box(20, 402, 320, 52, GRAY, "loss  L", "− A log π  +  (G − V)²  −  H"),
+        box(20, 10, 320, 52, GRAY, said("N environments"), said("played side by side, T steps each")),
+        box(20, 108, 150, 52, BLUE, said("actor  π(a | s)"), said("the boy")),
+        box(190, 108, 150, 52, GREEN, said("critic  V(s)"), said("the mother")),
+        box(20, 206, 320, 52, GRAY, said("rollout, T × N steps"), said("states, actions, rewards, values, ends")),
+        box(20, 304, 320, 52, RED, said("advantage  A"), said("better than expected, or worse?")),
+        box(20, 402, 320, 52, GRAY, said("loss  L"), said("− A log π  +  (G − V)²  −  H")),
     ]
     arrows = [
         arrow(80, 62, 80, 104),
@@ -113,16 +140,16 @@ def loop() -> str:
         f'<path d="M340 428 H352 V134 H344" fill="none" stroke="{LINE}" stroke-width="2" marker-end="url(#tip)"/>',
     ]
     labels = [
-        label(58, 85, "states"),
-        label(140, 85, "actions"),
-        label(290, 85, "states"),
-        label(180, 476, "one step of Adam for both, then the next rollout"),
+        label(58, 85, said("states")),
+        label(140, 85, said("actions")),
+        label(290, 85, said("states")),
+        label(180, 476, said("one step of Adam for both, then the next rollout")),
     ]
     return "\n".join(
         [
             '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 360 492" width="360" height="492" role="img" '
             'font-family="system-ui, sans-serif" text-anchor="middle">',
-            "<title>The loop of A2C</title>",
+            f"<title>{said('The loop of A2C')}</title>",
             f'<defs><marker id="tip" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="5" markerHeight="5" '
             f'orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="{LINE}"/></marker></defs>',
             *arrows,
@@ -150,11 +177,15 @@ def arrow(x: int, y: int, to_x: int, to_y: int) -> str:
 
 def label(x: int, y: int, text: str) -> str:
     """Words beside arrows, on a light pill: the page behind may be white or dark."""
-    width = 7 * len(text) + 12
+    width = sum(13 if _is_wide(letter) else 7 for letter in text) + 12
     return (
         f'<rect x="{x - width / 2}" y="{y - 11}" width="{width}" height="20" rx="10" fill="#eceef1"/>'
         f'<text x="{x}" y="{y + 3.5}" fill="#2b2f36" font-size="12.5">{text}</text>'
     )
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
 
 
 if __name__ == "__main__":

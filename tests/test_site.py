@@ -109,6 +109,7 @@ def test_formulas_are_mathml(site):
     page = (site / "natural_step.html").read_text(encoding="utf-8") + (site / "design.html").read_text(encoding="utf-8")
     assert page.count("<math") > 3
     assert "arithmatex" not in page
+    assert not re.search(r"</math></span>[.,;:，。；：]", page)  # A line could begin with it.
 
 
 class TestInChromium:
