@@ -68,15 +68,16 @@ class History:
     A moment can be marked: `state` gives that one, however many steps came after it. Unmarked, it gives the present.
     """
 
-    def __init__(self, num_envs: int, action_space: gymnasium.Space[Any], seed: int) -> None:
+    def __init__(self, num_envs: int, action_space: gymnasium.Space[Any], seed: int, offset: int = 0) -> None:
         """Nothing has begun.
 
         Args:
             num_envs: N.
             action_space: Of one environment.
             seed: The run's seed.
+            offset: Which of the run's environments is the first of these, by which its episodes are seeded.
         """
-        self._seed = seed
+        self._seed, self._offset = seed, offset
         row = row_type(action_space)
         self._dtype = row.base
         # As small as holds every action; what `actions` gives has the space's type again.
@@ -129,7 +130,7 @@ class History:
 
     def seed_of(self, n: int, episode: int) -> int:
         """The seed of an episode of environment n that was begun without one of its own."""
-        return episode_seed(int(self._root[n]), n, episode - int(self._first[n]))
+        return episode_seed(int(self._root[n]), self._offset + n, episode - int(self._first[n]))
 
     def given_seeds(self) -> list[int | None]:
         """[N] the seed of the last reset that gave one; None: there was none."""
@@ -231,3 +232,16 @@ class History:
         actions = np.empty((size, *self._actions.shape[1:]), self._actions.dtype)
         actions[: len(kept)] = kept
         self._actions, self._rows, self._dropped = actions, len(kept), self._dropped + needed
+
+
+def part_of(state: Arrays, first: int, last: int) -> Arrays:
+    """The `state()` of environments first..last-1 alone, out of that of all.
+
+    Example:
+        >>> of_all = {"episode": np.array([4, 7]), "length": np.array([2, 1]), "actions": np.array([5, 6, 9])}
+        >>> {name: array.tolist() for name, array in part_of(of_all, 1, 2).items()}
+        {'episode': [7], 'length': [1], 'actions': [9]}
+    """
+    part = {name: array[first:last] for name, array in state.items() if name != "actions"}
+    ends = np.cumsum(np.concatenate([[0], state["length"]]))
+    return part | {"actions": state["actions"][ends[first] : ends[last]]}

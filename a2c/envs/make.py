@@ -47,6 +47,8 @@ class Kind(NamedTuple):
     """How what steps bring is taken."""
     is_vector: bool = False
     """Whether `env` makes N at once."""
+    offset: int = 0
+    """Which of the run's environments is the first of these, where others are elsewhere."""
 
 
 def kind_of(
@@ -75,6 +77,16 @@ def kind_for(config: Config, env: EnvSource, seed: int | None = None) -> Kind:
     kind = kind_of(env, config.env_kwargs, seed, Wrapping.of(config), config.reward_weights)
     feedback = kind.feedback._replace(info_keys=config.log_info)
     return kind._replace(feedback=feedback, is_vector=makes_many(config.vectorization, env))
+
+
+def training_kind(config: Config, env: EnvSource) -> Kind:
+    """What a run trains on: `kind_for`, and lives are noted if it learns from them.
+
+    Raises:
+        UserError: Nothing can be made of it.
+    """
+    kind = kind_for(config, env)
+    return kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
 
 
 def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
@@ -192,10 +204,7 @@ def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
         return _compiled_envs(kind, config.num_envs)
     envs = gymnasium_envs(kind, config.num_envs, Placement.of(config)._replace(vectorization=vectorization))
-    if envs.left_out:
-        warnings.warn(
-            f"observations of {env_name(env)} have parts that are no numbers, left out: {envs.left_out}", stacklevel=3
-        )
+    warn_of_what_is_left_out(envs, env)
     return envs
 
 
@@ -215,17 +224,28 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
     vectorization: Vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # It could be compiled, and is to stay as it was.
-    kind = kind_for(config, env)
-    kind = kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
-    envs = _envs(config, kind, vectorization)
+    envs = _envs(config, training_kind(config, env), vectorization)
+    warn_of_normalizers(envs, env)
+    return envs
+
+
+def warn_of_what_is_left_out(envs: Envs, env: EnvSource) -> None:
+    """Warns of parts of observations that nothing is learnt from."""
+    if envs.left_out:
+        warnings.warn(
+            f"observations of {env_name(env)} have parts that are no numbers, left out: {envs.left_out}", stacklevel=4
+        )
+
+
+def warn_of_normalizers(envs: Envs, env: EnvSource) -> None:
+    """Warns of wrappers that normalise, each environment's by itself."""
     for wrapper in envs.normalizers:
         field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
         warnings.warn(
             f"{wrapper} is around {env_name(env)}: its statistics are one per environment, in no policy that is saved "
             f"and others in an evaluation; leave it out and take {field} (--{field.replace('_', '-')})",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return envs
 
 
 def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
@@ -262,6 +282,7 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
         placement.env_timeout_seconds,
         first,
         kind.feedback,
+        kind.offset,
     )
     return Envs(told, pool)
 

@@ -50,7 +50,7 @@ def is_compiled(config: Config, env: EnvSource) -> bool:
     """
     if config.vectorization != "auto":
         return config.vectorization == "compiled"
-    if config.wants_workers or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
+    if config.is_elsewhere or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
         return False
     if config.log_info:  # Which a compiled form has not.
         return False
@@ -68,10 +68,10 @@ def stays_compiled(was_compiled: bool, config: Config, run: str) -> bool:
     Raises:
         UserError: Another kind is asked for.
     """
-    if was_compiled and (config.wants_workers or config.vectorization not in ("auto", "compiled")):
+    if was_compiled and (config.is_elsewhere or config.vectorization not in ("auto", "compiled")):
         raise UserError(
-            f"{run} trains on the compiled form of {config.env_id}, which is in no worker and no other "
-            "vectorization; without isolate_envs, num_workers and vectorization it goes on"
+            f"{run} trains on the compiled form of {config.env_id}, which is in no worker, on no cluster and no other "
+            "vectorization; without isolate_envs, num_workers, cluster and vectorization it goes on"
         )
     if not was_compiled and config.vectorization == "compiled":
         raise UserError(f"{run} does not train on the compiled form of {config.env_id}; vectorization must stay")

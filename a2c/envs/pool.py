@@ -60,6 +60,7 @@ class Pool:
         timeout_seconds: float,
         first: gymnasium.Env[Any, Any] | None = None,
         feedback: Feedback = Feedback(),  # noqa: B008 - immutable
+        offset: int = 0,
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
@@ -74,6 +75,8 @@ class Pool:
             timeout_seconds: How long an environment in a worker may do nothing.
             first: The first environment, where it was constructed already and this process steps it; closed on errors.
             feedback: How what steps bring is taken.
+            offset: Which of the run's environments is the first of these, where others are elsewhere; then there are no
+                workers.
 
         Raises:
             EnvError: An environment could not be constructed; those that were are closed.
@@ -85,7 +88,7 @@ class Pool:
         self._workers: list[Worker] = []
         # Of a pool that nobody closed: when it is forgotten, or before Python waits for its workers at its exit.
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
-        self.num_envs, self.seed = num_envs, seed
+        self.num_envs, self.seed, self._offset = num_envs, seed, offset
         mask = Field((mask_size(action_space),), np.dtype(np.uint8))
         layout = Layout(
             num_envs, num_workers, _field(action_space), _field(observation_space), mask, len(feedback.info_keys)
@@ -98,7 +101,7 @@ class Pool:
                 close(first)
             raise
         self._flags, self.block = layout.map(buffer)
-        self._history = History(num_envs, action_space, seed)
+        self._history = History(num_envs, action_space, seed, offset)
         self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
         self._attributes: dict[str, list[Any]] = {}  # that were set, [N] each
         self._foreign = 0  # generators of a whole process that were noted, `seeding.Watch.found`
@@ -114,7 +117,8 @@ class Pool:
         self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
 
         def construct() -> None:
-            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None, feedback)
+            indices = range(offset + here.start, offset + here.stop)
+            self._share = Share(make, seed, indices, block, ours, ready.pop() if ready else None, feedback)
 
         try:
             for start in self._starts:
@@ -206,7 +210,7 @@ class Pool:
         """How an environment came to where it raised or hung; None where that is not known, or cannot be replayed."""
         if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
             return None
-        course = self.course_to(error.env_index)
+        course = self.course_to(error.env_index - self._offset)
         if course.forgotten and not (isinstance(error, EnvError) and error.phase == "reset"):
             return None
         if isinstance(error, WorkerError):
@@ -464,7 +468,10 @@ class Pool:
         for row in lost:
             n, block = rows.start + row, self.block
             self.events.append(
-                Event("episodes_lost", f"environment {n} does not replay: {faults[row]}; it began its next episode")
+                Event(
+                    "episodes_lost",
+                    f"environment {self._offset + n} does not replay: {faults[row]}; it began its next episode",
+                )
             )
             if stepping:  # `finish` begins the next episode, as wherever one ended.
                 block.final_obs[n], block.reward[n] = self._obs[n], 0.0
