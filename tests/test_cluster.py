@@ -1,6 +1,7 @@
 """On a cluster: the bits of one process, for any number of actors, whoever dies."""
 
 import functools
+import importlib.util
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from gymnasium import spaces
 import a2c
 from a2c.cluster.acting import acting_on
 from a2c.cluster.fleet import Fleet
+from a2c.cluster.nodes import Cluster
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.learner import Learner
 
@@ -173,6 +175,7 @@ def test_an_exception_that_cannot_travel_is_told_in_words():
 def _raised_by(env):
     cluster = ClusterHere()
     group = cluster.start(1.0)
+    env.reset()
     group.step = lambda: [env.step(0) for _ in range(9)]
     cluster.answer(cluster.ask(group, "step"))
 
@@ -212,6 +215,9 @@ def test_two_images_are_refused():
             super().__init__()
             self.observation_space = two
 
+        def reset(self, *, seed=None, options=None):
+            return {name: np.zeros((8, 8), np.uint8) for name in ("left", "right")}, {}
+
     with pytest.raises(UserError, match="which takes one image, not the 2 of these observations"):
         Trained(Eyes, 2, ClusterHere(), network="16x4/4,16", engine="auto")
 
@@ -225,17 +231,19 @@ def test_without_ray_one_is_told_how_to_get_it(monkeypatch):
 # -- with Ray --
 
 
+# Not imported here: who imports it first decides who can reach what it starts.
+with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+
+
 @pytest.fixture(scope="module")
 def _on_ray():
     """Joined once for all tests: a fleet then uses it as it is."""
-    pytest.importorskip("ray")
-    from a2c.cluster.nodes import Cluster
-
     cluster = Cluster("local")
     yield
     cluster.close()
 
 
+@with_ray
 @pytest.mark.usefixtures("_on_ray")
 def test_actors_of_ray_give_the_bits_of_one_process_though_one_is_killed(tmp_path):
     whole = Trained(Walk, **NORMAL).update(10).close()
@@ -245,6 +253,7 @@ def test_actors_of_ray_give_the_bits_of_one_process_though_one_is_killed(tmp_pat
     assert [event.kind for event in trained.events] == ["worker_restarts"]
 
 
+@with_ray
 @pytest.mark.usefixtures("_on_ray")
 def test_an_environment_of_an_actor_that_hangs_costs_the_actor_and_no_bits(tmp_path):
     whole = Trained(Walk).update(4).close()
@@ -266,8 +275,8 @@ gymnasium.register("Slow-v0", entry_point=Slow)
 """
 
 
+@with_ray
 def test_a_run_on_a_cluster_that_is_interrupted_leaves_nobody_behind_and_is_resumed_anywhere(tmp_path, quick):
-    pytest.importorskip("ray")
     (tmp_path / "slow.py").write_text(SLOW)
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent), *sys.path])
     words = [sys.executable, "-m", "a2c", "train", "slow:Slow-v0", "--preset", "none", "--num-envs", "4",

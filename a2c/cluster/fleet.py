@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -68,6 +70,7 @@ class Fleet:
         """
         self.num_envs, self.seed, self.broken = config.num_envs, config.seed, False
         self.events: list[Event] = []
+        self._foreign: set[Event] = set()  # Those that were told.
         self.env_seconds = 0.0
         self._kind, self._timeout_seconds = training_kind(config, env), config.env_timeout_seconds
         self._outfit: Any = None  # Where it lies on the cluster.
@@ -79,7 +82,7 @@ class Fleet:
             bounds = [config.num_envs * part // count for part in range(count + 1)]
             self._rows = [slice(first, last) for first, last in itertools.pairwise(bounds)]
             self._actors = [self._cluster.start(self._cpus) for _ in self._rows]
-            first = [self._cluster.ask(actor, "where") for actor in self._actors]
+            first = [self._cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
             self._cluster.wait_for(first)
             self._where = [self._cluster.answer(asked) for asked in first]
             made = [self._asked_to_make(number) for number in range(count)]
@@ -207,9 +210,16 @@ class Fleet:
         return lost
 
     def take_events(self) -> list[Event]:
-        """What happened since the last call; what two groups said alike, once."""
-        events, self.events = list(dict.fromkeys(self.events)), []
-        return events
+        """What happened since the last call; that environments draw from another's generator, once for all groups."""
+        events, self.events = self.events, []
+        told = []
+        for event in events:
+            if event.kind == "foreign_randomness":
+                if event in self._foreign:
+                    continue
+                self._foreign.add(event)
+            told.append(event)
+        return told
 
     def failure(self, error: Exception) -> Failure | None:
         """How an environment came to where it raised, as its group said."""
@@ -334,7 +344,7 @@ class Fleet:
             self._actors[number] = self._cluster.start(self._cpus if self._cluster.has_room(self._cpus) else 0.0)
         steps = []
         for number in numbers:
-            asked = [self._cluster.ask(self._actors[number], "where"), self._asked_to_make(number)]
+            asked = [self._cluster.ask(self._actors[number], "arrive", _paths()), self._asked_to_make(number)]
             if self._outfit is not None and name != "equip":
                 asked.append(self._cluster.ask(self._actors[number], "equip", self._outfit))
             has_begun = bool((self._history.numbers()[self._rows[number]] >= 0).all())
@@ -382,6 +392,11 @@ class Fleet:
         first, last = self._rows[number].start, self._rows[number].stop - 1
         which = f"environment {first}" if first == last else f"environments {first} to {last}"
         return f"actor {number} ({which}, on {self._where[number]})"
+
+
+def _paths() -> list[str]:
+    """Where this process looks for modules, an environment's among them."""
+    return [os.path.abspath(path) for path in sys.path]
 
 
 def _block(traits: Traits, config: Config) -> Block:
