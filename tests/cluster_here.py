@@ -12,9 +12,11 @@ class ClusterHere:
     Attributes:
         deaths: Numbers of the calls of `collect`, counted over all actors, at which the actor asked is lost.
         rooms: The CPUs that actors were started with, in order.
+        is_free: Whether there is room for more.
     """
 
     cpus = 4.0
+    is_free = False
 
     def __init__(self, address="local", deaths=()):
         self.deaths, self.rooms, self._asked = set(deaths), [], 0
@@ -26,7 +28,7 @@ class ClusterHere:
         return self._living[-1]
 
     def has_room(self, cpus):
-        return False
+        return self.is_free
 
     def put(self, value):
         return value

@@ -124,6 +124,19 @@ def test_actors_that_die_are_replaced_to_the_same_bits(case):
     assert cluster.rooms == [1.0] * 3 + [0.0] * 6
 
 
+def test_an_actor_that_found_no_room_moves_when_there_is_some_to_the_same_bits(monkeypatch):
+    monkeypatch.setattr("a2c.cluster.groups._LOOK_SECONDS", 0.0)
+    env, settings = CASES["memory"]
+    cluster = ClusterHere(deaths=(5,))
+    trained = Trained(env, 3, cluster, **settings).update(10)
+    cluster.is_free = True
+    trained.update(10).close()
+    assert trained.bits == in_one_process("memory", 20)
+    assert cluster.rooms == [1.0] * 3 + [0.0, 1.0]
+    assert "actor 1 (environments 2 to 4, on " in trained.events[1].details
+    assert trained.events[1].details.endswith("moves to where there is room")
+
+
 def test_actors_that_die_at_the_same_rollout_again_and_again_end_the_run():
     trained = Trained(Walk, 2, ClusterHere(deaths=(3, 5, 6)))
     trained.update(1)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.cluster.group import Columns, Down, Outfit, Standing, Up
+from a2c.cluster.groups import Groups
 from a2c.cluster.nodes import Cluster, LostError
 from a2c.config import Config
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource, Traits
 from a2c.envs.history import Course, History, part_of
-from a2c.envs.make import Kind, training_kind, warn_of_normalizers, warn_of_what_is_left_out
+from a2c.envs.make import training_kind, warn_of_normalizers, warn_of_what_is_left_out
 from a2c.envs.memory import Block, Field, Layout
 from a2c.envs.pool import MOST_DEATHS
 from a2c.envs.stepper import Arrays, Event, Info
@@ -72,21 +69,11 @@ class Fleet:
         self.events: list[Event] = []
         self._foreign: set[Event] = set()  # Those that were told.
         self.env_seconds = 0.0
-        self._kind, self._timeout_seconds = training_kind(config, env), config.env_timeout_seconds
-        self._outfit: Any = None  # Where it lies on the cluster.
+        self._is_equipped, self._replays = False, True
         self._cluster = Cluster(config.cluster)
         try:
-            auto = max(1, min(config.num_envs, int(self._cluster.cpus)))
-            count = auto if config.num_actors == "auto" else config.num_actors
-            self._cpus = min(1.0, self._cluster.cpus / count)
-            bounds = [config.num_envs * part // count for part in range(count + 1)]
-            self._rows = [slice(first, last) for first, last in itertools.pairwise(bounds)]
-            self._actors = [self._cluster.start(self._cpus) for _ in self._rows]
-            first = [self._cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
-            self._cluster.wait_for(first)
-            self._where = [self._cluster.answer(asked) for asked in first]
-            made = [self._asked_to_make(number) for number in range(count)]
-            told = [self._cluster.answer(asked) for asked in made]
+            self._groups = Groups(self._cluster, config, training_kind(config, env))
+            told = self._groups.make()
         except LostError as error:
             self._cluster.close()
             raise WorkerError(f"an actor was lost before it had begun: {error}") from error
@@ -105,11 +92,7 @@ class Fleet:
     @property
     def placement(self) -> str:
         """Where the environments run, in words."""
-        count, machines = len(self._actors), len({*self._where})
-        return (
-            f"in {count} actor{'s' if count > 1 else ''} on {machines} machine{'s' if machines > 1 else ''} of a Ray "
-            "cluster"
-        )
+        return self._groups.placement
 
     def equip(self, outfit: Outfit) -> None:
         """Has every group make what acts.
@@ -117,8 +100,9 @@ class Fleet:
         Raises:
             WorkerError: Actors died, again and again.
         """
-        self._outfit = self._cluster.put(outfit)
-        self._everywhere("equip", [(self._outfit,) for _ in self._rows])
+        where = self._groups.wear(outfit)
+        self._everywhere("equip", [(where,) for _ in self._groups.rows])
+        self._is_equipped = True
 
     def collect(self, down: Down, carry: NDArray[np.float32], update: int) -> Collected:
         """Has every group act for T steps, with the noise of one update.
@@ -132,13 +116,14 @@ class Fleet:
             EnvError: An environment raised.
             WorkerError: Actors died at this rollout again and again.
         """
-        below = self._cluster.put(down)
+        below, rows = self._cluster.put(down), self._groups.rows
         anew = np.zeros(self.num_envs, np.bool_)
-        ups: list[Up] = self._everywhere("collect", [(below, carry[rows], update) for rows in self._rows], anew, carry)
+        self._move(anew, carry)
+        ups: list[Up] = self._everywhere("collect", [(below, carry[own], update) for own in rows], anew, carry)
         for up in ups:
             self.events += up.events
         self.env_seconds += max(up.env_seconds for up in ups)
-        return Collected([(rows, up.columns) for rows, up in zip(self._rows, ups, strict=True)], anew)
+        return Collected([(own, up.columns) for own, up in zip(rows, ups, strict=True)], anew)
 
     def follow(self, action: NDArray[Any], done: NDArray[np.bool_], obs: NDArray[Any], mask: NDArray[np.uint8]) -> None:
         """Takes note of where the environments stand after a rollout.
@@ -162,7 +147,7 @@ class Fleet:
             EnvError: A reset raised.
             WorkerError: Actors died, again and again.
         """
-        self._stand(self._everywhere("begin", [() for _ in self._rows]))
+        self._stand(self._everywhere("begin", [() for _ in self._groups.rows]))
         for n in range(self.num_envs):
             self._history.begin(n)
         return [{} for _ in range(self.num_envs)]
@@ -204,7 +189,7 @@ class Fleet:
             ours = self.block.obs
             raise ValueError(f"obs is {obs.dtype} {obs.shape}; it must be {ours.dtype} {ours.shape}")
         self.block.obs[...] = obs
-        standings = self._everywhere("restore", [self._course(rows) for rows in self._rows])
+        standings = self._everywhere("restore", [self._course(rows) for rows in self._groups.rows])
         lost = self._stand(standings)
         self._history.mark()
         return lost
@@ -232,13 +217,7 @@ class Fleet:
 
     def close(self) -> None:
         """Closes the environments, ends the actors, and leaves the cluster."""
-        with contextlib.suppress(Exception):  # An actor that is gone has nothing to close.
-            for asked in [self._cluster.ask(actor, "close") for actor in self._actors]:
-                with contextlib.suppress(Exception):
-                    self._cluster.answer(asked)
-        for actor in self._actors:
-            with contextlib.suppress(Exception):
-                self._cluster.end(actor)
+        self._groups.close()
         self._cluster.close()
 
     def hold(self) -> None:
@@ -300,71 +279,44 @@ class Fleet:
             Exception: What a group raised, the first of them; only after all were heard.
             WorkerError: Actors died at the same place again and again.
         """
-        answers: list[Any] = [None] * len(self._rows)
-        failures: dict[int, Exception] = {}
-        left = list(range(len(self._rows)))
+        answers: dict[int, Any] = {}
+        left = list(range(len(self._groups.rows)))
         for attempt in range(1, MOST_DEATHS + 1):
-            asked = [(number, self._cluster.ask(self._actors[number], name, *arguments[number])) for number in left]
-            left = []
-            for number, one in asked:
-                try:
-                    answers[number] = self._cluster.answer(one)
-                except LostError as error:
-                    self._lose(number, error, attempt)
-                    left.append(number)
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failures[number] = error
-            if failures:
-                raise failures[min(failures)]
-            if not left:
-                return answers
-            self._replace(left, name, anew, carry)
-        raise AssertionError("the last attempt raises")
+            heard, lost = self._groups.ask(left, name, arguments)
+            answers |= heard
+            if not lost:
+                break
+            if attempt == MOST_DEATHS:
+                self.broken = True
+                raise WorkerError(f"{next(iter(lost.values()))}; {MOST_DEATHS} actors were lost there")
+            for gone in lost.values():
+                self.events.append(Event("worker_restarts", f"{gone}; another one takes its place"))
+            self._put_anew(list(lost), name, anew, carry)
+            left = list(lost)
+        return [answers[number] for number in sorted(answers)]
 
-    def _lose(self, number: int, error: LostError, attempt: int) -> None:
-        """Takes note that an actor is gone.
-
-        Raises:
-            WorkerError: So were those before it.
-        """
-        gone = f"{self._name(number)} was lost: {error}"
-        if attempt == MOST_DEATHS:
-            self.broken = True
-            raise WorkerError(f"{gone}; {MOST_DEATHS} actors were lost there")
-        self.events.append(Event("worker_restarts", f"{gone}; another one takes its place"))
-
-    def _replace(
+    def _put_anew(
         self, numbers: list[int], name: str, anew: NDArray[np.bool_] | None, carry: NDArray[np.float32] | None
     ) -> None:
-        """Puts new actors in the place of some that were lost, and brings their environments to where they stood."""
-        for number in numbers:
-            with contextlib.suppress(Exception):
-                self._cluster.end(self._actors[number])
-            # Where its machine is gone, too, it shares the CPU of others: the run goes on, slower.
-            self._actors[number] = self._cluster.start(self._cpus if self._cluster.has_room(self._cpus) else 0.0)
-        steps = []
-        for number in numbers:
-            asked = [self._cluster.ask(self._actors[number], "arrive", _paths()), self._asked_to_make(number)]
-            if self._outfit is not None and name != "equip":
-                asked.append(self._cluster.ask(self._actors[number], "equip", self._outfit))
-            has_begun = bool((self._history.numbers()[self._rows[number]] >= 0).all())
-            if has_begun and name != "restore":
-                course = self._course(self._rows[number])
-                asked.append(self._cluster.ask(self._actors[number], "restore", *course))
-            steps.append((number, asked, has_begun and name != "restore"))
-        for number, asked, is_brought_there in steps:
-            with contextlib.suppress(LostError):  # It is found out when it is asked again.
-                heard = [self._cluster.answer(one) for one in asked]
-                self._where[number] = heard[0]
-                if is_brought_there:
-                    self._take_over(number, heard[-1], anew, carry)
+        """Puts new actors in the place of some, and brings environments to where they stood before `name` was asked."""
+        stood = name != "restore" and bool((self._history.numbers() >= 0).all())
+        courses = {number: self._course(self._groups.rows[number]) for number in numbers} if stood else {}
+        for number, standing in self._groups.put_anew(numbers, self._is_equipped, courses).items():
+            self._take_over(number, standing, anew, carry)
+
+    def _move(self, anew: NDArray[np.bool_], carry: NDArray[np.float32]) -> None:
+        """Puts an actor that shares CPUs with others where there is room, if its environments can be brought there."""
+        for number in self._groups.with_room() if self._replays else ():
+            self.events.append(Event("worker_restarts", f"{self._groups.name(number)} moves to where there is room"))
+            self._put_anew([number], "collect", anew, carry)
 
     def _take_over(
         self, number: int, standing: Standing, anew: NDArray[np.bool_] | None, carry: NDArray[np.float32] | None
     ) -> None:
         """Takes note of where a new group's environments stand, and of those that began anew."""
-        rows = self._rows[number]
+        rows = self._groups.rows[number]
         self.events += standing.events
+        self._replays = self._replays and not standing.lost.any()
         self.block.obs[rows], self.block.mask[rows] = standing.obs, standing.mask
         for n in (rows.start + np.flatnonzero(standing.lost)).tolist():
             self._history.begin(n)
@@ -376,27 +328,12 @@ class Fleet:
         lost = np.zeros(self.num_envs, np.bool_)
         for number, standing in enumerate(standings):
             self._take_over(number, standing, None, None)
-            lost[self._rows[number]] = standing.lost
+            lost[self._groups.rows[number]] = standing.lost
         return lost
-
-    def _asked_to_make(self, number: int) -> Any:
-        rows, kind = self._rows[number], self._kind
-        ours: Kind = kind._replace(offset=rows.start)
-        return self._cluster.ask(self._actors[number], "make", ours, rows.stop - rows.start, self._timeout_seconds)
 
     def _course(self, rows: slice) -> tuple[Arrays, NDArray[Any]]:
         """What brings environments to where they stand."""
         return part_of(self._history.state(), rows.start, rows.stop), plain(self.block.obs[rows])
-
-    def _name(self, number: int) -> str:
-        first, last = self._rows[number].start, self._rows[number].stop - 1
-        which = f"environment {first}" if first == last else f"environments {first} to {last}"
-        return f"actor {number} ({which}, on {self._where[number]})"
-
-
-def _paths() -> list[str]:
-    """Where this process looks for modules, an environment's among them."""
-    return [os.path.abspath(path) for path in sys.path]
 
 
 def _block(traits: Traits, config: Config) -> Block:

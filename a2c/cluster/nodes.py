@@ -152,4 +152,6 @@ def _reason(error: Exception) -> str:
     """Why an actor is gone, in a sentence out of Ray's many."""
     lines = [line.strip() for line in plain(str(error)).splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("The actor is dead because")] or lines[:1]
-    return said[0].split(". ")[0].rstrip(".").removeprefix("The actor is dead because ") if said else type(error).__name__
+    if not said:
+        return type(error).__name__
+    return said[0].split(". ")[0].rstrip(".").removeprefix("The actor is dead because ")
