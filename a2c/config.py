@@ -296,10 +296,6 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
 
     def _check_cluster(self) -> None:
         if self.cluster == "none":
-            if self.num_actors != "auto":
-                raise UserError(
-                    f"num_actors is {self.num_actors} and cluster 'none'; actors are on a cluster: choose one"
-                )
             return
         here = f"cluster is {self.cluster!r}"
         if self.wants_workers or self.vectorization not in ("auto", "local"):

@@ -208,7 +208,6 @@ def test_numbers_that_are_not_finite_are_reported_as_in_one_process():
     ("settings", "message"),
     [
         ({"cluster": "somewhere"}, "cluster is 'somewhere'; it must be none, local, auto, or an address: HOST:PORT"),
-        ({"num_actors": 2}, "num_actors is 2 and cluster 'none'; actors are on a cluster"),
         ({"cluster": "auto", "num_workers": 2}, "cluster is 'auto', where every actor steps its environments itself"),
         ({"cluster": "auto", "vectorization": "compiled"}, "where every actor steps its environments itself"),
         ({"cluster": "local", "engine": "paddle"}, "actors compute with the compiled engine on the CPU"),
@@ -314,7 +313,7 @@ def test_a_run_on_a_cluster_that_is_interrupted_leaves_nobody_behind_and_is_resu
     (run,) = [folder.parent for folder in runs.rglob("summary.json")]
     sys.path.insert(0, str(tmp_path))
     try:
-        resumed = a2c.resume(run, env="slow:Slow-v0", cluster="none", num_actors="auto")
+        resumed = a2c.resume(run, env="slow:Slow-v0", cluster="none")
         whole = a2c.train("slow:Slow-v0", **quick | {"num_envs": 4, "rollout_length": 8, "total_steps": 6400,
                           "hidden_sizes": (64, 64), "vectorization": "local"})  # fmt: skip
     finally:

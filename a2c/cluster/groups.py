@@ -16,9 +16,22 @@ from a2c.config import Config
 from a2c.envs.construction import Traits
 from a2c.envs.make import Kind
 from a2c.envs.stepper import Event
+from a2c.errors import UserError
 
 _LOOK_SECONDS = 10.0
 """How often to look whether there is room for actors that share the CPUs of others."""
+
+_FREED_SECONDS = 3.0
+"""How long to wait until the CPUs of actors that ended are free."""
+
+_START_SECONDS = 300.0
+"""How long actors may take to start when a run begins, ..."""
+
+_ROOM_SECONDS = 30.0
+"""... and one that takes the place of another, before it shares CPUs instead."""
+
+_CLOSE_SECONDS = 10.0
+"""How long environments may take to close."""
 
 
 class Groups:
@@ -52,7 +65,12 @@ class Groups:
         self._outfit: Any = None  # Where it lies on the cluster.
         self._actors = [cluster.start(self._cpus) for _ in self.rows]
         asked = [cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
-        cluster.wait_for(asked)
+        late = cluster.late(asked, _START_SECONDS)
+        if late:
+            raise UserError(
+                f"{len(late)} of {count} actors found no room on the cluster within {_START_SECONDS:g} s; it has "
+                f"{cluster.cpus:g} CPUs, and others may use them"
+            )
         self._where = [cluster.answer(one) for one in asked]
 
     def make(self) -> list[tuple[Traits, list[Event]]]:
@@ -110,7 +128,7 @@ class Groups:
         return answers, lost
 
     def put_anew(
-        self, numbers: Iterable[int], is_equipped: bool, courses: Mapping[int, tuple[Any, ...]]
+        self, numbers: Sequence[int], is_equipped: bool, courses: Mapping[int, tuple[Any, ...]]
     ) -> dict[int, Standing]:
         """Puts new actors in the place of some, all at the same time. One that dies over it is found out when asked.
 
@@ -125,14 +143,9 @@ class Groups:
         Raises:
             EnvError: An environment could not be constructed, or a reset raised.
         """
-        asked: dict[int, list[Any]] = {}
+        asked = {number: [one, self._asked_to_make(number)] for number, one in self._started(numbers).items()}
         for number in numbers:
-            self._end(number)
-            # Where its machine is gone, too, it shares the CPUs of others: the run goes on, slower.
-            has_room = self._cluster.has_room(self._cpus)
-            (self.crowded.discard if has_room else self.crowded.add)(number)
-            actor = self._actors[number] = self._cluster.start(self._cpus if has_room else 0.0)
-            asked[number] = [self._cluster.ask(actor, "arrive", _paths()), self._asked_to_make(number)]
+            actor = self._actors[number]
             if is_equipped:
                 asked[number].append(self._cluster.ask(actor, "equip", self._outfit))
             if number in courses:
@@ -145,6 +158,28 @@ class Groups:
                 if number in courses:
                     standings[number] = heard[-1]
         return standings
+
+    def _started(self, numbers: Sequence[int]) -> dict[int, Any]:
+        """Starts new actors in the place of some; what was asked of them first."""
+        for number in numbers:
+            self._end(number)
+        give_up, asked = time.monotonic() + _FREED_SECONDS, {}
+        for place, number in enumerate(numbers):
+            # Those before it may not have taken theirs yet.
+            has_room = self._cluster.has_room((place + 1) * self._cpus, give_up - time.monotonic())
+            asked[number] = self._start(number, has_room)
+        # What the cluster says is free may not be: of a machine that it has not missed yet, say.
+        waiting = [number for number in numbers if number not in self.crowded]
+        for place in self._cluster.late([asked[number] for number in waiting], _ROOM_SECONDS):
+            self._end(waiting[place])
+            asked[waiting[place]] = self._start(waiting[place], has_room=False)
+        return asked
+
+    def _start(self, number: int, has_room: bool) -> Any:
+        """Starts an actor. Where there is no room, it shares the CPUs of others: the run goes on, slower."""
+        (self.crowded.discard if has_room else self.crowded.add)(number)
+        self._actors[number] = self._cluster.start(self._cpus if has_room else 0.0)
+        return self._cluster.ask(self._actors[number], "arrive", _paths())
 
     def with_room(self) -> list[int]:
         """Those that share the CPUs of others and need not any more, one at a time, as far as was looked lately."""
@@ -166,9 +201,8 @@ class Groups:
         for actor in self._actors:
             with contextlib.suppress(Exception):  # An actor that is gone has nothing to close.
                 asked.append(self._cluster.ask(actor, "close"))
-        for one in asked:
-            with contextlib.suppress(Exception):
-                self._cluster.answer(one)
+        with contextlib.suppress(Exception):
+            self._cluster.late(asked, _CLOSE_SECONDS)
         for number in range(len(self._actors)):
             self._end(number)
 

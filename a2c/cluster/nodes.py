@@ -7,7 +7,9 @@ import secrets
 import signal
 import sys
 import threading
+import time
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from a2c.cluster.group import Group
@@ -17,9 +19,6 @@ from a2c.machine import cores
 
 _STORE_BYTES = 2**29
 """What a cluster that is started here shares between its processes, at most; it takes no more than what is in it."""
-
-_ROOM_SECONDS = 300.0
-"""How long an actor may take to start, where the cluster has room for it."""
 
 
 class LostError(Exception):
@@ -71,6 +70,10 @@ class Cluster:
             lines = plain(str(error)).strip().splitlines() or [type(error).__name__]
             where = "" if address == "local" else "; `ray start --head` starts one, and `ray status` shows it"
             raise UserError(f"cluster is {address!r}, and there is none to be had: {lines[0]}{where}") from error
+        else:
+            # What Ray has to say of actors it prints to standard output, which is not its own; what matters, we say.
+            self._prints = self._ray._private.worker.print_to_stdstream
+            self._ray._private.worker.print_to_stdstream = lambda *_, **__: None
         finally:
             if is_main and before is not None:
                 signal.signal(signal.SIGTERM, before)  # Ray's own would end us without saving.
@@ -81,9 +84,14 @@ class Cluster:
         # Whoever lost it starts the next one: only they know where its environments stood.
         return actor.options(num_cpus=cpus, max_restarts=0, scheduling_strategy="SPREAD").remote()
 
-    def has_room(self, cpus: float) -> bool:
-        """Whether so many CPUs are free."""
-        return float(self._ray.available_resources().get("CPU", 0.0)) >= cpus
+    def has_room(self, cpus: float, within_seconds: float = 0.0) -> bool:
+        """Whether so many CPUs are free, now or within some seconds: those of an actor that ended are a moment later."""
+        give_up = time.monotonic() + within_seconds
+        while float(self._ray.available_resources().get("CPU", 0.0)) < cpus:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(0.1)
+        return True
 
     def put(self, value: Any) -> Any:
         """A value that all actors may read, each machine fetching it once."""
@@ -93,21 +101,12 @@ class Cluster:
         """Has a method of the group called; `answer` waits for what it gives."""
         return actor.answer.remote(name, *args)
 
-    def wait_for(self, asked: list[Any]) -> None:
-        """Waits until actors have started.
-
-        Args:
-            asked: What was asked of them first.
-
-        Raises:
-            UserError: The cluster has no room for them.
-        """
-        _, late = self._ray.wait(asked, num_returns=len(asked), timeout=_ROOM_SECONDS)
-        if late:
-            raise UserError(
-                f"{len(late)} of {len(asked)} actors found no room on the cluster within {_ROOM_SECONDS:g} s; it has "
-                f"{self.cpus:g} CPUs, and a smaller num_actors needs fewer"
-            )
+    def late(self, asked: Sequence[Any], seconds: float) -> list[int]:
+        """Waits for some answers; the places of those that did not come in time."""
+        if not asked:
+            return []
+        done, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+        return [place for place, one in enumerate(asked) if one not in done]
 
     def answer(self, asked: Any) -> Any:
         """What was asked for.
@@ -136,6 +135,7 @@ class Cluster:
         """Leaves the cluster; one that was started here ends."""
         if self._owns and self._ray.is_initialized():
             self._ray.shutdown()
+            self._ray._private.worker.print_to_stdstream = self._prints
 
 
 def _protect() -> None:
