@@ -68,7 +68,10 @@ class Cluster:
                 self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **started)
         except Exception as error:
             lines = plain(str(error)).strip().splitlines() or [type(error).__name__]
-            where = "" if address == "local" else "; `ray start --head` starts one, and `ray status` shows it"
+            where = (
+                "" if address == "local"
+                else "; `ray status` shows whether there is one, and it must have the same token (RAY_AUTH_MODE=token)"
+            )  # fmt: skip
             raise UserError(f"cluster is {address!r}, and there is none to be had: {lines[0]}{where}") from error
         else:
             # What Ray has to say of actors it prints to standard output, which is not its own; what matters, we say.
@@ -85,7 +88,7 @@ class Cluster:
         return actor.options(num_cpus=cpus, max_restarts=0, scheduling_strategy="SPREAD").remote()
 
     def has_room(self, cpus: float, within_seconds: float = 0.0) -> bool:
-        """Whether so many CPUs are free, now or within some seconds: those of an actor that ended are a moment later."""
+        """Whether so many CPUs are free, now or within some seconds: an actor that ended frees them a moment later."""
         give_up = time.monotonic() + within_seconds
         while float(self._ray.available_resources().get("CPU", 0.0)) < cpus:
             if time.monotonic() >= give_up:
