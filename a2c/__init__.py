@@ -1,9 +1,9 @@
 """a2c: Advantage Actor-Critic for any Gymnasium environment.
 
 a2c.train("CartPole-v1") -> Run        train
-a2c.resume(run)                        goes on with one that was interrupted, or trains it further
-a2c.Training("CartPole-v1")            the same in a loop of yours: `for row in training`
-run.evaluate() -> Evaluation           whole episodes on fresh environments
+a2c.resume(run)                        continue a run that was interrupted, or train it further
+a2c.Training("CartPole-v1")            train in your own loop: `for row in training`
+run.evaluate() -> Evaluation           whole episodes in new environments
 a2c.load(run).act(obs)                 the policy, ready to use
 a2c.make_envs("CartPole-v1", 8)        environments in worker processes, a gymnasium.vector.VectorEnv
 a2c.CompiledEnv(...)                   an environment of your own as compiled functions

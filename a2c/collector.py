@@ -1,4 +1,4 @@
-"""Collector: has a rollout filled with T steps of N environments, looks it over, and knows where the episodes stand."""
+"""Collector: has a rollout filled with T steps of N environments, checks it, and holds the state of the episodes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from a2c.spaces import plain
 
 
 class Collector:
-    """Collects rollouts, and knows where the episodes under way stand.
+    """Collects rollouts, and holds the state of the running episodes.
 
     Attributes:
-        obs: [N] rows of observations: what to act on next. As of the end of the last whole rollout.
-        carry: [N, H] what is remembered then.
+        obs: [N] rows of observations to act on next, as of the end of the last whole rollout.
+        carry: [N, H] the policy's memory at the same time.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Collector:
         """Begins an episode in every environment.
 
         Args:
-            envs: N of them.
-            architecture: Knows what becomes of an observation.
-            actions: Knows what becomes of an action.
-            rules: Numbers of the run.
-            books: Statistics that observations are normalised with, and the episodes under way.
-            rollout: What is filled.
-            info_keys: What is noted of the infos of episodes' last steps; the environments do.
-            acting: What fills it.
+            envs: N environments.
+            architecture: Turns observations into inputs.
+            actions: Turns columns into actions of the environments.
+            rules: Constants of the run.
+            books: The statistics that normalise observations, and the returns and lengths of the running episodes.
+            rollout: The rollout to fill.
+            info_keys: Numbers to read from the info of each episode's last step; the environments read them.
+            acting: What acts and fills the rollout.
 
         Raises:
             EnvError: A reset raised.
@@ -71,16 +71,16 @@ class Collector:
 
     @property
     def env_seconds(self) -> float:
-        """What stepping the environments has taken so far."""
+        """Seconds spent stepping the environments so far."""
         return self._acting.env_seconds
 
     def collect(self, engine: Engine, update: int, steps: int) -> NDArray[np.float64]:
-        """Has T steps made, with the noise of one update; `steps` of the run came before.
+        """Has T steps taken, with the noise of one update; the run has taken `steps` steps before.
 
-        Statistics hold still meanwhile.
+        The statistics of observations do not change meanwhile.
 
         Returns:
-            [2M] of the M numbers that are noted of episodes: sums over those that ended, then how many had one.
+            [2M] for the M numbers of `info_keys`: their sums over episodes that ended, then how many episodes had them.
 
         Raises:
             NumbersError: An observation or reward is not finite.
@@ -99,7 +99,7 @@ class Collector:
             raise report(rollout.bad, envs.stepper, self._rules.seed, steps, self._books.lengths, self.experience())
         if self._bounds is not None:
             self._check_bounds(steps)
-        # Only now: an error on the way must not leave half a rollout.
+        # Only now: after an error above, the state is still that of the last whole rollout.
         self.obs[...], self._mask[...], self.carry[...] = (
             self._rows[length],
             rollout.mask[length],
@@ -109,7 +109,7 @@ class Collector:
         return noted.reshape(-1)
 
     def _note(self) -> NDArray[np.float64]:
-        """Sums of what is noted of the episodes that ended, and how many had it [2, M]; says once what cannot be."""
+        """[2, M] sums of the info numbers of episodes that ended, and their counts; reports each unusable key once."""
         sums = np.zeros((2, len(self._info_keys)))
         if not self._info_keys:
             return sums
@@ -124,31 +124,31 @@ class Collector:
         return sums
 
     def _check_bounds(self, steps: int) -> None:
-        """Notes the first observation outside the bounds that the space declares, and looks no more."""
+        """Reports the first observation outside the space's bounds as an event; after that, checks no more."""
         found = outside(self._rows[:-1], *self._bounds) if self._bounds is not None else None
         if found is not None:
             self._events.append(Event("outside_bounds", f"after {steps} steps {found}; training goes on"))
             self._bounds = None
 
     def experience(self) -> dict[str, NDArray[Any]]:
-        """The rollout last begun, as environments gave it: copies, for whoever looks for what went wrong."""
+        """The last rollout as the environments gave it, perhaps incomplete: copies, for error reports."""
         rows = self._rows.copy()
         return {"obs": rows[:-1], **experience(self._rollout, self._actions), "last_obs": rows[-1]}
 
     def take_events(self) -> list[Event]:
-        """What happened since the last call, and did not end the run."""
+        """The events since the last call: what happened without ending the run."""
         events, self._events = self._events, []
         return [*events, *self._envs.take_events()]
 
     def prepare(self) -> None:
-        """Compiles what collecting needs, or loads it from disk, so that the first rollout costs no more."""
+        """Compiles the kernels of collecting, or loads them from disk, so that the first rollout is not slower."""
         self._acting.prepare()
         prepare(follow_up, self._rollout, 0, self._envs.num_envs)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The episodes under way: observation, what is remembered, sum of rewards, steps, and where environments stand.
+        """The running episodes: observations, carry, returns and lengths so far, and the environments' states.
 
-        As of the end of the last rollout, even where one began since and did not end.
+        As of the end of the last whole rollout, even if another one was begun since.
         """
         envs = {f"envs.{name}": array for name, array in self._envs.state().items()}
         books = {"returns": self._books.returns.copy(), "lengths": self._books.lengths.copy()}
@@ -159,11 +159,11 @@ class Collector:
         """Continues from a `state()`.
 
         Returns:
-            [N] where an environment did not come to where it had been: its next episode was begun.
+            [N] which environments could not be brought back to their old state and began their next episode instead.
 
         Raises:
-            KeyError: It lacks an array.
-            ValueError: An array has another shape or type, or holds what cannot be.
+            KeyError: The state lacks an array.
+            ValueError: An array has another shape or type, or impossible values.
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
@@ -182,14 +182,14 @@ class Collector:
         self.obs[...], self._mask[...] = self._envs.obs, self._envs.mask
         if self.carry.size:
             self.carry[...] = np.where(lost[:, None], 0.0, state["carry"])
-            self._rollout.carry[-1] = self.carry  # Where machine code collects, it begins with what the last row has.
+            self._rollout.carry[-1] = self.carry  # The fused loop starts from the last row.
         self._books.returns[...] = np.where(lost, 0.0, state["returns"])
         self._books.lengths[...] = np.where(lost, 0, state["lengths"])
         return lost
 
 
 def experience(rollout: Rollout, actions: Actions) -> dict[str, NDArray[Any]]:
-    """What a rollout holds beside observations: copies, with actions [T, N, ...] as environments took them."""
+    """A rollout's arrays other than observations, as copies; actions [T, N, ...] as the environments took them."""
     taken = rollout.action.reshape(-1, rollout.action.shape[2])
     rows = actions.to_rows(taken)
     names = ("reward", "terminated", "truncated")

@@ -20,6 +20,7 @@ import tyro
 from a2c.errors import UserError, shown
 from a2c.model import MOST_REMEMBERED, Activation, Initialization
 from a2c.model.images import RIGHT_NETWORK, image_network
+from a2c.model.own import name_of
 from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
@@ -87,6 +88,12 @@ class Algorithm:
     """Discount."""
     gae_lambda: float = 0.95
     """Lambda of generalised advantage estimation; 1 gives n-step returns."""
+    critic: Literal["bootstrap", "baseline", "none"] = "bootstrap"
+    """What the critic is for. bootstrap: its value of the next state stands for the rewards to come, and advantages are
+    gae_lambda's. baseline: it only shifts what was observed: the advantage is the return to the episode's end less
+    its value, REINFORCE with a baseline. none: that return alone, REINFORCE; no critic is trained. Without bootstrap a
+    time limit is an end like any other, and steps whose episode goes on after the rollout have no return yet: they
+    weigh 0 in the losses of actor and critic, so rollouts should be several times as long as episodes."""
     value_coef: float = 0.5
     """Weight of the value loss, the plain mean squared error."""
     entropy_coef: float = 0.0
@@ -154,7 +161,8 @@ class Model:
     """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
     small: three of 2 x 2, for grids of a few cells. Your own: 32x8/4,64x4/2,64x3,512 is nature, as filters x kernel /
     stride, and the units behind; an s behind a layer lets windows reach over the edges. mlp: nothing; images are
-    numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
+    numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels. module:Class: a
+    paddle.nn.Layer of yours in the place of hidden layers and convolutions, one in the actor and one in the critic."""
     memory_size: int = 0
     """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
     actor and critic see, and both see it. Gradients flow through whole rollouts. 0: it remembers nothing."""
@@ -183,7 +191,8 @@ class Course:
     seed: int = 0
     """Everything random in the run follows from it."""
     engine: Literal["auto", "compiled", "paddle"] = "auto"
-    """What computes: compiled kernels on the CPU, or PaddlePaddle. auto: compiled wherever the device is the CPU."""
+    """What computes: compiled kernels on the CPU, or PaddlePaddle. auto: compiled wherever the device is the CPU, and
+    neither several images nor a network of your own ask for Paddle."""
     num_threads: int | Literal["auto"] = "auto"
     """Threads of the compiled engine. auto: one for each core. Never changes results."""
     device: str = "cpu"
@@ -230,6 +239,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
     """
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "network", name_of(self.network))
         for name, annotation in _annotations().items():
             object.__setattr__(self, name, _plain(getattr(self, name), annotation))
         for name, annotation in _annotations().items():
@@ -265,6 +275,14 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
                 f"single one nothing is left: take {instead}, or at least 2 of either"
+            )
+        if self.critic != "bootstrap" and self.centers_advantage:
+            what, instead = "normalize_advantage is True", "normalize_advantage False"
+            if self.actor_step == "natural":
+                what, instead = "actor_step is 'natural'", "actor_step 'gradient'"
+            raise UserError(
+                f"critic is {self.critic!r} and {what}, which shifts the advantages of all steps; those without an "
+                f"observed return must weigh 0: take {instead}, or critic 'bootstrap'"
             )
         if self.memory_size and self.actor_step == "natural":
             raise UserError(
@@ -329,6 +347,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         return self.normalize_advantage or self.actor_step == "natural"
 
     @property
+    def value_weight(self) -> float:
+        """Weight of the value loss: value_coef, or 0 where no critic is trained."""
+        return 0.0 if self.critic == "none" else self.value_coef
+
+    @property
     def steps_per_update(self) -> int:
         """T * N."""
         return self.rollout_length * self.num_envs
@@ -365,6 +388,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "clip_rewards",
             "frame_stack",
             "log_info",
+            "critic",
         ):
             default = getattr(Config, name)
             if values[name] == (list(default) if isinstance(default, tuple) else default):  # JSON knows lists.

@@ -1,7 +1,8 @@
 """What the user of this machine has said that runs may import: a run's folder alone must not choose what code runs.
 
-Training on `module:Id`, or naming it with --env, says so for that folder, and it need not be said again. That is kept
-among the user's own files, never in the run's folder: one that comes from somebody else has said nothing here.
+Training on `module:Id`, or naming it with --env, says so for that folder, and it need not be said again; so does
+--network for a network that is a `module:Class`. That is kept among the user's own files, never in the run's folder:
+one that comes from somebody else has said nothing here.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ _MOST = 10_000
 """Runs that are remembered; of more, the oldest are forgotten."""
 
 
-def remember(run: Path, env_id: str) -> None:
-    """The user wants this run to import what its environment's id names. Nothing where it cannot be kept."""
+def remember(run: Path, name: str) -> None:
+    """The user wants this run to import what a name, `module:Id`, names. Nothing where it cannot be kept."""
     said = _said()
-    key, value = str(run), [env_id, *_folder(run)]
-    if said.get(key) != value:
+    key, names = str(run), _names(said, run)
+    if name not in names:
+        value = [*names, name, *_folder(run)]
         said.pop(key, None)
         said[key] = value
         with contextlib.suppress(UserError, OSError):
@@ -30,9 +32,17 @@ def remember(run: Path, env_id: str) -> None:
             files.write_json(path, dict(list(said.items())[-_MOST:]))
 
 
-def is_remembered(run: Path, env_id: str) -> bool:
+def is_remembered(run: Path, name: str) -> bool:
     """Whether the user has said so, of this folder: another one that took its place is another."""
-    return _said().get(str(run)) == [env_id, *_folder(run)]
+    return name in _names(_said(), run)
+
+
+def _names(said: dict[str, object], run: Path) -> list[str]:
+    """What the user has said of this folder."""
+    value, folder = said.get(str(run)), _folder(run)
+    if not isinstance(value, list) or value[len(value) - len(folder) :] != folder:
+        return []
+    return [name for name in value[: len(value) - len(folder)] if isinstance(name, str)]
 
 
 def _folder(run: Path) -> list[int]:

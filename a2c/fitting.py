@@ -19,6 +19,7 @@ from a2c.envs.make import make_env, makes_many
 from a2c.envs.wrapping import WORDS, Wrapping, reads_texts
 from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageShape
+from a2c.model.own import is_own
 
 FITTED = "fitted"
 """What an origin begins with that is one of these reasons."""
@@ -242,7 +243,7 @@ def fit(
                 "all that is seen are choices, each learnt by itself",
             )
         )
-    return _together([*chosen, *_texts(asked)])
+    return _together([*chosen, *_texts(asked)], asked)
 
 
 def _are_words(leaf: Leaf, asked: Asked) -> bool:
@@ -274,7 +275,7 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -
         else ({"rollout_length": 8}, "images are much to keep"),
         _normalised(real, asked, ""),
     ]
-    return _together([*chosen, *_texts(asked)])
+    return _together([*chosen, *_texts(asked)], asked)
 
 
 def _normalised(observations: bool, asked: Asked, seen: str) -> tuple[dict[str, Any], str]:
@@ -284,7 +285,12 @@ def _normalised(observations: bool, asked: Asked, seen: str) -> tuple[dict[str, 
     return values, ", and ".join(why for why in (seen, rewards) if why)
 
 
-def _together(chosen: list[tuple[dict[str, Any], str]]) -> Fit:
-    """Groups of settings, each with its reason, of which a later one goes before those before it."""
-    values = {name: value for group, _ in chosen for name, value in group.items()}
-    return Fit(values, {name: reason for group, reason in chosen for name in group})
+def _together(chosen: list[tuple[dict[str, Any], str]], asked: Asked) -> Fit:
+    """Groups of settings, each with its reason, of which a later one goes before those before it.
+
+    Whoever brings a network has decided what it is made of.
+    """
+    theirs = ("network", "hidden_sizes") if is_own(asked.network) else ()
+    groups = [({name: group[name] for name in group if name not in theirs}, reason) for group, reason in chosen]
+    values = {name: value for group, _ in groups for name, value in group.items()}
+    return Fit(values, {name: reason for group, reason in groups for name in group})

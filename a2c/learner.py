@@ -24,7 +24,6 @@ from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, renormalize, settle
 from a2c.kernels.statistics import standardize
 from a2c.model.architecture import Parameters, architecture_for
-from a2c.model.blocks import initial_parameters
 from a2c.model.factors import Actions
 from a2c.moments import EPSILON, Moments
 from a2c.natural import NaturalStep
@@ -106,6 +105,7 @@ class Learner:
             config.seed, config.gamma, config.gae_lambda,
             config.centers_advantage, config.normalize_advantage,
             config.normalize_observations, config.normalize_returns, config.clip_rewards,
+            config.critic == "bootstrap", config.critic != "none",
         )  # fmt: skip
         self._books = Books(
             Moments.of(self._architecture.num_real), Moments.of(1),
@@ -119,13 +119,11 @@ class Learner:
             a2c.start.restore_statistics(start, self._moments)
             self._set_parameters(a2c.start.parameters(start, self._architecture))
         else:
-            self._set_parameters(
-                initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
-            )
+            self._set_parameters(a2c.start.drawn(config, self._architecture))
         self._collector = Collector(
             envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info, acting
         )
-        self._first_layers = first_layers(self._engine)
+        self._first_layers = first_layers(self._engine, self._architecture)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made
         self._is_whole = True
         self._fused: FusedUpdates | None = None
@@ -373,6 +371,7 @@ class Learner:
             **_prefixed("normalizer.", self._moments.state() if self._moments else {}),
             **_prefixed("return_normalizer.", scaled),
             **_prefixed("collector.", self._collector.state()),
+            **({} if self._architecture.own is None else self.policy().trial()),
             **({} if self.rate_factor == 1.0 else {"rate_factor": np.array(self.rate_factor)}),
         }
 
@@ -397,6 +396,8 @@ class Learner:
         steps = updates * (1 if self._natural is None else self._natural.optimizer_steps)
         self._optimizer.restore(_having("optimizer.", state) | {"updates": np.array([steps])})
         self._set_parameters(state)
+        if self._architecture.own is not None:
+            self.policy().check_trial(state)
         if self._moments is not None:
             self._moments.restore(_having("normalizer.", state))
         if self._rules.normalize_returns:

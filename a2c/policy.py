@@ -1,11 +1,11 @@
-"""Policy: what is deployed. NumPy only: no trainer, no environment, no Paddle."""
+"""Policy: what is deployed. NumPy only: no trainer, no environment, and Paddle for a layer of the user's own alone."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -16,16 +16,20 @@ from a2c.errors import UserError, shown
 from a2c.finite import finite
 from a2c.machine import one_blas_thread
 from a2c.masks import KEY, MaskReader, mask_size
-from a2c.model import MOST_REMEMBERED
-from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
-from a2c.model.blocks import features_of, forward, joined, remember
+from a2c.model import MOST_REMEMBERED, NETWORKS, Network
+from a2c.model.architecture import Architecture, Parameters, architecture_for, name_in
+from a2c.model.blocks import features_of, forward, given, joined, remember
 from a2c.model.factors import Actions
 from a2c.model.images import RIGHT_NETWORK, image_network
 from a2c.model.inputs import inputs_of
+from a2c.model.own import is_own
 from a2c.moments import Moments
 from a2c.randomness import generator
 from a2c.space_files import describe, from_description, to_arrays
 from a2c.spaces import batch_of, batch_size, batched, rows_of, same, value_of
+
+if TYPE_CHECKING:
+    from a2c.model.own_layers import OwnNetworks
 
 FORMAT = 2
 """Version of the format. 1 knew a Box or Discrete alone, and is read, too; a reader refuses any other."""
@@ -37,6 +41,9 @@ _NORMALIZER = "normalizer."
 
 class Policy:
     """Maps observations to actions of the environment.
+
+    Attributes:
+        own: Layers of the user's own, in the place of hidden layers; None: it has none.
 
     Example:
         >>> import a2c
@@ -72,6 +79,7 @@ class Policy:
         self._actions = Actions(action_space)
         self.moments = moments
         self._weights = max(array.size for array in parameters.values())  # Of the largest product.
+        self.own = _own_networks(architecture, parameters)
         self._rng = generator(0, "policy")
         self._carry: NDArray[np.float32] | None = None
 
@@ -266,10 +274,15 @@ class Policy:
         inputs, pixels = inputs_of(self.architecture, obs, self.moments)
         carry = self.begin(len(obs)) if carry is None else carry
         with one_blas_thread(len(obs), self._weights):
-            features = features_of(np, self.architecture, self.parameters, pixels) if pixels.shape[1] else None
+            features = None
+            if self.architecture.num_image_features:
+                features = features_of(np, self.architecture, self.parameters, pixels)
             if self.architecture.memory_size:
                 carry = remember(np, self.architecture, self.parameters, inputs, features, carry)
                 features = joined(np, features, carry)
+            if self.own is not None:
+                shown = given(np, self.architecture, inputs, features, pixels)
+                features = self.own.features_of_arrays(network, shown)
             outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs, features)
         return outputs, carry
 
@@ -301,28 +314,44 @@ class Policy:
         """The policy as a notebook shows it: what it sees, what it does, how large it is."""
         architecture = self.architecture
         units = " x ".join(map(str, architecture.hidden_sizes)) or "none"
+        layers = f"{units}, {architecture.activation}" + (", behind convolutions" if architecture.images else "")
+        if architecture.own is not None:
+            layers = f"those of {architecture.own.name}, which gives {architecture.own.features} features"
         rows = {
             "observations": str(self.observation_space),
             "actions": str(self.action_space),
-            "hidden units": f"{units}, {architecture.activation}"
-            + (", behind convolutions" if architecture.images else "")
+            "hidden units": layers
             + (f", with memory of {architecture.memory_size}" if architecture.memory_size else ""),
             "parameters": f"{sum(array.size for array in self.parameters.values()):,}",
         }
         return notebook.table(f"A policy for {self.env_id}", rows)
 
+    def trial(self) -> dict[str, NDArray[np.float32]]:
+        """What layers of the user's own give for made-up inputs, to be saved beside their parameters; else nothing."""
+        return {} if self.own is None else self.own.trial()
+
+    def check_trial(self, before: Mapping[str, NDArray[Any]]) -> None:
+        """Whether the code of layers of the user's own does what it did when these arrays were saved.
+
+        Raises:
+            KeyError: They say nothing of it.
+            ValueError: It does something else.
+        """
+        if self.own is not None:
+            self.own.check_trial(before)
+
     def to_files(self, **notes: Any) -> dict[str, bytes]:
         """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
         arrays: files.Arrays = dict(self.parameters)
         statistics = {} if self.moments is None else self.moments.state()
-        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()}
+        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()} | self.trial()
         arrays |= to_arrays(self.observation_space, "observation") | to_arrays(self.action_space, "action")
         description = {
             "format": FORMAT,
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
-            "network": self.architecture.image_network.text if self.architecture.images else "mlp",
+            "network": self.architecture.network,
             "memory_size": self.architecture.memory_size,
             "observation_space": describe(self.observation_space),
             "action_space": describe(self.action_space),
@@ -331,12 +360,14 @@ class Policy:
         return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
 
     @classmethod
-    def load(cls, folder: Path, newer: files.Arrays | None = None) -> Policy:
+    def load(cls, folder: Path, newer: files.Arrays | None = None, may_import: str | None = None) -> Policy:
         """Reads a policy from a folder with the files of `to_files`. Arrays and JSON only: nothing in it can run.
 
         Args:
             folder: Where it lies.
             newer: Parameters and statistics to take instead of those in the folder, as a checkpoint has them.
+            may_import: The layer, `module:Class`, that the policy may have in the place of hidden layers. A folder
+                alone must not choose what is imported.
 
         Raises:
             UserError: Naming the file and its fault, if it is missing, damaged or not a policy of this format.
@@ -359,6 +390,11 @@ class Policy:
         network = description.get("network", "mlp")  # Others there were not in 0.4.
         if not isinstance(network, str) or (network != "mlp" and image_network(network) is None):
             raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be {RIGHT_NETWORK}")
+        if is_own(network) and network != may_import:
+            raise UserError(
+                f"{folder / _DESCRIPTION} names a network in a module of its own, {shown(network)[1:-1]}, and what it "
+                f"may import is {may_import or 'nothing'}"
+            )
         memory_size = description.get("memory_size", 0)  # There was none before.
         if type(memory_size) is not int or not 0 <= memory_size <= MOST_REMEMBERED or memory_size % 16:
             raise UserError(
@@ -385,11 +421,25 @@ class Policy:
             moments = Moments.of(architecture.num_real) if statistics else None
             if moments is not None:
                 moments.restore(statistics)
+            policy = cls(env_id, observation_space, action_space, architecture, parameters, moments)
+            policy.check_trial(arrays)
         except KeyError as error:
             raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error
         except (ValueError, TypeError, AssertionError) as error:
             raise UserError(f"{folder / _ARRAYS} does not fit its description: {error}") from error
-        return cls(env_id, observation_space, action_space, architecture, parameters, moments)
+        return policy
+
+
+def _own_networks(architecture: Architecture, parameters: Parameters) -> OwnNetworks | None:
+    """The layers of the user's own with these parameters; None: the policy has none."""
+    if architecture.own is None:
+        return None
+    from a2c.model.own_layers import OwnNetworks  # Needs Paddle.
+
+    networks = OwnNetworks(architecture.own)
+    for network in NETWORKS:
+        networks.set(network, {name: parameters[name_in(network, name)] for name, _ in architecture.own.arrays})
+    return networks
 
 
 def _one_by_one(space: gymnasium.Space[Any], masks: Any, n: int) -> list[Any]:

@@ -15,6 +15,7 @@ from a2c.envs.construction import EnvSource
 from a2c.envs.sources import is_atari
 from a2c.errors import UserError, shown
 from a2c.fitting import FITTED, WITHIN_A_ROLLOUT, Fit, fit_to, wants_memory
+from a2c.model.own import is_own
 from a2c.preset_files import is_file_name, read_preset
 
 NO_FIT = Fit({}, {})
@@ -222,12 +223,19 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
         fit: What fits the environment and its preset, if any, does not say.
 
     Raises:
-        UserError: An unknown preset or field, or a value out of range.
+        UserError: An unknown preset or field, or a value out of range; or a preset names a network in a module.
     """
     check_field_names(chosen)
     # Python writes lists where Config keeps what cannot change.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    values = {**preset_values(env_id, preset), **fit.values, **tuples}
+    preset_says = preset_values(env_id, preset)
+    values = {**preset_says, **fit.values, **tuples}
+    network = preset_says.get("network", "auto")
+    if is_own(network) and "network" not in chosen:  # A file alone must not choose what is imported.
+        raise UserError(
+            f"the preset {preset} names a network in a module of its own, {network}; to import it, say so with "
+            f"--network {network} (from Python: network=...)"
+        )
     # Either brings rewards to a size: who chooses one does not want the preset's other.
     for one, other in (("clip_rewards", "normalize_returns"), ("normalize_returns", "clip_rewards")):
         if tuples.get(one) is True and other not in tuples:
@@ -344,18 +352,20 @@ def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
     return origin
 
 
-_EFFECTIVE: dict[tuple[str, str], tuple[str, ...]] = {
-    ("actor_step", "gradient"): ("learning_rate", "value_coef"),
-    ("actor_step", "natural"): (
+_EFFECTIVE: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {
+    ("critic", ("bootstrap",)): ("gae_lambda",),
+    ("critic", ("bootstrap", "baseline")): ("value_coef",),
+    ("actor_step", ("gradient",)): ("learning_rate", "value_coef"),
+    ("actor_step", ("natural",)): (
         "natural_kl", "natural_max_step", "natural_damping", "natural_products",
         "critic_epochs", "critic_minibatch", "critic_learning_rate",
     ),
-    ("optimizer", "adam"): ("adam_beta1", "adam_beta2", "adam_epsilon"),
-    ("optimizer", "rmsprop"): ("rmsprop_decay", "rmsprop_epsilon"),
-    ("schedule", "linear"): ("final_learning_rate",),
-    ("schedule", "exponential"): ("decay_factor", "decay_every_steps"),
+    ("optimizer", ("adam",)): ("adam_beta1", "adam_beta2", "adam_epsilon"),
+    ("optimizer", ("rmsprop",)): ("rmsprop_decay", "rmsprop_epsilon"),
+    ("schedule", ("linear",)): ("final_learning_rate",),
+    ("schedule", ("exponential",)): ("decay_factor", "decay_every_steps"),
 }  # fmt: skip
-"""Settings that have an effect only where another one has a certain value."""
+"""Settings that have an effect only where another one has one of certain values."""
 
 
 def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
@@ -375,14 +385,20 @@ def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
         raise UserError(
             f"num_actors is {config.num_actors}, and cluster is 'none'; actors are on a cluster: choose one"
         )
+    for name in ("hidden_sizes", "activation"):
+        if is_own(config.network) and origins.get(name) == "chosen":
+            raise UserError(
+                f"{name} is {shown(getattr(config, name))}, which has no effect where network is {config.network!r}, "
+                "whose layers are its own; drop it"
+            )
     for (decider, needed), names in _EFFECTIVE.items():
         value = getattr(config, decider)
         for name in names:
             # A linear schedule ends at final_learning_rate / learning_rate of what natural steps start with.
             is_ratio = name == "learning_rate" and config.final_learning_rate
-            if origins.get(name) == "chosen" and value != needed and not is_ratio:
+            if origins.get(name) == "chosen" and value not in needed and not is_ratio:
                 source = origins[decider].partition(":")[0]
                 raise UserError(
                     f"{name} is {shown(getattr(config, name))}, which has no effect where {decider} is {value!r} "
-                    f"({source}); drop it, or choose {decider} {needed!r} too"
+                    f"({source}); drop it, or choose {decider} {' or '.join(map(repr, needed))} too"
                 )

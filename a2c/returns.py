@@ -84,6 +84,62 @@ def gae(
     return advantage, returns
 
 
+def observed(
+    reward: Float, value: Float, terminated: Bool, truncated: Bool, gamma: float, has_baseline: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What REINFORCE learns from: returns as they were observed, nothing bootstrapped, for t = T-1 down to 0:
+
+        G_t = r_t + gamma * (1 - done_t) * G_{t+1},  done = terminated or truncated
+        A_t = G_t - V(s_t) with a baseline, A_t = G_t without
+
+    A time limit is the end of what was observed. Steps whose episode goes on after the rollout have no return; so that
+    they weigh 0 in the losses of actor and critic, A_t = 0 and G_t = V(s_t) there. Those are the last steps of each
+    environment's column, and more often ones of long episodes: the estimate is unbiased as T grows, not for short
+    rollouts. As is usual, steps are not weighted by gamma^t.
+
+    Args:
+        reward: [T, N].
+        value: [T, N].
+        terminated: [T, N].
+        truncated: [T, N].
+        gamma: Discount, in [0, 1].
+        has_baseline: Whether V is taken off.
+
+    Returns:
+        Advantage A and returns G, both [T, N]. Sums are kept in float64.
+
+    Raises:
+        ValueError: The four arrays do not share one shape.
+
+    Reference: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning"
+        (1992); Sutton and Barto, "Reinforcement learning: an introduction" (2018), sections 13.3 and 13.4.
+
+    Example:
+        >>> one = np.ones((3, 1))
+        >>> no, second = np.zeros((3, 1), bool), np.array([[False], [True], [False]])
+        >>> advantage, returns = observed(one, 0.5 * one, second, no, gamma=0.5, has_baseline=True)
+        >>> returns.ravel().tolist(), advantage.ravel().tolist()  # 1 + 0.5 * 1, 1; the third has no return yet
+        ([1.5, 1.0, 0.5], [1.0, 0.5, 0.0])
+    """
+    shapes = {reward.shape, value.shape, terminated.shape, truncated.shape}
+    if len(shapes) > 1:
+        raise ValueError(f"reward, value, terminated and truncated differ in shape: {sorted(shapes)}")
+    advantage, returns = np.empty(reward.shape, np.float32), np.empty(reward.shape, np.float32)
+    kernels.observed(
+        np.ascontiguousarray(reward, np.float64),
+        np.ascontiguousarray(value, np.float32),
+        terminated,
+        truncated,
+        gamma,
+        has_baseline,
+        advantage,
+        returns,
+        0,
+        reward.shape[1],
+    )
+    return advantage, returns
+
+
 def standardize(advantage: NDArray[np.float32]) -> NDArray[np.float32]:
     """The advantages of one rollout, shifted to mean 0 and scaled to standard deviation 1.
 

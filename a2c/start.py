@@ -1,4 +1,4 @@
-"""What a run starts from that is not drawn from its seed: the parameters of another run, or of a file."""
+"""What a run starts from: what is drawn from its seed, or the parameters of another run, or of a file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError, shown
-from a2c.model.architecture import Architecture, Parameters
-from a2c.model.blocks import numbered
+from a2c.model.architecture import Architecture, Parameters, name_in
+from a2c.model.blocks import initial_parameters, numbered
 from a2c.moments import Moments
 
 _STATISTICS = "normalizer."
@@ -64,7 +64,8 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
     shapes = architecture.shapes()
     sizes = "-".join(map(str, architecture.hidden_sizes)) or "no"
     memory = f"memory_size {architecture.memory_size}, " if architecture.memory_size else ""
-    ours = f"hidden_sizes {sizes}, {memory}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
+    layers_of = f"hidden_sizes {sizes}" if architecture.own is None else f"network {architecture.own.name}"
+    ours = f"{layers_of}, {memory}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
     layers = {name for name in arrays if name.startswith(("actor.", "critic.", "image.", "memory.", "log_std"))}
     for name in sorted({*shapes} ^ layers):
         what = "has no" if name in shapes else "also has"
@@ -81,6 +82,17 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
         if array.dtype.kind != "f" or not np.isfinite(values).all():
             raise UserError(f"start_from is {start.path}, where {name} is not all finite real numbers")
     return {name: arrays[name].astype(np.float32) for name in shapes}
+
+
+def drawn(config: Config, architecture: Architecture) -> Parameters:
+    """Initial values that follow from the seed: ours, and what the constructor of a layer of the user's own draws."""
+    ours = initial_parameters(architecture, config.initialization, config.initial_log_std, config.seed)
+    if architecture.own is None:
+        return ours
+    from a2c.model.own_layers import initial  # Needs Paddle.
+
+    theirs = initial(architecture.own, config.seed)
+    return ours | {name_in(network, name): array for network, name, array in theirs}
 
 
 def restore_statistics(start: Start, moments: Moments | None) -> None:

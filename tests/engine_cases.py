@@ -1,4 +1,4 @@
-"""An engine, its optimizer, and a rollout that it acted in, for tests of both engines."""
+"""An engine, its optimizer and a rollout, for tests of both engines."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from a2c.rollout import rollout_for
 
 
 def random_masks(rng, factors, num_masks, rows):
-    """Masks [rows, K] that leave at least one choice of each factor (and one value of each bit)."""
+    """Masks [rows, K] that allow at least one choice of each factor, and one value of each bit."""
     mask = (rng.random((rows, num_masks)) < 0.6).astype(np.uint8)
     for factor in factors:
         if factor.kind == "gaussian":
@@ -29,7 +29,7 @@ def random_masks(rng, factors, num_masks, rows):
 class Case:
     """An engine of an architecture, with random parameters, and a rollout with random inputs, actions and targets.
 
-    Whoever is made from the same arguments has the same rollout, whichever engine it has.
+    The rollout depends on the other arguments, not on the engine.
     """
 
     def __init__(self, engine, observation_space, action_space, shape, masked=False, seed=0, **settings):
@@ -57,7 +57,7 @@ class Case:
         self.draw_actions(rng)
 
     def begin(self, parameters=None):
-        """A fresh engine and a fresh optimizer."""
+        """Creates a new engine and a new optimizer."""
         team = team_for(self.config, self.architecture)
         self.engine = choose_engine(self.config, self.architecture, self.num_masks, team)
         self.optimizer = Optimizer(self.config, len(self.engine.theta), self.engine.views, team)
@@ -90,7 +90,7 @@ class Case:
         rollout.advantage[...], rollout.returns[...] = rng.normal(size=(2, *rollout.reward.shape))
 
     def draw_actions(self, rng):
-        """Actions that the outputs and random noise lead to; what they are of is `mask`."""
+        """Writes actions, sampled from the outputs with random noise and the masks."""
         rollout = self.rollout
         rows, columns = rollout.reward.size, rollout.action.shape[2]
         noise = self.actions.draw_noise(rng, rows)
@@ -105,7 +105,7 @@ class Case:
         )
 
     def features(self, parameters):
-        """Of the images of all steps and of the memory, in NumPy; None where there are neither."""
+        """Features of all steps' images, and the memory, in NumPy; None if there are neither."""
         rollout, rows = self.rollout, self.rollout.reward.size
         pixels = rollout.pixels[:-1].reshape(rows, -1)
         images = features_of(np, self.architecture, parameters, pixels) if pixels.shape[1] else None
@@ -119,24 +119,24 @@ class Case:
         return joined(np, images, np.concatenate(remembered))
 
     def act(self):
-        """Outputs and values of every step."""
+        """Computes outputs and values of every step."""
         for t in range(self.config.rollout_length + 1):
             self.engine.forward(self.rollout, t)
             if t < self.config.rollout_length:
                 forget(self.rollout, t, 0, self.config.num_envs)
 
     def value(self, inputs):
-        """The critic's of rows of inputs, without images."""
+        """The critic's values of rows of inputs without images."""
         carry = np.zeros((len(inputs), self.architecture.memory_size), np.float32)
         return self.engine.value(inputs, np.zeros((len(inputs), 0), np.uint8), carry)
 
     def gradient(self):
-        """By parameter, and the metrics."""
+        """The gradient by parameter, and the metrics."""
         flat, metrics = self.engine.gradient(self.rollout)
         return self.named(flat), metrics
 
     def update(self, rate=1e-3):
-        """A step on the actions of the first parameters, but the values of those that are there now."""
+        """One update: the actions are those of the initial parameters, the values those of the current ones."""
         self.act()
         gradient, metrics = self.engine.gradient(self.rollout)
         norm = self.optimizer.step(self.engine.theta, gradient, rate)
@@ -144,7 +144,7 @@ class Case:
         return metrics._replace(grad_norm=norm)
 
     def state(self):
-        """Parameters, and what the optimizer remembers."""
+        """The parameters and the optimizer's state."""
         return self.parameters() | {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
 
     def restore(self, state):
@@ -154,7 +154,7 @@ class Case:
         self.set_parameters(state)
 
     def loss(self, parameters):
-        """The loss of the design, in float64 NumPy, independent of the engine."""
+        """The loss in float64 NumPy, as an independent reference for the engines."""
         double = {name: array.astype(np.float64) for name, array in parameters.items()}
         rollout, config = self.rollout, self.config
         rows = rollout.reward.size
@@ -175,7 +175,7 @@ class Case:
 
 
 def finite_differences(case):
-    """dL/dtheta, by parameter."""
+    """dL/dtheta by parameter, from central differences."""
     gradients = {}
     for name, array in case.initial.items():
         gradients[name] = np.zeros(array.shape)
@@ -190,7 +190,7 @@ def finite_differences(case):
 
 
 def distance(a, b):
-    """Norm of the difference over norm, of arrays or of all arrays of two dictionaries."""
+    """The relative error |a - b| / |b|, of arrays or of all arrays of two dictionaries."""
     if isinstance(a, dict):
         a, b = (np.concatenate([array.ravel() for array in arrays.values()]) for arrays in (a, b))
     a, b = a.astype(np.float64), b.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Policies of every kind of space, not trained: what exports are checked on."""
+"""Untrained policies of every kind of space, on which exports are checked."""
 
 import numpy as np
 from engine_cases import random_masks
@@ -61,7 +61,7 @@ CASES = {
 
 
 def policy_of(observation_space, action_space, seed=0, env_id="Case-v0", **settings):
-    """A policy with random parameters, whose outputs are of size 1, and random statistics."""
+    """A policy with random parameters, whose outputs are about 1 in size, and random statistics."""
     normalizes = settings.pop("normalizes", True)
     settings = {"hidden_sizes": (32, 32), "activation": "tanh", **settings}
     architecture = architecture_for(observation_space, action_space, normalizes=normalizes, **settings)
@@ -81,7 +81,7 @@ def policy_of(observation_space, action_space, seed=0, env_id="Case-v0", **setti
 
 
 def _fit(moments, architecture, space):
-    """Statistics like those of what is sampled from the space, so that not all is clipped."""
+    """Sets the statistics to those of samples from the space, so that not every input is clipped."""
     from a2c.spaces import part_of
 
     rows, column = rows_of(space, 200), 0

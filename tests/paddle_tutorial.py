@@ -1,4 +1,4 @@
-"""The network of PaddlePaddle's A2C tutorial, as it stands there."""
+"""The network of PaddlePaddle's A2C tutorial, unchanged."""
 
 from a2c.exports.layer import paddle
 
@@ -6,7 +6,7 @@ nn = paddle.nn
 
 
 class ActorCritic(nn.Layer):
-    """Its forward made a Categorical of the probabilities."""
+    """The tutorial's forward also made a Categorical of the probabilities, which is left out here."""
 
     def __init__(self, num_inputs, num_outputs, hidden_size):
         super().__init__()

@@ -203,7 +203,7 @@ MISTAKES = {
     "train CartPole-v1 --engine compiled --device gpu": "engine is 'compiled', which has no device 'gpu'",
     "train CartPole-v1 --engine fast": "fast",
     "train CartPole-v1 --num-threads 0": "num_threads is 0; it must be a whole number from 1 to 1,000,000",
-    "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; there are Cart",
+    "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; only Cart",
     "train CartPole-v1 --vectorization compiled --num-workers 1": "vectorization is 'compiled', which has no workers",
     'train CartPole-v1 --vectorization compiled --env-kwargs {"g":1}': "the compiled form of CartPole-v1 takes none",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
@@ -224,7 +224,7 @@ MISTAKES = {
     "record RUN --to nowhere/x.mp4": "there is no folder nowhere",
     "train .dots:X-v0": "cannot import the module of '.dots:X-v0'",
     "train CartPole-v1 --hidden-sizes 1000000000": "it must be whole numbers from 1 to 100,000",
-    "train CartPole-v1 --num-envs 1 --vectorization workers": "isolate_envs puts it in a worker",
+    "train CartPole-v1 --num-envs 1 --vectorization workers": "set isolate_envs to put it in a worker",
     "train CartPole-v1 --num-envs abc": "num_envs is 'abc'; it must be a whole number",
     "train CartPole-v1 --total-steps 1.5": "total_steps is 1.5; it must be a whole number",
     "train CartPole-v1 --total-steps 1e-3": "total_steps is 1e-3; it must be a whole number",
@@ -252,9 +252,9 @@ MISTAKES = {
     "eval RUN": "there is no verb 'eval'; here it is 'evaluate'",
     "enjoy RUN": "here it is 'watch'",
     "continue RUN": "here it is 'resume'",
-    "CartPole-v1": "a2c train CartPole-v1 trains on it",
-    "my_env:Env-v0": "a2c train my_env:Env-v0 trains on it",
-    "train PandaReach-v3": "its module goes before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
+    "CartPole-v1": "'CartPole-v1' is not a verb; to train on it, type a2c train CartPole-v1",
+    "my_env:Env-v0": "to train on it, type a2c train my_env:Env-v0",
+    "train PandaReach-v3": "put its module before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
     "train highway-v0": "highway_env:highway-v0 (pip install highway-env)",
     "train VizdoomBasic-v1": "unknown environment 'VizdoomBasic-v1'; pip install \"a2c[vizdoom]\" brings it",
     "train FetchReach-v3": "gymnasium_robotics:FetchReach-v3",
@@ -369,7 +369,7 @@ def test_metrics_cut_off_by_a_crash_are_drawn_as_far_as_they_go(called, run, tmp
     (copy / "metrics.jsonl").write_bytes(b"nonsense\n" + metrics)
     code, _, err = called("plot", copy)
     assert code == 2
-    assert "metrics.jsonl, line 1 is no row of metrics" in err
+    assert "metrics.jsonl, line 1 is not a row of metrics" in err
 
 
 def test_a_run_cannot_choose_a_module_to_import(called, run, tmp_path, monkeypatch):
@@ -383,7 +383,7 @@ def test_a_run_cannot_choose_a_module_to_import(called, run, tmp_path, monkeypat
     for verb in ("evaluate", "record"):
         code, _, err = called(verb, copy)
         assert code == 2
-        assert "say so with --env evil:CartPole-v1" in err
+        assert "if you trust it, add --env evil:CartPole-v1" in err
     assert called("evaluate", copy, "--env", "CartPole-v1", "--episodes", 2)[0] == 0
 
 

@@ -135,6 +135,11 @@ def test_an_unknown_preset_or_setting_is_refused():
         ({"optimizer": "rmsprop", "adam_beta1": 0.5}, r"adam_beta1 is 0.5, .* choose optimizer 'adam' too"),
         ({"rmsprop_decay": 0.5}, r"rmsprop_decay is 0.5, .* optimizer is 'adam' \(default\)"),
         ({"schedule": "linear", "decay_factor": 0.5}, r"decay_factor is 0.5, .* choose schedule 'exponential' too"),
+        ({"critic": "baseline", "gae_lambda": 0.5}, r"gae_lambda is 0.5, .* choose critic 'bootstrap' too"),
+        (
+            {"critic": "none", "value_coef": 0.1},
+            r"value_coef is 0.1, .* critic is 'none' \(chosen\).* critic 'bootstrap' or 'baseline' too",
+        ),
         ({"final_learning_rate": 1e-4}, r"final_learning_rate is 0.0001, .* choose schedule 'linear' too"),
     ],
 )

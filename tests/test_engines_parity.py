@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import a2c
+from a2c.kernels.rollout import Rules, estimate
 from a2c.learner import Learner
 from a2c.returns import gae
 
@@ -90,6 +91,44 @@ def test_gradients_of_every_kind_of_network_agree(space, hidden_sizes, activatio
     check(Pair(SPACES[space], hidden_sizes=hidden_sizes, activation=activation))
 
 
+@pytest.mark.parametrize("memory_size", [0, 16])
+@pytest.mark.parametrize("critic", ["baseline", "none"])
+@pytest.mark.parametrize("space", ["2 choices", "5 actions", "all kinds"])
+def test_gradients_without_bootstrap_agree(space, critic, memory_size):
+    pair = Pair(SPACES[space], (9, 5), hidden_sizes=(16, 7), critic=critic, memory_size=memory_size)
+    rules = Rules(0, 0.9, 0.8, False, False, False, False, bootstraps=False, has_baseline=critic == "baseline")
+    data, theirs = (case.rollout for case in pair.cases)
+    estimate(rules, data, 0, 5)
+    theirs.advantage[...], theirs.returns[...] = data.advantage, data.returns
+    assert 0 < (data.advantage == 0).sum() < data.advantage.size  # Some episodes end, and some do not.
+    check(pair)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
+def test_a_step_without_an_observed_return_weighs_nothing(engine):
+    case = Case(engine, spaces.Box(-1, 1, (5,)), SPACES["2 choices"], (4, 3), critic="baseline", max_grad_norm=None)
+    data = case.rollout
+    data.reward[...] = 1
+    data.terminated[1] = True
+    data.scaled_reward[...] = data.reward
+    estimate(Rules(0, 0.9, 0.8, False, False, False, False, bootstraps=False), data, 0, 3)
+    gradients, _ = case.gradient()
+    data.action[2:] = 1 - data.action[2:]  # What was done after the last end of an episode does not matter.
+    changed, _ = case.gradient()
+    assert distance(changed, gradients) < 1e-6
+    data.action[:2] = 1 - data.action[:2]
+    changed, _ = case.gradient()
+    assert distance(changed, gradients) > 1e-2
+
+
+@pytest.mark.parametrize("engine", ["compiled", "paddle"])
+def test_without_critic_there_is_no_gradient_of_it(engine):
+    gradients, metrics = Case(engine, spaces.Box(-1, 1, (5,)), SPACES["2 choices"], (4, 3), critic="none").gradient()
+    for name, gradient in gradients.items():
+        assert (np.abs(gradient).max() == 0) == name.startswith("critic"), name
+    assert metrics.loss == pytest.approx(metrics.policy_loss)
+
+
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (5, 1), (8, 64), (33, 40), (256, 1)], ids=str)
 @pytest.mark.parametrize("space", ["2 choices", "5 actions", "all kinds"])
@@ -152,6 +191,19 @@ def trained(engine, env_id, **settings):
     rows = learner.update(50)
     envs.close()
     return before, learner.policy().parameters, rows
+
+
+@pytest.mark.parametrize("critic", ["baseline", "none"])
+def test_50_updates_without_bootstrap_lead_to_the_same_parameters(critic):
+    settings = {"critic": critic, "rollout_length": 50, "normalize_returns": True}
+    (before, ours, rows), (_, theirs, their_rows) = (
+        trained(engine, "CartPole-v1", **settings) for engine in ("compiled", "paddle")
+    )
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], rtol=0, atol=1e-4)
+        is_trained = critic == "baseline" or not name.startswith("critic")
+        assert np.array_equal(array, before[name]) != is_trained, name
+    np.testing.assert_allclose(rows, their_rows, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("normalizes", [False, True])

@@ -72,10 +72,10 @@ def test_a_killed_worker_is_replaced_and_the_bits_are_the_same(two_workers):
     "name",
     [
         "pixels-2-workers", "camera-2-workers", "lives-2-workers", "nested-2-workers", "natural-2-workers",
-        "memory-2-workers",
+        "memory-2-workers", "reinforce-2-workers",
     ],
 )  # fmt: skip
-def test_images_nested_spaces_and_masks_have_the_same_bits_when_killed(name):
+def test_every_kind_of_run_has_the_same_bits_when_killed(name):
     for case, expected in with_undisturbed(shortened(name, 10_000)):
         check(kills(case, expected, 2, seed=0), 2)
         check(worker_kills(case, expected, 2, seed=0), 2)

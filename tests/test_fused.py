@@ -91,6 +91,8 @@ def test_fused_training_is_training_step_by_step_in_every_environment(env):
         {"max_grad_norm": None},
         {"gamma": 0.5, "gae_lambda": 0.3, "value_coef": 0.1},
         {"seed": 2**63 - 1},
+        {"critic": "baseline", "rollout_length": 40},
+        {"critic": "none", "rollout_length": 40, "normalize_returns": True},
     ],
     ids=str,
 )

@@ -322,5 +322,5 @@ def test_images_can_be_taken_as_numbers(tmp_path):
     ):
         run = trained(tmp_path, network="mlp", hidden_sizes=(8,), vectorization="local")
     assert "image.0.0.weight" not in final(run)
-    with pytest.raises(UserError, match="--to pdparams has no convolutions"):
+    with pytest.raises(UserError, match="--to pdparams cannot hold the convolutions"):
         write_pdparams(trained(tmp_path, vectorization="local").policy("final"), tmp_path / "x")

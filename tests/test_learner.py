@@ -46,6 +46,20 @@ def test_where_the_task_ends_the_value_is_what_is_left():
     assert left < 0.3 / (1 - 0.9)
 
 
+def test_a_baseline_takes_a_time_limit_for_the_end():
+    # The limit is after 10 steps; five of six steps of a rollout have seen it.
+    learner = learned(lambda: ConstantReward(length=10), 600, gamma=0.9, critic="baseline", rollout_length=60)
+    left = np.mean([(1 - 0.9**k) / (1 - 0.9) for k in range(1, 11)])
+    assert value_of_the_only_state(learner) == pytest.approx(left, rel=0.05)
+
+
+@pytest.mark.parametrize("critic", ["baseline", "none"])
+def test_credits_an_action_for_what_was_observed_later(critic):
+    # There is a critic of both choices alike; only what came later tells them apart.
+    learner = learned(PayLater, 300, critic=critic, gamma=1.0, rollout_length=16)
+    assert mean_return(learner, PayLater, greedy=False) > 0.9
+
+
 def test_return_normalization_brings_values_to_order_one():
     learner = learned(lambda: ConstantReward(length=50), 300, gamma=0.99, normalize_returns=True)
     # Discounted returns of 0 to 40 have a deviation of about 11, so 1 / (1 - gamma) = 100 becomes about 9.
@@ -107,6 +121,8 @@ def test_learns_a_choice_and_a_number_at_once(engine):
         {"hidden_sizes": (16, 16)},
         {"entropy_coef": 0.01},
         {"max_grad_norm": None},
+        {"critic": "baseline", "rollout_length": 16},
+        {"critic": "none", "rollout_length": 16},
     ],
     ids=str,
 )
@@ -115,6 +131,12 @@ def test_learns_with_every_option(settings):
 
 
 # -- bits --
+
+
+@pytest.mark.parametrize("critic", ["baseline", "none"])
+def test_without_bootstrap_threads_and_workers_do_not_change_the_bits(critic):
+    alone = bits(num_workers=0, critic=critic, num_threads=1)
+    assert bits(num_workers=2, critic=critic, num_threads=2) == alone
 
 
 def bits(**settings):

@@ -302,7 +302,7 @@ def test_a_policy_remembers_by_itself_or_is_told(tmp_path):
             policy.act(np.zeros(2, np.float32), carry=carry)
     with pytest.raises(UserError, match="which is no array"):
         policy.act(np.zeros(2, np.float32), carry=[[1.0], [1.0, 2.0]])
-    with pytest.raises(UserError, match="--to pdparams has no recurrent unit"):
+    with pytest.raises(UserError, match="--to pdparams cannot hold the recurrent unit"):
         write_pdparams(policy, tmp_path / "x")
 
 

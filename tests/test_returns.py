@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from a2c.returns import explained_variance, gae, standardize
+from a2c.returns import explained_variance, gae, observed, standardize
 
 
 def column(*values, dtype=float):
@@ -75,6 +75,44 @@ def test_environments_do_not_mix():
 def test_arrays_of_different_shape_are_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         gae(column(1, 2), column(3, 4)[:1], column(4, 8), NO, NO, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("flag", ["terminated", "truncated"])
+def test_without_bootstrap_returns_are_those_to_the_end_of_the_episode_be_it_a_time_limit(flag):
+    # Two episodes end, at 1 and 2; the fourth step's goes on. G_1 = 2, G_0 = 1 + 0.5 * 2, G_2 = 4; A = G - V.
+    end, no = column(0, 1, 1, 0, dtype=bool), column(0, 0, 0, 0, dtype=bool)
+    ends = {"terminated": no, "truncated": no, flag: end}
+    advantage, returns = observed(column(1, 2, 4, 8), column(3, 1, 1, 9), **ends, gamma=0.5, has_baseline=True)
+    assert returns.ravel().tolist() == [2, 2, 4, 9]
+    assert advantage.ravel().tolist() == [-1, 1, 3, 0]
+
+
+def test_without_baseline_the_advantage_is_the_return():
+    end, no = column(0, 1, 1, 0, dtype=bool), column(0, 0, 0, 0, dtype=bool)
+    advantage, _ = observed(column(1, 2, 4, 8), column(3, 1, 1, 9), end, no, 0.5, has_baseline=False)
+    assert advantage.ravel().tolist() == [2, 2, 4, 0]
+
+
+def test_observed_returns_of_episodes_that_end_are_gae_with_lambda_one():
+    rng = np.random.default_rng(0)
+    reward, value = rng.normal(size=(2, 6, 4))
+    next_value = np.roll(value, -1, 0)  # V of the state acted on next
+    terminated, no = rng.random((6, 4)) < 0.3, np.zeros((6, 4), bool)
+    terminated[-1] = True
+    ours = observed(reward, value, terminated, no, 0.9, has_baseline=True)
+    theirs = gae(reward, value, next_value, terminated, no, 0.9, 1.0)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_nan_of_a_critic_that_is_not_used_does_not_spread():
+    end = column(0, 1, dtype=bool)
+    advantage, _ = observed(column(1, 2), column(np.nan, np.nan), end, NO, 0.5, has_baseline=False)
+    assert np.isfinite(advantage).all()
+
+
+def test_observed_refuses_arrays_of_different_shape():
+    with pytest.raises(ValueError, match="differ in shape"):
+        observed(column(1, 2), column(3, 4)[:1], NO, NO, 0.5, has_baseline=True)
 
 
 def test_standardized_advantages_have_mean_zero_and_deviation_one():

@@ -1,4 +1,4 @@
-"""What environments return, on every way that it takes: workers, replays, pictures, compiled forms, policies."""
+"""Values that environments return, wherever they go: workers, replays, pictures, compiled forms, policies."""
 
 import json
 from pathlib import Path
@@ -393,6 +393,16 @@ def test_actions_of_half_precision_come_in_it():
     scaled = Actions(Box(-1, 3, (2,), np.float16)).to_rows(np.array([[0.5, -9.0]], np.float32))
     assert scaled.dtype == np.float16
     assert scaled.tolist() == [[2.0, -1.0]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "instead"), [({"normalize_advantage": True}, "False"), ({"actor_step": "natural"}, "'gradient'")]
+)
+def test_steps_without_an_observed_return_cannot_be_shifted(setting, instead):
+    name, value = next(iter(setting.items()))
+    told = f"critic is 'baseline' and {name} is {value!r}.*take {name} {instead}, or critic 'bootstrap'"
+    with pytest.raises(UserError, match=told):
+        a2c.Config("x", critic="baseline", **setting)
 
 
 @pytest.mark.parametrize(

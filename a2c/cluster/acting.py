@@ -44,11 +44,10 @@ class ClusterActing:
             UserError: The compiled engine is not there for these networks.
             WorkerError: Actors died, again and again.
         """
-        if len(architecture.images) > 1:
-            raise UserError(
-                f"cluster is {config.cluster!r}, whose actors compute with the compiled engine, which takes one image, "
-                f"not the {len(architecture.images)} of these observations"
-            )
+        own, images = architecture.own, len(architecture.images)
+        if own is not None or images > 1:
+            why = f"has no network {own.name!r}" if own else f"takes one image, not the {images} of these observations"
+            raise UserError(f"cluster is {config.cluster!r}, whose actors use the compiled engine, which {why}")
         self._fleet, self._architecture, self._actions = fleet, architecture, actions
         self._rules, self._books, self._experience = rules, books, experience
         fleet.equip(Outfit(config, architecture, rules))

@@ -14,8 +14,8 @@ from a2c.cluster.nodes import Cluster, LostError
 from a2c.config import Config
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource, Traits
-from a2c.envs.history import Course, History, part_of
-from a2c.envs.make import training_kind, warn_of_normalizers, warn_of_what_is_left_out
+from a2c.envs.history import History, Recording, part_of
+from a2c.envs.make import training_kind, warn_of_ignored_parts, warn_of_normalizers
 from a2c.envs.memory import Block, Field, Layout
 from a2c.envs.pool import MOST_DEATHS
 from a2c.envs.stepper import Arrays, Event, Info
@@ -86,7 +86,7 @@ class Fleet:
         self.block = _block(traits, config)
         self._history = History(config.num_envs, traits.action_space, config.seed)
         self.envs = Envs(traits, self)
-        warn_of_what_is_left_out(self.envs, env)
+        warn_of_ignored_parts(self.envs, env)
         warn_of_normalizers(self.envs, env)
 
     @property
@@ -238,7 +238,7 @@ class Fleet:
         """Never called, as `post`."""
         raise NotImplementedError
 
-    def course_to(self, n: int) -> Course:
+    def recording_to(self, n: int) -> Recording:
         """Never called: this process steps none of them."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.gradient import Model
-from a2c.model.architecture import NETWORKS, Parameters
+from a2c.model.architecture import Architecture, Parameters
 from a2c.rollout import Rollout
 
 Floats = NDArray[np.float32]
@@ -63,6 +63,8 @@ class Engine(Protocol):
 
             loss = -mean(A * log pi(a|s)) + value_coef * mean((G - V)^2) - entropy_coef * mean(H)
 
+        Without a critic (`Config.critic` "none") value_coef counts as 0.
+
         What is remembered counts as a function of the parameters, through all steps from `carry[0]` on. The norm in the
         metrics is 0: the optimizer knows it.
         """
@@ -95,12 +97,15 @@ class Engine(Protocol):
         ...
 
 
-def first_layers(engine: Engine) -> NDArray[np.int64]:
-    """[layers, 5] where layers that see inputs lie in theta, as `a2c.kernels.rollout.renormalize` wants it."""
+def first_layers(engine: Engine, architecture: Architecture) -> NDArray[np.int64]:
+    """[layers, 5] where layers that see inputs lie in theta, as `a2c.kernels.rollout.renormalize` wants it.
+
+    Those within a layer of the user's own nobody knows: what it makes of its inputs may be anything.
+    """
     views, origin, size = engine.views(engine.theta), engine.theta.ctypes.data, engine.theta.itemsize
     rows = []
-    for name in (*(f"{network}.0" for network in NETWORKS), *(("memory",) if "memory.weight" in views else ())):
-        weight, bias = views[f"{name}.weight"], views[f"{name}.bias"]
+    for name in architecture.groups:
+        weight, bias = views[name], views[name.replace("weight", "bias")]
         start, first_bias = ((array.ctypes.data - origin) // size for array in (weight, bias))
         rows.append([start, *(stride // size for stride in weight.strides), first_bias, len(bias)])
-    return np.array(rows, np.int64)
+    return np.array(rows, np.int64).reshape(-1, 5)

@@ -32,12 +32,17 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
 
     Raises:
         UserError: Paddle is asked for and not installed, the device is not there, or what is asked for is not there for
-            images.
+            images or for a layer of the user's own.
     """
     if config.engine == "compiled" and config.device != "cpu":
         raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
     images = len(architecture.images)
-    if images and config.actor_step == "natural":
+    if architecture.own is not None and config.engine == "compiled":
+        raise UserError(
+            f"engine is 'compiled', and network {architecture.own.name!r}, which PaddlePaddle computes; 'paddle' does, "
+            "and 'auto' chooses it"
+        )
+    if architecture.num_image_features and config.actor_step == "natural":
         raise UserError(
             "actor_step is 'natural', which is not there for images that go through convolutions; 'gradient' is, and "
             "network 'mlp' takes images as numbers"
@@ -46,7 +51,8 @@ def choose_engine(config: Config, architecture: Architecture, num_masks: int, te
         raise UserError(
             f"engine is 'compiled', which takes one image, not the {images} of these observations; 'paddle' does"
         )
-    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu" and images < 2):
+    is_simple = config.device == "cpu" and images < 2 and architecture.own is None
+    if config.engine == "compiled" or (config.engine == "auto" and is_simple):
         return CompiledEngine(config, architecture, num_masks, team)
     with importing():
         try:

@@ -39,7 +39,7 @@ class CompiledEngine:
         inputs = config.steps_per_update + config.num_envs + spare
         network = network_for(architecture, inputs, (len(bounds) - 1) * room, len(bounds) - 1)
         work = work_for(network, bounds, room, config.rollout_length, team.crew.threads)
-        loss = Loss(table_of(architecture.factors, num_masks), config.value_coef, config.entropy_coef)
+        loss = Loss(table_of(architecture.factors, num_masks), config.value_weight, config.entropy_coef)
         # To wake threads takes longer than a few numbers' way through a network.
         self._actors = Team(1) if network.torso is None else team
         self.theta = network.theta

@@ -13,6 +13,7 @@ from a2c.errors import UserError
 from a2c.exports.operations import (
     CARRY,
     OUTPUTS,
+    OWN,
     Bits,
     Choices,
     Convolve,
@@ -24,12 +25,13 @@ from a2c.exports.operations import (
     Lookup,
     Numbers,
     Operation,
+    Own,
     Part,
     Pixels,
     Reals,
 )  # fmt: skip
 from a2c.masks import mask_size
-from a2c.model.architecture import Architecture, Leaf
+from a2c.model.architecture import Architecture, Leaf, name_in
 from a2c.model.factors import Actions
 from a2c.model.images import reach, size_after
 from a2c.moments import EPSILON
@@ -50,7 +52,9 @@ def description_of(policy: Policy) -> Description:
     firsts = {part.name: part.first for part in observation}
     operations: list[Operation] = []
     constants: dict[str, NDArray[Any]] = {
-        name: array for name, array in policy.parameters.items() if not name.startswith(("critic.", "log_"))
+        name: array
+        for name, array in policy.parameters.items()
+        if not name.startswith(("critic.", "log_", name_in("actor", "")))
     }
     numbers: list[str] = []
     column = 0
@@ -68,9 +72,13 @@ def description_of(policy: Policy) -> Description:
         operations.append(Numbers(target, firsts[leaf.name], leaf.columns, leaf.divisor, mean, std))
     images: list[str] = []
     for number, leaf in enumerate(architecture.images):
-        operations += _of_image(architecture, number, leaf, firsts[leaf.name])
-        images.append(f"image.{number}")
-    seen = (*numbers, *images)
+        if policy.own is None:
+            operations += _of_image(architecture, number, leaf, firsts[leaf.name])
+            images.append(f"image.{number}")
+        else:
+            images.append(f"image.{number}.pixels")
+            operations.append(Pixels(images[-1], firsts[leaf.name], leaf.image, leaf.divisor))
+    seen = (*numbers, *images) if policy.own is None else tuple(numbers)
     if architecture.memory_size:
         size = architecture.memory_size
         lookups = _lookups(architecture, firsts, architecture.num_floats + architecture.num_image_features)
@@ -80,10 +88,17 @@ def description_of(policy: Policy) -> Description:
             Gate("memory.seen", "memory.kept", size),
         ]
         seen = (*seen, CARRY)
+    layer = None
+    if policy.own is not None:
+        lookups = _lookups(architecture, firsts, 0)
+        layer = Own(seen, lookups, tuple(images), architecture.input_size, policy.own)
+        seen = (OWN,)
     blocks = architecture.blocks("actor")
     for number, block in enumerate(blocks):
         target = OUTPUTS if number == len(blocks) - 1 else block.name
-        lookups = () if number else _lookups(architecture, firsts, architecture.num_floats + architecture.num_features)
+        lookups = ()
+        if not number and layer is None:
+            lookups = _lookups(architecture, firsts, architecture.num_floats + architecture.num_features)
         names = f"{block.name}.weight", f"{block.name}.bias"
         operations.append(Dense(target, seen, lookups, block.outputs, *names, block.activation))
         seen = (target,)
@@ -91,6 +106,7 @@ def description_of(policy: Policy) -> Description:
     description = Description(
         policy.env_id, observation, action, _type(policy.observation_space), _type(policy.action_space),
         mask_size(policy.action_space), architecture.memory_size, tuple(operations), heads, constants,
+        own=layer,
     )  # fmt: skip
     _check(policy)
     return description

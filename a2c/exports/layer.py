@@ -19,8 +19,9 @@ with warnings.catch_warnings():
 from a2c.model import Activation
 from a2c.model.architecture import Architecture
 from a2c.model.blocks import numbered
+from a2c.model.own_layers import OwnNetworks
 
-__all__ = ["MLP", "ActorCritic", "paddle"]
+__all__ = ["MLP", "ActorCritic", "Headed", "paddle"]
 
 
 def _linear(inputs: int, outputs: int) -> Any:
@@ -55,15 +56,37 @@ class MLP(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
         return paddle.addmm(bias, inputs, weight)
 
 
+class Headed(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
+    """A layer of the user's own, "layer", and the linear one that sees what it gives, "0"."""
+
+    def __init__(self, layer: Any, features: int, outputs: int) -> None:
+        """The layer as it is, and a linear one behind it."""
+        super().__init__(dtype="float32")
+        self.layer = layer
+        self.add_sublayer("0", _linear(features, outputs))
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the layer takes -> [B, outputs]."""
+        return self._sub_layers["0"](self.layer(*inputs))
+
+
 class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
-    """Separate actor and critic; `log_std` is a free parameter where actions are continuous."""
+    """Separate actor and critic; `log_std` is a free parameter where actions are continuous.
+
+    Where observations have images, which is so with a layer of the user's own alone, they come behind `obs`.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         """Networks of these sizes, with Paddle's own initial values."""
         super().__init__()
         sizes = (architecture.input_size, *architecture.hidden_sizes)
-        self.actor = MLP((*sizes, architecture.num_outputs), architecture.activation)
-        self.critic = MLP((*sizes, 1), architecture.activation)
+        if architecture.own is None:
+            self.actor = MLP((*sizes, architecture.num_outputs), architecture.activation)
+            self.critic = MLP((*sizes, 1), architecture.activation)
+        else:
+            layers = OwnNetworks(architecture.own).layers
+            self.actor = Headed(layers["actor"], architecture.own.features, architecture.num_outputs)
+            self.critic = Headed(layers["critic"], architecture.own.features, 1)
         if architecture.log_std_size:
             self.log_std = self.create_parameter([architecture.log_std_size], dtype="float32")
         self._has_log_std = architecture.log_std_size > 0
@@ -72,15 +95,15 @@ class ActorCritic(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         """Takes parameters under a Sequential's names, or under the portable ones (`a2c.model.architecture`)."""
         return super().set_state_dict(numbered(state_dict, by=2), use_structured_name)
 
-    def policy(self, obs: Any) -> tuple[Any, ...]:
+    def policy(self, obs: Any, *images: Any) -> tuple[Any, ...]:
         """The distribution's params: (logits,) or (mean, log_std)."""
-        head = self.actor(obs)
+        head = self.actor(obs, *images)
         return (head, self.log_std) if self._has_log_std else (head,)
 
-    def value(self, obs: Any) -> Any:
+    def value(self, obs: Any, *images: Any) -> Any:
         """V(s): [B, input_size] -> [B]."""
-        return self.critic(obs).squeeze(-1)
+        return self.critic(obs, *images).squeeze(-1)
 
-    def forward(self, obs: Any) -> tuple[tuple[Any, ...], Any]:
+    def forward(self, obs: Any, *images: Any) -> tuple[tuple[Any, ...], Any]:
         """Policy params and value of observations [B, input_size]."""
-        return self.policy(obs), self.value(obs)
+        return self.policy(obs, *images), self.value(obs, *images)

@@ -169,6 +169,19 @@ class Gate(NamedTuple):
     size: int
 
 
+class Own(NamedTuple):
+    """A layer of the user's own, which Paddle alone knows: OWN = layer(sources side by side with choices, *images)."""
+
+    sources: tuple[str, ...]
+    lookups: tuple[Lookup, ...]
+    """Choices that are given one-hot."""
+    images: tuple[str, ...]
+    num_inputs: int
+    """Numbers of sources and choices."""
+    networks: Any
+    """`a2c.model.own_layers.OwnNetworks`."""
+
+
 class Choices(NamedTuple):
     """Action column i = starts[i] + the number of the largest of its sizes[i] outputs that is allowed."""
 
@@ -207,8 +220,8 @@ class Reals(NamedTuple):
 Operation = Numbers | Pixels | Frame | Convolve | Dense | Gate
 Head = Choices | Bits | Reals
 
-CARRY, OUTPUTS = "carry", "outputs"
-"""Vectors with these names: what is remembered, and the last of all."""
+CARRY, OUTPUTS, OWN = "carry", "outputs", "own"
+"""Vectors with these names: what is remembered, the last of all, what a layer of the user's own gives."""
 
 
 class Description(NamedTuple):
@@ -228,6 +241,8 @@ class Description(NamedTuple):
     constants: dict[str, NDArray[Any]]
     """float32 parameters of the actor, and float64 statistics, by the names in operations."""
     obs_limit: float = CLIP
+    own: Own | None = None
+    """What comes before the last operation; only Paddle's printer knows it."""
 
     @property
     def num_obs(self) -> int:

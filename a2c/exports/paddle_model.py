@@ -20,6 +20,7 @@ from a2c.exports.layer import paddle
 from a2c.exports.operations import (
     CARRY,
     OUTPUTS,
+    OWN,
     Bits,
     Choices,
     Convolve,
@@ -30,6 +31,7 @@ from a2c.exports.operations import (
     Head,
     Numbers,
     Operation,
+    Own,
     Pixels,
     Reals,
 )
@@ -45,6 +47,8 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         # All of them, as `paddle.to_tensor` prints a warning while a program is made.
         for name, array in {**description.constants, **_more_constants(description)}.items():
             self.register_buffer(_name(name), paddle.to_tensor(array))
+        if description.own is not None:
+            self.own = description.own.networks.layers["actor"]
 
     def forward(self, obs: Any, second: Any = None, third: Any = None) -> tuple[Any, ...]:
         """Actions [B, C], what is remembered then [B, H], if anything is, and outputs [B, O].
@@ -63,6 +67,8 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
         mask = given.pop(0) if d.num_masks else None
         vectors = {"obs": obs, **({CARRY: given.pop(0)} if d.memory_size else {})}
         for step in d.operations:
+            if d.own is not None and isinstance(step, Dense) and step.sources == (OWN,):
+                vectors[OWN] = self._own(vectors, d.own)
             vectors[CARRY if isinstance(step, Gate) else step.target] = self._step(vectors, step)
         outputs = vectors[OUTPUTS]
         is_whole = not any(isinstance(head, Reals) for head in d.heads)
@@ -93,6 +99,18 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
                 return self._dense(vectors, step)
             case Gate():
                 return _gate(vectors, step)
+
+    def _own(self, vectors: dict[str, Any], own: Own) -> Any:
+        """What the user's own layer gives."""
+        columns = [vectors[source] for source in own.sources]
+        for lookup in own.lookups:
+            for number, (size, start) in enumerate(zip(lookup.sizes, lookup.starts, strict=True), lookup.first):
+                numbers = vectors["obs"][:, number].astype("int64") - start
+                columns.append(paddle.nn.functional.one_hot(numbers, size))
+        if not columns:
+            columns = [vectors["obs"][:, :0].astype("float32")]
+        numbers = paddle.concat(columns, 1) if len(columns) > 1 else columns[0]
+        return self.own(numbers, *(vectors[image] for image in own.images))
 
     def _constant(self, name: str) -> Any:
         return getattr(self, _name(name))
@@ -151,7 +169,8 @@ def files_of(description: Description, name: str) -> dict[str, bytes]:
     """The files of the model, by name: `<name>.json`, the program, and `<name>.pdiparams`, its parameters."""
     d = description
     layer = PolicyLayer(d)
-    layer.eval()
+    if d.own is None:  # Which is as it was trained.
+        layer.eval()
     spec = paddle.static.InputSpec
     inputs = [spec([None, d.num_obs], d.obs_type, "obs")]
     if d.num_masks:

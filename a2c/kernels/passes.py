@@ -32,7 +32,8 @@ from a2c.kernels.simd import (
 )
 from a2c.kernels.torso import Torso, torso_for, torso_views
 from a2c.kernels.vectors import padded, tanh
-from a2c.model.architecture import NETWORKS, Architecture, Parameters
+from a2c.model import NETWORKS
+from a2c.model.architecture import Architecture, Parameters
 
 IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
 """Columns of `Network.layers`: inputs, outputs; numbers in a row of input and of output; where in the parameters weight

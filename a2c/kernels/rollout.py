@@ -27,6 +27,7 @@ from a2c.kernels.statistics import (
     merge_column,
     merge_rows,
     normalized,
+    observed,
     scale_rewards,
     signs,
 )
@@ -60,6 +61,8 @@ class Rules(NamedTuple):
     normalize_observations: bool
     normalize_returns: bool
     clip_rewards: bool = False
+    bootstraps: bool = True
+    has_baseline: bool = True
 
 
 class Books(NamedTuple):
@@ -190,11 +193,17 @@ def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, in
 
 @compiled
 def estimate(rules: Rules, rollout: Rollout, first: int, last: int) -> None:
-    """Advantages and returns of columns first..last-1: `a2c.returns.gae`, not yet normalised."""
-    gae(
-        rollout.scaled_reward, rollout.value, rollout.next_value, rollout.ended, rollout.truncated,
-        rules.gamma, rules.gae_lambda, rollout.advantage, rollout.returns, first, last,
-    )  # fmt: skip
+    """Advantages and returns of columns first..last-1, not yet normalised: `a2c.returns.gae` or `observed`."""
+    if rules.bootstraps:
+        gae(
+            rollout.scaled_reward, rollout.value, rollout.next_value, rollout.ended, rollout.truncated,
+            rules.gamma, rules.gae_lambda, rollout.advantage, rollout.returns, first, last,
+        )  # fmt: skip
+    else:
+        observed(
+            rollout.scaled_reward, rollout.value, rollout.ended, rollout.truncated,
+            rules.gamma, rules.has_baseline, rollout.advantage, rollout.returns, first, last,
+        )  # fmt: skip
 
 
 @compiled

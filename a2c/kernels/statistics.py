@@ -152,3 +152,29 @@ def gae(
             following = delta + carry * following
             advantage[t, n] = np.float32(following)
             returns[t, n] = np.float32(following + value[t, n])
+
+
+@compiled
+def observed(
+    reward: NDArray[Any],
+    value: NDArray[Any],
+    terminated: NDArray[np.bool_],
+    truncated: NDArray[np.bool_],
+    gamma: float,
+    has_baseline: bool,
+    advantage: NDArray[np.float32],
+    returns: NDArray[np.float32],
+    start: int,
+    stop: int,
+) -> None:
+    """`a2c.returns.observed` for columns start..stop-1 of arrays [T, N], into `advantage` and `returns`."""
+    for n in range(start, stop):
+        following, has_ended = 0.0, False
+        for t in range(reward.shape[0] - 1, -1, -1):
+            if terminated[t, n] or truncated[t, n]:
+                following, has_ended = 0.0, True
+            following = reward[t, n] + gamma * following
+            baseline = float(value[t, n]) if has_baseline else 0.0
+            # An error of 0 is a weight of 0: the gradients of both losses are products with it.
+            advantage[t, n] = np.float32(following - baseline) if has_ended else np.float32(0)
+            returns[t, n] = np.float32(following) if has_ended else np.float32(value[t, n])

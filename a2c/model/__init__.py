@@ -6,6 +6,8 @@ from typing import Literal
 
 Activation = Literal["relu", "tanh"]
 Initialization = Literal["orthogonal", "xavier"]
+Network = Literal["actor", "critic"]
+NETWORKS: tuple[Network, ...] = ("actor", "critic")
 
 MOST_REMEMBERED = 4096
 """Numbers that a policy remembers, at most."""

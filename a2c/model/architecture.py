@@ -4,6 +4,8 @@ Parameters are named float32 arrays, the form that engines, checkpoints and poli
 `actor.0.bias` [out], ..., `critic.0.weight`, ..., and `log_std` [A] where an action has real numbers. Layers count from
 the input; the last one of each network has no activation. Where an observation has images, both networks see features
 of them: `image.0.0.weight` [lines, columns, in, out] and so on are the first one's convolutions and the layer behind.
+A layer of the user's own stands in the place of these features and of the hidden layers: `actor.layer.<name>` and so on
+are what its `state_dict` names, and `actor.0.weight` [F, out] is what sees the F features that it gives.
 A policy with memory has a gated recurrent unit that sees the inputs and these features, and whose H outputs both
 networks see beside them: `memory.weight` [in, 3 H] and `memory.bias` [3 H] for what it sees, `memory.carry.weight`
 [H, 3 H] and `memory.carry.bias` [3 H] for what it remembers. Columns are its reset gate, its update gate and its
@@ -21,7 +23,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from a2c.errors import UserError
-from a2c.model import Activation
+from a2c.model import NETWORKS, Activation, Network
 from a2c.model.images import (
     NATURE,
     NO_IMAGE,
@@ -35,11 +37,10 @@ from a2c.model.images import (
     shape_of_image,
     size_after,
 )
+from a2c.model.own import OwnLayer
 from a2c.spaces import parts
 
 Parameters = dict[str, NDArray[np.float32]]
-Network = Literal["actor", "critic"]
-NETWORKS: tuple[Network, ...] = ("actor", "critic")
 
 MOST_CHOICES = 10_000
 """A part of an observation with more choices than this (all its columns together) is taken as real numbers: one-hot, it
@@ -112,6 +113,13 @@ class Architecture(NamedTuple):
     """H: numbers that are remembered from one step to the next; 0: there is no memory."""
     image_network: ImageNetwork = NATURE
     """What images go through, where there are some."""
+    own: OwnLayer | None = None
+    """The user's own, in the place of hidden layers and of whatever images go through."""
+
+    @property
+    def network(self) -> str:
+        """What is asked for to get these: the layer of the user's own, or what images go through; mlp: neither."""
+        return self.image_network.text if self.images or self.own is not None else "mlp"
 
     @property
     def num_real(self) -> int:
@@ -159,10 +167,18 @@ class Architecture(NamedTuple):
         return self.num_floats + self.num_features + sum(self.choices)
 
     @property
+    def columns(self) -> tuple[int, int, tuple[int, ...]]:
+        """What the first of our layers in actor and critic see: inputs, features beside them, choices."""
+        if self.own is not None:
+            return 0, self.own.features, ()
+        return self.num_floats, self.num_features, self.choices
+
+    @property
     def groups(self) -> dict[str, tuple[int, ...]]:
         """How the rows of weights that see inputs are grouped: numbers, then each choice one-hot."""
         seen = self.num_floats + self.num_image_features
-        groups = {f"{network}.0.weight": (seen + self.memory_size, *self.choices) for network in NETWORKS}
+        firsts = () if self.own is not None else NETWORKS
+        groups = {f"{network}.0.weight": (seen + self.memory_size, *self.choices) for network in firsts}
         return groups | ({"memory.weight": (seen, *self.choices)} if self.memory_size else {})
 
     def convolutions(self, leaf: Leaf) -> tuple[tuple[Convolution, tuple[int, ...]], ...]:
@@ -191,7 +207,8 @@ class Architecture(NamedTuple):
     def blocks(self, network: Network) -> tuple[Block, ...]:
         """The layers of a network, from its input on."""
         outputs = self.num_outputs if network == "actor" else 1
-        sizes = (self.num_floats + self.num_features, *self.hidden_sizes, outputs)
+        inputs, features, _ = self.columns
+        sizes = (inputs + features, *self.hidden_sizes, outputs)
         last = len(self.hidden_sizes)
         # A policy starts near uniform: the gains are those of Andrychowicz et al. (2021).
         output_gain = 0.01 if network == "actor" else 1.0
@@ -211,14 +228,26 @@ class Architecture(NamedTuple):
         """How many numbers all parameters have."""
         return sum(int(np.prod(shape, dtype=np.int64)) for shape in self.shapes().values())
 
+    def shapes_of_ours(self) -> dict[str, tuple[int, ...]]:
+        """Those of `shapes` that are no parameters or buffers of a layer of the user's own."""
+        own = self.shapes_of_own()
+        return {name: shape for name, shape in self.shapes().items() if name not in own}
+
+    def shapes_of_own(self) -> dict[str, tuple[int, ...]]:
+        """Those that are."""
+        arrays = () if self.own is None else self.own.arrays
+        return {name_in(network, name): shape for network in NETWORKS for name, shape in arrays}
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter, in order."""
+        """Name and shape of every parameter, in order: what is the critic's alone lies in one piece (`a2c.natural`)."""
         shapes: dict[str, tuple[int, ...]] = {}
+        looked_up = sum(self.columns[-1])
         for network in NETWORKS:
+            shapes |= {name: shape for name, shape in self.shapes_of_own().items() if name.startswith(network)}
             for number, block in enumerate(self.blocks(network)):
-                shapes[f"{block.name}.weight"] = (block.inputs if number else self.input_size, block.outputs)
+                shapes[f"{block.name}.weight"] = (block.inputs + (0 if number else looked_up), block.outputs)
                 shapes[f"{block.name}.bias"] = (block.outputs,)
-        for number, leaf in enumerate(self.images):
+        for number, leaf in enumerate(self.images if self.num_image_features else ()):
             layers = [shape for _, shape in self.convolutions(leaf)]
             lines, columns = size_after((leaf.image.lines, leaf.image.columns), self.image_network.convolutions)
             layers.append((lines * columns * layers[-1][-1], self.image_network.features))
@@ -232,6 +261,16 @@ class Architecture(NamedTuple):
         if self.log_std_size:
             shapes["log_std"] = (self.log_std_size,)
         return shapes
+
+
+def name_in(network: Network, array: str) -> str:
+    """What an array of a user's own layer is called among all parameters.
+
+    Example:
+        >>> name_in("actor", "hidden.weight")
+        'actor.layer.hidden.weight'
+    """
+    return f"{network}.layer.{array}"
 
 
 def architecture_for(
@@ -255,16 +294,42 @@ def architecture_for(
         memory_size: What is remembered.
 
     Raises:
-        UserError: There is no image that `network` is for.
+        UserError: There is no image that `network` is for; or it is a layer of the user's own, and cannot be made or is
+            none that can be trained.
     """
     leaves = leaves_of(observation_space, normalizes, network)
+    through = image_network(network) or NATURE
+    architecture = Architecture(leaves, factors_of(action_space), hidden_sizes, activation, memory_size, through)
+    if through.own:
+        return _with_own(architecture)
     if network not in ("auto", "mlp") and all(leaf.kind != "pixels" for leaf in leaves):
         sizes = "36 x 36 to about 200 x 200 pixels" if network == "nature" else "a size that its windows fit into"
         raise UserError(
             f"network is {network!r}, and observations have no image of bytes with {sizes}; 'auto' takes what fits"
         )
-    through = image_network(network) or NATURE
-    return Architecture(leaves, factors_of(action_space), hidden_sizes, activation, memory_size, through)
+    return architecture
+
+
+def _with_own(architecture: Architecture) -> Architecture:
+    """With the layer that the user named in the place of hidden layers; it sees what these would, and images.
+
+    Raises:
+        UserError: It cannot be made, or is none that can be trained; or there is memory, which would not see images.
+    """
+    name, images = architecture.image_network.own, architecture.images
+    if images and architecture.memory_size:
+        raise UserError(
+            f"memory_size is {architecture.memory_size} and network {name!r}, which takes images as they are, so that "
+            "the memory would not see them; it must be 0"
+        )
+    try:
+        from a2c.model.own_layers import described  # Needs Paddle.
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"network is {name!r}, which PaddlePaddle computes, and that is not installed; pip install 'a2c[paddle]'"
+        ) from error
+    shapes = [(leaf.image.channels, leaf.image.lines, leaf.image.columns) for leaf in images]
+    return architecture._replace(hidden_sizes=(), own=described(name, architecture.input_size, shapes))
 
 
 def leaves_of(space: gymnasium.Space[Any], normalizes: bool, network: str = "auto") -> tuple[Leaf, ...]:

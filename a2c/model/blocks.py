@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.machine import one_blas_thread
-from a2c.model import Activation, Initialization
-from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
+from a2c.model import NETWORKS, Activation, Initialization, Network
+from a2c.model.architecture import Architecture, Leaf, Parameters
 from a2c.model.images import Convolution, reach, size_after
 from a2c.randomness import generator
 
@@ -48,7 +48,8 @@ def forward(
         parameters: Arrays of `xp`.
         inputs: Rows as `a2c.model.inputs` makes them, of `xp`.
         features: [B, F] what they have beside inputs: of images, as `features_of` gives them, and of the memory, as
-            `remember` does (`joined`); None where there is nothing.
+            `remember` does (`joined`); None where there is nothing. If there is a layer of the user's own, what that
+            gives, and nothing else is seen.
     """
     floats, all_choices, layers = _plan(architecture, network)
     x = inputs
@@ -108,7 +109,7 @@ def remember(
 
     Reference: Cho et al. (2014), with the reset gate behind the product, as in cuDNN, PyTorch and Paddle.
     """
-    floats, choices, _ = _plan(architecture, "actor")
+    floats, choices = _columns(architecture)
     size = architecture.memory_size
     x = _see(floats, choices, parameters["memory.weight"], parameters["memory.bias"], inputs, features)
     y = carry @ parameters["memory.carry.weight"] + parameters["memory.carry.bias"]
@@ -123,7 +124,40 @@ def joined(xp: ModuleType, features: Array | None, remembered: Array | None) -> 
     """Features of images and of the memory, side by side; None where there are neither."""
     if features is None or remembered is None:
         return remembered if features is None else features
-    return xp.concatenate([features, remembered], 1) if xp is np else xp.concat([features, remembered], 1)
+    return _beside(xp, [features, remembered])
+
+
+def _beside(xp: ModuleType, arrays: list[Array]) -> Array:
+    """Rows of arrays side by side; of one, itself."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return xp.concatenate(arrays, 1) if xp is np else xp.concat(arrays, 1)
+
+
+def given(
+    xp: ModuleType, architecture: Architecture, inputs: Array, features: Array | None, pixels: Array
+) -> tuple[Array, ...]:
+    """What a layer of the user's own is called with: numbers [B, N], then each image [B, channels, lines, columns].
+
+    Args:
+        xp: As in `forward`.
+        architecture: Of the networks.
+        inputs: [B, D].
+        features: [B, F] what the memory gives; None if there is none.
+        pixels: [B, P].
+
+    Returns:
+        Numbers are those that our own hidden layers would see: of the inputs, of the memory, then each choice one-hot.
+    """
+    floats = architecture.num_floats
+    columns = [inputs[:, :floats], *([] if features is None else [features])]
+    for column, choices in enumerate(architecture.choices, floats):
+        numbers = inputs[:, column : column + 1]
+        columns.append((numbers == xp.arange(choices, dtype=numbers.dtype)).astype(numbers.dtype))
+    if not floats and len(columns) > 1:
+        del columns[0]
+    images = (xp.moveaxis(_image(xp, leaf, pixels, inputs.dtype), 3, 1) for leaf in architecture.images)
+    return _beside(xp, columns), *images
 
 
 def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[str, Array], pixels: Array) -> Array:
@@ -137,11 +171,7 @@ def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[
     """
     found = []
     for number, leaf in enumerate(architecture.images):
-        planes, lines, columns, samples = leaf.image
-        x = pixels[:, leaf.first : leaf.first + leaf.columns]
-        x = x.astype(parameters[f"image.{number}.0.weight"].dtype) / leaf.divisor
-        x = xp.moveaxis(x.reshape((-1, planes, lines, columns, samples)), 1, 3)
-        x = x.reshape((-1, lines, columns, leaf.image.channels))
+        x = _image(xp, leaf, pixels, parameters[f"image.{number}.0.weight"].dtype)
         layers = architecture.convolutions(leaf)
         for layer, (convolution, _) in enumerate(layers):
             name = f"image.{number}.{layer}"
@@ -149,7 +179,15 @@ def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[
         name = f"image.{number}.{len(layers)}"
         x = x.reshape((x.shape[0], -1)) @ parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
         found.append(xp.maximum(x, xp.zeros([1], x.dtype)))
-    return found[0] if len(found) == 1 else xp.concatenate(found, 1) if xp is np else xp.concat(found, 1)
+    return _beside(xp, found)
+
+
+def _image(xp: ModuleType, leaf: Leaf, pixels: Array, dtype: Any) -> Array:
+    """An image in rows of pixels [B, P], scaled: [B, lines, columns, channels], those of the first plane first."""
+    planes, lines, columns, samples = leaf.image
+    x = pixels[:, leaf.first : leaf.first + leaf.columns].astype(dtype) / leaf.divisor
+    x = xp.moveaxis(x.reshape((-1, planes, lines, columns, samples)), 1, 3)
+    return x.reshape((-1, lines, columns, leaf.image.channels))
 
 
 def _convolve(xp: ModuleType, convolution: Convolution, weight: Array, bias: Array, x: Array) -> Array:
@@ -199,13 +237,20 @@ def _plan(
 ) -> tuple[int, tuple[int, ...], tuple[tuple[str, str, Activation | None], ...]]:
     """What a forward pass needs to know, found once: policies act on one observation at a time."""
     layers = tuple((f"{b.name}.weight", f"{b.name}.bias", b.activation) for b in architecture.blocks(network))
-    return architecture.num_floats, architecture.choices, layers
+    floats, _, choices = architecture.columns
+    return floats, choices, layers
+
+
+@functools.lru_cache(maxsize=64)
+def _columns(architecture: Architecture) -> tuple[int, tuple[int, ...]]:
+    """Of inputs: how many numbers, and the choices behind them. Found once, as `_plan` is."""
+    return architecture.num_floats, architecture.choices
 
 
 def initial_parameters(
     architecture: Architecture, initialization: Initialization, initial_log_std: float, seed: int
 ) -> Parameters:
-    """Starting values, a pure function of the seed.
+    """Starting values, a pure function of the seed; not of a layer of the user's own, which has its own.
 
     "orthogonal": orthonormal matrices times sqrt(2) in hidden layers, 0.01 at the policy's output (so that it starts
     near uniform), 1 at the value's; in the memory times 1, a matrix for each gate. "xavier": normal with variance
@@ -219,7 +264,7 @@ def initial_parameters(
     gains = {f"{block.name}.weight": block.gain for network in NETWORKS for block in architecture.blocks(network)}
     gains |= {"memory.weight": 1.0, "memory.carry.weight": 1.0}
     parameters: Parameters = {}
-    for index, (name, shape) in enumerate(architecture.shapes().items()):
+    for index, (name, shape) in enumerate(architecture.shapes_of_ours().items()):
         if name == "log_std":
             parameters[name] = np.full(shape, initial_log_std, np.float32)
         elif name.endswith("bias"):

@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from a2c.model.own import is_own
+
 IMAGE_PIXELS = 32 * 32
 """Bytes of at least so many pixels are an image without anybody saying so. Smaller ones (the 7 x 7 cells of MiniGrid,
 say) may as well be numbers."""
@@ -27,15 +29,19 @@ class Convolution(NamedTuple):
 
 
 class ImageNetwork(NamedTuple):
-    """What an image goes through: convolutions, and a layer of units behind them."""
+    """What an image goes through: convolutions, and a layer of units behind them; or nothing of ours."""
 
     convolutions: tuple[Convolution, ...]
     features: int
     """Units of that layer."""
+    own: str = ""
+    """The user's own layer, which takes images as they are, `module:Class`."""
 
     @property
     def text(self) -> str:
         """Its name, or what `image_network` reads."""
+        if self.own:
+            return self.own
         for name, network in NETWORKS.items():
             if network == self:
                 return name
@@ -66,13 +72,14 @@ MOST_UNITS = 4096
 
 RIGHT_NETWORK = (
     "auto, mlp, nature, small, or convolutions and the units behind them, as 32x8/4,64x4/2,64x3,512 for filters x "
-    "kernel / stride (an s behind it: windows reach over the edges); filters and units are multiples of 16"
+    "kernel / stride (an s behind it: windows reach over the edges); filters and units are multiples of 16; or "
+    "module:Class, a paddle.nn.Layer of your own"
 )
 """What may be asked for, in words."""
 
 
 def image_network(text: str) -> ImageNetwork | None:
-    """What a name stands for, or a text like 32x8/4,64x4/2,64x3,512; None: it is neither.
+    """What a name stands for, a text like 32x8/4,64x4/2,64x3,512 or one like module:Class; None: it is none of these.
 
     Example:
         >>> image_network("32x8/4,64x4/2,64x3,512") == NATURE
@@ -82,6 +89,8 @@ def image_network(text: str) -> ImageNetwork | None:
     """
     if text in NETWORKS:
         return NETWORKS[text]
+    if is_own(text):
+        return ImageNetwork((), 0, text)
     *layers, units = text.split(",")
     found = [_LAYER.fullmatch(layer) for layer in layers]
     if not found or len(found) > 8 or not re.fullmatch(r"\d{1,4}", units) or not _is_width(int(units)):
@@ -186,7 +195,8 @@ def shape_of_image(space: gymnasium.Space[Any], network: ImageNetwork, is_asked_
         size = size_after(size, [convolution])
         if min(size) < 1:
             return NO_IMAGE
-    return found if size[0] * size[1] * network.convolutions[-1].filters <= MOST_OUTPUTS else NO_IMAGE
+    outputs = size[0] * size[1] * network.convolutions[-1].filters if network.convolutions else 0
+    return found if outputs <= MOST_OUTPUTS else NO_IMAGE
 
 
 def _pixels(space: gymnasium.Space[Any]) -> int:

@@ -1,0 +1,1 @@
+"""Studies: the tutorial's claims as experiments, their results beside them."""
