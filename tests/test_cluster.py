@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -138,7 +139,7 @@ def test_an_actor_that_found_no_room_moves_when_there_is_some_to_the_same_bits(m
 
 
 def test_actors_that_die_at_the_same_rollout_again_and_again_end_the_run():
-    trained = Trained(Walk, 2, ClusterHere(deaths=(3, 5, 6)))
+    trained = Trained(Walk, 2, ClusterHere(deaths=(3, 4, 5, 7)))
     trained.update(1)
     before = trained.bits
     with pytest.raises(WorkerError, match=r"actor 0 \(environments 0 to 3, on .*\) was lost: .*; 3 actors were lost"):
@@ -272,6 +273,42 @@ def test_an_environment_of_an_actor_that_hangs_costs_the_actor_and_no_bits(tmp_p
     mortal = functools.partial(Mortal, str(tmp_path), at=8, how=0, spares=os.getpid())
     trained = Trained(mortal, 1, env_timeout_seconds=2).update(4).close()
     assert trained.bits == whole.bits
+
+
+@with_ray
+@pytest.mark.usefixtures("_on_ray")
+def test_a_cluster_that_is_started_here_answers_to_this_machine_and_its_token_alone():
+    import ray
+
+    (node,) = ray.nodes()
+    assert node["NodeManagerAddress"] == "127.0.0.1"
+    elsewhere = _address_of_this_machine()
+    for port in (node["NodeManagerPort"], node["ObjectManagerPort"]):
+        with pytest.raises(OSError), socket.create_connection((elsewhere, port), timeout=5):  # noqa: PT011 - any will do
+            pass
+    address = ray.get_runtime_context().gcs_address
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64, "RAY_gcs_rpc_server_connect_timeout_s": "1"}
+    words = f"import ray; ray.init(address={address!r}, logging_level='ERROR')"
+    stranger = subprocess.run(
+        [sys.executable, "-c", words],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert stranger.returncode != 0
+    assert "InvalidAuthToken" in stranger.stderr
+
+
+def _address_of_this_machine():
+    """Where others reach it; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine is on no network")
+        return one.getsockname()[0]
 
 
 SLOW = """

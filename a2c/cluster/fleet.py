@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -280,19 +281,19 @@ class Fleet:
             WorkerError: Actors died at the same place again and again.
         """
         answers: dict[int, Any] = {}
-        left = list(range(len(self._groups.rows)))
-        for attempt in range(1, MOST_DEATHS + 1):
+        left, losses = list(range(len(self._groups.rows))), Counter[int]()
+        while left:
             heard, lost = self._groups.ask(left, name, arguments)
             answers |= heard
-            if not lost:
-                break
-            if attempt == MOST_DEATHS:
-                self.broken = True
-                raise WorkerError(f"{next(iter(lost.values()))}; {MOST_DEATHS} actors were lost there")
-            for gone in lost.values():
+            for number, gone in lost.items():
+                losses[number] += 1
+                if losses[number] == MOST_DEATHS:
+                    self.broken = True
+                    raise WorkerError(f"{gone}; {MOST_DEATHS} actors were lost there")
                 self.events.append(Event("worker_restarts", f"{gone}; another one takes its place"))
-            self._put_anew(list(lost), name, anew, carry)
             left = list(lost)
+            if left:
+                self._put_anew(left, name, anew, carry)
         return [answers[number] for number in sorted(answers)]
 
     def _put_anew(

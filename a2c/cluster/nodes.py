@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from a2c.cluster.group import Group
-from a2c.errors import UserError, WorkerError, plain
+from a2c.errors import UserError, plain
 from a2c.imports import importing
 from a2c.machine import cores
 
 _STORE_BYTES = 2**29
 """What a cluster that is started here shares between its processes, at most; it takes no more than what is in it."""
+
+
+_NOT_THERE = "a machine of the cluster lacks what is installed here; all need this a2c and the environment's package"
 
 
 class LostError(Exception):
@@ -116,15 +119,18 @@ class Cluster:
 
         Raises:
             LostError: The actor is gone.
+            UserError: What the group is made of, or was asked with, cannot be imported on its machine.
             Exception: What the group raised.
         """
         errors = self._ray.exceptions
         try:
             value, error, details = self._ray.get(asked)
         except errors.RayTaskError as failed:
-            # Not of the group's methods, which answer with what they raise.
-            raise WorkerError(f"an actor could not be used: {plain(str(failed))}") from failed
+            # Its methods answer with what they raise: this is of what it was asked with, an environment's module, say.
+            raise UserError(f"{_NOT_THERE}: {_last_line(failed)}") from failed
         except errors.RayError as gone:
+            if "creation task" in str(gone):  # A group is made of nothing that could fail, but for imports.
+                raise UserError(f"{_NOT_THERE}: {_last_line(gone)}") from gone
             raise LostError(_reason(gone)) from gone
         if error is not None:
             raise error from RuntimeError(f"in an actor:\n{details}")
@@ -149,6 +155,10 @@ def _protect() -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _last_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(plain(str(error)).splitlines()) if line.strip()), "")
 
 
 def _reason(error: Exception) -> str:
