@@ -12,6 +12,8 @@ from pages import CHINESE, ROOT, Block, blocks, codes, levels, links, paragraphs
 IN_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 ENGLISH = re.compile(r"\b(?:the|is|are|of|with|that|for)\b", re.IGNORECASE)
 """Words without which there is hardly a sentence."""
+QUOTED = re.compile(r"`[^`]*`|\]\([^)]*\)|“[^”]*”|\*[^*]*\*")
+"""What is said as the program says it: code, links, and its messages, in quotation marks or italics."""
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 COMMENT = {"c": r"/\*.*?\*/|//[^\n]*", "toml": r"#[^\n]*"}
 COMMAND = re.compile(r"(?:a2c|make|pip|python -m) |--\w")
@@ -119,7 +121,7 @@ def test_no_line_breaks_within_a_paragraph_as_a_reader_would_see_a_space_there(e
 @every_translation
 def test_nothing_is_left_in_english(english, chinese):
     for line, text in paragraphs(chinese):
-        assert not ENGLISH.search(re.sub(r"`[^`]*`|\]\([^)]*\)|“[^”]*”", "", text)), f"{chinese.name}:{line}: {text}"
+        assert not ENGLISH.search(QUOTED.sub("", text)), f"{chinese.name}:{line}: {text}"
 
 
 def test_the_readmes_link_to_each_other_in_their_first_lines():
