@@ -33,14 +33,15 @@ _LINK = re.compile(r"(?P<before>\]\(|(?:src|href)=\")(?P<target>\.\./[^)\s\"#]*)
 
 @event_priority(-200)  # After the plugin for languages, which would take the files for some of docs/.
 def on_files(files: Files, config: Any) -> Files:
-    """Adds what pages link to outside docs/."""
+    """Adds what pages link to outside docs/: in each language all of it, as its pages lead to those in the others."""
     language = config.plugins["i18n"].current_language
     prefix = "" if language == config.plugins["i18n"].default_language else f"{language}/"
+    docs = Path(config.docs_dir)
     wanted = {
         target
-        for file in files.documentation_pages()
-        for match in _LINK.finditer(file.content_string)
-        if (target := _outside(file.src_uri, match["target"])) is not None
+        for page in docs.rglob("*.md")
+        for match in _LINK.finditer(page.read_text(encoding="utf-8"))
+        if (target := _outside(page.relative_to(docs).as_posix(), match["target"])) is not None
     }
     # What a folder's page lists has a page, too.
     wanted |= {f"{target}/{name}" for target in wanted if (ROOT / target).is_dir() for name in _listed(ROOT / target)}

@@ -22,7 +22,7 @@ IN_CHROMIUM = [
     pytest.mark.skipif(chromium() is None, reason="there is no Chromium here; apt-get install chromium"),
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="pip install playwright"),
 ]
-SHOWN = ["index", "first_run", "walk", "faq", "curves"]
+SHOWN = ["index", "tutorial", "first_run", "walk", "faq", "curves"]
 STICKING_OUT = """() => {
   const clipped = (one) => {
     for (let up = one.parentElement; up && up !== document.body; up = up.parentElement)
