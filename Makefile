@@ -28,6 +28,7 @@ faults: setup  ## an hour or two: kills, hangs, full disks, damaged folders; rew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	$(BIN)/python -m faults
 	$(BIN)/python -m faults.day
+	$(BIN)/python -m faults.cluster
 	$(BIN)/python -m faults.folders --count 20000
 	$(BIN)/python -m faults.table
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal
@@ -52,6 +53,11 @@ class Environment:
     """Worker processes beside this one. auto: as many as there are cores to spare."""
     isolate_envs: bool = False
     """Put every environment in a worker; by default this process steps a share itself, and evaluates."""
+    cluster: str = "none"
+    """Step environments in actors of a Ray cluster, which act there, too: local, one that is started on this machine;
+    auto, the one that this machine is part of; HOST:PORT or ray://HOST:PORT. Never changes results. none: all here."""
+    num_actors: int | Literal["auto"] = "auto"
+    """Actors that environments are divided among, on a cluster. auto: as many as it has CPUs. Never changes results."""
     max_episode_steps: int | None = None
     """Cut episodes off after so many steps, in training and evaluation; None: only where the environment does."""
     atari_preprocessing: bool = False
@@ -309,8 +315,33 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"vectorization is {self.vectorization!r}, which has no workers; drop isolate_envs and num_workers"
             )
+        self._check_cluster()
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
             raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
+
+    def _check_cluster(self) -> None:
+        if self.cluster == "none":
+            return
+        here = f"cluster is {self.cluster!r}"
+        if self.wants_workers or self.vectorization not in ("auto", "local"):
+            raise UserError(
+                f"{here}, where every actor steps its environments itself; drop isolate_envs, num_workers and "
+                "vectorization (num_actors says how many share them)"
+            )
+        if self.engine == "paddle" or self.device != "cpu":
+            raise UserError(
+                f"{here}, whose actors compute with the compiled engine on the CPU, and whose results must not depend "
+                "on how many rows that has at once, as Paddle's do; drop engine and device"
+            )
+        if self.num_actors != "auto" and self.num_actors > self.num_envs:
+            raise UserError(
+                f"num_actors is {self.num_actors}; with {self.num_envs} environments it must be at most that"
+            )
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether environments are asked to be stepped in other processes, of this machine or of others."""
+        return self.wants_workers or self.cluster != "none"
 
     @property
     def wants_workers(self) -> bool:
@@ -417,6 +448,8 @@ FREE = [
     "vectorization",
     "num_workers",
     "isolate_envs",
+    "cluster",
+    "num_actors",
     "env_timeout_seconds",
     "total_steps",
     "stop_at_return",
@@ -456,7 +489,7 @@ def check_field_names(names: typing.Iterable[str]) -> None:
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     (
-        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads natural_products "
+        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads num_actors natural_products "
         "critic_epochs critic_minibatch",
         lambda x: 1 <= x <= 1_000_000,
         "a whole number from 1 to 1,000,000",
@@ -465,6 +498,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
         "total_steps decay_every_steps log_every_steps max_episode_steps",
         lambda x: 1 <= x < 2**53,
         "a whole number of at least 1 (and below 2**53)",
+    ),
+    (
+        "cluster",
+        lambda x: x in ("none", "local", "auto") or re.fullmatch(r"(ray://)?[^\s/:]+:\d{1,5}", x) is not None,
+        "none, local, auto, or an address: HOST:PORT or ray://HOST:PORT",
     ),
     ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
     ("network", lambda x: x == "mlp" or image_network(x) is not None, RIGHT_NETWORK),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import a2c.start
+from a2c.acting import ActingMaker, LocalActing
 from a2c.collector import Collector
 from a2c.config import Config
 from a2c.engines import Metrics, first_layers
@@ -64,7 +65,14 @@ class Learner:
         actors in step; Schulman et al. (2016) for the advantage.
     """
 
-    def __init__(self, config: Config, envs: Envs, start: Start | None = None, may_fuse: bool = True) -> None:
+    def __init__(
+        self,
+        config: Config,
+        envs: Envs,
+        start: Start | None = None,
+        may_fuse: bool = True,
+        acting: ActingMaker = LocalActing,
+    ) -> None:
         """Networks at their starting values, every environment at the start of an episode.
 
         Args:
@@ -73,6 +81,7 @@ class Learner:
             start: What the networks start with; None: initial values from the seed.
             may_fuse: Whether updates may be one call of machine code, where they can be: then `collect` and `learn`
                 cannot be called one by one.
+            acting: What acts in the environments, where updates are not one call.
 
         Raises:
             UserError: The engine's device is not there, or `start` is of other networks.
@@ -113,7 +122,7 @@ class Learner:
         else:
             self._set_parameters(a2c.start.drawn(config, self._architecture))
         self._collector = Collector(
-            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info, acting
         )
         self._first_layers = first_layers(self._engine, self._architecture)
         self._failure: NumbersError | EnvError | None = None  # why no further update can be made

@@ -381,6 +381,10 @@ def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
             raise UserError(
                 f"keep_policy_at has {steps}, and training ends after {end} steps; it must be at most those"
             )
+    if config.cluster == "none" and origins.get("num_actors") == "chosen":
+        raise UserError(
+            f"num_actors is {config.num_actors}, and cluster is 'none'; actors are on a cluster: choose one"
+        )
     for name in ("hidden_sizes", "activation"):
         if is_own(config.network) and origins.get(name) == "chosen":
             raise UserError(

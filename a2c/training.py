@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from a2c import consent, fitting, start
+from a2c.acting import ActingMaker, LocalActing
+from a2c.cluster.acting import acting_on
+from a2c.cluster.fleet import Fleet
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource, env_name
@@ -298,14 +301,22 @@ def _envs_and_learner(
     begins_with = start.read(config) if saved is None else None  # A checkpoint already includes what was read.
     with interrupts_remembered():
         compiled = is_compiled(config, env) if run is None else stays_compiled(run.is_compiled, config, str(run.path))
-        envs = envs_for(config, env, compiled)
+        envs, acting = _acted_in(config, env, compiled)
         cleanup.callback(envs.close)
         _warn_of_images(envs, config)
-        learner = Learner(config, envs, begins_with, asked.is_one_call)
+        learner = Learner(config, envs, begins_with, asked.is_one_call, acting)
         if saved is not None:
             with resumption.fitting(saved):
                 learner.restore(saved.arrays, saved.counters["updates"])
     return envs, learner
+
+
+def _acted_in(config: Config, env: EnvSource, compiled: bool) -> tuple[Envs, ActingMaker]:
+    """The environments, and what acts in them: in this process, or on a cluster."""
+    if config.cluster == "none":
+        return envs_for(config, env, compiled), LocalActing
+    fleet = Fleet(config, env)
+    return fleet.envs, acting_on(fleet, config)
 
 
 def _new_run(asked: Asked, compiled: bool, cleanup: contextlib.ExitStack) -> Run:

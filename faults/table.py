@@ -23,6 +23,7 @@ KINDS = {
     "seeds": "several seeds at a time killed or ended, all of them or one's process, resumed",
     "disk": "no space left, at each call that writes a checkpoint",
     "inexact": "worker killed; episodes cannot be replayed",
+    "cluster": "on a Ray cluster: actor killed (SIGKILL), trainer killed and resumed",
     "day": "worker killed every 2 to 5 s, trainer every minute",
 }
 
@@ -30,7 +31,7 @@ KINDS = {
 def table() -> str:
     """The table of faults: a row for each kind and environment with results."""
     lines = ["| environment | fault | faults | runs | same bits | left behind |", "|---|---|---|---|---|---|"]
-    for name in [*CASES, *INEXACT, "day"]:
+    for name in [*CASES, *INEXACT, "cluster", "day"]:
         path = RESULTS / f"{name}.json"
         if path.exists():
             result = json.loads(path.read_text())

@@ -29,7 +29,7 @@ else:
     import tomli as tomllib
 
 MINE = 'environment = "CartPole-v1"\n[settings]\ngamma = 0.98\n'
-OTHERS = {"cd", "echo", "gcc", "mlflow", "printf", "source", "visualdl", "wandb"}
+OTHERS = {"cd", "echo", "export", "gcc", "mlflow", "printf", "ray", "source", "visualdl", "wandb"}
 """Programs of others, which a page may name without more ado."""
 LANGUAGES = {"c", "json", "python", "sh", "text", "toml"}
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])

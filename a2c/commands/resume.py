@@ -33,6 +33,10 @@ class Resume:
     """Worker processes beside this one."""
     isolate_envs: bool | None = None
     """Put every environment in a worker."""
+    cluster: str | None = None
+    """Step environments on this Ray cluster instead; none: all here."""
+    num_actors: int | Literal["auto"] | None = None
+    """Actors that environments are divided among there."""
     env_timeout_seconds: float | None = None
     """How long a step of an environment may take before it counts as hung."""
     save_every_seconds: float | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from a2c.commands.groups import Preset, Settings
+from a2c.commands.groups import Preset, Settings, refuse_cluster
 from a2c.commands.plot import draw
 from a2c.commands.record import record
 from a2c.commands.report import write_report
@@ -59,6 +59,8 @@ class Train:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         if self.jobs != "auto" and not 1 <= self.jobs <= 1_000:
             raise UserError(f"jobs is {self.jobs}; it must be from 1 to 1,000, or auto")
+        if self.seeds > 1:
+            refuse_cluster(self.config, "several seeds")
         config = settled(self.config)  # First, because --resume finds a run by the contents of --start-from's file.
         seeds = range(config.seed, config.seed + self.seeds)
         warn_of_other_environment(config.env_id, self.preset)

@@ -17,7 +17,7 @@ import tyro
 
 from a2c import files
 from a2c.commands.compare import table
-from a2c.commands.groups import Preset, Settings
+from a2c.commands.groups import Preset, Settings, refuse_cluster
 from a2c.errors import NumbersError, UserError
 from a2c.evaluation import shown_returns
 from a2c.fitting import lines
@@ -124,6 +124,7 @@ class Tune:
                 f"seeds is {self.seeds} and confirm_seeds {self.confirm_seeds}; together they must be at most "
                 f"{_MOST:,}, since the seeds after these are for the comparison"
             )
+        refuse_cluster(self.config, "trials")
         if self.config.stop_at_return is not None:
             raise UserError("stop_at_return would give runs different lengths, which do not compare; leave it out")
 

@@ -68,15 +68,16 @@ class History:
     After `mark`, `state` describes the moment of the mark, however many steps came after it; before, the present.
     """
 
-    def __init__(self, num_envs: int, action_space: gymnasium.Space[Any], seed: int) -> None:
+    def __init__(self, num_envs: int, action_space: gymnasium.Space[Any], seed: int, offset: int = 0) -> None:
         """Allocates the record; no environment has been reset.
 
         Args:
             num_envs: N.
             action_space: The action space of one environment.
             seed: The run's seed.
+            offset: The number that the first of these environments has in the run; its episodes are seeded by that.
         """
-        self._seed = seed
+        self._seed, self._offset = seed, offset
         row = row_type(action_space)
         self._dtype = row.base
         # The smallest type that holds every action; `recording` and `actions` return the space's type.
@@ -135,7 +136,7 @@ class History:
 
     def seed_of(self, n: int, episode: int) -> int:
         """The seed of an episode of environment n whose reset was passed none."""
-        return episode_seed(int(self._root[n]), n, episode - int(self._first[n]))
+        return episode_seed(int(self._root[n]), self._offset + n, episode - int(self._first[n]))
 
     def given_seeds(self) -> list[int | None]:
         """[N] the last seed that was passed to a reset; None: none ever was."""
@@ -237,3 +238,16 @@ class History:
         actions = np.empty((size, *self._actions.shape[1:]), self._actions.dtype)
         actions[: len(rest)] = rest
         self._actions, self._rows, self._dropped = actions, len(rest), self._dropped + needed
+
+
+def part_of(state: Arrays, first: int, last: int) -> Arrays:
+    """The `state()` of environments first..last-1 alone, out of the state of all.
+
+    Example:
+        >>> of_all = {"episode": np.array([4, 7]), "length": np.array([2, 1]), "actions": np.array([5, 6, 9])}
+        >>> {name: array.tolist() for name, array in part_of(of_all, 1, 2).items()}
+        {'episode': [7], 'length': [1], 'actions': [9]}
+    """
+    part = {name: array[first:last] for name, array in state.items() if name != "actions"}
+    ends = np.cumsum(np.concatenate([[0], state["length"]]))
+    return part | {"actions": state["actions"][ends[first] : ends[last]]}

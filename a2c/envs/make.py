@@ -47,6 +47,8 @@ class Kind(NamedTuple):
     """How rewards, lives and infos are read."""
     is_vector: bool = False
     """Whether `env` makes a vector environment of N."""
+    offset: int = 0
+    """The number that the first of these environments has in the run, if the others are stepped elsewhere."""
 
 
 def kind_of(
@@ -75,6 +77,16 @@ def kind_for(config: Config, env: EnvSource, seed: int | None = None) -> Kind:
     kind = kind_of(env, config.env_kwargs, seed, Wrapping.of(config), config.reward_weights)
     feedback = kind.feedback._replace(info_keys=config.log_info)
     return kind._replace(feedback=feedback, is_vector=makes_many(config.vectorization, env))
+
+
+def training_kind(config: Config, env: EnvSource) -> Kind:
+    """The kind of environment that a run trains on: `kind_for`, with lives noted if the run learns from them.
+
+    Raises:
+        UserError: An argument or setting is not usable.
+    """
+    kind = kind_for(config, env)
+    return kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
 
 
 def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
@@ -193,11 +205,7 @@ def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
         return _compiled_envs(kind, config.num_envs)
     envs = gymnasium_envs(kind, config.num_envs, Placement.of(config)._replace(vectorization=vectorization))
-    if envs.left_out:
-        warnings.warn(
-            f"these parts of the observations of {env_name(env)} are not numbers and are ignored: {envs.left_out}",
-            stacklevel=3,
-        )
+    warn_of_ignored_parts(envs, env)
     return envs
 
 
@@ -217,17 +225,29 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
     vectorization: Vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
         vectorization = "local"  # A run that began without the compiled form must go on without it.
-    kind = kind_for(config, env)
-    kind = kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
-    envs = _envs(config, kind, vectorization)
+    envs = _envs(config, training_kind(config, env), vectorization)
+    warn_of_normalizers(envs, env)
+    return envs
+
+
+def warn_of_ignored_parts(envs: Envs, env: EnvSource) -> None:
+    """Warns if parts of the observations are ignored because they are not numbers."""
+    if envs.left_out:
+        warnings.warn(
+            f"these parts of the observations of {env_name(env)} are not numbers and are ignored: {envs.left_out}",
+            stacklevel=4,
+        )
+
+
+def warn_of_normalizers(envs: Envs, env: EnvSource) -> None:
+    """Warns of Gymnasium's normalising wrappers, whose statistics are one per environment."""
     for wrapper in envs.normalizers:
         field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
         warnings.warn(
             f"{env_name(env)} is wrapped in {wrapper}: its statistics are one per environment, are not saved with the "
             f"policy, and differ in an evaluation; leave it out and use {field} (--{field.replace('_', '-')})",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return envs
 
 
 def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
@@ -265,6 +285,7 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
         placement.env_timeout_seconds,
         first,
         kind.feedback,
+        kind.offset,
     )
     return Envs(traits_of_all, pool)
 

@@ -50,7 +50,7 @@ def is_compiled(config: Config, env: EnvSource) -> bool:
     """
     if config.vectorization != "auto":
         return config.vectorization == "compiled"
-    if config.wants_workers or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
+    if config.is_elsewhere or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
         return False
     if config.log_info:  # A compiled form has no info.
         return False
@@ -68,10 +68,11 @@ def stays_compiled(was_compiled: bool, config: Config, run: str) -> bool:
     Raises:
         UserError: The settings ask for the other form.
     """
-    if was_compiled and (config.wants_workers or config.vectorization not in ("auto", "compiled")):
+    if was_compiled and (config.is_elsewhere or config.vectorization not in ("auto", "compiled")):
         raise UserError(
-            f"{run} trains on the compiled form of {config.env_id}, which has no workers and no other vectorization; "
-            "leave out isolate_envs, num_workers and vectorization to resume it"
+            f"{run} trains on the compiled form of {config.env_id}, which has no workers, no actors on a "
+            "cluster and no other vectorization; leave out isolate_envs, num_workers, cluster and vectorization to "
+            "resume it"
         )
     if not was_compiled and config.vectorization == "compiled":
         raise UserError(

@@ -60,6 +60,7 @@ class Pool:
         timeout_seconds: float,
         first: gymnasium.Env[Any, Any] | None = None,
         feedback: Feedback = Feedback(),  # noqa: B008 - immutable
+        offset: int = 0,
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
@@ -74,6 +75,8 @@ class Pool:
             timeout_seconds: How long an environment in a worker may make no progress.
             first: The first environment, if it was constructed already and this process steps it; closed on errors.
             feedback: How rewards, lives and infos are read.
+            offset: The number that the first of these environments has in the run, if the others are stepped
+                elsewhere; there are no workers then.
 
         Raises:
             EnvError: An environment could not be constructed; the others are closed.
@@ -86,7 +89,7 @@ class Pool:
         self._workers: list[Worker] = []
         # Ends the workers of a pool that nobody closed, at the latest before Python waits for them at its exit.
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
-        self.num_envs, self.seed = num_envs, seed
+        self.num_envs, self.seed, self._offset = num_envs, seed, offset
         mask = Field((mask_size(action_space),), np.dtype(np.uint8))
         layout = Layout(
             num_envs, num_workers, _field(action_space), _field(observation_space), mask, len(feedback.info_keys)
@@ -99,7 +102,7 @@ class Pool:
                 close(first)
             raise
         self._flags, self.block = layout.map(buffer)
-        self._history = History(num_envs, action_space, seed)
+        self._history = History(num_envs, action_space, seed, offset)
         self._obs = self.block.obs.copy()  # as before the step under way, in which a worker may die
         self._attributes: dict[str, list[Any]] = {}  # that `set_attr` set, [N] each; a new worker needs them
         self._foreign = 0  # process-wide generators reported so far, as in `seeding.Watch.found`
@@ -115,7 +118,8 @@ class Pool:
         self._share = Share(make, seed, (), block, ours)  # Empty, so that `close` works if a constructor raises.
 
         def construct() -> None:
-            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None, feedback)
+            indices = range(offset + here.start, offset + here.stop)
+            self._share = Share(make, seed, indices, block, ours, ready.pop() if ready else None, feedback)
 
         try:
             for start in self._starts:
@@ -207,7 +211,7 @@ class Pool:
         """The steps that led an environment to an error or a hang; None if they are not known or not all recorded."""
         if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
             return None
-        recording = self.recording_to(error.env_index)
+        recording = self.recording_to(error.env_index - self._offset)
         if recording.dropped and not (isinstance(error, EnvError) and error.phase == "reset"):
             return None
         if isinstance(error, WorkerError):
@@ -472,7 +476,10 @@ class Pool:
         for row in lost:
             n, block = rows.start + row, self.block
             self.events.append(
-                Event("episodes_lost", f"environment {n} does not replay: {faults[row]}; it began its next episode")
+                Event(
+                    "episodes_lost",
+                    f"environment {self._offset + n} does not replay: {faults[row]}; it began its next episode",
+                )
             )
             if stepping:  # `finish` then records the next episode, as for every environment whose episode ended.
                 block.final_obs[n], block.reward[n] = self._obs[n], 0.0

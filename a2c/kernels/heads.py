@@ -48,7 +48,7 @@ def table_of(factors: tuple[Factor, ...], num_masks: int) -> NDArray[np.int64]:
 def draw(
     factors: NDArray[np.int64], seed: int, update: int, noise: Floats, columns: int, first: int, rows: int
 ) -> None:
-    """The noise of an update's actions, rows first..first+rows-1 of C columns each.
+    """The noise of an update's actions, rows first..first+rows-1 of C columns each, into the first rows of `noise`.
 
     Number i of an update is a function of (seed, update, i) alone, so any split of the work draws the same.
     """
@@ -58,17 +58,17 @@ def draw(
     start = first * columns
     if is_even:  # One run of numbers.
         if factors[0, KIND] == GAUSSIAN:
-            normals(seed, NORMALS_STREAM, update, start, noise, start, rows * columns)
+            normals(seed, NORMALS_STREAM, update, start, noise, 0, rows * columns)
         else:
-            uniforms(seed, UNIFORMS_STREAM, update, start, noise, start, rows * columns)
+            uniforms(seed, UNIFORMS_STREAM, update, start, noise, 0, rows * columns)
         return
     for row in range(first, first + rows):
         for f in range(len(factors)):
             number = row * columns + factors[f, COLUMN]
             if factors[f, KIND] == GAUSSIAN:
-                normals(seed, NORMALS_STREAM, update, number, noise, number, factors[f, COLUMNS])
+                normals(seed, NORMALS_STREAM, update, number, noise, number - start, factors[f, COLUMNS])
             else:
-                uniforms(seed, UNIFORMS_STREAM, update, number, noise, number, factors[f, COLUMNS])
+                uniforms(seed, UNIFORMS_STREAM, update, number, noise, number - start, factors[f, COLUMNS])
 
 
 @inlined

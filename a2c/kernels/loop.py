@@ -85,7 +85,8 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
         for j in range(rollout.carry.shape[2]):
             rollout.carry[0, n, j] = rollout.carry[length, n, j]
     for t in range(length):
-        draw(factors, rules.seed, update, noise, columns, t * num_envs + start, count)
+        row = t * num_envs + start
+        draw(factors, rules.seed, update, noise[row * columns :], columns, row, count)
         see(rules.normalize_observations, books.observations, rollout.observed[t], rollout.inputs[t], start, stop)
         forward_chunk(network, work, t, chunk, rollout)
         choose(factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], rollout.action[t], start, stop)

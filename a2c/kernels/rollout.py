@@ -1,5 +1,6 @@
 """The verbs of a rollout, each once: the collector calls them from Python, `a2c.kernels.loop` from machine code.
 
+draw_part   the noise of some environments' actions
 see         real numbers as observed -> inputs
 choose      outputs and noise -> actions                        (forward, between them, is the engine's)
 follow_up   what came of the whole rollout: next values, and what was not finite
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, inlined
-from a2c.kernels.heads import sample
+from a2c.kernels.heads import draw, sample
 from a2c.kernels.simd import Floats
 from a2c.kernels.statistics import (
     count_episodes,
@@ -72,6 +73,17 @@ class Books(NamedTuple):
     running: NDArray[np.float64]  # [N] those sums, so far
     returns: NDArray[np.float64]  # [N] sums of rewards of the episodes under way
     lengths: NDArray[np.int64]  # [N] their steps
+
+
+@compiled
+def draw_part(
+    factors: NDArray[np.int64], seed: int, update: int, noise: NDArray[np.float32], first: int, num_envs: int
+) -> None:
+    """The noise of an update [T, n, C] for n environments, from `first` on, of the N that a whole rollout has."""
+    length, count, columns = noise.shape
+    flat = noise.reshape(-1)
+    for t in range(length):
+        draw(factors, seed, update, flat[t * count * columns :], columns, t * num_envs + first, count)
 
 
 @compiled

@@ -25,7 +25,8 @@ _DIGITS = 2
 """Significant digits of values on a log scale; no study could tell apart values with more."""
 _NOT_SEARCHED = {
     "env_id", "env_kwargs", "seed", "total_steps", "vectorization", "num_workers", "isolate_envs",
-    "env_timeout_seconds", "stop_at_return", "engine", "num_threads", "device", "run_dir", "log", "log_every_steps",
+    "cluster", "num_actors", "env_timeout_seconds", "stop_at_return", "engine", "num_threads", "device", "run_dir",
+    "log", "log_every_steps",
     "eval_every_steps", "eval_episodes", "eval_greedy", "final_eval_episodes", "eval_num_envs", "save_every_seconds",
     "keep_checkpoints", "start_from", "start_from_sha256", "max_episode_steps", "reward_weights",
 }  # fmt: skip

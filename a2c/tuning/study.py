@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _WHERE = (
-    "run_dir", "num_threads", "num_workers", "isolate_envs", "env_timeout_seconds", "log", "log_every_steps", "device",
-    "save_every_seconds", "keep_checkpoints",
+    "run_dir", "num_threads", "num_workers", "isolate_envs", "cluster", "num_actors", "env_timeout_seconds", "log",
+    "log_every_steps", "device", "save_every_seconds", "keep_checkpoints",
 )  # fmt: skip
 """Settings that change no number: where runs are made and what is stored of them."""
 _STARTUP = 10
