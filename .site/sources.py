@@ -37,11 +37,12 @@ def on_files(files: Files, config: Any) -> Files:
     language = config.plugins["i18n"].current_language
     prefix = "" if language == config.plugins["i18n"].default_language else f"{language}/"
     docs = Path(config.docs_dir)
+    # Of the pages of all languages: what one of them links to has a page in each, and each leads to the other.
     wanted = {
         target
-        for page in docs.rglob("*.md")
-        for match in _LINK.finditer(page.read_text(encoding="utf-8"))
-        if (target := _outside(page.relative_to(docs).as_posix(), match["target"])) is not None
+        for path in docs.rglob("*.md")
+        for match in _LINK.finditer(path.read_text(encoding="utf-8"))
+        if (target := _outside(path.relative_to(docs).as_posix(), match["target"])) is not None
     }
     # What a folder's page lists has a page, too.
     wanted |= {f"{target}/{name}" for target in wanted if (ROOT / target).is_dir() for name in _listed(ROOT / target)}

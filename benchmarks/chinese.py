@@ -39,6 +39,9 @@ CELLS = {
         "多个种子同时训练，全部或其中一个进程被杀掉或结束，再恢复"
     ),
     "no space left, at each call that writes a checkpoint": "写检查点的每次调用都遇到磁盘已满",
+    "on a Ray cluster: actor killed (SIGKILL), trainer killed and resumed": (
+        "Ray 集群上：actor 被杀掉（SIGKILL），训练进程被杀掉再恢复"
+    ),
     "worker killed every 2 to 5 s, trainer every minute": "工作进程每 2 到 5 秒、训练进程每分钟被杀掉一次",
     # curves
     "picture": "图",

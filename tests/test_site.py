@@ -35,6 +35,19 @@ STICKING_OUT = """() => {
 }"""
 """Elements of a page's text that reach beyond the window, and cannot be scrolled by themselves."""
 
+CUT_FLAGS = """() => {
+  const found = [], walker = document.createTreeWalker(document.querySelector(".md-content"), NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode())
+    for (const { index } of node.data.matchAll(/--\\w/g)) {
+      const range = document.createRange();
+      range.setStart(node, index);
+      range.setEnd(node, index + 2);
+      if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) found.push(node.data);
+    }
+  return found;
+}"""
+"""Flags whose two dashes stand on two lines."""
+
 FETCHING = {"link": "href", "script": "src", "img": "src", "source": "src", "iframe": "src"}
 
 
@@ -126,6 +139,7 @@ class TestInChromium:
                     look.page.reload()
                     assert look.page.evaluate("document.documentElement.scrollWidth") <= width
                     assert look.page.evaluate(STICKING_OUT) == []
+                    assert look.page.evaluate(CUT_FLAGS) == []
                     shade = look.page.evaluate("getComputedStyle(document.body).backgroundColor")
                     assert (shade == "rgb(255, 255, 255)") == (scheme == "light")
             assert look.complaints == []

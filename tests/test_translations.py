@@ -10,7 +10,7 @@ import pytest
 from pages import CHINESE, ROOT, Block, blocks, codes, levels, links, paragraphs, pictures, source, tables
 
 IN_CHINESE = re.compile(r"[\u4e00-\u9fff]")
-ENGLISH = re.compile(r"\b(?:the|is|are|of|with|that|for)\b", re.IGNORECASE)
+ENGLISH = re.compile(r"\b(?:the|is|are|and|of|on|to|with|that|for)\b", re.IGNORECASE)
 """Words without which there is hardly a sentence."""
 QUOTED = re.compile(r"`[^`]*`|\]\([^)]*\)|“[^”]*”|\*[^*]*\*")
 """What is said as the program says it: code, links, and its messages, in quotation marks or italics."""
