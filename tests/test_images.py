@@ -345,13 +345,13 @@ def test_several_images_are_left_to_paddle(share):
     images = [name for name in gradient if "image." in name and name.endswith(".0.weight")]
     assert len(images) == (2 if share else 4)
     assert all(gradient[name].any() for name in images)
-    with pytest.raises(UserError, match="'compiled', which takes one image, not the 2 of these"):
+    with pytest.raises(UserError, match="'compiled', which takes one image, and these observations have 2"):
         Case("compiled", TWO, spaces.Discrete(2), (2, 2))
 
 
 @pytest.mark.parametrize("engine", ["auto", "compiled", "paddle"])
 def test_natural_steps_through_convolutions_are_refused(engine):
-    with pytest.raises(UserError, match="actor_step is 'natural', which is not there for images"):
+    with pytest.raises(UserError, match="actor_step is 'natural', which does not work with images"):
         Case(engine, CAMERA, spaces.Discrete(2), (2, 2), actor_step="natural")
 
 

@@ -494,7 +494,9 @@ def test_auto_chooses_paddle_and_says_why_and_the_compiled_engine_is_refused(qui
     assert main(words) == 0
     assert "engine paddle on cpu, because of network own_nets:Torso" in capsys.readouterr().err
     assert main([*words, "--engine", "compiled"]) == 2
-    assert "network 'own_nets:Torso', which PaddlePaddle computes; 'paddle' does" in capsys.readouterr().err
+    assert (
+        "cannot compute network 'own_nets:Torso', a layer of PaddlePaddle; use engine" in capsys.readouterr().err
+    )
     assert main([*words, "--engine", "paddle", "--hidden-sizes", "32"]) == 2
     assert "hidden_sizes is (32,), which has no effect where network is 'own_nets:Torso'" in capsys.readouterr().err
 
