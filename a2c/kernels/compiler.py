@@ -63,7 +63,7 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
     # Numba compares only the time of the function's own file to tell whether the cache is stale. A hash in the name is
     # safer: it changes with the code of the function and of everything it uses, in any file.
     function.__qualname__ = f"{template.__qualname__}_{digest(function, with_modules=True)}"
-    # Kernels allocate nothing, so nobody need count references: counting cost three quarters of a CartPole step.
+    # Kernels allocate nothing, so references need not be counted: counting took three quarters of a CartPole step.
     options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": forceinline}
     try:
         dispatcher = numba.njit(cache=True, **options)(function)
@@ -100,9 +100,9 @@ class _Kept:
         """Writes the machine code of a function to disk, if possible."""
         try:
             self._cache.save_overload(signature, data)
-        except Exception as error:  # noqa: BLE001 - what cannot be kept is compiled again
+        except Exception as error:  # noqa: BLE001 - a full disk must not stop a run
             _Kept.is_possible = False
-            self._give_up(f"cannot be kept ({error}); every start compiles")
+            self._give_up(f"cannot be written ({error}); every start compiles it again")
 
     def _give_up(self, why: str) -> None:
         warnings.warn(f"machine code in {self._cache.cache_path} {why}", stacklevel=2)

@@ -247,7 +247,7 @@ def backward(
         Where in scratch dL/dx of the first layer lies, [rows, X_ROW]; it is computed only if inputs have features.
 
     Args:
-        network: With the activations that `forward` kept.
+        network: With the activations that `forward` stored.
         first: First layer of actor or critic.
         last: Layer to stop before.
         input_row: First row of inputs.
@@ -333,7 +333,7 @@ def tangents(
     y' = (x' W + x V + v_b) * f'(y),  with x' = 0 for inputs, and f' from the stored f as in `backward`.
 
     Args:
-        network: With the activations that `forward` kept.
+        network: With the activations that `forward` stored.
         first: First layer of actor or critic.
         last: Layer to stop before.
         input_row: First row of inputs.

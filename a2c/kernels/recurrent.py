@@ -36,9 +36,9 @@ class Memory(NamedTuple):
     lookups: NDArray[np.int64]  # [choices, 2] as in `a2c.kernels.lookup`
     weight: int  # where in theta the weights [in, 3 H] start, ...
     bias: int
-    carry_weight: int  # ... and those of what is remembered, [H, 3 H]
+    carry_weight: int  # ... and those of the state, [H, 3 H]
     carry_bias: int
-    turned: Floats  # [3 H * H] the weights of what is remembered, transposed
+    turned: Floats  # [3 H * H] the weights of the state, transposed
     turned_images: Floats  # [3 H * images] the weights of features of images, transposed
     rooms: Floats  # [rows * ROOM * H] the stored numbers of each row
     room: int  # the most rows that a chunk works on at once
