@@ -111,7 +111,7 @@ def test_a_critic_without_convolutions_cannot_have_its_own(sight):
         architecture_for(sight, spaces.Discrete(2), (), "tanh", True, "mlp", share_torso=False)
     with pytest.raises(UserError, match="goes through our convolutions"):  # A layer of one's own shares nothing.
         architecture_for(sight, spaces.Discrete(2), (), "tanh", True, "own_nets:Eye", share_torso=False)
-    with pytest.raises(UserError, match="which are what can be shared; leave it out"):
+    with pytest.raises(UserError, match="which are all that can be shared; leave it out"):
         a2c.train("CartPole-v1", total_steps=100, share_torso=False)
     with pytest.raises(UserError, match="critic is 'none' and share_torso False"):
         a2c.Config("CartPole-v1", critic="none", share_torso=False)
@@ -171,7 +171,7 @@ def test_what_is_asked_for_is_written_as_it_is_read(text):
 )
 def test_what_no_image_can_go_through_is_refused(text):
     assert image_network(text) is None
-    with pytest.raises(UserError, match="it must be auto, mlp, nature, small, or convolutions and the units behind"):
+    with pytest.raises(UserError, match="it must be auto, mlp, nature, small, or convolutions and the units after"):
         a2c.Config("CartPole-v1", network=text)
 
 
@@ -345,13 +345,13 @@ def test_several_images_are_left_to_paddle(share):
     images = [name for name in gradient if "image." in name and name.endswith(".0.weight")]
     assert len(images) == (2 if share else 4)
     assert all(gradient[name].any() for name in images)
-    with pytest.raises(UserError, match="'compiled', which takes one image, not the 2 of these"):
+    with pytest.raises(UserError, match="'compiled', which takes one image, and these observations have 2"):
         Case("compiled", TWO, spaces.Discrete(2), (2, 2))
 
 
 @pytest.mark.parametrize("engine", ["auto", "compiled", "paddle"])
 def test_natural_steps_through_convolutions_are_refused(engine):
-    with pytest.raises(UserError, match="actor_step is 'natural', which is not there for images"):
+    with pytest.raises(UserError, match="actor_step is 'natural', which does not work with images"):
         Case(engine, CAMERA, spaces.Discrete(2), (2, 2), actor_step="natural")
 
 

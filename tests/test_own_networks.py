@@ -437,10 +437,10 @@ WRONG = {
     "Double": "has the parameter 'shift' of float64; it must be float32",
     "GivesDouble": r"gives float64 \[3, 5\]",
     "Counting": "has the buffer 'order' of int64; it must be float32, or not persistable",
-    "Unused": "has the parameter 'third.weight', and what it gives does not depend on it",
+    "Unused": "has the parameter 'third.weight', and its features do not depend on it",
     "Mixing": "gives other features for a row alone than for the same row among others",
     "Drawn": "has numbers that its state_dict lacks",
-    "NoLayer": "makes <.*NoLayer object.*>, which is no paddle.nn.Layer",
+    "NoLayer": "makes <.*NoLayer object.*>; it must make a paddle.nn.Layer",
     "the_same": "gives the same layer twice",
     "A_NUMBER": "which is 3; it must be a class",
     "Missing": "own_nets has no Missing",
@@ -465,8 +465,8 @@ def test_a_layer_that_raises_later_ends_the_run_in_a_sentence(quick, capsys):
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("Residual", "has none of layer_norm"),
-        ("OnceDifferentiable", "has none of something in it"),
+        ("Residual", "has none for layer_norm"),
+        ("OnceDifferentiable", "has none for something in it"),
     ],
 )
 def test_natural_steps_are_refused_where_there_are_no_second_derivatives(name, why, quick):
@@ -484,7 +484,7 @@ def test_second_derivatives_that_are_wrong_are_found(monkeypatch):
     own_layers.OwnNetworks(own).check_second_derivatives()
     right = own_layers._tangent
     monkeypatch.setattr(own_layers, "_tangent", lambda *given: right(*given) * 1.3)
-    with pytest.raises(UserError, match="has wrong ones of something in it"):
+    with pytest.raises(UserError, match="has wrong ones for something in it"):
         own_layers.OwnNetworks(own).check_second_derivatives()
 
 
@@ -494,7 +494,7 @@ def test_auto_chooses_paddle_and_says_why_and_the_compiled_engine_is_refused(qui
     assert main(words) == 0
     assert "engine paddle on cpu, because of network own_nets:Torso" in capsys.readouterr().err
     assert main([*words, "--engine", "compiled"]) == 2
-    assert "network 'own_nets:Torso', which PaddlePaddle computes; 'paddle' does" in capsys.readouterr().err
+    assert "cannot compute network 'own_nets:Torso', a layer of PaddlePaddle; use engine" in capsys.readouterr().err
     assert main([*words, "--engine", "paddle", "--hidden-sizes", "32"]) == 2
     assert "hidden_sizes is (32,), which has no effect where network is 'own_nets:Torso'" in capsys.readouterr().err
 
@@ -555,7 +555,7 @@ def test_a_policy_that_names_another_layer_than_its_run_is_refused(trained, tmp_
 
 def test_what_changed_since_is_told_in_a_sentence(trained, monkeypatch):
     monkeypatch.setattr(own_nets.Residual, "forward", lambda self, inputs: self.enter(inputs) * self.scale)
-    with pytest.raises(UserError, match=r"has the parameter 'blocks\.0\.weight', and what it gives does not depend"):
+    with pytest.raises(UserError, match=r"has the parameter 'blocks\.0\.weight', and its features do not depend"):
         a2c.load(trained)
     monkeypatch.undo()
     before = own_nets.Residual.forward
@@ -575,7 +575,7 @@ def test_what_changed_since_is_told_in_a_sentence(trained, monkeypatch):
 def test_where_paddle_or_the_module_is_missing_it_is_said(trained, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "a2c.model.own_layers", None)
     assert main(["evaluate", str(trained.path)]) == 2
-    assert "network is 'own_nets:Residual', which PaddlePaddle computes, and that is not installed" in (
+    assert "network is 'own_nets:Residual', which needs PaddlePaddle, and that is not installed" in (
         capsys.readouterr().err
     )
     monkeypatch.undo()
@@ -588,7 +588,7 @@ def test_a_class_that_nobody_finds_again_is_refused(quick):
     class Local(own_nets.Torso):
         pass
 
-    with pytest.raises(UserError, match="must find it by its name, module:Class; define it at the top of a module"):
+    with pytest.raises(UserError, match="resumed or evaluated; define it at the top level of a module"):
         a2c.train("CartPole-v1", network=Local, **without_sizes(quick))
     assert name_of(own_nets.Torso) == TORSO
     with pytest.raises(UserError, match="network is 3"):

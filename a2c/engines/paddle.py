@@ -1,4 +1,4 @@
-"""The Paddle engine: the forward pass of `a2c.model` on any device that Paddle knows, and its automatic gradient."""
+"""The Paddle engine: the forward pass of `a2c.model` on any device that Paddle supports, differentiated by Paddle."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ with warnings.catch_warnings():
     import paddle
 
 Images = Mapping[Network, Any]
-"""What each network sees of images, a tensor [B, F]; None if there are none. With a shared torso both are the same."""
+"""Features of images for each network: a tensor [B, F], or None without images. A shared torso gives both the same."""
 
 _NO_IMAGES: Images = MappingProxyType({"actor": None, "critic": None})
 
 
 class Seen(NamedTuple):
-    """What the networks see of some rows, as tensors."""
+    """The inputs of the networks for some rows, as tensors."""
 
     inputs: Any  # [B, D]
     pixels: Any  # [B, P]; None if there are none
     images: Images = _NO_IMAGES
-    remembered: Any = None  # [B, H] what the memory gives; None if there is none
+    remembered: Any = None  # [B, H] output of the memory; None without memory
 
 
 class PaddleEngine:
@@ -53,9 +53,9 @@ class PaddleEngine:
             architecture: Of the networks.
 
         Raises:
-            UserError: The device is not there, or a layer of the user's own is none that can be trained so.
+            UserError: Paddle cannot use the device, or the user's own layer cannot be trained with these settings.
         """
-        # Paddle's own handler would turn the interrupt of a run into a stack dump.
+        # Paddle's own handler would print a stack dump when a user interrupts a run.
         paddle.disable_signal_handler()
         try:
             paddle.set_device(config.device)
@@ -70,13 +70,13 @@ class PaddleEngine:
         self._own = None if architecture.own is None else OwnNetworks(architecture.own)
         if self._own is not None and config.actor_step == "natural":
             self._own.check_second_derivatives()
-        # Ours are parts of one tensor; a layer of the user's own holds its parameters itself.
+        # Our parameters are parts of one tensor; a user's own layer holds its parameters itself.
         self._shapes_of_ours = architecture.shapes_of_ours()
         places = self._places()
         self._place_of_ours: Any = np.concatenate([places[name] for name in self._shapes_of_ours])
         self._of_own = [(places[name], tensor) for name, tensor in self._held().items()]
         if self._own is None:
-            self._place_of_ours = slice(0, size)  # Which is faster than to list all.
+            self._place_of_ours = slice(0, size)  # A slice is faster than an index array.
         images = len(architecture.images)
         why = "its device" if config.device != "cpu" else f"{images} images"
         if architecture.own is not None:
@@ -87,13 +87,13 @@ class PaddleEngine:
 
     @property
     def machine_code(self) -> None:
-        """There is none."""
+        """None: machine code cannot call Paddle."""
 
     def prepare(self, rollout: Rollout) -> None:
-        """There is nothing to do."""
+        """Does nothing: Paddle needs no preparation."""
 
     def forward(self, rollout: Rollout, t: int) -> None:
-        """Actor and critic on the inputs of step t; nothing is kept."""
+        """Evaluates actor and critic on the inputs of step t; `gradient` evaluates them again."""
         with paddle.no_grad():
             seen = self._see(rollout.inputs[t], rollout.pixels[t])
             seen = self._remembering(seen, paddle.to_tensor(rollout.carry[t]))
@@ -104,14 +104,14 @@ class PaddleEngine:
             rollout.value[t] = self._network("critic", seen).numpy()[:, 0]
 
     def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
-        """The critic."""
+        """Evaluates the critic: [B, D], [B, P], [B, H] -> [B]."""
         with paddle.no_grad():
             seen = self._remembering(self._see(inputs, pixels), paddle.to_tensor(carry))
             value: Floats = self._network("critic", seen).numpy()[:, 0]
             return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
-        """Of the loss that `Engine` gives, by running the networks again.
+        """The gradient of the loss that `Engine` defines, and the metrics. It runs the networks again.
 
         Raises:
             ValueError: log pi, A, V and G do not share one shape (broadcasting them would mix environments).
@@ -143,12 +143,12 @@ class PaddleEngine:
         loss = policy_loss + config.value_weight * value_loss - config.entropy_coef * entropy
 
         gradient = self._gradient_of(loss)
-        with np.errstate(invalid="ignore"):  # What is not finite, the norm of the gradient tells.
+        with np.errstate(invalid="ignore"):  # The norm of the gradient already shows whether all was finite.
             explained = explained_variance(rollout.value[:-1], rollout.returns)
         return gradient, Metrics(float(loss), float(policy_loss), float(value_loss), float(entropy), 0.0, explained)
 
     def fisher(self, rollout: Rollout, direction: Floats) -> Floats:
-        """J^T M J v. J v is the derivative of u^T J v in u, whatever u is, which takes differentiating twice."""
+        """F v = mean of J^T M J v. J v is the derivative of u^T J v in u, for any u: Paddle differentiates twice."""
         rows = rollout.reward.size
         mask = paddle.to_tensor(rollout.mask[:-1].reshape(rows, -1)) if rollout.mask.shape[2] else None
         leaves = self._leaves()
@@ -172,14 +172,14 @@ class PaddleEngine:
         return product
 
     def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
-        """Of the critic's mean squared error on some rows of the rollout."""
+        """The gradient of the critic's mean squared error on some rows of the rollout."""
         inputs = rollout.inputs[:-1].reshape(rollout.reward.size, -1)[rows]
         pixels = rollout.pixels[:-1].reshape(rollout.reward.size, -1)[rows]
         value = self._network("critic", self._see(inputs, pixels))[:, 0]
         return self._gradient_of(paddle.mean((paddle.to_tensor(rollout.returns.ravel()[rows]) - value) ** 2))
 
     def follow(self) -> None:
-        """Takes the parameters over to the device."""
+        """Copies theta to the device."""
         self._tensor: Any = paddle.to_tensor(self.theta[self._place_of_ours])
         self._tensor.stop_gradient = False
         self._spread()
@@ -200,25 +200,25 @@ class PaddleEngine:
         return forward(paddle, self._architecture, network, self._parameters, seen.inputs, features)
 
     def _see(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Seen:
-        """Rows of inputs [B, D] and of pixels [B, P]."""
+        """Inputs [B, D] and pixels [B, P] as tensors, with the features of images if our convolutions compute them."""
         if not pixels.shape[1]:
             return Seen(paddle.to_tensor(inputs), None)
         seen = Seen(paddle.to_tensor(inputs), paddle.to_tensor(pixels))
         return seen if self._own is not None else seen._replace(images=self._images(seen.pixels))
 
     def _see_all(self, rollout: Rollout) -> Seen:
-        """The T N rows of a rollout."""
+        """The same for the T N steps of a rollout."""
         rows = rollout.reward.size
         return self._see(rollout.inputs[:-1].reshape(rows, -1), rollout.pixels[:-1].reshape(rows, -1))
 
     def _images(self, pixels: Any) -> Images:
-        """Features of rows of pixels [B, P], which are bytes."""
+        """Features of images for each network, from pixels [B, P] (bytes)."""
         networks = NETWORKS[:1] if self._architecture.share_torso else NETWORKS
         found = [features_of(paddle, self._architecture, network, self._parameters, pixels) for network in networks]
         return {"actor": found[0], "critic": found[-1]}
 
     def _remembering(self, seen: Seen, carry: Any) -> Seen:
-        """The same rows with what is remembered after them; carry [B, H] is what was remembered before."""
+        """The same rows with the memory's new state; carry [B, H] is its state before."""
         if not self._architecture.memory_size:
             return seen
         return seen._replace(remembered=self._remember(seen.inputs, seen.images["actor"], carry))
@@ -227,7 +227,7 @@ class PaddleEngine:
         return remember(paddle, self._architecture, self._parameters, inputs, features, carry)
 
     def _remember_all(self, rollout: Rollout, seen: Seen) -> Any:
-        """What is remembered after each step of a rollout, from `carry[0]` on: [T N, H]."""
+        """The memory's state after each step of a rollout, computed from `carry[0]` on: [T N, H]."""
         length, num_envs = rollout.reward.shape
         goes_on = paddle.to_tensor((~(rollout.terminated | rollout.truncated)).astype(np.float32))
         carry, remembered = paddle.to_tensor(rollout.carry[0]), []
@@ -245,13 +245,13 @@ class PaddleEngine:
         return gradient
 
     def _places(self) -> dict[str, NDArray[np.int64]]:
-        """Where in theta each array lies."""
+        """The indices in theta of each array's numbers."""
         ends = np.cumsum(self._sizes)
         spans = zip(self._shapes, ends - self._sizes, ends, strict=True)
         return {name: np.arange(start, end) for name, start, end in spans}
 
     def _held(self) -> dict[str, Any]:
-        """The tensors that layers of the user's own hold, by name."""
+        """The tensors that the user's own layers hold, by the arrays' names in theta."""
         if self._own is None:
             return {}
         return {
@@ -261,12 +261,12 @@ class PaddleEngine:
         }
 
     def _leaves(self) -> list[tuple[Any, Any]]:
-        """What gradients are taken in, and where it lies in theta."""
+        """The tensors that gradients are taken with respect to, each after its place in theta."""
         own = ((place, tensor) for place, tensor in self._of_own if not tensor.stop_gradient)
         return [(self._place_of_ours, self._tensor), *own]
 
     def _flat(self, gradients: Iterable[Any]) -> Floats:
-        """Gradients in the leaves, laid out as theta; 0 for what has none."""
+        """The gradients of the leaves, laid out as theta; 0 for a tensor without gradient."""
         flat = np.zeros_like(self.theta)
         for (place, _), gradient in zip(self._leaves(), gradients, strict=True):
             if gradient is not None:
@@ -274,7 +274,7 @@ class PaddleEngine:
         return flat
 
     def _spread(self) -> None:
-        """Makes tensors of our parameters, parts of one through which the gradient flows into a flat array."""
+        """Makes a tensor of each of our parameters: parts of one flat tensor, whose gradient therefore is flat, too."""
         shapes = self._shapes_of_ours
         pieces = paddle.split(self._tensor, [int(np.prod(shape)) for shape in shapes.values()])
         self._parameters = {

@@ -1,4 +1,4 @@
-"""From a policy to the operations that exports print."""
+"""Translates a policy into the operations that exports print."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _EXACT_IN_SINGLE, _EXACT_IN_DOUBLE = 2**24, 2**53
 
 
 def description_of(policy: Policy) -> Description:
-    """A policy as operations.
+    """Describes a policy as operations.
 
     Raises:
-        UserError: A number of its spaces is too large to be counted exactly.
+        UserError: A discrete number of its spaces is above 2^53, so that float64 cannot hold it exactly.
     """
     architecture = policy.architecture
     observation, action = _parts(policy.observation_space), _parts(policy.action_space)
@@ -113,21 +113,21 @@ def description_of(policy: Policy) -> Description:
 
 
 def without_masks(description: Description) -> Description:
-    """The same policy, for where everything is always allowed."""
+    """The same policy without action masks, for environments in which every action is always allowed."""
     heads = tuple(head if isinstance(head, Reals) else head._replace(mask=-1) for head in description.heads)
     return description._replace(num_masks=0, heads=heads)
 
 
 def flat(space: gymnasium.Space[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Rows [B] of a space (`a2c.spaces`) as the numbers that exports see or give, [B, N]."""
+    """Rows [B] of a space (`a2c.spaces`) as the plain numbers that exports take or give, [B, N]."""
     columns = [part_of(rows, part.name).reshape(len(rows), -1).astype(np.float64) for part in parts(space)]
     return np.concatenate(columns, 1)
 
 
 def nested(space: gymnasium.Space[Any], leaf: Any) -> Any:
-    """The structure of a space in dicts and tuples, with leaf(name of a part) for each part.
+    """The structure of a space as dicts and tuples, with leaf(name of the part) in the place of each part.
 
-    Of a Tuple of which only some parts are numbers, those of the environment's own Tuple that are not are None.
+    If some parts of the environment's own Tuple are not numbers (text, for example), None is in their places.
     """
     names = {part.path: part.name for part in parts(space)}
 
@@ -156,7 +156,7 @@ def _parts(space: gymnasium.Space[Any]) -> tuple[Part, ...]:
 
 
 def _of_image(architecture: Architecture, number: int, leaf: Leaf, first: int) -> list[Operation]:
-    """From the bytes of an image to its features."""
+    """The operations from the bytes of an image to its features."""
     image, source = leaf.image, f"image.{number}.pixels"
     steps: list[Operation] = [Pixels(source, first, image, leaf.divisor)]
     before = image.lines, image.columns, image.channels
@@ -179,7 +179,7 @@ def _of_image(architecture: Architecture, number: int, leaf: Leaf, first: int) -
 
 
 def _lookups(architecture: Architecture, firsts: dict[str, int], row: int) -> tuple[Lookup, ...]:
-    """Of the choices that are observed; `row` is the first one's first row of weights."""
+    """The look-ups of the choices in an observation; `row` is the first row of weights of the first one."""
     found = []
     for leaf in architecture.leaves:
         if leaf.kind == "one_of":
@@ -210,7 +210,7 @@ def _heads(space: gymnasium.Space[Any], action: tuple[Part, ...]) -> tuple[Head,
 
 
 def _largest(space: gymnasium.Space[Any]) -> float:
-    """The largest number that a part counts to, or that its type can hold."""
+    """The largest magnitude that must be held exactly; 1 for real numbers of up to 32 bits, infinity for wider ones."""
     inner: Any = space
     match inner:
         case spaces.Discrete():
@@ -233,4 +233,4 @@ def _check(policy: Policy) -> None:
     for space in (policy.observation_space, policy.action_space):
         for part in parts(space):
             if not isinstance(part.space, spaces.Box) and _largest(part.space) > _EXACT_IN_DOUBLE:
-                raise UserError(f"cannot export a policy of {part.space}; exports count up to 2^53")
+                raise UserError(f"cannot export a policy of {part.space}; its numbers must not be above 2^53")

@@ -1,9 +1,9 @@
-"""What actor and critic see of an image: convolutions and a layer behind them, forward and backward.
+"""The features of an image: convolutions and a fully connected layer after them, forward and backward.
 
-Each row of inputs has a row of pixels, and room for what the convolutions made of it, which the gradient finds there.
-Features are written where the networks' first layers read them. If actor and critic do not share this, there are two
-copies: the critic's parameters lie behind the actor's, and its rows `apart` behind. In a network without images
-`torso` is None, and Numba leaves out all that follows `if torso is not None`.
+Each row of inputs has a row of pixels, and memory for the outputs of the convolutions, which the gradient uses.
+Features are written to the rows of inputs, where the networks' first layers read them. If actor and critic do not share
+the torso, there are two copies of it: the critic's parameters come after the actor's, and its rows are `apart` rows
+further. In a network without images `torso` is None, and Numba compiles nothing that follows `if torso is not None`.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ from a2c.kernels.windows import B_LINE, INNER
 from a2c.model.architecture import Architecture, Parameters
 
 INNER_AT_ONCE = 64
-"""Lines of the matrix behind the convolutions that are gone through at once, for all rows: 128 KB of them."""
+"""Lines of the weights after the convolutions that are multiplied at once with all rows: 128 KB of them."""
 
 
 class Torso(NamedTuple):
-    """Convolutions of an image, a layer behind them, and where all of it lies."""
+    """Convolutions of an image, a fully connected layer after them, and where their arrays lie."""
 
-    copies: int  # 1: actor and critic share it; 2: the actor's own, then the critic's
-    apart: int  # rows from the actor's to the critic's of the same observation, pixels apart, which there are once
+    copies: int  # 1: actor and critic share them; 2: the actor's own, then the critic's
+    apart: int  # rows from the actor's to the critic's of the same observation; 0 if shared (pixels always are)
     convolutions: Convolutions  # of the first copy
     lines: int
     columns: int
     channels: int
-    planes: int  # that those lie in, in a row of pixels
-    scale: float  # what bytes are multiplied with
+    planes: int  # the channels' planes in a row of pixels (`a2c.model.images.ImageShape`)
+    scale: float  # the factor of bytes
     weight: int  # where in theta the layer's weights [flat, features] start, ...
     bias: int  # ... and its biases
-    layer: int  # numbers of both: from one copy to the next
-    flat: int  # numbers that convolutions make of an image
+    layer: int  # numbers of weights and biases together: from one copy to the next
+    flat: int  # numbers that the convolutions give for an image
     features: int
-    first: int  # the column of a row of inputs where they start
-    pixels: NDArray[np.uint8]  # [rows * P] of each row
-    rooms: Floats  # [rows * room] what the convolutions made of them
+    first: int  # the first column of features in a row of inputs
+    pixels: NDArray[np.uint8]  # [rows * P]
+    rooms: Floats  # [rows * room] outputs of the convolutions
     turned: Floats  # kernels as `conv.turn` writes them
     images: Floats  # an image for each chunk, in its frame of zeros
     gradients: Floats  # for each chunk, every layer's dy of an image, with zeros around
@@ -66,14 +66,17 @@ class Torso(NamedTuple):
 def torso_for(
     architecture: Architecture, first_parameter: int, rows: int, apart: int, chunks: int
 ) -> tuple[Torso | None, int]:
-    """Room for the image of an architecture, if it has one, and how many parameters there are with its own.
+    """Lays out the torso of an architecture.
 
     Args:
         architecture: With one image at most.
         first_parameter: Where in theta its parameters start.
-        rows: Of inputs, of one copy.
-        apart: As many, if actor and critic do not share them; else 0.
-        chunks: That work at the same time.
+        rows: Number of rows of inputs of one copy.
+        apart: The same number if actor and critic have copies of their own; else 0.
+        chunks: Number of chunks that work at the same time.
+
+    Returns:
+        The torso, or None without an image; and where in theta the parameters after it start.
     """
     if not architecture.images:
         return None, first_parameter
@@ -104,9 +107,9 @@ def torso_for(
 
 
 def torso_views(torso: Torso, flat: Floats) -> Parameters:
-    """The arrays of the portable form, as views of a flat array laid out as theta.
+    """The torso's named arrays of `a2c.model.architecture`, as views of a flat array laid out as theta.
 
-    Filters are as many as whole vectors have numbers, so nothing is padded.
+    The number of filters is a multiple of LANES, so nothing is padded.
     """
     found: Parameters = {}
     layers = torso.convolutions.layers
@@ -124,7 +127,7 @@ def torso_views(torso: Torso, flat: Floats) -> Parameters:
 
 @compiled
 def take_in_pixels(torso: Torso | None, row: int, pixels: NDArray[np.uint8], p0: int) -> bool:
-    """Copies a row of pixels at p0 to the network's row; returns whether that held something else."""
+    """Copies a row of pixels at p0 to the network's row; returns whether that changed it."""
     differs = False
     if torso is not None:
         size = torso.lines * torso.columns * torso.channels
@@ -137,7 +140,7 @@ def take_in_pixels(torso: Torso | None, row: int, pixels: NDArray[np.uint8], p0:
 
 @compiled
 def show(torso: Torso, row: int, chunk: int) -> int:
-    """Writes the image of a row as scaled numbers to where its chunk's convolutions read it; says where."""
+    """Writes the scaled image of a row to its chunk's place in `images`; returns where that starts."""
     laid_out, channels, planes = torso.convolutions, torso.channels, torso.planes
     samples = channels // planes
     size, line, width = torso.lines * torso.columns * channels, torso.columns * channels, torso.columns * samples
@@ -146,11 +149,11 @@ def show(torso: Torso, row: int, chunk: int) -> int:
     for y in range(torso.lines):
         at = start + laid_out.image_at + y * laid_out.image_line
         image = torso.images[at : at + line]
-        if planes == 1:  # As it is.
+        if planes == 1:  # The layout is already that of the convolutions.
             given = pixels[y * width : (y + 1) * width]
             for i in range(width):
                 image[i] = np.float32(given[i]) * scale
-        elif planes == 4 and samples == 1:  # As four frames are: with a step that LLVM knows, in vectors.
+        elif planes == 4 and samples == 1:  # Four stacked frames: with a constant step, LLVM makes vector code.
             plane, begin, end = torso.lines * width, y * width, (y + 1) * width
             first, second = pixels[begin:end], pixels[plane + begin : plane + end]
             third, fourth = pixels[2 * plane + begin : 2 * plane + end], pixels[3 * plane + begin : 3 * plane + end]
@@ -170,7 +173,7 @@ def show(torso: Torso, row: int, chunk: int) -> int:
 
 @compiled
 def convolve_images(torso: Torso | None, theta: Floats, chunk: int, row: int, rows: int) -> None:
-    """What the convolutions make of some rows' images, shown in a chunk's room."""
+    """Runs the convolutions on the images of some rows, using a chunk's memory for the scaled image."""
     if torso is not None:
         laid_out = torso.convolutions
         for i in range(row, row + rows):
@@ -184,25 +187,25 @@ def convolve_images(torso: Torso | None, theta: Floats, chunk: int, row: int, ro
 def add_to_features(
     torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, row: int, rows: int, k: int, part: int, parts: int
 ) -> None:
-    """One piece of relu(W convolutions + b), W's lines from k on, into rows of inputs: features, with the last piece.
+    """Adds some lines of W, from k on, to relu(W x + b), the features in rows of inputs. The last lines complete them.
 
-    W has more numbers than a cache holds: with one piece after another for all rows, it is gone through once. Sums are
-    the same as in one piece, as each is kept as it stood.
+    W does not fit a cache. Taking some lines at a time, for all rows, loads it only once. The sums are the same bits as
+    at once, as partial sums are stored exactly.
 
     Args:
-        torso: What computes.
+        torso: With the outputs x of the convolutions.
         theta: The parameters.
         inputs: Rows of inputs.
-        x_row: From one to the next.
-        row: The first row of some that were convolved.
-        rows: How many.
-        k: A multiple of INNER_AT_ONCE.
+        x_row: Numbers from one row of inputs to the next.
+        row: The first of the rows that were convolved.
+        rows: The number of rows.
+        k: The first line of W, a multiple of INNER_AT_ONCE.
         part: Which part of the features is computed here, ...
         parts: ... of how many.
     """
     if torso is not None:
         laid_out, n = torso.convolutions, torso.features
-        zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+        zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
         one: Any = np.int64(1)
         start, stop = LANES * (n // LANES * part // parts), LANES * (n // LANES * (part + 1) // parts)
         inner = min(INNER_AT_ONCE, torso.flat - k)
@@ -222,16 +225,16 @@ def add_to_features(
 
 @compiled
 def see_images(torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, chunk: int, row: int, rows: int) -> None:
-    """Features of some rows' images, the whole way.
+    """Computes the features of some rows' images, from pixels on.
 
     Args:
-        torso: What computes.
+        torso: With the rows' pixels.
         theta: The parameters.
-        inputs: Rows of inputs.
-        x_row: From one to the next.
-        chunk: In whose room images are shown.
+        inputs: Rows of inputs; features are written to them.
+        x_row: Numbers from one row of inputs to the next.
+        chunk: The chunk whose memory is used for scaled images.
         row: The first row.
-        rows: How many.
+        rows: The number of rows.
     """
     if torso is not None:
         zero: Any = np.int64(0)
@@ -245,16 +248,16 @@ def see_images(torso: Torso | None, theta: Floats, inputs: Floats, x_row: int, c
 def differentiate_features(
     torso: Torso | None, inputs: Floats, x_row: int, d_features: Floats, d_row: int, row: int, rows: int
 ) -> None:
-    """dL/d of the layer behind the convolutions before its ReLU, of some rows, from dL/d features.
+    """Computes dL/d features before their ReLU, for some rows, from dL/d features.
 
     Args:
-        torso: Takes it.
-        inputs: Rows of inputs, features in them.
-        x_row: From one to the next.
+        torso: The result is written to it.
+        inputs: Rows of inputs, with features.
+        x_row: Numbers from one row of inputs to the next.
         d_features: Rows of dL/d features; those of images come first.
-        d_row: From one to the next.
+        d_row: Numbers from one row of `d_features` to the next.
         row: The first row, the actor's.
-        rows: How many.
+        rows: The number of rows.
     """
     if torso is not None:
         n = torso.features
@@ -273,17 +276,17 @@ def differentiate_features(
 def learn_from_features(
     torso: Torso | None, theta: Floats, one_: Floats, rows: int, gradient: Floats, g0: int, part: int, parts: int
 ) -> None:
-    """The gradient of the layer behind the convolutions, of all rows, and what goes on to the convolutions.
+    """Computes the gradient of the layer after the convolutions, for all rows, and dL/d of its inputs.
 
-    W and its gradient have more numbers than a cache holds: each part goes through some lines of them, once.
+    W and its gradient do not fit a cache: each part goes through its lines of them once.
 
     Args:
-        torso: With what `differentiate_features` wrote.
+        torso: With the results of `differentiate_features`.
         theta: The parameters.
         one_: A single 1.
-        rows: How many, from the first on.
-        gradient: Laid out as theta, from g0 on; takes the gradient.
-        g0: See there.
+        rows: The number of rows, from the first row on.
+        gradient: Laid out as theta, from g0 on; the layer's part is written.
+        g0: Its start.
         part: Which part of the layer's lines is computed here, ...
         parts: ... of how many.
     """
@@ -314,7 +317,7 @@ def learn_from_features(
                     one, rows, n,
                     AS_IT_IS, torso.nothing, zero, zero,
                 )  # fmt: skip
-            # W is as large as many images: with images as the columns it need not be turned.
+            # With images as columns of the product, W need not be transposed, which would be slow: it is large.
             matmul(
                 theta, layer + torso.weight + start * n, n, one,
                 torso.d_across, across, torso.across,
@@ -332,14 +335,14 @@ def learn_from_images(
     """Adds the gradient of some rows' images to that of the convolutions' parameters.
 
     Args:
-        torso: With what `see_images` kept of these rows, and `learn_from_features` wrote.
-        zeros: As many as a pixel of the widest layer has numbers.
+        torso: With the outputs of the convolutions for these rows, and the results of `learn_from_features`.
+        zeros: As many zeros as a pixel of the widest layer has numbers.
         one_: A single 1.
-        chunk: In whose room this is done.
+        chunk: The chunk whose memory is used for one image at a time.
         row: The first row.
-        rows: How many.
+        rows: The number of rows.
         gradient: Laid out as theta, from g0 on.
-        g0: See there.
+        g0: Its start.
     """
     if torso is not None:
         laid_out = torso.convolutions
@@ -367,7 +370,7 @@ def learn_from_images(
 
 @compiled
 def whole_of_images(torso: Torso | None, size: int) -> tuple[int, int]:
-    """Where in a gradient of a size what `learn_from_features` writes begins and ends; at its end where it has none."""
+    """Start and end of the part of a gradient that `learn_from_features` writes; without images, (size, size)."""
     if torso is not None:
         return torso.weight, torso.weight + torso.copies * torso.layer
     return size, size
@@ -375,7 +378,7 @@ def whole_of_images(torso: Torso | None, size: int) -> tuple[int, int]:
 
 @compiled
 def turn_kernels(torso: Torso | None, theta: Floats) -> None:
-    """What has to follow when the parameters have changed."""
+    """Writes the kernels as `conv.backward` reads them, after the parameters have changed."""
     if torso is not None:
         laid_out = torso.convolutions
         for copy in range(torso.copies):

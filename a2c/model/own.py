@@ -1,4 +1,4 @@
-"""A layer of the user's own: what it is called, where it is found, what of it is data. Nothing here needs Paddle."""
+"""The user's own layer: its name, how it is imported, and its description as data. Nothing here needs Paddle."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _LONGEST = 500
 
 
 class OwnLayer(NamedTuple):
-    """A `paddle.nn.Layer` of the user's, in the place of hidden layers: the actor has one, and the critic another."""
+    """The user's own `paddle.nn.Layer`, instead of hidden layers: the actor has one, and the critic another."""
 
     name: str
     """module:Class."""
     num_inputs: int
-    """Columns of the numbers that it is given."""
+    """N: columns of its first argument."""
     images: tuple[tuple[int, int, int], ...]
-    """Channels, lines and columns of each image that it is given beside them."""
+    """Channels, lines and columns of each further argument, an image."""
     arrays: tuple[tuple[str, tuple[int, ...]], ...]
     """Names and shapes of its parameters and buffers, as its `state_dict` has them."""
     features: int
-    """Columns of what it gives."""
+    """F: columns of its output."""
 
 
 def is_own(network: str) -> bool:
-    """Whether the name of a network is that of a user's own layer.
+    """Whether a value of `Config.network` is the name of the user's own layer, module:Class.
 
     Example:
         >>> is_own("my_nets:Torso"), is_own("nature"), is_own("32x8/4,256")
@@ -41,10 +41,10 @@ def is_own(network: str) -> bool:
 
 
 def name_of(network: Any) -> Any:
-    """The name by which a class, or a function that makes a layer, is found again; what is neither stays as it is.
+    """The name, module:Class, of a class or of a function that makes a layer; anything else is returned unchanged.
 
     Raises:
-        UserError: It is not found by its name: it was made in a function, say.
+        UserError: It cannot be imported by that name, for example because it was defined in a function.
     """
     if isinstance(network, str) or not callable(network):
         return network
@@ -56,17 +56,17 @@ def name_of(network: Any) -> Any:
         there = None
     if there is not network:
         raise UserError(
-            f"network is {shown(network)}, and whoever resumes or evaluates the run must find it by its name, "
-            "module:Class; define it at the top of a module"
+            f"network is {shown(network)}, which cannot be imported by its name, module:Class, when the run is resumed "
+            "or evaluated; define it at the top level of a module"
         )
     return name
 
 
 def found(name: str) -> Callable[..., Any]:
-    """What `module:Class` names.
+    """Imports the class or function that `module:Class` names.
 
     Raises:
-        UserError: The module cannot be imported, or has nothing of that name that can be called.
+        UserError: The module cannot be imported, has nothing of that name, or what it has cannot be called.
     """
     module, _, qualified = name.partition(":")
     try:
@@ -74,7 +74,9 @@ def found(name: str) -> Callable[..., Any]:
     except (Exception, SystemExit) as error:
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
         right = (
-            "it must be installed, or in this folder or PYTHONPATH" if is_missing else f"{module} is there, and raises"
+            "install it, or put it in this folder or on PYTHONPATH"
+            if is_missing
+            else f"{module} exists, but raises this when imported"
         )
         raise UserError(
             f"cannot import the module of network {name!r} ({type(error).__name__}: {error}); {right}"
@@ -83,13 +85,13 @@ def found(name: str) -> Callable[..., Any]:
         factory = _within(imported, qualified)
     except AttributeError as error:
         right = (
-            "a class of a script or a notebook is found there alone; in a module it is found everywhere"
+            "other programs cannot import a class of a script or a notebook; define it in a module"
             if module == "__main__"
-            else "it must be a class there"
+            else "it must be a class of that module"
         )
         raise UserError(f"network is {name!r}, and {module} has no {qualified}; {right}") from error
     if not callable(factory):
-        raise UserError(f"network is {name!r}, which is {shown(factory)}; it must be a class, a paddle.nn.Layer")
+        raise UserError(f"network is {name!r}, which is {shown(factory)}; it must be a class: a paddle.nn.Layer")
     made: Callable[..., Any] = factory
     return made
 

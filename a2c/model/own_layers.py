@@ -1,10 +1,10 @@
-"""Layers of the user's own, made, checked and run: `paddle.nn.Layer`, one in the actor and one in the critic.
+"""Makes, checks and runs the user's own layers: `paddle.nn.Layer`, one in the actor and one in the critic.
 
     layer = Class(N, *shapes of images)
     features [B, F] = layer(numbers [B, N], *images [B, channels, lines, columns])         all float32
 
-A policy must be a function of its parameters and of what it sees: else the action that was taken is not the one that is
-learnt from, and no seed brings a run back. `described` tries whether a layer is such a function.
+Outputs must depend only on the parameters and the inputs. Otherwise the gradient would be that of another action than
+the one taken, and a seed would not determine a run. `described` checks that.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ Arrays = dict[str, NDArray[np.float32]]
 Shapes = Sequence[tuple[int, int, int]]
 
 _ROWS = 3
-"""Of a trial: as many as hardly any layer has units, so that rows and columns are not taken for each other."""
+"""Rows of inputs in a trial. Hardly any layer has 3 units, so mixed-up rows and columns show in the shapes."""
 _FIRST_STREAM = 1_000_000
-"""Index of the actor's layer in the stream of parameters, far behind those of our own arrays."""
+"""Index of the actor's layer in the random stream "parameters", far above the indices of our own arrays."""
 _AS_BEFORE = 1e-2
-"""Of the largest number that a layer gives: so much may differ between two machines."""
+"""How much features may differ between two machines, relative to the largest one."""
 _STEP = 1e-3
-"""Of parameters, where a derivative is compared with a difference."""
+"""The step in the parameters of a finite difference."""
 _SAME = 1e-3
-"""Of the largest number that a layer gives: so much may differ between a row alone and the same row among others."""
+"""How much features may differ between a row alone and the same row in a batch, relative to the largest one."""
 
 
 def described(name: str, num_inputs: int, images: Shapes) -> OwnLayer:
-    """What of a layer is data. It is made, and tried on a few rows of random numbers.
+    """Makes a layer, tries it on a few rows of random numbers, and describes it as data.
 
     Args:
         name: module:Class.
-        num_inputs: N, columns of the numbers that it is given.
+        num_inputs: N, columns of its first argument.
         images: Channels, lines and columns of each image.
 
     Raises:
-        UserError: It is not there, raises, or is none that can be trained and evaluated to the same numbers.
+        UserError: The layer cannot be imported, raises, or cannot be trained reproducibly.
     """
-    paddle.disable_signal_handler()  # Paddle's own would turn the interrupt of a run into a stack dump.
+    paddle.disable_signal_handler()  # Paddle's own would print a stack dump when a user interrupts a run.
     layer = _made(name, num_inputs, images, seed=0)
     state = _state(name, layer)
     arrays = tuple((key, tuple(tensor.shape)) for key, tensor in state.items())
@@ -73,16 +73,16 @@ def described(name: str, num_inputs: int, images: Shapes) -> OwnLayer:
         _set(_state(name, twin), {key: tensor.numpy() for key, tensor in state.items()})
         if not _are_same(_answer(name, layer, given), _answer(name, twin, given)):
             raise UserError(
-                f"{name} has numbers that its state_dict lacks, and that are others whenever it is made: what is drawn "
-                "in its constructor must be a parameter, or a buffer that is persistable"
+                f"{name} has numbers that its state_dict lacks, and that differ each time it is made; random numbers "
+                "that its constructor draws must be parameters or persistable buffers"
             )
     return OwnLayer(name, num_inputs, tuple(images), arrays, features)
 
 
 def initial(own: OwnLayer, seed: int) -> Iterator[tuple[Network, str, NDArray[np.float32]]]:
-    """Starting values of the arrays of both layers, a pure function of the seed: what their constructors draw.
+    """Initial values of both layers' arrays, as their constructors draw them: a pure function of the seed.
 
-    They may draw with Paddle, with NumPy's global generator and with Python's.
+    Constructors may use the global generators of Paddle, NumPy and Python, which are seeded for them.
     """
     for number, network in enumerate(NETWORKS):
         drawn = int(generator(seed, "parameters", _FIRST_STREAM + number).integers(2**31))
@@ -94,7 +94,7 @@ class OwnNetworks:
     """The layer in the actor and the one in the critic, on Paddle's device."""
 
     def __init__(self, own: OwnLayer) -> None:
-        """Both with values of no meaning; `set` gives them some."""
+        """Makes both layers with arbitrary values; `set` gives them their own."""
         paddle.disable_signal_handler()
         self._name, self._trial = own.name, _on_trial(own.num_inputs, own.images)
         self.layers = {network: _made(own.name, own.num_inputs, own.images, seed=0) for network in NETWORKS}
@@ -104,23 +104,26 @@ class OwnNetworks:
                 layer.to(device=device)
 
     def tensors(self, network: Network) -> dict[str, Any]:
-        """Parameters and buffers by the names of the `state_dict`; those that are trained have a gradient."""
+        """Parameters and buffers by their names in the `state_dict`. Frozen ones have `stop_gradient` set."""
         return _state(self._name, self.layers[network])
 
     def set(self, network: Network, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Takes these values over."""
+        """Copies these values into a layer."""
         _set(self.tensors(network), arrays)
 
     def trial(self) -> dict[str, NDArray[np.float32]]:
-        """What both give for a few rows of made-up numbers: by it a layer is known whose code has changed since."""
+        """Features of both layers for a few fixed rows. Saved with a policy, they show whether the code has changed."""
         return {f"trial.{network}": self.features_of_arrays(network, self._trial) for network in NETWORKS}
 
     def check_trial(self, before: Mapping[str, NDArray[Any]]) -> None:
-        """Whether they give what they gave when their arrays were saved, up to what another machine makes of it.
+        """Checks that the layers compute what they computed when they were saved, up to rounding on another machine.
+
+        Args:
+            before: What `trial` gave then.
 
         Raises:
-            KeyError: What they gave is missing.
-            ValueError: They do not.
+            KeyError: An array is missing in `before`.
+            ValueError: A layer computes something else now.
         """
         for name, now in self.trial().items():
             then = before[name]
@@ -131,7 +134,7 @@ class OwnNetworks:
                 )
 
     def check_second_derivatives(self) -> None:
-        """Whether natural steps can be taken: directional derivatives, by differentiating twice, are what they must be.
+        """Checks that natural steps work: the derivative from differentiating twice equals a finite difference.
 
         Raises:
             UserError: Paddle has no second derivatives of something in the layer, or wrong ones.
@@ -145,20 +148,20 @@ class OwnNetworks:
         difference = self._difference(given, parameters, directions)
         try:
             tangent = _tangent(self.features("actor", given), parameters, directions)
-        except Exception as error:  # Paddle raises whatever it likes.
+        except Exception as error:  # Paddle raises many types here.
             named = re.search(r"The Op (\w+?)(_grad)? doesn't have any grad op", str(error))
-            raise UserError(self._refusal(f"has none of {named[1] if named else 'something in it'}")) from error
+            raise UserError(self._refusal(f"has none for {named[1] if named else 'something in it'}")) from error
         if not _is_close(tangent, difference):
-            raise UserError(self._refusal("has wrong ones of something in it"))
+            raise UserError(self._refusal("has wrong ones for something in it"))
 
     def _refusal(self, why: str) -> str:
         return (
-            f"actor_step is 'natural', which takes second derivatives through network {self._name!r}, and Paddle "
+            f"actor_step is 'natural', which needs second derivatives of network {self._name!r}, and Paddle "
             f"{why}; use actor_step 'gradient'"
         )
 
     def _difference(self, given: Sequence[Any], parameters: Sequence[Any], directions: Sequence[Any]) -> Any:
-        """Derivative of the features in a direction, from two calls; parameters are as they were afterwards."""
+        """The features' derivative along a direction, as a finite difference; parameters are restored afterwards."""
         before, found = [tensor.numpy().copy() for tensor in parameters], []
         with paddle.no_grad():
             for sign in (1, -1):
@@ -170,7 +173,7 @@ class OwnNetworks:
         return (found[0] - found[1]) / (2 * _STEP)
 
     def features(self, network: Network, given: Sequence[Any]) -> Any:
-        """[B, F] of rows of numbers [B, N] and images [B, channels, lines, columns].
+        """Features [B, F] for numbers [B, N] and images [B, channels, lines, columns].
 
         Raises:
             UserError: The layer raised.
@@ -178,7 +181,7 @@ class OwnNetworks:
         return _called(self._name, self.layers[network], given)
 
     def features_of_arrays(self, network: Network, given: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """The same of arrays.
+        """The same for NumPy arrays.
 
         Raises:
             UserError: The layer raised.
@@ -189,32 +192,32 @@ class OwnNetworks:
 
 
 def _on_trial(num_inputs: int, images: Shapes) -> list[NDArray[np.float32]]:
-    """What a layer is tried on."""
+    """The arguments with which a layer is tried: the same for every call."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(size=(_ROWS, num_inputs)).astype(np.float32)
     return [numbers, *(rng.random((_ROWS, *shape)).astype(np.float32) for shape in images)]
 
 
 def _made(name: str, num_inputs: int, images: Shapes, seed: int) -> Any:
-    """A layer, its numbers drawn from a seed.
+    """Makes a layer whose initial values follow from the seed.
 
     Raises:
-        UserError: It is not there, its constructor raised, or it is no layer.
+        UserError: It cannot be imported, its constructor raised, or the result is not a layer.
     """
     factory = found(name)
     arguments = ", ".join(map(str, (num_inputs, *images)))
     with _drawing_from(seed), _explained(name, f"when it was called as {name.partition(':')[2]}({arguments})"):
         layer = factory(num_inputs, *images)
     if not isinstance(layer, paddle.nn.Layer):
-        raise UserError(f"{name} makes {shown(layer)}, which is no paddle.nn.Layer")
+        raise UserError(f"{name} makes {shown(layer)}; it must make a paddle.nn.Layer")
     return layer
 
 
 def _state(name: str, layer: Any) -> dict[str, Any]:
-    """Its parameters and persistable buffers; one that has two names under the first of them.
+    """A layer's parameters and persistable buffers. One that has two names is listed under the first.
 
     Raises:
-        UserError: One is not of float32.
+        UserError: One of them is not float32.
     """
     state: dict[str, Any] = {}
     for key, tensor in layer.state_dict().items():
@@ -236,39 +239,39 @@ def _set(state: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float32]]) ->
 
 
 def _tried(name: str, layer: Any, state: Mapping[str, Any], given: Sequence[NDArray[np.float32]]) -> int:
-    """Columns of what a layer gives, if it gives what can be learnt from.
+    """Checks that a layer can be trained, and returns its number of features.
 
     Raises:
-        UserError: It does not.
+        UserError: Its forward changes its state, is not a function of the inputs, mixes rows, or lacks gradients.
     """
     before = {key: tensor.numpy().copy() for key, tensor in state.items()}
     answer = _answer(name, layer, given)
     for key, tensor in state.items():
         if not _are_same(before[key], tensor.numpy()):
             raise UserError(
-                f"{name} changes {key!r} in forward, as BatchNorm does: what it gives would depend on what it has seen "
-                "before; LayerNorm and GroupNorm do without"
+                f"{name} changes {key!r} in forward, as BatchNorm does, so its features would depend on earlier "
+                "inputs; use LayerNorm or GroupNorm"
             )
     if not _are_same(answer, _answer(name, layer, given)):
         raise UserError(
-            f"{name} gives other features at the second call with the same inputs, as Dropout does; they must follow "
-            "from its parameters and inputs alone"
+            f"{name} gives other features at the second call with the same inputs, as Dropout does; they must depend "
+            "only on its parameters and inputs"
         )
     alone = np.concatenate([_answer(name, layer, [one[row : row + 1] for one in given]) for row in range(_ROWS)])
     if not np.allclose(alone, answer, rtol=0, atol=_SAME * np.abs(answer).max(), equal_nan=True):
         raise UserError(
-            f"{name} gives other features for a row alone than for the same row among others; each row must be "
-            "looked at by itself"
+            f"{name} gives other features for a row alone than for the same row among others; the features of a row "
+            "must depend on that row only"
         )
     _check_gradients(name, layer, state, given)
     return int(answer.shape[1])
 
 
 def _answer(name: str, layer: Any, given: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """[B, F] that it gives.
+    """The features [B, F] that a layer gives.
 
     Raises:
-        UserError: It raised, or gives something else.
+        UserError: It raised, or gives something else than one float32 tensor [B, F].
     """
     with paddle.no_grad():
         answer = _called(name, layer, [paddle.to_tensor(one) for one in given])
@@ -292,13 +295,13 @@ def _check_gradients(name: str, layer: Any, state: Mapping[str, Any], given: Seq
     for key, gradient in zip(trained, gradients, strict=True):
         if gradient is None:
             raise UserError(
-                f"{name} has the parameter {key!r}, and what it gives does not depend on it; use it in forward, leave "
-                "it out, or freeze it (stop_gradient = True)"
+                f"{name} has the parameter {key!r}, and its features do not depend on it; use it in forward, leave it "
+                "out, or freeze it (stop_gradient = True)"
             )
 
 
 def _tangent(answer: Any, parameters: Sequence[Any], directions: Sequence[Any]) -> Any:
-    """J v, as the derivative of u^T J v in u: what `a2c.engines.paddle` does."""
+    """J v, as the derivative of u^T J v in u: as `a2c.engines.paddle` computes it."""
     u = paddle.zeros_like(answer)
     u.stop_gradient = False
     backward = paddle.grad(answer, list(parameters), u, create_graph=True)
@@ -307,7 +310,7 @@ def _tangent(answer: Any, parameters: Sequence[Any], directions: Sequence[Any]) 
 
 
 def _is_close(tangent: Any, difference: Any) -> bool:
-    """Whether two derivatives are the same up to what kinks of a ReLU and single precision make of them."""
+    """Whether two derivatives agree, up to the kinks of ReLU and the rounding of single precision."""
     ours, theirs = tangent.numpy(), difference.numpy()
     return bool(np.linalg.norm(ours - theirs) <= 0.1 * np.linalg.norm(theirs) + 1e-4)
 
@@ -320,10 +323,10 @@ def _called(name: str, layer: Any, given: Sequence[Any]) -> Any:
 
 @contextlib.contextmanager
 def _explained(name: str, when: str) -> Iterator[None]:
-    """Around code of the user's.
+    """Turns what the user's code raises within the block into one sentence.
 
     Raises:
-        UserError: It raised.
+        UserError: The block raised.
     """
     try:
         yield
@@ -331,14 +334,14 @@ def _explained(name: str, when: str) -> Iterator[None]:
         raise
     except Exception as error:
         lines = [line for line in str(error).strip().splitlines() if line.strip()]
-        # Paddle writes the stack of its own functions before what was wrong.
+        # Paddle prints the stack of its own functions before the error itself.
         said = next((line for line in lines if "Error:" in line), lines[0] if lines else "").strip()
         raised = said if said.startswith(type(error).__name__) else f"{type(error).__name__}: {said}"
         raise UserError(f"{name} raised {raised} {when}{_place(error, name)}") from error
 
 
 def _place(error: BaseException, name: str) -> str:
-    """Where in the module of a layer an error came up; "" where it did not."""
+    """The line in the layer's own module where an error came up; "" if it came up elsewhere."""
     file = getattr(found(name), "__module__", "").replace(".", "/") + ".py"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(file)]
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
@@ -360,13 +363,13 @@ def _on_cpu() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
-    """What a constructor draws follows from the seed, whatever else the process does, and changes nothing for others.
+    """Within the block, random numbers follow from the seed; afterwards, the global generators are as they were.
 
-    It draws on the CPU, so that the numbers are the same for any device.
+    They are drawn on the CPU, so that they are the same for any device.
     """
     with _on_cpu():
         kind, ours = paddle.get_default_dtype(), paddle.get_rng_state()
-        theirs, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002 - the global one, which it may use
+        theirs, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002 - constructors may use the global one
         paddle.set_default_dtype("float32")
         paddle.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
