@@ -188,7 +188,7 @@ MISTAKES = {
     "train CartPole-v1 --cluster local --num-actors 99": "with 8 environments it must be at most that",
     "train CartPole-v1 --cluster local --seeds 2": "is for single runs of `a2c train`, not several seeds",
     "benchmark CartPole-v1 --cluster local": "is for single runs of `a2c train`, not measuring this machine",
-    "train CartPole-v1 --num-actors 2": "num_actors is 2, and cluster is 'none'; actors are on a cluster: choose one",
+    "train CartPole-v1 --num-actors 2": "num_actors is 2, and cluster is 'none'; actors run on a cluster: choose one",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
     "resume RUN --learning-rate 0.1": "learning_rate cannot change within a run; train a new one with it",
     "resume RUN --no-normalize-returns": "normalize_returns cannot change within a run",
