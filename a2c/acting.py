@@ -1,4 +1,4 @@
-"""Acting: what fills a rollout, T steps of N environments; here, and behind the same protocol elsewhere."""
+"""Acting: fills a rollout with T steps of N environments, in this process; a cluster has the same protocol."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from a2c.spaces import row_type
 
 
 class Experience(NamedTuple):
-    """A rollout, and what is beside it until it is learnt from."""
+    """A rollout, and what else is collected with it."""
 
     rollout: Rollout
     rows: NDArray[Any]  # [T+1, N] observations, as the environments gave them
-    noted: NDArray[np.float64]  # [T, N, M] numbers out of infos, where an episode ended: `a2c.envs.notes`
+    noted: NDArray[np.float64]  # [T, N, M] numbers read from infos in steps that ended an episode: `a2c.envs.notes`
 
 
 class Acting(Protocol):
-    """Acts for T steps, with parameters and statistics that hold still meanwhile."""
+    """Acts for T steps, during which parameters and statistics do not change."""
 
     @property
     def env_seconds(self) -> float:
-        """What stepping the environments has taken so far."""
+        """Seconds spent stepping the environments so far."""
         ...
 
     def act(self, engine: Engine, update: int) -> None:
-        """Fills a rollout, but for `bad` and `next_value`, which `follow_up` completes, from what its row 0 holds.
+        """Fills the rollout, starting from its row 0. `follow_up` then completes `bad` and `next_value`.
 
-        Row 0 of `rows`, `mask` and `carry` is given. Where environments had to begin anew, it is changed.
+        The caller sets row 0 of `rows`, `mask` and `carry`. It is changed for environments that had to begin a new
+        episode.
 
         Raises:
             EnvError: An environment raised.
@@ -54,14 +55,14 @@ class Acting(Protocol):
 
 
 ActingMaker = Callable[[Envs, Architecture, Actions, Rules, Books, Experience], Acting]
-"""What makes it, for environments whose episodes have begun."""
+"""Makes an `Acting` for environments whose episodes have begun."""
 
 
 class LocalActing:
-    """Acts with an engine of this process: T times see, forward, choose, advance.
+    """Acts in this process: T times observe, compute the actor's outputs, sample actions, step the environments.
 
     Attributes:
-        env_seconds: What stepping the environments has taken so far.
+        env_seconds: Seconds spent stepping the environments so far.
     """
 
     def __init__(
@@ -75,17 +76,17 @@ class LocalActing:
         first: int = 0,
         num_envs: int | None = None,
     ) -> None:
-        """Acts in n environments.
+        """Sets up acting in n environments: all of the run's, or some of them.
 
         Args:
-            envs: Those.
-            architecture: Knows what becomes of an observation.
-            actions: Knows what becomes of an action.
-            rules: Numbers of the run.
-            books: Statistics that observations are normalised with.
-            experience: What is filled.
-            first: Which of the run's environments is the first of these: noise is drawn by their places among all.
-            num_envs: How many the run has; None: just these.
+            envs: The n environments.
+            architecture: Turns observations into inputs.
+            actions: Turns columns into actions of the environments.
+            rules: Constants of the run.
+            books: The statistics that normalise observations.
+            experience: The arrays to fill.
+            first: Number of the first of these environments in the run: noise depends on it.
+            num_envs: How many environments the run has; None: just these.
         """
         self._envs, self._architecture, self._actions = envs, architecture, actions
         self._rules, self._books, self._experience = rules, books, experience
@@ -94,7 +95,7 @@ class LocalActing:
         self.env_seconds = 0.0
 
     def act(self, engine: Engine, update: int) -> None:
-        """Fills the rollout from what its row 0 holds.
+        """Fills the rollout, starting from its row 0.
 
         Raises:
             EnvError: An environment raised.
@@ -134,7 +135,7 @@ class LocalActing:
         engine.forward(rollout, length)
 
     def _look(self, t: int) -> None:
-        """Takes in what is to be acted on in step t."""
+        """Splits the observations of step t into the rollout's arrays."""
         rollout, rows, _ = self._experience
         observe(self._architecture, rows[t], rollout.observed[t], rollout.inputs[t], rollout.pixels[t])
 
@@ -142,7 +143,7 @@ class LocalActing:
         see(self._rules.normalize_observations, self._books.observations, observed, inputs, 0, len(observed))
 
     def _value_truncated(self, engine: Engine, t: int, final_rows: NDArray[Any]) -> None:
-        """V of the last state of the episodes that were truncated in step t. What follows a termination is worth 0."""
+        """Sets V of the last states of episodes that step t truncated. After a termination it stays 0."""
         rollout = self._experience.rollout
         cut = np.flatnonzero(rollout.truncated[t] & ~rollout.terminated[t])
         if not len(cut):
@@ -156,7 +157,7 @@ class LocalActing:
             rollout.bad[t, n] = not_finite(rollout.final_observed[n])
 
     def prepare(self) -> None:
-        """Compiles what acting needs, or loads it from disk, so that the first rollout costs no more."""
+        """Compiles what acting needs, or loads it from disk, so that the first rollout is not slower."""
         rollout, rules, num_envs = self._experience.rollout, self._rules, self._envs.num_envs
         prepare(draw_part, self._factors, rules.seed, 0, rollout.noise, 0, num_envs)
         prepare(
@@ -169,11 +170,11 @@ class LocalActing:
 
 
 def experience_for(rollout: Rollout, envs: Envs, num_notes: int) -> Experience:
-    """Room for what comes beside a rollout: observations as they are, and so many numbers of each episode's end."""
+    """Allocates what is collected with a rollout: unchanged observations, and `num_notes` numbers per episode's end."""
     length, num_envs = rollout.reward.shape
     rows = np.zeros((length + 1, num_envs), row_type(envs.single_observation_space))
     return Experience(rollout, rows, np.zeros((length, num_envs, num_notes)))
 
 
 NONE = np.zeros(0, np.float32)
-"""The log standard deviations where there are none."""
+"""Log standard deviations of a policy without continuous actions."""

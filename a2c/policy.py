@@ -1,4 +1,4 @@
-"""Policy: what is deployed. NumPy only: no trainer, no environment, and Paddle for a layer of the user's own alone."""
+"""Policy: maps observations to actions, for deployment. Needs NumPy only, and Paddle only for a user's own layer."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from a2c.model.own_layers import OwnNetworks
 
 FORMAT = 2
-"""Version of the format. 1 knew a Box or Discrete alone, and is read, too; a reader refuses any other."""
+"""Version of the format. Version 1, for Box and Discrete spaces only, is read too; any other is an error."""
 
 POLICY_FILES = _ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
-"""What `Policy.to_files` gives, in the order in which it is written."""
+"""The names of `Policy.to_files`, in the order in which the files are written."""
 _NORMALIZER = "normalizer."
 
 
@@ -43,7 +43,7 @@ class Policy:
     """Maps observations to actions of the environment.
 
     Attributes:
-        own: Layers of the user's own, in the place of hidden layers; None: it has none.
+        own: The user's own layers, which replace hidden layers; None: the policy has none.
 
     Example:
         >>> import a2c
@@ -61,15 +61,15 @@ class Policy:
         parameters: Parameters,
         moments: Moments | None,
     ) -> None:
-        """A policy from its parts; `load` reads one from a run.
+        """Makes a policy from its parts; `load` reads one from a folder.
 
         Args:
             env_id: The environment it was trained on.
-            observation_space: What `act` takes.
-            action_space: What `act` gives.
+            observation_space: Space of the observations that `act` takes.
+            action_space: Space of the actions that `act` returns.
             architecture: Sizes of the networks.
             parameters: Their arrays, `critic.*` included.
-            moments: What real numbers of observations are normalised with; None: they are taken as they are.
+            moments: Statistics that normalise the real numbers of observations; None: these are not normalised.
         """
         self.env_id = env_id
         self.observation_space = observation_space
@@ -78,41 +78,40 @@ class Policy:
         self.parameters = parameters
         self._actions = Actions(action_space)
         self.moments = moments
-        self._weights = max(array.size for array in parameters.values())  # Of the largest product.
+        self._weights = max(array.size for array in parameters.values())  # In the largest layer.
         self.own = _own_networks(architecture, parameters)
         self._rng = generator(0, "policy")
         self._carry: NDArray[np.float32] | None = None
 
     def start(self) -> None:
-        """Forgets the steps that `act` has seen: to be called where an episode begins, if the policy has memory."""
+        """Clears the policy's memory. Call it at the start of each episode if the policy has memory."""
         self._carry = None
 
     def begin(self, n: int) -> NDArray[np.float32]:
-        """What is remembered where n episodes begin: [n, H] zeros, H = 0 where the policy has no memory."""
+        """The memory at the start of n episodes: [n, H] zeros; H = 0 if the policy has no memory."""
         return np.zeros((n, self.architecture.memory_size), np.float32)
 
     def act(self, obs: Any, greedy: bool = True, action_mask: Any = None, carry: Any = None) -> Any:
         """The action for one observation, or the actions for a batch of them.
 
-        A policy with memory goes on from the step before; `start` makes it begin anew. Whoever keeps what it remembers
-        himself gives it as `carry`, and gets the action and what is remembered then.
+        A policy with memory remembers its earlier calls; `start` clears this memory. To hold the memory yourself, pass
+        it as `carry`: `act` then returns the action and the next memory.
 
         Args:
-            obs: As the environment gives it (normalisation is done here), or a batch of those in Gymnasium's batched
-                form: [B, *shape], a dict of such arrays, a tuple of such.
+            obs: As the environment gives it (it is normalised here), or a batch in Gymnasium's batched form:
+                [B, *shape], a dict of such arrays, or a tuple of them.
             greedy: The most probable action; False samples one.
-            action_mask: What is allowed, as the environment says it (`info["action_mask"]`), or a list of those for a
-                batch; None: what obs["action_mask"] says, where there is one, and else everything.
-            carry: [B, H] what is remembered of the steps before, as `begin(B)` or the step before gave it; None: what
-                this policy remembers of its own last steps.
+            action_mask: The allowed actions, as in `info["action_mask"]`; for a batch, a list of masks. None: the mask
+                in obs["action_mask"] if it has one, otherwise everything is allowed.
+            carry: [B, H] the memory, from `begin(B)` or the previous call; None: this policy's own memory.
 
         Returns:
-            What the environment's `step` takes: for one observation an int, an array, a dict or a tuple; for a batch
-            these in Gymnasium's batched form. With `carry`, a pair of that and the next carry.
+            The action that the environment's `step` takes: for one observation an int, an array, a dict or a tuple;
+            for a batch, actions in Gymnasium's batched form. With `carry`, a pair: that and the next carry.
 
         Raises:
-            UserError: The observation is none of the environment's, holds what is no finite number, or the mask allows
-                nothing; or what is remembered is of another number of episodes.
+            UserError: The observation does not fit the environment or is not finite, the mask allows nothing, or the
+                memory belongs to another number of episodes.
         """
         rows, is_single = self._rows(obs)
         action, remembered = self._act(obs, rows, is_single, greedy, action_mask, self._remembered(carry, len(rows)))
@@ -124,19 +123,19 @@ class Policy:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, NDArray[np.float32] | None]:
-        """Actions as the tools around Stable-Baselines3 ask for them, such as its `evaluate_policy`.
+        """Actions through the interface of Stable-Baselines3, for tools such as its `evaluate_policy`.
 
         Args:
             observation: As in `act`.
-            state: [B, H] what was remembered, as the call before gave it; None: episodes begin.
-            episode_start: [B] whether an episode begins, of which nothing is remembered; None: none does.
+            state: [B, H] the memory, from the previous call; None: episodes begin.
+            episode_start: [B] whether an episode begins, so that its memory is cleared; None: none begins.
             deterministic: The most probable action; False samples one.
 
         Returns:
-            What `act` gives, and what is remembered then; None, if the policy has no memory.
+            What `act` returns, and the next memory; None if the policy has no memory.
 
         Raises:
-            UserError: As in `act`; or `episode_start` does not say it of each observation.
+            UserError: As in `act`; or `episode_start` has not one entry for each observation.
         """
         rows, is_single = self._rows(observation)
         remembers = self.architecture.memory_size > 0
@@ -155,9 +154,9 @@ class Policy:
     def _act(
         self, obs: Any, rows: NDArray[Any], is_single: bool, greedy: bool, action_mask: Any, carry: NDArray[np.float32]
     ) -> tuple[Any, NDArray[np.float32]]:
-        """What `act` gives for observations and their rows [B], and the next carry."""
+        """The actions for observations and their rows [B], and the next carry."""
         if action_mask is None and isinstance(obs, Mapping) and mask_size(self.action_space):
-            action_mask = obs.get(KEY)  # Also where nothing else is observed.
+            action_mask = obs.get(KEY)  # Even if the mask is all that is observed.
         mask = None if action_mask is None else self._mask([action_mask] if is_single else action_mask, len(rows))
         noise = None if greedy else self.draw_noise(self._rng, len(rows))
         actions, carry = self.act_batch(rows, noise, mask, carry)
@@ -168,13 +167,15 @@ class Policy:
         return value_of(self.action_space)(actions[0]), carry
 
     def _remembered(self, carry: Any, n: int) -> NDArray[np.float32]:
-        """What is remembered of n episodes: what is given, or else what this policy remembers."""
+        """The memory of n episodes: the given one, otherwise this policy's own."""
         if carry is not None:
             shape = n, self.architecture.memory_size
             try:
                 given = np.asarray(carry)
-            except Exception as error:  # Whatever the conversion of a foreign array raises.
-                raise UserError(f"carry is {shown(carry)}, which is no array; it must be from begin({n})") from error
+            except Exception as error:  # A foreign array may raise anything when it is converted.
+                raise UserError(
+                    f"carry is {shown(carry)}, which is not an array; it must be from begin({n})"
+                ) from error
             if given.shape == shape and not (given.dtype.kind == "f" and (np.abs(given) <= 1).all()):
                 raise UserError(f"carry is {shown(carry)}; it must be numbers from -1 to 1, as begin and act give them")
             if given.shape != shape:
@@ -184,13 +185,13 @@ class Policy:
             return self.begin(n)
         if len(self._carry) != n:
             raise UserError(
-                f"got {n} observations, and the policy remembers steps of {len(self._carry)}; call start() where "
+                f"got {n} observations, and the policy's memory is of {len(self._carry)}; call start() when "
                 "episodes begin"
             )
         return self._carry
 
     def _rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
-        """Observations as rows [B], and whether there was one, not in a batch."""
+        """Observations as rows [B], and whether `obs` is a single one, not a batch."""
         if isinstance(self.observation_space, gymnasium.spaces.Box):
             rows, is_single = self._box_rows(obs)
         else:
@@ -212,8 +213,8 @@ class Policy:
     def _box_rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
         try:
             array = np.asarray(obs)
-        except Exception as error:  # Whatever the conversion of a foreign array raises.
-            raise UserError(f"obs is {shown(obs)}, which is no array; it must be numbers") from error
+        except Exception as error:  # A foreign array may raise anything when it is converted.
+            raise UserError(f"obs is {shown(obs)}, which is not an array; it must be numbers") from error
         if array.dtype.kind not in "biuf" or (isinstance(obs, np.ma.MaskedArray) and np.ma.getmaskarray(obs).any()):
             raise UserError(f"obs is {shown(obs)}; it must be numbers")
         shape = self.observation_space.shape or ()
@@ -225,7 +226,7 @@ class Policy:
     def _mask(self, masks: Any, n: int) -> NDArray[np.uint8]:
         """Masks for a batch of N, as rows [N, K]."""
         if not mask_size(self.action_space):
-            raise UserError(f"got an action_mask; of {self.action_space}, nothing can be masked")
+            raise UserError(f"got an action_mask; actions of {self.action_space} cannot be masked")
         read = MaskReader(self.action_space)
         try:
             rows = [read(mask) for mask in _one_by_one(self.action_space, masks, n)]
@@ -240,20 +241,20 @@ class Policy:
         mask: NDArray[np.uint8] | None = None,
         carry: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Actions for a batch, and what is remembered then: a pure function of its arguments.
+        """Actions for a batch, and the next memory: a pure function of its arguments.
 
         Args:
             obs: [B] rows of observations.
-            noise: [B, C]; None: the most probable actions.
+            noise: [B, C] random numbers to sample with; None: the most probable actions.
             mask: [B, K] 1 for what is allowed; None: everything is.
-            carry: [B, H] what is remembered of the steps before; None: episodes begin.
+            carry: [B, H] the memory; None: episodes begin.
 
         Returns:
-            [B] rows of actions, and the next carry [B, H], to be set to 0 where an episode ends.
+            [B] rows of actions, and the next carry [B, H]; set its rows to 0 for episodes that ended.
         """
         if mask is not None and not mask.shape[1]:
             mask = None
-        with np.errstate(over="ignore", invalid="ignore"):  # Of parameters that are finite, but hardly.
+        with np.errstate(over="ignore", invalid="ignore"):  # Parameters may be huge, though finite.
             outputs, carry = self._network("actor", obs, carry)
             if noise is None:
                 action = self._actions.mode(outputs, mask)
@@ -263,14 +264,14 @@ class Policy:
             return self._actions.to_rows(action), carry
 
     def value(self, obs: NDArray[Any], carry: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """The critic's V(s) of a batch [B] of rows -> [B]; carry as in `act_batch`."""
+        """The critic's values V(s) [B] for rows of observations [B]; carry as in `act_batch`."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._network("critic", obs, carry)[0][:, 0]
 
     def _network(
         self, network: Network, obs: NDArray[Any], carry: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What actor or critic says of a batch, and what is remembered then."""
+        """The outputs of actor or critic for a batch, and the next memory."""
         inputs, pixels = inputs_of(self.architecture, obs, self.moments)
         carry = self.begin(len(obs)) if carry is None else carry
         with one_blas_thread(len(obs), self._weights):
@@ -286,23 +287,23 @@ class Policy:
         return outputs, carry
 
     def _features(self, network: Network, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """The features of images [B, P] that a network sees; None if it sees none, or the images themselves."""
+        """The features of images [B, P] for a network; None if there are no images, or it sees these themselves."""
         if not self.architecture.num_image_features:
             return None
         features: NDArray[np.float32] = features_of(np, self.architecture, network, self.parameters, pixels)
         return features
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
-        """Noise for `act_batch` of a batch of this size."""
+        """Noise [batch, C] for `act_batch`."""
         return self._actions.draw_noise(rng, batch)
 
     def check_spaces(self, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
-        """Refuses an environment in whose spaces the policy cannot act as it was trained.
+        """Checks that the policy fits an environment's spaces.
 
-        Types may differ, and the bounds of observations, which some environments draw at random: that is a warning.
+        Types may differ. So may the bounds of observations, which some environments draw at random: that is a warning.
 
         Raises:
-            UserError: Naming both.
+            UserError: A space differs; the message names both.
         """
         pairs = (self.observation_space, observation_space), (self.action_space, action_space)
         for (ours, theirs), bounds in zip(pairs, (False, True), strict=True):
@@ -317,7 +318,7 @@ class Policy:
             )
 
     def _repr_html_(self) -> str:
-        """The policy as a notebook shows it: what it sees, what it does, how large it is."""
+        """The policy as a notebook shows it: observations, actions, size."""
         architecture = self.architecture
         units = " x ".join(map(str, architecture.hidden_sizes)) or "none"
         behind = "convolutions" if architecture.share_torso else "convolutions of their own"
@@ -334,21 +335,21 @@ class Policy:
         return notebook.table(f"A policy for {self.env_id}", rows)
 
     def trial(self) -> dict[str, NDArray[np.float32]]:
-        """What layers of the user's own give for made-up inputs, to be saved beside their parameters; else nothing."""
+        """Outputs of the user's own layers for made-up inputs, to save beside their parameters; empty without any."""
         return {} if self.own is None else self.own.trial()
 
     def check_trial(self, before: Mapping[str, NDArray[Any]]) -> None:
-        """Whether the code of layers of the user's own does what it did when these arrays were saved.
+        """Checks that the user's own layers still compute what they did when these arrays were saved.
 
         Raises:
-            KeyError: They say nothing of it.
-            ValueError: It does something else.
+            KeyError: The arrays have no saved outputs.
+            ValueError: The outputs differ from the saved ones: the code has changed.
         """
         if self.own is not None:
             self.own.check_trial(before)
 
     def to_files(self, **notes: Any) -> dict[str, bytes]:
-        """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
+        """The contents of the policy's files, by name: its arrays and its description, which includes the notes."""
         arrays: files.Arrays = dict(self.parameters)
         statistics = {} if self.moments is None else self.moments.state()
         arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()} | self.trial()
@@ -369,16 +370,16 @@ class Policy:
 
     @classmethod
     def load(cls, folder: Path, newer: files.Arrays | None = None, may_import: str | None = None) -> Policy:
-        """Reads a policy from a folder with the files of `to_files`. Arrays and JSON only: nothing in it can run.
+        """Reads a policy from a folder with the files of `to_files`: arrays and JSON, which cannot run code.
 
         Args:
-            folder: Where it lies.
+            folder: The folder.
             newer: Parameters and statistics to take instead of those in the folder, as a checkpoint has them.
-            may_import: The layer, `module:Class`, that the policy may have in the place of hidden layers. A folder
-                alone must not choose what is imported.
+            may_import: The user's own layer, `module:Class`, that the policy may import. A folder alone must not choose
+                what is imported.
 
         Raises:
-            UserError: Naming the file and its fault, if it is missing, damaged or not a policy of this format.
+            UserError: A file is missing, damaged or not of this format; the message names it.
         """
         description = files.read_json(folder / _DESCRIPTION)
         arrays = files.read_arrays(folder / _ARRAYS) | (newer or {})
@@ -395,21 +396,21 @@ class Policy:
                 pass
             case _:
                 raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
-        network = description.get("network", "mlp")  # Others there were not in 0.4.
+        network = description.get("network", "mlp")  # 0.4 had no other, and did not write it.
         if not isinstance(network, str) or (network != "mlp" and image_network(network) is None):
             raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be {RIGHT_NETWORK}")
         if is_own(network) and network != may_import:
             raise UserError(
-                f"{folder / _DESCRIPTION} names a network in a module of its own, {shown(network)[1:-1]}, and what it "
-                f"may import is {may_import or 'nothing'}"
+                f"{folder / _DESCRIPTION} names a network in a module of its own, {shown(network)[1:-1]}, and it may "
+                f"import {may_import or 'nothing'}"
             )
-        memory_size = description.get("memory_size", 0)  # There was none before.
+        memory_size = description.get("memory_size", 0)  # Earlier versions had no memory.
         if type(memory_size) is not int or not 0 <= memory_size <= MOST_REMEMBERED or memory_size % 16:
             raise UserError(
                 f"{folder / _DESCRIPTION} has memory_size {shown(memory_size)}; it must be a multiple of 16 from 0 to "
                 f"{MOST_REMEMBERED:,}"
             )
-        share_torso = description.get("share_torso", True)  # All did before.
+        share_torso = description.get("share_torso", True)  # In earlier versions, it always was.
         if type(share_torso) is not bool:
             raise UserError(f"{folder / _DESCRIPTION} has share_torso {shown(share_torso)}; it must be true or false")
         if lacking := [name for name in ("observation_space", "action_space") if name not in description]:
@@ -443,10 +444,10 @@ class Policy:
 
 
 def _own_networks(architecture: Architecture, parameters: Parameters) -> OwnNetworks | None:
-    """The layers of the user's own with these parameters; None: the policy has none."""
+    """The user's own layers with these parameters; None: the policy has none."""
     if architecture.own is None:
         return None
-    from a2c.model.own_layers import OwnNetworks  # Needs Paddle.
+    from a2c.model.own_layers import OwnNetworks  # Imported late: it needs Paddle.
 
     networks = OwnNetworks(architecture.own)
     for network in NETWORKS:
@@ -455,7 +456,7 @@ def _own_networks(architecture: Architecture, parameters: Parameters) -> OwnNetw
 
 
 def _one_by_one(space: gymnasium.Space[Any], masks: Any, n: int) -> list[Any]:
-    """N masks, from a list of them or from Gymnasium's batched form, in which each part has rows."""
+    """A list of n masks, from such a list or from Gymnasium's batched form, in which each part has n rows."""
     is_divided = isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple | gymnasium.spaces.MultiDiscrete)
     if isinstance(masks, Mapping) or (isinstance(masks, tuple) and is_divided):
         keys = list(masks) if isinstance(masks, Mapping) else range(len(masks))
@@ -470,10 +471,10 @@ def _one_by_one(space: gymnasium.Space[Any], masks: Any, n: int) -> list[Any]:
 
 
 def _in_format_2(description: dict[str, Any], arrays: files.Arrays) -> dict[str, Any]:
-    """What 0.3 and 0.4 wrote, as it is written now.
+    """The description that 0.3 and 0.4 wrote, in today's format.
 
     Raises:
-        UserError: It was trained on bytes as they are, which nothing is any more.
+        UserError: The policy was trained on bytes without scaling, which is not supported any more.
     """
     spaces = {}
     for name in ("observation", "action"):
@@ -485,5 +486,5 @@ def _in_format_2(description: dict[str, Any], arrays: files.Arrays) -> dict[str,
     low = arrays.get("observation.low")
     is_plain = not description.get("scales_bytes") and not any(name.startswith(_NORMALIZER) for name in arrays)
     if low is not None and low.dtype == np.uint8 and is_plain:
-        raise UserError("this policy was trained on bytes that were not scaled, as 0.3 did; it must be trained anew")
+        raise UserError("this policy was trained on bytes that were not scaled, as 0.3 did; train it again")
     return {**description, **spaces, "format": FORMAT}

@@ -135,7 +135,7 @@ def test_an_actor_that_found_no_room_moves_when_there_is_some_to_the_same_bits(m
     assert trained.bits == in_one_process("memory", 20)
     assert cluster.rooms == [1.0] * 3 + [0.0, 1.0]
     assert "actor 1 (environments 2 to 4, on " in trained.events[1].details
-    assert trained.events[1].details.endswith("moves to where there is room")
+    assert trained.events[1].details.endswith("moves to free CPUs")
 
 
 def test_actors_that_die_at_the_same_rollout_again_and_again_end_the_run():

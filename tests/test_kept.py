@@ -135,7 +135,7 @@ def test_a_policy_that_was_not_saved_is_named(quick, which, message):
 @pytest.mark.parametrize(
     ("at", "message"),
     [
-        ((801,), r"keep_policy_at has 801, and training ends after 800 steps; it must be at most those"),
+        ((801,), r"keep_policy_at has 801, and training ends after 800 steps; it must be at most that"),
         ((-1,), r"keep_policy_at is \(-1,\); it must be whole numbers of steps"),
         ((0.5,), r"keep_policy_at is \(0.5,\); it must be a list of items, each a whole number"),
     ],

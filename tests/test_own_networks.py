@@ -547,9 +547,9 @@ def test_a_policy_that_names_another_layer_than_its_run_is_refused(trained, tmp_
     copy = shutil.copytree(trained.path, tmp_path / "copy")
     path = copy / "policy" / "policy.json"
     path.write_text(path.read_text().replace("own_nets:Residual", "hostile:Layer"))
-    with pytest.raises(UserError, match="hostile:Layer, and what it may import is own_nets:Residual"):
+    with pytest.raises(UserError, match="hostile:Layer, and it may import own_nets:Residual"):
         a2c.load(copy, network="own_nets:Residual")
-    with pytest.raises(UserError, match="what it may import is nothing"):
+    with pytest.raises(UserError, match="and it may import nothing"):
         Policy.load(copy / "policy")
 
 

@@ -75,7 +75,10 @@ def test_a_run_that_never_came_to_a_checkpoint_wants_the_very_file_it_began_with
     policy = first.path / "policy" / "policy.safetensors"
     kept = policy.read_bytes()
     policy.write_bytes((other.path / "policy" / "policy.safetensors").read_bytes())
-    with pytest.warns(UserWarning, match="no checkpoint yet"), pytest.raises(UserError, match="must be the same file"):
+    with (
+        pytest.warns(UserWarning, match="no checkpoint yet"),
+        pytest.raises(UserError, match="must be the one that the settings"),
+    ):
         a2c.resume(second, total_steps=512)
     policy.write_bytes(kept)
     with pytest.warns(UserWarning, match="no checkpoint yet"):
@@ -162,7 +165,7 @@ def test_parameters_of_other_networks_are_refused_by_name(quick, tmp_path, kind)
     ("name", "sentence"),
     [
         ("nowhere", "nowhere is missing"),
-        ("x.pdparams", "a pickle, which can run code and is not read; docs/paddle.md has the two lines"),
+        ("x.pdparams", "a pickle, which can run code and is not read; docs/paddle.md shows the two lines"),
         ("folder", "a folder without a policy; it must be a run or a .safetensors file"),
         ("damaged.safetensors", "is not a whole safetensors file"),
     ],

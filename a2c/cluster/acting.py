@@ -1,4 +1,4 @@
-"""ClusterActing: a fleet as what fills a rollout. Parameters go down once, and T steps of each group come up."""
+"""ClusterActing: fills a rollout from a fleet. Sends parameters to all groups, and gets T steps back from each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from a2c.model.inputs import observe
 
 
 class ClusterActing:
-    """Has the groups of a fleet act, and puts together what comes of it: the bits of one process."""
+    """Has the groups of a fleet act, and joins their steps into a rollout: the same bits as in one process."""
 
     def __init__(
         self,
@@ -29,19 +29,19 @@ class ClusterActing:
         books: Books,
         experience: Experience,
     ) -> None:
-        """Has every group make what acts.
+        """Prepares every group for acting.
 
         Args:
-            fleet: The groups, episodes begun.
+            fleet: The groups, whose episodes have begun.
             config: The run's settings.
-            architecture: Of the networks.
-            actions: Knows what becomes of an action.
-            rules: Numbers of the run.
-            books: Statistics that observations are normalised with, and the episodes under way.
-            experience: What is filled.
+            architecture: The networks.
+            actions: Turns columns into actions of the environments.
+            rules: Constants of the run.
+            books: The statistics that normalise observations, and returns and lengths of the running episodes.
+            experience: The arrays to fill.
 
         Raises:
-            UserError: The compiled engine is not there for these networks.
+            UserError: The compiled engine does not support these networks.
             WorkerError: Actors died, again and again.
         """
         own, images = architecture.own, len(architecture.images)
@@ -54,15 +54,15 @@ class ClusterActing:
 
     @property
     def env_seconds(self) -> float:
-        """What stepping the environments has taken so far, of the slowest group of each rollout."""
+        """Seconds spent stepping the environments so far; of each rollout, those of the slowest group."""
         return self._fleet.env_seconds
 
     def act(self, engine: Engine, update: int) -> None:
-        """Fills the rollout from what its row 0 holds.
+        """Fills the rollout, starting from its row 0.
 
         Raises:
             EnvError: An environment raised.
-            WorkerError: Actors died at this rollout again and again.
+            WorkerError: Actors died during this rollout, again and again.
         """
         (rollout, rows, noted), fleet, books = self._experience, self._fleet, self._books
         down = Down(engine.theta, books.observations.mean, books.observations.variance)
@@ -87,7 +87,7 @@ class ClusterActing:
         fleet.follow(action, rollout.terminated | rollout.truncated, rows[-1], rollout.mask[-1])
 
     def _see(self) -> None:
-        """What the networks saw: computed again, as it is larger than what it is made of."""
+        """Computes the networks' inputs again: they are larger than the observations, so actors do not send them."""
         (rollout, rows, _), rules = self._experience, self._rules
         for t in range(len(rows)):
             observe(self._architecture, rows[t], rollout.observed[t], rollout.inputs[t], rollout.pixels[t])
@@ -97,7 +97,7 @@ class ClusterActing:
             )  # fmt: skip
 
     def prepare(self) -> None:
-        """Compiles what is done here, or loads it from disk."""
+        """Compiles what this process computes, or loads it from disk."""
         rollout, rules = self._experience.rollout, self._rules
         prepare(
             see, rules.normalize_observations, self._books.observations, rollout.observed[0], rollout.inputs[0],
@@ -106,7 +106,7 @@ class ClusterActing:
 
 
 def acting_on(fleet: Fleet, config: Config) -> ActingMaker:
-    """What makes a `ClusterActing`, as a learner wants it."""
+    """The function with which a learner makes a `ClusterActing` on this fleet."""
 
     def make(
         envs: Envs, architecture: Architecture, actions: Actions, rules: Rules, books: Books, experience: Experience

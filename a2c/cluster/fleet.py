@@ -1,4 +1,4 @@
-"""Fleet: the environments of a run, in groups on a cluster, as one `Stepper`. A group that is lost is replaced."""
+"""Fleet: the environments of a run, in groups on a cluster, as one `Stepper`. Lost groups are replaced."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from a2c.spaces import plain, row_type, unplain
 
 
 class Collected(NamedTuple):
-    """What came of a rollout on the cluster."""
+    """A rollout as the groups return it."""
 
     columns: list[tuple[slice, Columns]]
-    """Of each group: which environments, and what came of them."""
+    """For each group: its environments, and their steps."""
     began_anew: NDArray[np.bool_]
-    """[N] which were lost with a group before it, and could not be brought back."""
+    """[N] which environments were lost with a group and could not be restored: they began a new episode."""
 
 
 class Fleet:
-    """N environments in consecutive groups, each in an actor, which is replaced where it is lost.
+    """N environments in consecutive groups, each in an actor. An actor that is lost is replaced.
 
-    Every action of every episode under way came up with a rollout: so this process knows where each environment stands,
-    and nobody else need be asked.
+    Rollouts bring every action of the running episodes to this process. So it can restore each environment by
+    repeating its actions, without asking the actor that was lost.
 
     Attributes:
         num_envs: N.
-        seed: The run's.
-        block: Of its arrays, `obs` and `mask` are what is acted on next.
-        events: What happened, for whoever takes it from here.
-        envs: The face that a learner knows.
-        env_seconds: What stepping has taken so far, of the slowest group of each rollout.
+        seed: The run's seed.
+        block: Arrays of the environments; `obs` and `mask` are those to act on next.
+        events: What happened since `take_events`.
+        envs: The environments as a learner uses them.
+        env_seconds: Seconds spent stepping so far; of each rollout, those of the slowest group.
     """
 
     num_workers = num_here = beats = at = 0
@@ -58,17 +58,17 @@ class Fleet:
 
         Args:
             config: The run's settings.
-            env: What is trained on.
+            env: The environment.
 
         Raises:
-            UserError: Ray is not installed, there is no cluster or no room on it, or the environment is unknown or not
-                supported.
+            UserError: Ray is not installed, there is no cluster, it has no free CPUs, or the environment is unknown or
+                not supported.
             EnvError: An environment could not be constructed.
             WorkerError: Actors died, again and again.
         """
         self.num_envs, self.seed, self.broken = config.num_envs, config.seed, False
         self.events: list[Event] = []
-        self._foreign: set[Event] = set()  # Those that were told.
+        self._foreign: set[Event] = set()  # Those already returned by `take_events`.
         self.env_seconds = 0.0
         self._is_equipped, self._replays = False, True
         self._cluster = Cluster(config.cluster)
@@ -77,7 +77,7 @@ class Fleet:
             told = self._groups.make()
         except LostError as error:
             self._cluster.close()
-            raise WorkerError(f"an actor was lost before it had begun: {error}") from error
+            raise WorkerError(f"an actor was lost before its environments began: {error}") from error
         except BaseException:
             self._cluster.close()
             raise
@@ -92,11 +92,11 @@ class Fleet:
 
     @property
     def placement(self) -> str:
-        """Where the environments run, in words."""
+        """Where the environments run, for a person to read."""
         return self._groups.placement
 
     def equip(self, outfit: Outfit) -> None:
-        """Has every group make what acts.
+        """Prepares every group for acting.
 
         Raises:
             WorkerError: Actors died, again and again.
@@ -110,12 +110,12 @@ class Fleet:
 
         Args:
             down: Parameters and statistics.
-            carry: [N, H] what is remembered of the episodes under way; becomes 0 where one had to begin anew.
-            update: Which.
+            carry: [N, H] the policy's memory of the running episodes; set to 0 if one had to begin anew.
+            update: Number of the update.
 
         Raises:
             EnvError: An environment raised.
-            WorkerError: Actors died at this rollout again and again.
+            WorkerError: Actors died during this rollout, again and again.
         """
         below, rows = self._cluster.put(down), self._groups.rows
         anew = np.zeros(self.num_envs, np.bool_)
@@ -127,13 +127,13 @@ class Fleet:
         return Collected([(own, up.columns) for own, up in zip(rows, ups, strict=True)], anew)
 
     def follow(self, action: NDArray[Any], done: NDArray[np.bool_], obs: NDArray[Any], mask: NDArray[np.uint8]) -> None:
-        """Takes note of where the environments stand after a rollout.
+        """Records the actions and the next observations of a rollout.
 
         Args:
-            action: [T, N, ...] what was done, rows of the action space.
-            done: [T, N] where an episode ended.
-            obs: [N] what is acted on next.
-            mask: [N, K] of it.
+            action: [T, N, ...] the actions, rows of the action space.
+            done: [T, N] whether an episode ended.
+            obs: [N] observations to act on next.
+            mask: [N, K] their masks.
         """
         for t in range(len(action)):
             self._history.append(action[t])
@@ -142,7 +142,7 @@ class Fleet:
         self.block.obs[...], self.block.mask[...] = obs, mask
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: Info | None) -> list[Info]:
-        """Begins the next episode of every environment. A run begins them all at once, and without seeds of its own.
+        """Begins the next episode of every environment. Arguments are ignored: a run has no others.
 
         Raises:
             EnvError: A reset raised.
@@ -154,33 +154,33 @@ class Fleet:
         return [{} for _ in range(self.num_envs)]
 
     def numbers(self) -> NDArray[np.int64]:
-        """[N] number of the episode under way, from 0; -1 where there was no reset."""
+        """[N] number of the running episode, from 0; -1 before the first reset."""
         return self._history.numbers()
 
     def mark(self) -> None:
-        """From here on, `state` is as of now."""
+        """Makes `state` return the state of this moment until the next call."""
         self._history.mark()
 
     def bound(self) -> None:
-        """Never called: nobody steps a fleet through Gymnasium's face."""
+        """Never called: a fleet is not stepped through Gymnasium's interface."""
         raise NotImplementedError
 
     def state(self) -> Arrays:
-        """Where every environment stood at the last mark: its episode, and the actions since."""
+        """The state of every environment at the last `mark`: its episode, and the actions in it so far."""
         return self._history.state()
 
     def restore(self, state: Arrays, obs: NDArray[Any]) -> NDArray[np.bool_]:
-        """Brings every environment to where it stood; one that does not come there begins its next episode.
+        """Restores every environment; one that cannot be restored begins its next episode.
 
         Args:
-            state: What `state` gave, of these or of environments in one process.
-            obs: [N] what was observed there, as rows or as `plain` writes them.
+            state: A `state` of this fleet, or of the same environments in one process.
+            obs: [N] the observations in that state, as rows or as `plain` writes them.
 
         Returns:
-            [N] which did not.
+            [N] which environments could not be restored.
 
         Raises:
-            KeyError, ValueError: The state is not one of these environments.
+            KeyError, ValueError: The state does not belong to these environments.
             EnvError: A reset raised.
             WorkerError: Actors died, again and again.
         """
@@ -196,7 +196,7 @@ class Fleet:
         return lost
 
     def take_events(self) -> list[Event]:
-        """What happened since the last call; that environments draw from another's generator, once for all groups."""
+        """What happened since the last call. The event "foreign_randomness" is returned once, not once per group."""
         events, self.events = self.events, []
         told = []
         for event in events:
@@ -208,11 +208,11 @@ class Fleet:
         return told
 
     def failure(self, error: Exception) -> Failure | None:
-        """How an environment came to where it raised, as its group said."""
+        """How to reproduce an environment's error, as its group reported it."""
         return error.failure if isinstance(error, EnvError | WorkerError) else None
 
     def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
-        """How environment n came to where it stood: `length` steps into an episode, so many vector steps ago."""
+        """How to bring environment n to step `length` of an episode, in which it was `steps_ago` vector steps ago."""
         actions = self._history.actions(n, length, steps_ago)
         return Failure(n, episode, self._history.seed_of(n, episode), actions)
 
@@ -222,17 +222,17 @@ class Fleet:
         self._cluster.close()
 
     def hold(self) -> None:
-        """Nothing to do: this process steps none of them."""
+        """Does nothing: this process steps no environment."""
 
     def release(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def begin_anew(self, seed: int) -> None:
         """Never called: evaluations have environments of their own."""
         raise NotImplementedError
 
     def post(self, action: NDArray[Any], want_infos: bool) -> None:
-        """Never called: groups go through whole rollouts."""
+        """Never called: groups step whole rollouts."""
         raise NotImplementedError
 
     def finish(self) -> list[Info]:
@@ -240,11 +240,11 @@ class Fleet:
         raise NotImplementedError
 
     def recording_to(self, n: int) -> Recording:
-        """Never called: this process steps none of them."""
+        """Never called: this process steps no environment."""
         raise NotImplementedError
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        """Never called: nobody but a learner has a fleet."""
+        """Never called: only a learner has a fleet."""
         raise NotImplementedError
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
@@ -259,7 +259,7 @@ class Fleet:
         """Never called, as `call`."""
         raise NotImplementedError
 
-    # -- groups that are lost --
+    # -- replacing lost groups --
 
     def _everywhere(
         self,
@@ -268,17 +268,20 @@ class Fleet:
         anew: NDArray[np.bool_] | None = None,
         carry: NDArray[np.float32] | None = None,
     ) -> list[Any]:
-        """Asks every group, and again those that took the place of one that was lost.
+        """Calls a method of every group. Lost groups are replaced, and the method is called on the new ones.
 
         Args:
-            name: Method.
-            arguments: Of each group; views of arrays are read when a group is asked.
-            anew: [N] takes note of environments that could not be brought back with a new group.
-            carry: [N, H] becomes 0 for these.
+            name: The method.
+            arguments: For each group; views of arrays are read when the group is called.
+            anew: [N] set to True for environments that a new group could not restore.
+            carry: [N, H] set to 0 for these.
+
+        Returns:
+            What each group returned.
 
         Raises:
-            Exception: What a group raised, the first of them; only after all were heard.
-            WorkerError: Actors died at the same place again and again.
+            Exception: The first that a group raised, after all have answered.
+            WorkerError: Actors were lost in this call again and again.
         """
         answers: dict[int, Any] = {}
         left, losses = list(range(len(self._groups.rows))), Counter[int]()
@@ -290,7 +293,7 @@ class Fleet:
                 if losses[number] == MOST_DEATHS:
                     self.broken = True
                     raise WorkerError(f"{gone}; {MOST_DEATHS} actors were lost there")
-                self.events.append(Event("worker_restarts", f"{gone}; another one takes its place"))
+                self.events.append(Event("worker_restarts", f"{gone}; a new one replaces it"))
             left = list(lost)
             if left:
                 self._put_anew(left, name, anew, carry)
@@ -299,22 +302,22 @@ class Fleet:
     def _put_anew(
         self, numbers: list[int], name: str, anew: NDArray[np.bool_] | None, carry: NDArray[np.float32] | None
     ) -> None:
-        """Puts new actors in the place of some, and brings environments to where they stood before `name` was asked."""
+        """Replaces actors by new ones, and restores their environments to what they were before the call of `name`."""
         stood = name != "restore" and bool((self._history.numbers() >= 0).all())
         courses = {number: self._course(self._groups.rows[number]) for number in numbers} if stood else {}
         for number, standing in self._groups.put_anew(numbers, self._is_equipped, courses).items():
             self._take_over(number, standing, anew, carry)
 
     def _move(self, anew: NDArray[np.bool_], carry: NDArray[np.float32]) -> None:
-        """Puts an actor that shares CPUs with others where there is room, if its environments can be brought there."""
+        """Moves an actor that shares CPUs with others to free ones, if its environments can be restored there."""
         for number in self._groups.with_room() if self._replays else ():
-            self.events.append(Event("worker_restarts", f"{self._groups.name(number)} moves to where there is room"))
+            self.events.append(Event("worker_restarts", f"{self._groups.name(number)} moves to free CPUs"))
             self._put_anew([number], "collect", anew, carry)
 
     def _take_over(
         self, number: int, standing: Standing, anew: NDArray[np.bool_] | None, carry: NDArray[np.float32] | None
     ) -> None:
-        """Takes note of where a new group's environments stand, and of those that began anew."""
+        """Records the observations of a group's environments, and which of these began anew."""
         rows = self._groups.rows[number]
         self.events += standing.events
         self._replays = self._replays and not standing.lost.any()
@@ -325,7 +328,7 @@ class Fleet:
                 anew[n], carry[n] = True, 0.0
 
     def _stand(self, standings: Sequence[Standing]) -> NDArray[np.bool_]:
-        """Takes note of where all environments stand; [N] which began anew."""
+        """Records the observations of all environments; returns [N] which began anew."""
         lost = np.zeros(self.num_envs, np.bool_)
         for number, standing in enumerate(standings):
             self._take_over(number, standing, None, None)
@@ -333,12 +336,12 @@ class Fleet:
         return lost
 
     def _course(self, rows: slice) -> tuple[Arrays, NDArray[Any]]:
-        """What brings environments to where they stand."""
+        """The arguments of `Group.restore` for these environments, in their present state."""
         return part_of(self._history.state(), rows.start, rows.stop), plain(self.block.obs[rows])
 
 
 def _block(traits: Traits, config: Config) -> Block:
-    """Arrays of N environments, in this process."""
+    """Arrays of N environments, in this process's memory."""
     action, obs = row_type(traits.action_space), row_type(traits.observation_space)
     mask = Field((mask_size(traits.action_space),), np.dtype(np.uint8))
     layout = Layout(

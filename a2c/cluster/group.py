@@ -1,4 +1,4 @@
-"""Group: some of a run's environments and what acts in them, in an actor. It knows nothing of Ray."""
+"""Group: some of a run's environments and an engine, which run in one actor. It does not use Ray itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from a2c.team import Team
 
 
 class Outfit(NamedTuple):
-    """What acting needs beside environments and parameters: the same for all groups of a run."""
+    """What a group needs to act, besides environments and parameters: the same for all groups of a run."""
 
     config: Config
     architecture: Architecture
@@ -44,50 +44,50 @@ class Outfit(NamedTuple):
 
 
 class Down(NamedTuple):
-    """What goes to every group before a rollout."""
+    """What is sent to every group before a rollout."""
 
     theta: NDArray[np.float32]  # [P] parameters, flat
-    mean: NDArray[np.float64]  # [R] of the statistics that observations are normalised with
-    variance: NDArray[np.float64]  # [R]
+    mean: NDArray[np.float64]  # [R] of the statistics that normalise observations
+    variance: NDArray[np.float64]  # [R] of the same
 
 
 class Columns(NamedTuple):
-    """What comes of T steps of a group's n environments: all that cannot be computed from the rest of it."""
+    """T steps of a group's n environments; what can be computed from these is not sent."""
 
     rows: NDArray[Any]  # [T, n] observations from the second on, as the environments gave them
-    mask: NDArray[np.uint8]  # [T, n, K] of those
-    carry: NDArray[np.float32]  # [T, n, H] what is remembered when they are seen
+    mask: NDArray[np.uint8]  # [T, n, K] their masks
+    carry: NDArray[np.float32]  # [T, n, H] the policy's memory before it sees them
     action: NDArray[np.float32]  # [T, n, C]
     reward: NDArray[np.float64]  # [T, n]
     terminated: NDArray[np.bool_]  # [T, n]
     truncated: NDArray[np.bool_]  # [T, n]
-    ended: NDArray[np.bool_]  # [T, n] or, where that is `terminated`, [0, n]
-    bad: NDArray[np.bool_]  # [T, n] of the last states of truncated episodes
+    ended: NDArray[np.bool_]  # [T, n], or [0, n] if it is the same as `terminated`
+    bad: NDArray[np.bool_]  # [T, n] whether the last state of a truncated episode was not finite
     value: NDArray[np.float32]  # [T+1, n]
-    next_value: NDArray[np.float32]  # [T, n] where an episode was truncated
-    noted: NDArray[np.float64]  # [T, n, M]
+    next_value: NDArray[np.float32]  # [T, n] only for truncated episodes
+    noted: NDArray[np.float64]  # [T, n, M] as in `a2c.acting.Experience`
 
 
 class Up(NamedTuple):
-    """What a group says of a rollout."""
+    """What a group returns for a rollout."""
 
     columns: Columns
     env_seconds: float
-    """What stepping took."""
+    """Seconds spent stepping in this rollout."""
     events: list[Event]
 
 
 class Standing(NamedTuple):
-    """Where a group's environments stand."""
+    """The present state of a group's environments."""
 
-    obs: NDArray[Any]  # [n]
-    mask: NDArray[np.uint8]  # [n, K]
-    lost: NDArray[np.bool_]  # [n] which did not come to where they had been, and began their next episode
+    obs: NDArray[Any]  # [n] observations to act on next
+    mask: NDArray[np.uint8]  # [n, K] their masks
+    lost: NDArray[np.bool_]  # [n] which environments could not be restored, and began their next episode
     events: list[Event]
 
 
 class Answer(NamedTuple):
-    """What a method returned, or raised."""
+    """What a method returned, or the exception that it raised."""
 
     value: Any
     error: Exception | None = None
@@ -96,13 +96,13 @@ class Answer(NamedTuple):
 
 
 class Group:
-    """Consecutive environments of a run, and what acts in them. Every method is asked for through `answer`."""
+    """Consecutive environments of a run, and the engine that acts in them. All methods are called through `answer`."""
 
     def __init__(self) -> None:
         self._cleanup = contextlib.ExitStack()
 
     def answer(self, name: str, *args: Any) -> Answer:
-        """Calls the method of that name; what it raises travels as a value, and keeps what is attached to it."""
+        """Calls the method of that name. Exceptions are returned as values, so that their attributes are not lost."""
         try:
             return Answer(getattr(self, name)(*args))
         except Exception as error:  # noqa: BLE001 - whatever it is, the learner must hear of it
@@ -114,17 +114,17 @@ class Group:
             return Answer(None, error, details)
 
     def arrive(self, paths: list[str]) -> str:
-        """Looks for modules where the learner does, too, as far as these folders are here; returns the machine."""
+        """Adds the learner's module search path, as far as its folders exist here; returns this machine's name."""
         sys.path += [path for path in paths if path not in sys.path and os.path.exists(path)]
         return socket.gethostname()
 
     def make(self, kind: Kind, count: int, timeout_seconds: float) -> tuple[Traits, list[Event]]:
-        """Constructs the environments; returns what they are.
+        """Constructs the environments; returns their traits, and what happened.
 
         Args:
-            kind: What is constructed, and which is the first.
+            kind: What to construct, and the number of the first.
             count: n.
-            timeout_seconds: An environment that does nothing for so long ends the process.
+            timeout_seconds: A call of an environment that takes longer ends the process.
 
         Raises:
             UserError: The environment is unknown or not supported.
@@ -135,15 +135,15 @@ class Group:
         self._envs: Envs = gymnasium_envs(kind, count, Placement("local"))
         self._cleanup.callback(self._envs.close)
         self._cleanup.enter_context(watched(self._envs.stepper, timeout_seconds, self._leave))
-        # A specification may hold what cannot travel, and nobody asks for it.
+        # Without the specification: it may hold what cannot be pickled, and the learner does not need it.
         return _traits_of(self._envs), self._envs.take_events()
 
     def equip(self, outfit: Outfit) -> None:
-        """Makes what acts."""
+        """Prepares acting."""
         config, architecture, rules = outfit
         envs = self._envs
         num_envs, num_masks = envs.num_envs, envs.mask.shape[1]
-        # Sizes are those of these environments; what is learnt, and how, is of no matter here.
+        # The engine has the size of this group. It only acts, so settings of learning do not matter.
         ours = dataclasses.replace(
             config, num_envs=num_envs, num_threads=1, cluster="none", num_actors="auto", actor_step="gradient",
             normalize_advantage=False,
@@ -173,14 +173,14 @@ class Group:
         return self._standing(np.zeros(self._envs.num_envs, np.bool_))
 
     def restore(self, state: Arrays, obs: NDArray[Any]) -> Standing:
-        """Brings the environments to where they stood.
+        """Restores the environments by repeating their actions.
 
         Args:
-            state: As a history has it of these.
-            obs: [n] what they observed there, as `plain` writes it.
+            state: The part of a history for these environments.
+            obs: [n] the observations in that state, as `plain` writes them.
 
         Raises:
-            KeyError, ValueError: The state is not one of these environments.
+            KeyError, ValueError: The state does not belong to these environments.
             EnvError: A reset raised.
         """
         return self._standing(self._envs.restore(state, obs))
@@ -193,8 +193,8 @@ class Group:
 
         Args:
             down: Parameters and statistics.
-            carry: [n, H] what is remembered of the episodes under way.
-            update: Which.
+            carry: [n, H] the policy's memory of the running episodes.
+            update: Number of the update.
 
         Raises:
             EnvError: An environment raised.
@@ -224,7 +224,7 @@ class Group:
         self._cleanup.close()
 
     def _leave(self, n: int) -> None:
-        """Ends the process, in which environment n hangs: it is replaced, as one that died."""
+        """Ends the process because environment n hangs. The learner replaces the actor, as if it had died."""
         print(f"environment {self._first + n} hangs; this actor ends", file=sys.stderr, flush=True)
         os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Groups: the actors that hold a run's environments, asked all at once; one that is lost is put anew."""
+"""Groups: the actors that hold a run's environments. They are called all at once; lost ones are replaced."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from a2c.envs.stepper import Event
 from a2c.errors import UserError
 
 _LOOK_SECONDS = 10.0
-"""How often to look whether there is room for actors that share the CPUs of others."""
+"""Time between two looks for free CPUs for actors that share those of others."""
 
 _FREED_SECONDS = 3.0
-"""How long to wait until the CPUs of actors that ended are free."""
+"""How long the CPUs of an actor that ended may take to become free."""
 
 _START_SECONDS = 300.0
 """How long actors may take to start when a run begins, ..."""
 
 _ROOM_SECONDS = 30.0
-"""... and one that takes the place of another, before it shares CPUs instead."""
+"""... and a replacement for a lost actor, before it shares CPUs instead."""
 
 _CLOSE_SECONDS = 10.0
 """How long environments may take to close."""
@@ -38,21 +38,21 @@ class Groups:
     """Actors, each with consecutive environments of a run.
 
     Attributes:
-        rows: Of each, which environments.
-        crowded: Which of them share the CPUs of others, as there was no room where they were put last.
+        rows: For each actor, the slice of its environments.
+        crowded: Numbers of actors that share the CPUs of others, because none were free when they were started.
     """
 
     def __init__(self, cluster: Cluster, config: Config, kind: Kind) -> None:
-        """Starts them.
+        """Starts the actors.
 
         Args:
-            cluster: Where.
+            cluster: Where they run.
             config: The run's settings.
-            kind: What is constructed there.
+            kind: The environments to construct.
 
         Raises:
-            UserError: There is no room for them.
-            LostError: One died.
+            UserError: The cluster has too few free CPUs.
+            LostError: An actor died.
         """
         self._cluster, self._kind, self._timeout_seconds = cluster, kind, config.env_timeout_seconds
         auto = max(1, min(config.num_envs, int(cluster.cpus)))
@@ -62,19 +62,19 @@ class Groups:
         self._looked_at = time.monotonic()
         bounds = [config.num_envs * part // count for part in range(count + 1)]
         self.rows = [slice(first, last) for first, last in itertools.pairwise(bounds)]
-        self._outfit: Any = None  # Where it lies on the cluster.
+        self._outfit: Any = None  # A reference to it on the cluster.
         self._actors = [cluster.start(self._cpus) for _ in self.rows]
         asked = [cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
         late = cluster.late(asked, _START_SECONDS)
         if late:
             raise UserError(
-                f"{len(late)} of {count} actors found no room on the cluster within {_START_SECONDS:g} s; it has "
-                f"{cluster.cpus:g} CPUs, and others may use them"
+                f"{len(late)} of {count} actors got no free CPU of the cluster within {_START_SECONDS:g} s; it has "
+                f"{cluster.cpus:g} CPUs, which other programs may use: free some, or take a smaller num_actors"
             )
         self._where = [cluster.answer(one) for one in asked]
 
     def make(self) -> list[tuple[Traits, list[Event]]]:
-        """Has every group construct its environments; what they are, and what happened.
+        """Has every group construct its environments; returns their traits, and what happened.
 
         Raises:
             UserError: The environment is unknown or not supported.
@@ -86,31 +86,31 @@ class Groups:
 
     @property
     def placement(self) -> str:
-        """Where the environments run, in words."""
+        """Where the environments run, for a person to read."""
         count, machines = len(self._actors), len({*self._where})
         actors, places = f"actor{'s' if count > 1 else ''}", f"machine{'s' if machines > 1 else ''}"
         return f"in {count} {actors} on {machines} {places} of a Ray cluster"
 
     def wear(self, outfit: Outfit) -> Any:
-        """Takes note of what acting needs, for those to come, too; where it lies."""
+        """Puts what acting needs on the cluster, also for actors started later; returns a reference to it."""
         self._outfit = self._cluster.put(outfit)
         return self._outfit
 
     def ask(
         self, numbers: Iterable[int], name: str, arguments: Sequence[tuple[Any, ...]]
     ) -> tuple[dict[int, Any], dict[int, str]]:
-        """Asks some groups, all at the same time.
+        """Calls a method of some groups, all at the same time.
 
         Args:
-            numbers: Which.
-            name: Method.
-            arguments: Of each of all groups.
+            numbers: The groups.
+            name: The method.
+            arguments: For each of all groups, not only these.
 
         Returns:
-            What they answered; and in words, which were lost.
+            What they returned; and for each lost group, a sentence that says so.
 
         Raises:
-            Exception: What a group raised, the first of them; only after all were heard.
+            Exception: The first that a group raised, after all have answered.
         """
         asked = {number: self._cluster.ask(self._actors[number], name, *arguments[number]) for number in numbers}
         answers: dict[int, Any] = {}
@@ -130,15 +130,15 @@ class Groups:
     def put_anew(
         self, numbers: Sequence[int], is_equipped: bool, courses: Mapping[int, tuple[Any, ...]]
     ) -> dict[int, Standing]:
-        """Puts new actors in the place of some, all at the same time. One that dies over it is found out when asked.
+        """Replaces actors by new ones, all at the same time. If a new one dies, the next call of it reports that.
 
         Args:
-            numbers: Which.
-            is_equipped: Whether they are to have what acts.
-            courses: Of those that are brought to where they stood: arguments of `Group.restore`.
+            numbers: The actors.
+            is_equipped: Whether to prepare them for acting.
+            courses: Arguments of `Group.restore` for those whose environments are to be restored.
 
         Returns:
-            Where the environments of these stand.
+            The state of the restored environments, by number of the actor.
 
         Raises:
             EnvError: An environment could not be constructed, or a reset raised.
@@ -160,15 +160,15 @@ class Groups:
         return standings
 
     def _started(self, numbers: Sequence[int]) -> dict[int, Any]:
-        """Starts new actors in the place of some; what was asked of them first."""
+        """Starts new actors in place of old ones; returns the pending answers of their first call."""
         for number in numbers:
             self._end(number)
         give_up, asked = time.monotonic() + _FREED_SECONDS, {}
         for place, number in enumerate(numbers):
-            # Those before it may not have taken theirs yet.
+            # New actors before this one may not have taken their CPUs yet: count these too.
             has_room = self._cluster.has_room((place + 1) * self._cpus, give_up - time.monotonic())
             asked[number] = self._start(number, has_room)
-        # What the cluster says is free may not be: of a machine that it has not missed yet, say.
+        # CPUs reported as free may not be: the cluster may not have noticed yet that a machine is gone.
         waiting = [number for number in numbers if number not in self.crowded]
         for place in self._cluster.late([asked[number] for number in waiting], _ROOM_SECONDS):
             self._end(waiting[place])
@@ -176,13 +176,13 @@ class Groups:
         return asked
 
     def _start(self, number: int, has_room: bool) -> Any:
-        """Starts an actor. Where there is no room, it shares the CPUs of others: the run goes on, slower."""
+        """Starts an actor. Without free CPUs, it shares those of others: the run goes on, slower."""
         (self.crowded.discard if has_room else self.crowded.add)(number)
         self._actors[number] = self._cluster.start(self._cpus if has_room else 0.0)
         return self._cluster.ask(self._actors[number], "arrive", _paths())
 
     def with_room(self) -> list[int]:
-        """Those that share the CPUs of others and need not any more, one at a time, as far as was looked lately."""
+        """The next actor that can move to free CPUs, if any; looks only every `_LOOK_SECONDS`."""
         now = time.monotonic()
         if not self.crowded or now - self._looked_at < _LOOK_SECONDS:
             return []
@@ -190,7 +190,7 @@ class Groups:
         return [min(self.crowded)] if self._cluster.has_room(self._cpus) else []
 
     def name(self, number: int) -> str:
-        """A group for a person."""
+        """The name of a group in messages."""
         first, last = self.rows[number].start, self.rows[number].stop - 1
         which = f"environment {first}" if first == last else f"environments {first} to {last}"
         return f"actor {number} ({which}, on {self._where[number]})"
@@ -217,5 +217,5 @@ class Groups:
 
 
 def _paths() -> list[str]:
-    """Where this process looks for modules, an environment's among them."""
+    """The module search path of this process, as absolute paths: actors import the environment from it."""
     return [os.path.abspath(path) for path in sys.path]

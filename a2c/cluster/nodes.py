@@ -1,4 +1,4 @@
-"""Ray: a cluster that is started or joined, and actors on it. Nothing else here knows of it."""
+"""Ray: starts or joins a cluster, and runs actors on it. No other file uses Ray."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from a2c.imports import importing
 from a2c.machine import cores
 
 _STORE_BYTES = 2**29
-"""What a cluster that is started here shares between its processes, at most; it takes no more than what is in it."""
+"""Largest shared memory of a cluster that is started here; it only takes what it uses."""
 
 
 _NOT_THERE = "a machine of the cluster lacks what is installed here; all need this a2c and the environment's package"
 
 
 class LostError(Exception):
-    """An actor is gone: it died, or its machine did."""
+    """An actor is lost: it died, or its machine did."""
 
 
 class Cluster:
-    """A Ray cluster that this process is joined to.
+    """A Ray cluster that this process has joined.
 
     Attributes:
-        cpus: How many it has.
+        cpus: Number of CPUs of the cluster.
     """
 
     def __init__(self, address: str) -> None:
-        """Starts one, or joins one.
+        """Starts or joins a cluster.
 
         Args:
             address: local, auto, ray://HOST:PORT or HOST:PORT.
@@ -46,7 +46,7 @@ class Cluster:
         """
         if address == "local":
             _protect()
-        # It reports who uses it to those who make it, unless told not to.
+        # Otherwise Ray sends usage statistics to its makers.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         with importing():
             try:
@@ -67,27 +67,27 @@ class Cluster:
         before = signal.getsignal(signal.SIGTERM) if is_main else None
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Of Ray's own, about what it will change.
+                warnings.simplefilter("ignore")  # About future changes of Ray.
                 self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **started)
         except Exception as error:
             lines = plain(str(error)).strip().splitlines() or [type(error).__name__]
             where = (
                 "" if address == "local"
-                else "; `ray status` shows whether there is one, and it must have the same token (RAY_AUTH_MODE=token)"
+                else "; `ray status` shows whether one runs; it must have the same token (RAY_AUTH_MODE=token)"
             )  # fmt: skip
-            raise UserError(f"cluster is {address!r}, and there is none to be had: {lines[0]}{where}") from error
+            raise UserError(f"cluster is {address!r}, which cannot be reached: {lines[0]}{where}") from error
         else:
-            # What Ray has to say of actors it prints to standard output, which is not its own; what matters, we say.
+            # Ray prints messages about actors to standard output, among ours (--json). Lost actors we report ourselves.
             self._prints = self._ray._private.worker.print_to_stdstream
             self._ray._private.worker.print_to_stdstream = lambda *_, **__: None
         finally:
             if is_main and before is not None:
-                signal.signal(signal.SIGTERM, before)  # Ray's own would end us without saving.
+                signal.signal(signal.SIGTERM, before)  # Ray's handler would end the run without saving.
 
     def start(self, cpus: float) -> Any:
-        """A `Group` in an actor of its own, which takes so many CPUs; an empty one, wherever there is room."""
+        """Starts an actor with an empty `Group`, which takes so many CPUs."""
         actor = self._ray.remote(Group)
-        # Whoever lost it starts the next one: only they know where its environments stood.
+        # Ray must not restart it: the fleet does that, because it can restore the environments.
         return actor.options(num_cpus=cpus, max_restarts=0, scheduling_strategy="SPREAD").remote()
 
     def has_room(self, cpus: float, within_seconds: float = 0.0) -> bool:
@@ -100,36 +100,36 @@ class Cluster:
         return True
 
     def put(self, value: Any) -> Any:
-        """A value that all actors may read, each machine fetching it once."""
+        """Puts a value on the cluster for all actors to read; each machine fetches it once."""
         return self._ray.put(value)
 
     def ask(self, actor: Any, name: str, *args: Any) -> Any:
-        """Has a method of the group called; `answer` waits for what it gives."""
+        """Calls a method of an actor's group without waiting; `answer` waits for the result."""
         return actor.answer.remote(name, *args)
 
     def late(self, asked: Sequence[Any], seconds: float) -> list[int]:
-        """Waits for some answers; the places of those that did not come in time."""
+        """Waits for answers; returns the positions in `asked` of those that did not come in time."""
         if not asked:
             return []
         done, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
         return [place for place, one in enumerate(asked) if one not in done]
 
     def answer(self, asked: Any) -> Any:
-        """What was asked for.
+        """Waits for the result of a call.
 
         Raises:
-            LostError: The actor is gone.
-            UserError: What the group is made of, or was asked with, cannot be imported on its machine.
-            Exception: What the group raised.
+            LostError: The actor is lost.
+            UserError: The actor's machine cannot import the group's code or an argument of the call.
+            Exception: The group raised it.
         """
         errors = self._ray.exceptions
         try:
             value, error, details = self._ray.get(asked)
         except errors.RayTaskError as failed:
-            # Its methods answer with what they raise: this is of what it was asked with, an environment's module, say.
+            # Methods return their exceptions as values. This one arose before: an argument's module is missing there.
             raise UserError(f"{_NOT_THERE}: {_last_line(failed)}") from failed
         except errors.RayError as gone:
-            if "creation task" in str(gone):  # A group is made of nothing that could fail, but for imports.
+            if "creation task" in str(gone):  # Only an import can fail here.
                 raise UserError(f"{_NOT_THERE}: {_last_line(gone)}") from gone
             raise LostError(_reason(gone)) from gone
         if error is not None:
@@ -141,17 +141,17 @@ class Cluster:
         self._ray.kill(actor, no_restart=True)
 
     def close(self) -> None:
-        """Leaves the cluster; one that was started here ends."""
+        """Leaves the cluster. A cluster that was started here ends."""
         if self._owns and self._ray.is_initialized():
             self._ray.shutdown()
             self._ray._private.worker.print_to_stdstream = self._prints
 
 
 def _protect() -> None:
-    """Sees to it that what is started here answers to this machine alone, and to whoever has its token."""
-    if "ray" in sys.modules:  # It reads these when it is imported.
+    """Makes a cluster that is started here accept connections from this machine only, and only with its token."""
+    if "ray" in sys.modules:  # Too late: Ray reads these variables when it is imported.
         return
-    # Ray's name for "only this machine", which is what it does elsewhere than on Linux.
+    # "0" restricts it to this machine, as on Windows and macOS, after which Ray named the variable.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -162,7 +162,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why an actor is gone, in a sentence out of Ray's many."""
+    """Why an actor is lost: one sentence of Ray's long message."""
     lines = [line.strip() for line in plain(str(error)).splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("The actor is dead because")] or lines[:1]
     if not said:
