@@ -239,8 +239,8 @@ def programs(page, folder):
     return names
 
 
-RUN_ELSEWHERE = {"python", "paddle", "tutorial"}
-"""The page on Python: below; the others: `test_tutorial.py`."""
+RUN_ELSEWHERE = {"python", "paddle", "tutorial", "own_networks"}
+"""The page on Python below; the others in `test_tutorial.py` and `test_docs_own_networks.py`."""
 
 
 @pytest.mark.parametrize(
