@@ -231,7 +231,7 @@ def test_two_images_are_refused():
         def reset(self, *, seed=None, options=None):
             return {name: np.zeros((8, 8), np.uint8) for name in ("left", "right")}, {}
 
-    with pytest.raises(UserError, match="which takes one image, and these observations have 2"):
+    with pytest.raises(UserError, match="which takes one image, not the 2 of these"):
         Trained(Eyes, 2, ClusterHere(), network="16x4/4,16", engine="auto")
 
 
