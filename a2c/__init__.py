@@ -13,9 +13,14 @@ a2c.Config                             every setting
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from a2c.version import __version__ as __version__
+
+# If colorama is installed, Numba colours its own error messages: importing it then replaces standard output and error,
+# and ends every program with an escape sequence. Nobody sees these messages here.
+os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
 
 if TYPE_CHECKING:
     from a2c.config import Config as Config

@@ -442,7 +442,9 @@ ODDITIES: dict[str, Oddity] = {
     "a tuple for a space": says("observation_space", error="UserError", observation_space=(2,)),
     "a space that raises": made(RaisesWhenAsked, "not connected"),
     "a space that changes at a reset": made(ChangesItsSpaces, "(3,)", "(2,)"),
-    "an empty space": says("no numbers in it", error="UserError", observation_space=Box(-1, 1, (0,), np.float32)),
+    "an empty space": says(
+        "a part that is made of numbers", error="UserError", observation_space=Box(-1, 1, (0,), np.float32)
+    ),
     "one action": trains(action_space=Discrete(1)),
     "actions from -1": trains(action_space=Discrete(3, start=-1)),
     "actions of another type": trains(action_space=Discrete(2, dtype=np.int32)),

@@ -124,7 +124,7 @@ def test_a_run_without_anything_to_draw_is_left_out_and_alone_refused(made, tmp_
     empty, damaged, missing = made(evaluations=()), made(), made()
     (damaged.path / "metrics.jsonl").write_text("nonsense\nnonsense\n")
     (missing.path / "metrics.jsonl").unlink()
-    for run, sentence in [(empty, "nothing to draw yet"), (damaged, "is no row"), (missing, "is missing")]:
+    for run, sentence in [(empty, "nothing to draw yet"), (damaged, "is not a row"), (missing, "is missing")]:
         assert main(["plot", str(run.path)]) == 2
         said = capsys.readouterr().err
         assert sentence in said

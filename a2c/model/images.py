@@ -85,7 +85,7 @@ def image_network(text: str) -> ImageNetwork | None:
         >>> image_network("32x8/4,64x4/2,64x3,512") == NATURE
         True
         >>> image_network("16x3s,64")
-        ImageNetwork(convolutions=(Convolution(filters=16, kernel=3, stride=1, padding='same'),), features=64)
+        ImageNetwork(convolutions=(Convolution(filters=16, kernel=3, stride=1, padding='same'),), features=64, own='')
     """
     if text in NETWORKS:
         return NETWORKS[text]
