@@ -237,9 +237,10 @@ def figure_of(rung: Rung) -> Figure:
     """Learning curves, a panel for each task below the other; the last rung's over seconds, too."""
     over = ["steps"] * len(rung.tasks) + (["seconds"] if rung is RUNGS["replay"] else [])
     tasks = [*rung.tasks, *(["CartPole-v1-50k"] if rung is RUNGS["replay"] else [])]
-    figure, places = plt.subplots(len(tasks), 1, figsize=(5, 3 * len(tasks) + 1.2), layout="constrained", squeeze=False)
-    for place, task, kind in zip(places[:, 0], tasks, over, strict=True):
-        for look, (name, runs) in enumerate(curves(rung, task).items()):
+    contestants = {task: curves(rung, task) for task in tasks}
+    figure, places = _panels(len(tasks), len(contestants[tasks[0]]))
+    for place, task, kind in zip(places, tasks, over, strict=True):
+        for look, (name, runs) in enumerate(contestants[task].items()):
             x = np.array(runs[0]["steps"], np.float64)
             if kind == "seconds":
                 x = x / x[-1] * np.median([seconds(run, task) for run in runs])
@@ -252,13 +253,20 @@ def figure_of(rung: Rung) -> Figure:
             place.set_xscale("log")
         else:
             place.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k")
-    _legend(figure, places[0, 0])
+    _legend(figure, places[0])
     return figure
+
+
+def _panels(count: int, lines: int) -> tuple[Figure, list[Axes]]:
+    """Panels below each other, and room for a legend of some lines."""
+    height = 3.2 * count + 0.26 * lines
+    figure, places = plt.subplots(count, 1, figsize=(5, height), layout="constrained", squeeze=False)
+    return figure, list(places[:, 0])
 
 
 def _curve(place: Axes, x: Scores, values: Scores, name: str, look: int) -> None:
     point, low, high = interquartile_means(values)
-    place.fill_between(x, low, high, color=COLORS[look], alpha=0.18, linewidth=0)
+    place.fill_between(x, low, high, color=COLORS[look], alpha=0.12, linewidth=0)
     place.plot(x, point, color=COLORS[look], linestyle=DASHES[look], linewidth=2, label=name)
 
 
@@ -286,7 +294,7 @@ def figure_of_batches() -> Figure:
 
 
 def _over_training(labels: dict[str, str], value: Callable[[Any, str], float], what: str) -> Figure:
-    figure, places = plt.subplots(len(LOOKED_AT), 1, figsize=(5, 3 * len(LOOKED_AT) + 1.2), layout="constrained")
+    figure, places = _panels(len(LOOKED_AT), len(labels))
     for place, task in zip(places, LOOKED_AT, strict=True):
         runs = finished(f"gradients-{task}")
         steps = [point["steps"] for point in runs[0]["points"]]

@@ -39,6 +39,7 @@ RUNGS: dict[str, Rung] = {
             Contestant("REINFORCE", rollouts(1, 2048) | {"critic": "none"}),
             Contestant("REINFORCE with a baseline", rollouts(1, 2048) | {"critic": "baseline"}),
             Contestant("one-step actor-critic", rollouts(1, 1)),
+            Contestant("one-step, rewards as they are", rollouts(1, 1) | {"normalize_returns": False}),
             LONG_A2C,
             A2C,
         ),
