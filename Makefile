@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: train test verbs learning faults lint types bench setup clean
+.PHONY: train test docs verbs learning faults lint types bench setup clean
 
 train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 	$(BIN)/a2c train CartPole-v1
@@ -12,7 +12,10 @@ train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 test: setup  ## every test but those under tests/learning, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-verbs: setup  ## the README's verbs, in an environment without extras and in one with all of them
+docs: setup  ## the documentation site, in site/; a warning is an error
+	$(BIN)/mkdocs build --strict
+
+verbs: setup  ## the verbs of docs/first_run.md, in an environment without extras and in one with all of them
 	$(PYTHON) -m venv .venv-plain
 	.venv-plain/bin/python -m pip install --quiet --disable-pip-version-check .
 	$(BIN)/python .ci/verbs.py .venv-plain/bin/python
@@ -25,6 +28,7 @@ faults: setup  ## an hour or two: kills, hangs, full disks, damaged folders; rew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
 	$(BIN)/python -m faults
 	$(BIN)/python -m faults.day
+	$(BIN)/python -m faults.cluster
 	$(BIN)/python -m faults.folders --count 20000
 	$(BIN)/python -m faults.table
 
@@ -35,7 +39,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/results and the README's tables
+bench: setup  ## an hour: speed, side by side with others; rewrites benchmarks/results and the tables of the README and docs/speed.md
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,bench]"
@@ -59,4 +63,4 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .venv-plain .venv-peers build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-plain .venv-peers build site *.egg-info .pytest_cache .mypy_cache .ruff_cache

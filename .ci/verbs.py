@@ -1,4 +1,4 @@
-"""The README's verbs where a2c is installed and no display is: each works, or says in a sentence why not.
+"""The verbs of docs/first_run.md where a2c is installed and no display is: each works, or says in a sentence why not.
 
 python .ci/verbs.py PYTHON [--extras]      PYTHON: of that environment; --extras: it has all of them
 """
@@ -106,7 +106,7 @@ def check(python: str, has_extras: bool, folder: Path) -> list[str]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         faults = check(os.path.abspath(sys.argv[1]), "--extras" in sys.argv, Path(folder))
-    print("\n\n".join(faults) or "every verb does what the README says")
+    print("\n\n".join(faults) or "every verb does what docs/first_run.md says")
     return 1 if faults else 0
 
 

@@ -1,9 +1,9 @@
 """a2c: Advantage Actor-Critic for any Gymnasium environment.
 
 a2c.train("CartPole-v1") -> Run        train
-a2c.resume(run)                        goes on with one that was interrupted, or trains it further
-a2c.Training("CartPole-v1")            the same in a loop of yours: `for row in training`
-run.evaluate() -> Evaluation           whole episodes on fresh environments
+a2c.resume(run)                        continue a run that was interrupted, or train it further
+a2c.Training("CartPole-v1")            train in your own loop: `for row in training`
+run.evaluate() -> Evaluation           whole episodes in new environments
 a2c.load(run).act(obs)                 the policy, ready to use
 a2c.make_envs("CartPole-v1", 8)        environments in worker processes, a gymnasium.vector.VectorEnv
 a2c.CompiledEnv(...)                   an environment of your own as compiled functions
@@ -13,9 +13,14 @@ a2c.Config                             every setting
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from a2c.version import __version__ as __version__
+
+# If colorama is installed, Numba colours its own error messages: importing it then replaces standard output and error,
+# and ends every program with an escape sequence. Nobody sees these messages here.
+os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
 
 if TYPE_CHECKING:
     from a2c.config import Config as Config

@@ -13,8 +13,8 @@ from a2c.streams import forget, last
 def main() -> int:
     """Runs this process's command line and returns its exit code."""
     if sys.__stderr__ is not None:
-        with contextlib.suppress(OSError, ValueError):  # Where an environment takes the process with it, its stack is
-            faulthandler.enable(sys.__stderr__)  # printed.
+        with contextlib.suppress(OSError, ValueError):  # If an environment crashes the process, this prints the stack.
+            faulthandler.enable(sys.__stderr__)
     last()
     try:
         with importing(owns_process=True):
@@ -25,7 +25,7 @@ def main() -> int:
         code = 130
     failure = forget()
     if isinstance(failure, BrokenPipeError):
-        return code or 141  # Whoever read our output has gone, as in `a2c ... | head -1`.
+        return code or 141  # The reader of our output has gone, as in `a2c ... | head -1`; 128 + SIGPIPE.
     return code or (1 if failure is not None else 0)
 
 

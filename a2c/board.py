@@ -1,4 +1,4 @@
-"""A board: TensorBoard or VisualDL on this machine alone, showing the curves of runs as their records have them."""
+"""Starts TensorBoard or VisualDL, for this machine only, on curves written from the metrics of runs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def installed(wanted: Kind | Literal["auto"]) -> Kind:
-    """The board that is wanted, or the first that is there.
+    """The wanted board; for "auto", the first that is installed.
 
     Raises:
-        UserError: It is not installed.
+        UserError: It is not installed, or none is.
     """
     for kind in NAMES if wanted == "auto" else [wanted]:
         if importlib.util.find_spec(kind) is not None:
@@ -49,36 +49,36 @@ def installed(wanted: Kind | Literal["auto"]) -> Kind:
 
 
 class _Written(NamedTuple):
-    """A run of which there are curves."""
+    """A run whose curves are being written."""
 
     run: Run
     folder: Path
     writer: Any
     rows: list[dict[str, Any]]
-    """What was written."""
+    """The rows already written."""
 
 
 class Curves:
-    """Curves of runs in a temporary folder, under names that say what they are. Records that grow are followed."""
+    """Curves of runs in a temporary folder, under names that describe the runs; `follow` adds new rows."""
 
     def __init__(self, kind: Kind, folders: Sequence[str], root: Path) -> None:
-        """Nothing is written yet.
+        """Writes nothing yet.
 
         Args:
-            kind: What is to read them.
-            folders: Runs, or folders of runs; those that come later are found, too.
-            root: Where to.
+            kind: The board that reads them.
+            folders: Run folders, or folders of runs, to which later runs may be added.
+            root: The folder to write to.
         """
         self._kind, self._folders, self._root = kind, folders, root
         self._written: dict[Path, _Written] = {}
 
     @property
     def names(self) -> list[str]:
-        """What runs are called."""
+        """The names of the runs."""
         return [written.folder.name for written in self._written.values()]
 
     def follow(self) -> None:
-        """Writes what the records have, as far as that is not written.
+        """Writes the rows that were added since the last call.
 
         Raises:
             UserError: There is no run.
@@ -92,17 +92,17 @@ class Curves:
         for written in list(self._written.values()):
             try:
                 rows = written.run.metrics()
-            except UserError:  # It has none yet, or was removed.
+            except UserError:  # There are no metrics yet, or the run was removed.
                 continue
             done = len(written.rows)
-            if rows[:done] != written.rows:  # It went on from a checkpoint, and was cut back.
+            if rows[:done] != written.rows:  # The run was resumed from a checkpoint, which cut its metrics back.
                 _close(written.writer)
                 shutil.rmtree(written.folder, ignore_errors=True)
                 written, done = self._begin(written.run, written.folder.name, []), 0
             self._add(written, rows[done:])
 
     def close(self) -> None:
-        """Ends the writers."""
+        """Closes the writers."""
         for written in self._written.values():
             _close(written.writer)
 
@@ -125,22 +125,22 @@ class Curves:
 
 @contextlib.contextmanager
 def served(kind: Kind, folder: Path, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A board that shows a folder's curves, as long as this lasts; its address, and its process.
+    """Runs a board on a folder of curves while entered; yields its address and its process.
 
     Args:
-        kind: Which.
-        folder: Of the curves; what it leaves behind is written beside it.
-        port: On the loopback; 0: one that is free.
+        kind: Which board.
+        folder: The curves. The board's temporary files go to the parent folder.
+        port: Port on the loopback; 0: any free port.
 
     Raises:
-        UserError: It ended at once, or the port is taken.
+        UserError: The board does not start, or the port is taken.
     """
     port = _port(port)
-    flags = ["--host", LOOPBACK, "--port", str(port), "--logdir", "."]  # VisualDL shows paths.
+    flags = ["--host", LOOPBACK, "--port", str(port), "--logdir", "."]  # Relative: VisualDL shows the path.
     flags += ["--reload_interval", "5"] if kind == "tensorboard" else ["--disable-telemetry", "--cache-timeout", "5"]
     command = [sys.executable, "-W", "ignore", "-c", _CHILD, _MODULES[kind], *flags]
     with tempfile.TemporaryFile() as said:
-        # In a session of its own: a Ctrl-C is ours, and ends it in order.
+        # In its own session, so that a Ctrl-C reaches only us, and we end it.
         process = subprocess.Popen(  # noqa: S603 - nothing in it is a stranger's
             command,
             stdout=said,
@@ -148,14 +148,14 @@ def served(kind: Kind, folder: Path, port: int) -> Iterator[tuple[str, subproces
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             cwd=folder,
-            env={**os.environ, "TMPDIR": str(folder.parent)},  # TensorBoard leaves notes about itself behind.
+            env={**os.environ, "TMPDIR": str(folder.parent)},  # TensorBoard leaves files there.
         )
         try:
             stop = time.monotonic() + _WAIT_SECONDS
             while not _answers(port):
                 if process.poll() is not None or time.monotonic() > stop:
                     said.seek(0)
-                    last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+                    last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["it printed nothing"]
                     raise UserError(f"{NAMES[kind]} does not start: {last[0]}")
                 time.sleep(_LOOK_SECONDS)
             path = "/app" if kind == "visualdl" else ""
@@ -171,19 +171,19 @@ def served(kind: Kind, folder: Path, port: int) -> Iterator[tuple[str, subproces
 
 _CHILD = f"""
 import contextlib, ctypes, runpy, signal, sys
-with contextlib.suppress(Exception):  # On Linux: it leaves with its parent, however that ends.
+with contextlib.suppress(Exception):  # On Linux: it dies with its parent, however that ends.
     ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-"""What the process of a board does."""
+"""The program of a board's process."""
 
 
 def _port(wanted: int) -> int:
-    """A port of the loopback that nobody has.
+    """A free port of the loopback: the wanted one, or any for 0.
 
     Raises:
-        UserError: The one that is wanted is taken.
+        UserError: The wanted port is taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -191,7 +191,7 @@ def _port(wanted: int) -> int:
             probe.bind((LOOPBACK, wanted))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UserError(f"port {wanted} cannot be had ({reason}); 0 takes one that is free") from error
+            raise UserError(f"port {wanted} cannot be used ({reason}); --port 0 takes a free one") from error
         return int(probe.getsockname()[1])
 
 
@@ -203,7 +203,7 @@ def _answers(port: int) -> bool:
 
 def _writer(kind: Kind, folder: Path) -> Any:
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")  # Of packages that they import.
+        warnings.simplefilter("ignore")  # The packages that they import give deprecation warnings.
         if kind == "tensorboard":
             from tensorboard.summary import Writer
 
@@ -214,17 +214,17 @@ def _writer(kind: Kind, folder: Path) -> Any:
 
 
 def _close(writer: Any) -> None:
-    with contextlib.suppress(Exception):  # Whatever a foreign writer raises when nobody needs it any more.
+    with contextlib.suppress(Exception):  # Nobody needs the writer any more, so its errors do not matter.
         writer.close()
 
 
 def _folder_name(name: str) -> str:
-    """A name as a folder may have it, on every system."""
+    """The name without characters that some file system does not take."""
     return re.sub(r'[\x00-\x1f<>:"/\\|?*]', "-", name)[:_LONGEST_NAME].strip(" .") or "run"
 
 
 def _free(name: str, run: Run, taken: set[str]) -> str:
-    """The name, with that of the run's folder where another run has it, and marked as taken."""
+    """A name that no other run has, made with the name of the run's folder if necessary; adds it to `taken`."""
     if name in taken:
         name = f"{name}, {_folder_name(run.path.name)}"
     number, free = 1, name

@@ -57,15 +57,16 @@ _VERBS = {
     "completion": Completion,
 }
 _WITH_PRESET: dict[str, Any] = {"train": Train, "tune": Tune, "benchmark": Benchmark}
-"""Those that take every setting; what the command line leaves out is the preset's, which is known once it was read."""
+"""The verbs that take every setting. They are parsed twice: the first time tells the preset, whose settings are then
+the defaults."""
 _Verb: Any = typing.Union[tuple(Annotated[kind, tyro.conf.subcommand(name)] for name, kind in _VERBS.items())]  # noqa: UP007 - of a table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit code: 0, 2 for what the user can mend, 1 for an environment's error.
+    """Runs a command line and returns its exit code: 0, 2 for an error that the user can mend, 1 for an environment's.
 
     Args:
-        arguments: What follows `a2c`; None: those of this process.
+        arguments: The words after `a2c`; None: those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _print_warning  # type: ignore[assignment]  # takes the rest of the arguments as they come
@@ -73,19 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # For `module:Id`; last, so that nothing in it stands before what is installed.
+        sys.path.append(os.getcwd())  # For `module:Id`. Last, so that installed packages go before files here.
     try:
         _refuse_fixed_settings(words)
         if words[:1] == ["help"]:
             words = [*words[1:2], "--help"]
-        if words[:1] in (["compare"], ["plot"], ["report"]):  # The parser would take -- away.
+        if words[:1] in (["compare"], ["plot"], ["report"]):  # The parser would swallow the --.
             words = [AGAINST if word == "--" else word for word in words]
         words = as_meant(words, _annotations(words[0] if words else ""))
         asks_help = [word for word in words if word in ("-h", "--help")]
         if len(words) > 2 and words[0] in _WITH_PRESET and asks_help and not words[1].startswith("-"):
-            words = [
-                word for word in words if word not in asks_help
-            ]  # It shows the preset's values, once that is known.
+            # The first parse finds the preset; --help then shows its values, in the second.
+            words = [word for word in words if word not in asks_help]
         else:
             asks_help = []
         parse = functools.partial(tyro.cli, registry=registry)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kind, defaults = type(verb), verb.with_preset({_named(word) for word in words if word.startswith("--")})
             arguments = [*words[1:], *asks_help]
             verb = _parse(lambda: parse(kind, prog=f"a2c {words[0]}", args=arguments, default=defaults))
-        if isinstance(verb, Completion):  # It is about the parser itself.
+        if isinstance(verb, Completion):  # Only the parser can do this one.
             with contextlib.suppress(SystemExit):
                 parse(_Verb, prog="a2c", args=["--tyro-print-completion", verb.shell])
             return 0
@@ -109,15 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse_fixed_settings(words: Sequence[str]) -> None:
-    """Refuses what the parser could not explain: names of other libraries, and settings that a run keeps.
+    """Refuses words that the parser could not explain: names from other libraries, and settings fixed within a run.
 
     Raises:
-        UserError: There is one.
+        UserError: There is such a word.
     """
     if words and words[0] in VERBS:
         raise UserError(f"there is no verb {words[0]!r}; here it is {VERBS[words[0]]!r}")
     if words and (words[0] in gymnasium.registry or ":" in words[0]):
-        raise UserError(f"{words[0]!r} is no verb; a2c train {words[0]} trains on it")
+        raise UserError(f"{words[0]!r} is not a verb; to train on it, type a2c train {words[0]}")
     kinds = (Config, _WITH_PRESET[words[0]]) if words and words[0] in _WITH_PRESET else ()
     names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
     for word in words if kinds else ():
@@ -151,7 +151,7 @@ _DESCRIPTION = "Advantage Actor-Critic for any Gymnasium environment."
 
 
 def _parse(parse: Callable[[], T]) -> T:
-    """Parses; what tyro says of a mistake in a box becomes one sentence."""
+    """Parses; turns the box in which tyro explains a mistake into one sentence."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -163,9 +163,10 @@ def _parse(parse: Callable[[], T]) -> T:
 
 
 def _sentence(box: str) -> str:
-    """The text of tyro's box, drawn with lines or (where the terminal's encoding has none) with hyphens.
+    """The text of tyro's box as one sentence.
 
-    Below the title it has sections: what was wrong, what was perhaps meant, where to read more.
+    The box is drawn with lines or, if the terminal's encoding has none, with hyphens. Below its title it has sections:
+    what was wrong, what was perhaps meant, where to read more.
     """
     sections: list[list[str]] = [[]]
     for line in box.splitlines():
@@ -179,11 +180,11 @@ def _sentence(box: str) -> str:
     hints = [section for section in sections[1:] if section and not section[0].startswith(("Argument", "For full"))]
     flags = [[line for line in section[1:] if line.startswith("--")] for section in hints]
     texts = [f"{h[0]} {', '.join(f)}" if f else " ".join(h) for h, f in zip(hints, flags, strict=True)]
-    # What is missing is followed by its help, which is long; anything else is wrapped text.
+    # A missing argument is followed by its help, which is long; other sections are wrapped text.
     wrong = sections[0][:2] if sections[0][0].startswith("Missing") else sections[0]
     return "; ".join([" ".join(wrong), *texts])
 
 
 def _print_warning(message: Warning | str, *_: Any) -> None:
-    with contextlib.suppress(OSError):  # That nobody can read it is no reason to end.
+    with contextlib.suppress(OSError):  # A closed standard error is no reason to end.
         print(f"a2c: {plain(str(message))}", file=sys.stderr)

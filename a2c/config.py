@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ import tyro
 from a2c.errors import UserError, shown
 from a2c.model import MOST_REMEMBERED, Activation, Initialization
 from a2c.model.images import RIGHT_NETWORK, image_network
+from a2c.model.own import name_of
 from a2c.words import elsewhere
 
 _JSON_OBJECT = tyro.constructors.PrimitiveConstructorSpec[dict[str, Any]](
@@ -34,69 +36,75 @@ Writer = Literal["visualdl", "tensorboard", "wandb", "mlflow"]
 
 @dataclasses.dataclass(frozen=True)
 class Environment:
-    """What is trained on, and where it is stepped."""
+    """The environment, and where it runs."""
 
     env_id: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
     """Gymnasium id, or `module:Id` to import a module that registers it."""
     env_kwargs: Annotated[dict[str, Any], _JSON_OBJECT] = dataclasses.field(default_factory=dict)
     """Arguments of the environment's constructor, as a JSON object."""
     num_envs: int = 8
-    """Environments stepped side by side (N)."""
+    """How many environments are stepped side by side (N)."""
     vectorization: Literal["auto", "compiled", "local", "workers", "vector"] = "auto"
-    """What is stepped, and where: our compiled form of the environment, or the environment itself, in this process or
-    in worker processes too. auto: compiled where there is such a form, else whichever is faster. Between local and
-    workers the results are the same; the compiled form has the same dynamics but draws its resets differently. vector:
-    somebody else's vector environment, of the id or made by the callable, whose episodes cannot be brought back."""
+    """How environments are run. compiled: a2c's compiled version, with the same dynamics but other random resets.
+    local: the environment itself, in this process. workers: also in worker processes, with the same results as local.
+    vector: a vector environment, registered under the id or made by your callable; its episodes cannot be restored on
+    resume. auto: compiled if there is such a version, otherwise local or workers, whichever is faster."""
     num_workers: int | Literal["auto"] = "auto"
-    """Worker processes beside this one. auto: as many as there are cores to spare."""
+    """Worker processes in addition to this one. auto: one for each spare core."""
     isolate_envs: bool = False
-    """Put every environment in a worker; by default this process steps a share itself, and evaluates."""
+    """Run every environment in a worker process. By default this process steps a share of them and runs evaluations."""
+    cluster: str = "none"
+    """Step environments and choose actions in actors of a Ray cluster. local: a cluster started on this machine. auto:
+    the one this machine belongs to. HOST:PORT or ray://HOST:PORT: that one. none: no cluster. Never changes results."""
+    num_actors: int | Literal["auto"] = "auto"
+    """Actors on the cluster; each gets a share of the environments. auto: one for each CPU. Never changes results."""
     max_episode_steps: int | None = None
-    """Cut episodes off after so many steps, in training and evaluation; None: only where the environment does."""
+    """Truncate episodes after this many steps, in training and evaluation. None: only the environment's own limit."""
     atari_preprocessing: bool = False
-    """Play an Atari as Mnih et al. (2015) did: every action for 4 frames, the last two of which make one of 84 x 84
-    gray pixels; up to 30 frames of nothing at first, and FIRE where a game waits for it."""
+    """Preprocess Atari games as Mnih et al. (2015) did: repeat each action for 4 frames, combine the last two into one
+    of 84 x 84 gray pixels, begin with up to 30 frames without action, and press FIRE if the game waits for it."""
     frame_stack: int = 1
-    """Observe the last so many arrays of numbers at once; choices, texts and masks are those of the last of them."""
+    """Observe this many of the latest frames at once. Discrete parts, texts and masks come from the latest alone."""
     text_words: int = 0
-    """Observe so many words of each text in observations, the first ones; 0: texts are left out."""
+    """Observe the first this many words of each text in observations. 0: leave texts out."""
     terminal_on_life_loss: bool = False
-    """Learn from a life that is lost, by info["lives"], as from an end. The episode goes on: returns are of whole ones,
-    in evaluations, too."""
+    """Learn from a lost life (info["lives"]) as from a termination. The episode goes on: reported returns are those of
+    whole episodes."""
     reward_weights: tuple[float, ...] | None = None
-    """How much each number counts where an environment's reward is several; None: it is one number."""
+    """Weights of the parts of a vector reward, whose weighted sum is learnt from. None: the reward is one number."""
     env_timeout_seconds: float = 60.0
-    """An environment that does nothing for so long hangs: its worker is replaced; in this process, it ends the run."""
+    """A call of the environment that takes longer counts as hung: its worker is replaced, or the run ends if the
+    environment is in this process."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """What is learnt from the steps, and how much of it counts."""
+    """How long to train, and what the loss is made of."""
 
     total_steps: int = 500_000
-    """Steps to train for, rounded up to whole rollouts."""
+    """Steps to train for, over all environments; rounded up to whole rollouts."""
     rollout_length: int = 8
     """Steps per environment and update (T)."""
     gamma: float = 0.99
-    """Discount."""
+    """Discount factor."""
     gae_lambda: float = 0.95
     """Lambda of generalised advantage estimation; 1 gives n-step returns."""
     critic: Literal["bootstrap", "baseline", "none"] = "bootstrap"
-    """What the critic is for. bootstrap: its value of the next state stands for the rewards to come, and advantages are
-    gae_lambda's. baseline: it only shifts what was observed: the advantage is the return to the episode's end less
-    its value, REINFORCE with a baseline. none: that return alone, REINFORCE; no critic is trained. Without bootstrap a
-    time limit is an end like any other, and steps whose episode goes on after the rollout have no return yet: they
-    weigh 0 in the losses of actor and critic, so rollouts should be several times as long as episodes."""
+    """What the critic is used for. bootstrap: its value of the next state stands for the rewards still to come (see
+    gae_lambda). baseline: its value is subtracted from the observed return: REINFORCE with a baseline. none: the
+    observed return alone: REINFORCE, without a critic. baseline and none treat a time limit as a termination, and steps
+    whose episode does not end within the rollout weigh 0 in the losses, so rollouts should be several times as long as
+    episodes."""
     value_coef: float = 0.5
-    """Weight of the value loss, the plain mean squared error."""
+    """Weight of the value loss, a mean squared error (without a factor 1/2)."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus, a mean over the rollout."""
     clip_rewards: bool = False
-    """Learn from the signs of rewards, -1, 0 or 1, as Mnih et al. (2015) did. Returns are reported as they are."""
+    """Learn from the sign of each reward (-1, 0 or 1), as Mnih et al. (2015) did. Reported returns are not clipped."""
     normalize_advantage: bool = False
-    """Shift and scale each rollout's advantages to mean 0, standard deviation 1. Natural steps shift them anyway."""
+    """Shift and scale each rollout's advantages to mean 0 and standard deviation 1. Natural steps always shift them."""
     max_grad_norm: float | None = 0.5
-    """Gradients are scaled down to this global norm; None: never."""
+    """Scale gradients down to at most this global norm. None: never."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Optimization:
     """How the gradient moves the parameters."""
 
     optimizer: Literal["adam", "rmsprop"] = "adam"
-    """Adam, or RMSprop with epsilon inside the square root."""
+    """adam, or rmsprop with epsilon inside the square root."""
     adam_beta1: float = 0.9
     """Adam's decay of the first moment."""
     adam_beta2: float = 0.999
@@ -116,109 +124,117 @@ class Optimization:
     rmsprop_epsilon: float = 1e-5
     """RMSprop's epsilon."""
     learning_rate: float = 7e-4
-    """Learning rate at the start, of plain steps; natural steps have natural_kl and critic_learning_rate."""
+    """Learning rate at the start. Natural steps do not use it: they have natural_kl and critic_learning_rate."""
     schedule: Literal["constant", "linear", "exponential"] = "constant"
-    """How the learning rate falls: not at all, linearly over total_steps, or by a factor every so often."""
+    """How the learning rate falls. linear: to final_learning_rate over total_steps. exponential: by decay_factor every
+    decay_every_steps."""
     final_learning_rate: float = 0.0
-    """Where the linear schedule ends."""
+    """Learning rate at the end of the linear schedule."""
     decay_factor: float = 0.92
-    """What the exponential schedule multiplies by."""
+    """Factor of the exponential schedule."""
     decay_every_steps: int = 16_000
-    """How often the exponential schedule multiplies."""
+    """The exponential schedule multiplies once every this many steps."""
     actor_step: Literal["gradient", "natural"] = "gradient"
-    """gradient: one step of the optimizer for actor and critic. natural: the actor takes a step of natural_kl along the
-    natural gradient, then the critic passes critic_epochs times over the rollout."""
+    """How an update moves the networks. gradient: one optimizer step for actor and critic. natural: the actor takes one
+    step along the natural gradient, of KL divergence natural_kl; then the critic makes critic_epochs passes over the
+    rollout."""
     natural_kl: float = 0.01
-    """How far a natural step moves the policy, at most: its KL divergence, in nats."""
+    """How far a natural step moves the policy at most: KL divergence in nats."""
     natural_max_step: float | None = None
-    """How many natural gradients long a step is, at most: where there is little to gain, going on to natural_kl would
-    be a walk along noise. Its unit is that of 1 / advantage: normalize_returns gives these a scale; normalize_advantage
-    takes it away, and the bound with it, or makes every step as long. None: always to natural_kl."""
+    """Longest natural step, as a multiple of the natural gradient. When there is little left to gain, the gradient is
+    mostly noise, and a step of natural_kl would follow that noise. The bound depends on the size of advantages, so use
+    it with normalize_returns and without normalize_advantage. None: every step has natural_kl."""
     natural_damping: float = 0.1
-    """What is added to the Fisher matrix's diagonal."""
+    """Number added to the diagonal of the Fisher matrix."""
     natural_products: int = 10
-    """Products with the Fisher matrix in each natural step."""
+    """Conjugate gradient iterations per natural step; each multiplies by the Fisher matrix once."""
     critic_epochs: int = 10
-    """Passes of the critic over each rollout, beside natural steps."""
+    """Passes of the critic over each rollout; only with natural steps."""
     critic_minibatch: int = 128
-    """Rows of each of the optimizer's steps in these passes."""
+    """Minibatch size of these passes, in rows of the rollout."""
     critic_learning_rate: float = 1e-3
-    """Learning rate of these steps. The schedule scales it, and natural_kl, as it does learning_rate."""
+    """Learning rate of these passes. The schedule scales it and natural_kl as it scales learning_rate."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Networks, and what they are given."""
+    """The networks, their initial values and their inputs."""
 
     network: str = "auto"
-    """What images go through before actor and critic, which share it. nature: the convolutions of Mnih et al. (2015).
-    small: three of 2 x 2, for grids of a few cells. Your own: 32x8/4,64x4/2,64x3,512 is nature, as filters x kernel /
-    stride, and the units behind; an s behind a layer lets windows reach over the edges. mlp: nothing; images are
-    numbers like others. auto: nature where an image has 36 x 36 to about 200 x 200 pixels."""
+    """Layers that process images. nature: the convolutions of Mnih et al. (2015). small: three 2 x 2 convolutions, for
+    grids of a few cells. mlp: none; images are treated as plain numbers. auto: nature for images of 36 x 36 to about
+    200 x 200 pixels, otherwise mlp. Convolutions of your own: 32x8/4,64x4/2,64x3,512 is the same as nature, written as
+    filters x kernel / stride, then the units of the dense layer; an s after a layer pads it (same padding).
+    module:Class: your paddle.nn.Layer replaces convolutions and hidden layers; actor and critic have one each."""
+    share_torso: bool = True
+    """Actor and critic share the convolutions and the dense layer after them, and both train these. False: the critic
+    has its own. Hidden layers are always separate. Memory is always shared, and sees what the actor sees."""
     memory_size: int = 0
-    """Numbers that the policy remembers from one step to the next, a multiple of 16: a gated recurrent unit sees what
-    actor and critic see, and both see it. Gradients flow through whole rollouts. 0: it remembers nothing."""
+    """Units of a gated recurrent unit (GRU) that carries memory from step to step; a multiple of 16. Actor and critic
+    see its output beside their other inputs. Gradients flow back through the whole rollout. 0: no memory."""
     hidden_sizes: tuple[int, ...] = (64, 64)
-    """Widths of the hidden layers of actor and critic, each."""
+    """Widths of the hidden layers; actor and critic have the same."""
     activation: Activation = "tanh"
     """Activation of the hidden layers."""
     initialization: Initialization = "orthogonal"
-    """How weights start."""
+    """How initial weights are drawn."""
     initial_log_std: float = -0.7
-    """Log standard deviation of continuous actions at the start, in half-ranges of the action space."""
+    """Log standard deviation of continuous actions at the start, in units of half the range of the action space."""
     start_from: str | None = None
-    """Start with the parameters of a run's best policy, or of a .safetensors file. None: drawn from the seed."""
+    """Run folder or .safetensors file with the initial parameters; of a run, those of its best policy. None: draw them
+    from the seed."""
     start_from_sha256: str | None = None
-    """What that file must hold; filled in when the run begins."""
+    """SHA-256 that this file must have. Filled in when the run begins."""
     normalize_observations: bool = False
-    """Normalise observations by running statistics, which change no policy once they have settled."""
+    """Normalise observations with running estimates of mean and variance. When these change, the first layers are
+    adjusted so that the policy stays the same (not in the first steps, while the estimates are rough)."""
     normalize_returns: bool = False
-    """Divide rewards by the running standard deviation of the discounted return."""
+    """Divide rewards by a running estimate of the discounted return's standard deviation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """What computes, and what is kept, shown and evaluated on the way."""
+    """The seed, the hardware, and what is logged, evaluated and saved."""
 
     seed: int = 0
     """Everything random in the run follows from it."""
     engine: Literal["auto", "compiled", "paddle"] = "auto"
-    """What computes: compiled kernels on the CPU, or PaddlePaddle. auto: compiled wherever the device is the CPU."""
+    """compiled: a2c's kernels on the CPU. paddle: PaddlePaddle. auto: paddle for another device, several images per
+    observation or a network of your own, otherwise compiled."""
     num_threads: int | Literal["auto"] = "auto"
-    """Threads of the compiled engine. auto: one for each core. Never changes results."""
+    """Threads of the compiled engine. auto: one per core. Never changes results."""
     device: str = "cpu"
     """Device of the Paddle engine: cpu, gpu or gpu:N."""
     run_dir: str = "runs"
-    """Folder under which the run gets a folder of its own."""
+    """Folder in which the run's own folder is made."""
     log_every_steps: int = 1_000
-    """How often metrics are recorded (averages since the last time)."""
+    """Steps between two records of the metrics, each an average since the one before."""
     log_info: tuple[str, ...] = ()
-    """Record these numbers out of the infos of steps that end an episode, as means over episodes: success,energy.
-    A dot leads into a dict: costs.energy."""
+    """Names of numbers in the info of an episode's last step, such as success,energy; their means over episodes are
+    recorded. A dot reads from a nested dict: costs.energy."""
     log: tuple[Writer, ...] = ()
-    """Writers of curves beside metrics.jsonl, which is always written. wandb: offline, where WANDB_MODE does not say
-    otherwise; mlflow: to mlflow.db in run_dir, where MLFLOW_TRACKING_URI does not."""
+    """Where to log curves in addition to metrics.jsonl, which is always written. wandb: offline, unless WANDB_MODE says
+    otherwise. mlflow: to mlflow.db in run_dir, unless MLFLOW_TRACKING_URI says otherwise."""
     eval_every_steps: int = 10_000
-    """How often the policy is evaluated, and kept if it is the best so far; 0: only at the end."""
+    """Steps between two evaluations; the best policy so far is saved. 0: evaluate only at the end."""
     eval_episodes: int = 10
-    """Episodes of each of these evaluations."""
+    """Episodes per evaluation."""
     eval_greedy: bool = True
-    """Evaluate the most probable action instead of a sampled one."""
+    """Evaluate with the most probable action instead of a sampled one."""
     final_eval_episodes: int | Literal["auto"] = "auto"
-    """Episodes of the greedy evaluations of the best and the final policy that end the run; 0: none. auto: 100, or as
-    many rounds as fit in a fifth of total_steps, at least 10."""
+    """Episodes of the two greedy evaluations at the end of the run, of the best and of the final policy. 0: none. auto:
+    100, or fewer if these would take more than a fifth of total_steps, but at least 10."""
     eval_num_envs: int | Literal["auto"] = "auto"
-    """Environments evaluated side by side, made once. auto: as many as eval_episodes, at most 16."""
+    """Environments that evaluations step side by side. auto: as many as eval_episodes, at most 16."""
     stop_at_return: float | None = None
-    """End training at the first evaluation on the way whose mean return is at least this. Schedules are those of
-    total_steps all the same."""
+    """End training at the first evaluation whose mean return is at least this. Schedules still follow total_steps."""
     save_every_seconds: float = 30.0
-    """Time between checkpoints; there is always one at the end."""
+    """Seconds between checkpoints; there is always one at the end."""
     keep_checkpoints: int = 3
-    """Checkpoints kept, the newest."""
+    """How many checkpoints stay on disk; older ones are deleted."""
     keep_policy_at: tuple[int, ...] = ()
-    """Keep the policy as it is after so many steps, each at the end of the update that reaches them; 0: before the
-    first. For `a2c record --stages`, and --which STEPS of the other verbs."""
+    """Save the policy after these numbers of steps, each at the end of the update that reaches it; 0: before training.
+    For `a2c record --stages`, and for --which STEPS of other commands."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +246,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
     """
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "network", name_of(self.network))
         for name, annotation in _annotations().items():
             object.__setattr__(self, name, _plain(getattr(self, name), annotation))
         for name, annotation in _annotations().items():
@@ -249,22 +266,22 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             value = getattr(self, name)
             if isinstance(value, int) and not isinstance(value, bool) and _fits(0.5, annotation):
                 try:
-                    object.__setattr__(self, name, float(value))  # 1 is 1.0, to whoever compiles or hashes it.
+                    object.__setattr__(self, name, float(value))  # 1 and 1.0 must hash and compile alike.
                 except OverflowError as error:
                     raise UserError(f"{name} is {shown(value)}; it must be finite") from error
         try:
             json.dumps(self.env_kwargs, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise UserError(
-                f"env_kwargs is {shown(self.env_kwargs)}; it must be what JSON can hold ({error})"
+                f"env_kwargs is {shown(self.env_kwargs)}; it must be a value that JSON can hold ({error})"
             ) from error
         if self.centers_advantage and self.steps_per_update == 1:
             what, instead = "normalize_advantage is True", "False"
             if self.actor_step == "natural":
                 what, instead = "actor_step is 'natural'", "'gradient'"
             raise UserError(
-                f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, and of a "
-                f"single one nothing is left: take {instead}, or at least 2 of either"
+                f"{what} with num_envs 1 and rollout_length 1; a rollout's advantages are shifted to mean 0, which "
+                f"makes a single one 0: take {instead}, or at least 2 of either"
             )
         if self.critic != "bootstrap" and self.centers_advantage:
             what, instead = "normalize_advantage is True", "normalize_advantage False"
@@ -274,10 +291,14 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
                 f"critic is {self.critic!r} and {what}, which shifts the advantages of all steps; those without an "
                 f"observed return must weigh 0: take {instead}, or critic 'bootstrap'"
             )
+        if self.critic == "none" and not self.share_torso:
+            raise UserError(
+                "critic is 'none' and share_torso False, which gives a critic convolutions of its own; drop one of them"
+            )
         if self.memory_size and self.actor_step == "natural":
             raise UserError(
-                f"actor_step is 'natural', which is not there for policies with memory (memory_size is "
-                f"{self.memory_size}); 'gradient' is"
+                f"actor_step is 'natural', which policies with memory do not have (memory_size is "
+                f"{self.memory_size}); take actor_step 'gradient', or memory_size 0"
             )
         if self.vectorization == "compiled" and self.wants_workers:
             raise UserError("vectorization is 'compiled', which has no workers; drop isolate_envs and num_workers")
@@ -287,23 +308,46 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             )
         if self.stop_at_return is not None and not self.eval_every_steps:
             raise UserError(
-                f"stop_at_return is {self.stop_at_return} and eval_every_steps 0, so that nothing is evaluated on the "
-                "way; give both, or neither"
+                f"stop_at_return is {self.stop_at_return} and eval_every_steps 0, so that nothing is evaluated during "
+                "training; give both, or neither"
             )
         if self.clip_rewards and self.normalize_returns:
-            raise UserError(
-                "clip_rewards and normalize_returns are True, and either brings rewards to a size; choose one of them"
-            )
+            raise UserError("clip_rewards and normalize_returns are True, and both scale rewards; choose one of them")
         if self.vectorization in ("local", "vector") and self.wants_workers:
             raise UserError(
                 f"vectorization is {self.vectorization!r}, which has no workers; drop isolate_envs and num_workers"
             )
+        self._check_cluster()
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
             raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
 
+    def _check_cluster(self) -> None:
+        if self.cluster == "none":
+            return
+        here = f"cluster is {self.cluster!r}"
+        if self.wants_workers or self.vectorization not in ("auto", "local"):
+            raise UserError(
+                f"{here}, where every actor steps its environments itself; drop isolate_envs, num_workers and "
+                "vectorization (num_actors sets the number of actors)"
+            )
+        if self.engine == "paddle" or self.device != "cpu":
+            raise UserError(
+                f"{here}, whose actors compute with the compiled engine on the CPU (Paddle's results depend on the "
+                "number of rows in a batch, and so would on the number of actors); drop engine and device"
+            )
+        if self.num_actors != "auto" and self.num_actors > self.num_envs:
+            raise UserError(
+                f"num_actors is {self.num_actors}; with {self.num_envs} environments it must be at most that"
+            )
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the settings ask for other processes to step environments, on this machine or on others."""
+        return self.wants_workers or self.cluster != "none"
+
     @property
     def wants_workers(self) -> bool:
-        """Whether worker processes are asked for by number or by isolation."""
+        """Whether the settings ask for worker processes, by `num_workers` or `isolate_envs`."""
         return self.isolate_envs or self.num_workers not in ("auto", 0)
 
     @property
@@ -323,11 +367,11 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
 
     @property
     def num_updates(self) -> int:
-        """Updates that cover total_steps."""
+        """Updates in a run: the fewest that make total_steps."""
         return -(-self.total_steps // self.steps_per_update)
 
     def whole_updates(self, steps: int) -> int:
-        """The steps after the update that reaches `steps`.
+        """The steps that the run has made when the update that reaches `steps` is done.
 
         Example:
             >>> Config("CartPole-v1", num_envs=8, rollout_length=16).whole_updates(1000)
@@ -336,9 +380,9 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
         return -(-steps // self.steps_per_update) * self.steps_per_update
 
     def identity(self) -> str:
-        """A hash of the settings that decide results, `total_steps` apart; runs that share it are the same run."""
+        """A hash of the settings that decide results, without `total_steps`; runs that share it are the same run."""
         values = {name: value for name, value in self.to_json().items() if name not in FREE}
-        # Earlier versions had no such fields, and did what these values say.
+        # Earlier versions had no such fields, and behaved as their defaults do: their runs must hash as before.
         for name in (
             "start_from",
             "start_from_sha256",
@@ -347,6 +391,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "reward_weights",
             "natural_max_step",
             "memory_size",
+            "share_torso",
             "text_words",
             "atari_preprocessing",
             "terminal_on_life_loss",
@@ -359,9 +404,9 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             if values[name] == (list(default) if isinstance(default, tuple) else default):  # JSON knows lists.
                 del values[name]
         if self.vectorization == "vector":
-            values["vectorization"] = "vector"  # Of all, the one that draws other numbers from the same environment.
+            values["vectorization"] = "vector"  # The only one that draws other random numbers.
         if values["network"] == "auto":
-            values["network"] = "mlp"  # As all were; where there are images, parameters tell these apart.
+            values["network"] = "mlp"  # The only one of earlier versions. With images, parameters tell the two apart.
         if self.actor_step == "gradient":
             for name in [name for name in values if name.startswith(("natural_", "critic_")) or name == "actor_step"]:
                 del values[name]
@@ -376,7 +421,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
 
     @classmethod
     def from_json(cls, values: object) -> Config:
-        """The Config that `to_json` gave.
+        """The Config whose fields `to_json` returned.
 
         Raises:
             UserError: Not a JSON object, an unknown field, or a value that does not fit.
@@ -385,7 +430,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(f"a Config must be a JSON object, not {type(values).__name__}")
         check_field_names(values)
         if "env_id" not in values:
-            raise UserError("a Config needs env_id, and has none")
+            raise UserError("a Config needs env_id, and this one has none")
         lists_as_tuples: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
@@ -399,12 +444,14 @@ GROUPS = {
     "model": Model,
     "run": Course,
 }
-"""Config's fields by what they are about."""
+"""Config's fields by subject: the groups of `a2c train --help`."""
 
 FREE = [
     "vectorization",
     "num_workers",
     "isolate_envs",
+    "cluster",
+    "num_actors",
     "env_timeout_seconds",
     "total_steps",
     "stop_at_return",
@@ -417,7 +464,7 @@ FREE = [
     "keep_checkpoints",
     "keep_policy_at",
 ]
-"""Settings that a run may be continued with others of: where and how long it runs, not what it is."""
+"""Settings that may change when a run is resumed: where and for how long it runs, not what it learns."""
 
 
 def may_be_none(name: str) -> bool:
@@ -426,10 +473,10 @@ def may_be_none(name: str) -> bool:
 
 
 def check_field_names(names: typing.Iterable[str]) -> None:
-    """Refuses names that are no field of Config.
+    """Checks that each name is a field of Config.
 
     Raises:
-        UserError: Naming the closest field.
+        UserError: One is not; the message names the closest field.
     """
     fields = [field.name for field in dataclasses.fields(Config)]
     for name in names:
@@ -444,7 +491,7 @@ def check_field_names(names: typing.Iterable[str]) -> None:
 
 _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
     (
-        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads natural_products "
+        "num_envs rollout_length eval_episodes eval_num_envs keep_checkpoints num_threads num_actors natural_products "
         "critic_epochs critic_minibatch",
         lambda x: 1 <= x <= 1_000_000,
         "a whole number from 1 to 1,000,000",
@@ -453,6 +500,11 @@ _RULES: list[tuple[str, typing.Callable[[Any], bool], str]] = [
         "total_steps decay_every_steps log_every_steps max_episode_steps",
         lambda x: 1 <= x < 2**53,
         "a whole number of at least 1 (and below 2**53)",
+    ),
+    (
+        "cluster",
+        lambda x: x in ("none", "local", "auto") or re.fullmatch(r"(ray://)?[^\s/:]+:\d{1,5}", x) is not None,
+        "none, local, auto, or an address: HOST:PORT or ray://HOST:PORT",
     ),
     ("frame_stack", lambda x: 1 <= x <= 32, "a whole number from 1 to 32"),
     ("network", lambda x: x == "mlp" or image_network(x) is not None, RIGHT_NETWORK),
@@ -498,7 +550,7 @@ def _annotations() -> dict[str, Any]:
 
 
 def _plain(value: Any, annotation: Any) -> Any:
-    """NumPy's numbers as Python's, a path as its text, a list or array as a tuple."""
+    """Turns NumPy's numbers into Python's, a path into a string, a list or array into a tuple."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, os.PathLike):

@@ -1,7 +1,8 @@
-"""What the user of this machine has said that runs may import: a run's folder alone must not choose what code runs.
+"""Which modules a run may import, as its user allowed: a run's folder alone must not choose what code runs.
 
-Training on `module:Id`, or naming it with --env, says so for that folder, and it need not be said again. That is kept
-among the user's own files, never in the run's folder: one that comes from somebody else has said nothing here.
+Training on `module:Id`, or naming it with --env, allows it for that run's folder from then on; so does --network for a
+network that is a `module:Class`. Permissions are stored among the user's own files, never in the run's folder: a folder
+from somebody else has none.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from a2c import files
 from a2c.errors import UserError
 
 _MOST = 10_000
-"""Runs that are remembered; of more, the oldest are forgotten."""
+"""Runs with permissions, at most; beyond that, the oldest are dropped."""
 
 
-def remember(run: Path, env_id: str) -> None:
-    """The user wants this run to import what its environment's id names. Nothing where it cannot be kept."""
+def remember(run: Path, name: str) -> None:
+    """Stores that this run may import a name, `module:Id`. Does nothing if the file cannot be written."""
     said = _said()
-    key, value = str(run), [env_id, *_folder(run)]
-    if said.get(key) != value:
+    key, names = str(run), _names(said, run)
+    if name not in names:
+        value = [*names, name, *_folder(run)]
         said.pop(key, None)
         said[key] = value
         with contextlib.suppress(UserError, OSError):
@@ -30,9 +32,17 @@ def remember(run: Path, env_id: str) -> None:
             files.write_json(path, dict(list(said.items())[-_MOST:]))
 
 
-def is_remembered(run: Path, env_id: str) -> bool:
-    """Whether the user has said so, of this folder: another one that took its place is another."""
-    return _said().get(str(run)) == [env_id, *_folder(run)]
+def is_remembered(run: Path, name: str) -> bool:
+    """Whether the user allowed this run to import the name. Another folder moved to the same path has no permission."""
+    return name in _names(_said(), run)
+
+
+def _names(said: dict[str, object], run: Path) -> list[str]:
+    """The names that the user allowed for this folder."""
+    value, folder = said.get(str(run)), _folder(run)
+    if not isinstance(value, list) or value[len(value) - len(folder) :] != folder:
+        return []
+    return [name for name in value[: len(value) - len(folder)] if isinstance(name, str)]
 
 
 def _folder(run: Path) -> list[int]:
@@ -51,10 +61,10 @@ def _said() -> dict[str, object]:
 
 
 def _path() -> Path:
-    """Where programs keep what is theirs and not settings: XDG's state folder, or AppData on Windows.
+    """The file of permissions, in XDG's folder for program state, or in AppData on Windows.
 
     Raises:
-        OSError: There is no home.
+        OSError: The user has no home folder.
     """
     named = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_STATE_HOME")
     try:

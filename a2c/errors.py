@@ -1,4 +1,4 @@
-"""The errors a2c raises on purpose, each one a sentence for a person."""
+"""The errors that a2c raises on purpose. Each message is a sentence for a person."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 _NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b|(?<=[\w>]) at 0x[0-9a-fA-F]+")
-"""Where something lies in memory, and colours of a terminal: nothing that a sentence tells."""
+"""Terminal colours and addresses in memory, which do not belong in a sentence."""
 
 _LINES = re.compile(r"\s*\n\s*")
 
 
 def plain(text: str) -> str:
-    """Text of other people's without colours and addresses (`<function f at 0x7f...>`)."""
+    """Foreign text without terminal colours and addresses (`<function f at 0x7f...>`)."""
     return _NOISE.sub("", text)
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it: on one line, and not longer than a person reads."""
+    """A value as a message shows it: on one line, in at most 80 characters."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - Python prints no whole number of more than 4,300 digits; others may raise anything
@@ -36,17 +36,17 @@ def with_article(noun: str) -> str:
 
 
 class Failure(NamedTuple):
-    """The course of an environment to where it raised, hung or took its process with it."""
+    """The steps after which an environment raised, hung or crashed its process, to be replayed."""
 
     env_index: int
     episode: int
     episode_seed: int
     actions: NDArray[Any]
-    """[L, ...]; the last one did not come to an end."""
+    """[L, ...] the actions of the episode; the last one did not return."""
 
 
 class UserError(Exception):
-    """Something the user asked for cannot be done.
+    """The user asked for something impossible.
 
     The message says what was wrong, with the value, and what would be right. The command line prints it
     without a traceback and exits with code 2.
@@ -60,9 +60,9 @@ class NumbersError(UserError):
     """An observation, a reward or a gradient is NaN or infinite.
 
     Attributes:
-        rollout: Arrays of the rollout in which it is.
-        env_index: The environment it came from, from 0; None: it came from the networks.
-        failure: The way of that environment there, where it can be gone again.
+        rollout: Arrays of the rollout that holds the number.
+        env_index: The environment that it came from, from 0; None: it came from the networks.
+        failure: The environment's steps up to it, if they can be replayed.
     """
 
     failure: Failure | None = None
@@ -80,10 +80,11 @@ class EnvError(RuntimeError):
         phase: "construction", "reset" or "step".
         episode: Episode number of that environment, from 0; -1 before its first reset.
         episode_seed: Seed the episode was reset with; None before its first reset.
-        step: Steps taken in the episode, the failing one included.
-        details: The environment's own traceback, as text; or what it did, where it raised nothing.
-        raised: Whether it raised; else it returned what it must not, and `details` goes on from "environment 3 ...".
-        failure: The way of the environment there, where it was asked for and can be gone again.
+        step: Steps taken in the episode, including the failing one.
+        details: The environment's own traceback as text; if it did not raise, the rest of a sentence that begins with
+            "environment 3 ...".
+        raised: Whether it raised; otherwise it returned something invalid.
+        failure: The environment's steps up to the error, if they were recorded and can be replayed.
     """
 
     failure: Failure | None = None
@@ -105,7 +106,7 @@ class EnvError(RuntimeError):
         self.step = step
         details = plain(details)
         self.details, self.raised = details, raised
-        # The arguments travel from worker to parent: an exception is rebuilt from its `args`.
+        # A worker sends it to the parent, where an exception is rebuilt from its `args`.
         super().__init__(env_index, phase, episode, episode_seed, step, details, raised)
 
     def __str__(self) -> str:
@@ -120,8 +121,8 @@ class WorkerError(RuntimeError):
     """A worker process died or stopped answering.
 
     Attributes:
-        env_index: The environment it was at, from 0, where that is to blame; else None.
-        failure: The way of that environment there, where it was asked for and can be gone again.
+        env_index: The environment that it was stepping, from 0, if that is to blame; else None.
+        failure: That environment's steps up to it, if they were recorded and can be replayed.
     """
 
     failure: Failure | None = None
@@ -135,16 +136,16 @@ class WorkerError(RuntimeError):
 
 
 REPORTED = (UserError, EnvError, WorkerError, MemoryError, OSError)
-"""What a command line reports in a sentence, without a traceback."""
+"""The errors that the command line reports in a sentence, without a traceback."""
 
 
 def exit_of(error: Exception) -> tuple[str, int]:
-    """What a command line says of one of `REPORTED`, and its exit code: 2 for what the user can mend, else 1."""
+    """The sentence that the command line prints for one of `REPORTED`, and its exit code: 2 if the user can mend it."""
     if isinstance(error, UserError):
         return str(error), 1 if isinstance(error, NumbersError) and error.env_index is not None else 2
     if isinstance(error, MemoryError):
         return f"there is not enough memory for this: {str(error) or 'make it smaller'}", 2
-    if isinstance(error, OSError):  # Of a folder that cannot be read, say.
+    if isinstance(error, OSError):  # For example from a folder that cannot be read.
         where = f" {error.filename}" if error.filename else ""
         return f"cannot use{where}: {error.strerror or error}", 2
     return str(error), 1

@@ -1,4 +1,4 @@
-"""Evaluation: whole episodes on fresh Gymnasium environments with seeds of their own. Training never feels it."""
+"""Evaluation: whole episodes in new Gymnasium environments with separate seeds. It does not affect training."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from a2c.randomness import episode_seed, generator
 from a2c.trace import Trace
 
 _SIDE_BY_SIDE = 16
-"""Environments evaluated at the same time, at most, unless told."""
+"""The most environments of an evaluation, if nobody chose their number."""
 
 MOST_STEPS = 200_000
-"""An episode longer than this is taken for one that never ends."""
+"""A longer episode counts as one that never ends."""
 
 _MOST_LISTED = 10_000
-"""Episodes of which each has its place in a file."""
+"""The most episodes that are listed one by one in a file."""
 
 _AUTO_MOST, _AUTO_LEAST, _AUTO_SHARE = 100, 10, 5
-"""Of `final_eval_episodes` auto: so many episodes, as far as they fit in a fifth of the run's steps; at least ten."""
+"""`final_eval_episodes` auto: 100 episodes, or as many as take a fifth of the run's steps, but at least 10."""
 
 
 class Layout(NamedTuple):
-    """Where the environments of an evaluation are, and what looks after them. Only `num_envs` changes results."""
+    """Where the environments of an evaluation run. Only `num_envs` changes results."""
 
     num_envs: int | Literal["auto"] = "auto"
-    """Side by side; decides which episodes are played. auto: up to 16, so that all end with the last round."""
+    """Environments side by side; another number plays other episodes. auto: the fewest for the rounds of 16."""
     num_workers: int = 0
-    """Worker processes, at most."""
+    """The most worker processes."""
     isolate: bool = False
     """Whether every environment is in a worker."""
     env_timeout_seconds: float = 60.0
-    """How long an environment in a worker may do nothing."""
+    """How long a step in a worker may take before the environment counts as hung."""
     watch: Callable[[Envs], contextlib.AbstractContextManager[None]] = lambda envs: contextlib.nullcontext()
-    """Makes what is entered while the environments play."""
+    """Makes a context that is entered while the environments play."""
     note: Callable[[list[Event]], None] = lambda events: None
-    """Called with what happened to the environments."""
+    """Called with the events of the environments."""
 
 
 class Evaluation(NamedTuple):
-    """What some episodes brought."""
+    """The results of some episodes."""
 
     returns: list[float]  # sum of rewards of each episode
     lengths: list[int]  # steps of each
     greedy: bool
-    unfinished: int = 0  # of these episodes, how many were given up before they ended; they count with what they had
-    info: Mapping[str, float] = MappingProxyType({})  # means of the numbers of `log_info` over those that have them
+    unfinished: int = 0  # how many of these episodes were cut off; they count with their return so far
+    info: Mapping[str, float] = MappingProxyType({})  # means of the numbers of `log_info` over the episodes with them
 
     @property
     def mean(self) -> float:
@@ -72,7 +72,7 @@ class Evaluation(NamedTuple):
         return float(np.std(self.returns))
 
     def summary(self) -> dict[str, Any]:
-        """The numbers that are reported; null stands for NaN or infinity, which JSON does not have."""
+        """The reported numbers; None stands for NaN and infinity, which JSON does not have."""
         numbers = {
             "mean": self.mean,
             "std": self.std,
@@ -85,7 +85,7 @@ class Evaluation(NamedTuple):
         return {**finite, **info, "episodes": len(self.returns), "unfinished": self.unfinished, "greedy": self.greedy}
 
     def episodes(self) -> dict[str, Any]:
-        """Return and length of every episode, of the first 10,000, and how they were played; null as in `summary`."""
+        """Returns and lengths of the first 10,000 episodes, and how they were played; None as in `summary`."""
         returns = [value if math.isfinite(value) else None for value in self.returns[:_MOST_LISTED]]
         return {
             "returns": returns,
@@ -96,7 +96,7 @@ class Evaluation(NamedTuple):
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
-    """A summary as a line: mean, standard deviation and range over how many episodes of what kind."""
+    """A summary as a line: mean, standard deviation, range, and the number and kind of episodes."""
     mean, std, low, high = shown_returns([summary[name] for name in ("mean", "std", "min", "max")])
     how = "greedy" if summary["greedy"] else "sampled"
     info = "".join(f", {name} {value:.4g}" for name, value in summary.get("info", {}).items())
@@ -105,7 +105,7 @@ def in_words(summary: Mapping[str, Any]) -> str:
 
 
 def shown_returns(values: Sequence[float | None]) -> list[str]:
-    """Returns as they are printed beside each other: four digits of the largest, and one behind the point at least.
+    """Returns to print side by side: with four digits of the largest, and at least one after the point.
 
     Example:
         >>> shown_returns([500.0, 0.25])
@@ -124,7 +124,7 @@ def shown_returns(values: Sequence[float | None]) -> list[str]:
 
 
 class Evaluator:
-    """Environments for evaluations, made at the first one and used again until it is closed.
+    """Environments for evaluations, created for the first one and used again until `close`.
 
     Every evaluation with the same seed and index plays the same episodes.
     """
@@ -134,11 +134,11 @@ class Evaluator:
         kind: Kind,
         layout: Layout,
     ) -> None:
-        """Makes nothing yet.
+        """Creates no environment yet.
 
         Args:
-            kind: What is played on; its seed decides the episodes and the sampled actions.
-            layout: How many, and where.
+            kind: The environment; its seed decides the episodes and the sampled actions.
+            layout: How many environments, and where they run.
         """
         self._kind, self._layout = kind, layout
         self._envs: Envs | None = None
@@ -157,28 +157,28 @@ class Evaluator:
         """Runs whole episodes of a policy.
 
         Args:
-            policy: What acts.
-            episodes: How many, at least 1. "auto": 100, or as many rounds as fit in a fifth of total_steps, at least
+            policy: The policy.
+            episodes: How many, at least 1. "auto": 100, or as many rounds as take a fifth of total_steps, but at least
                 10.
-            greedy: The most probable action; False samples.
-            index: Which set of episodes of the seed; each set is another.
+            greedy: Whether to take the most probable action; False samples.
+            index: Each index is another set of episodes of the seed.
             check: Called at every step; may raise to end the evaluation.
-            show: Called with the number of episodes that have ended, whenever one has.
-            total_steps: Of the run. Where the environment itself sets no limit, an episode is given up as unfinished
-                after a fiftieth of them, but not before 2,000.
-            trace: Looks on.
+            show: Called with the number of episodes so far, whenever one has ended.
+            total_steps: The run's steps. If the environment sets no limit, an episode is cut off as unfinished after a
+                fiftieth of them, but not before 2,000.
+            trace: Records actions and values.
 
         Raises:
             UserError: The environment is unknown, or its spaces are not the policy's.
-            EnvError: It raised.
+            EnvError: The environment raised.
             NumbersError: It gave an observation or a reward that is not finite.
-            WorkerError: Workers died or hung in one and the same place.
+            WorkerError: Workers died or hung again and again at the same step.
         """
         envs = self._made(_AUTO_LEAST if episodes == "auto" else episodes)
         try:
             policy.check_spaces(envs.single_observation_space, envs.single_action_space)
             with self._layout.watch(envs):
-                # A seed apart from those of training, and another for each set.
+                # Training uses episode_seed with env_index >= 0, so these seeds are apart from it.
                 obs = envs.begin(episode_seed(self._kind.seed, -1 - index, 0))
                 most = _most_steps(envs.max_episode_steps, total_steps)
                 rng = None if greedy else generator(self._kind.seed, "evaluation", index)
@@ -212,7 +212,7 @@ class Evaluator:
     def _made(self, episodes: int) -> Envs:
         if self._envs is None:
             layout = self._layout
-            # As many at a time as let all of them end with the last round.
+            # The fewest environments that need no more rounds than 16 would.
             auto = -(-episodes // -(-episodes // _SIDE_BY_SIDE))
             n = auto if layout.num_envs == "auto" else layout.num_envs
             workers = min(layout.num_workers, n if layout.isolate else n - 1)
@@ -233,14 +233,7 @@ def evaluate(
     layout: Layout = Layout(),  # noqa: B008 - immutable
     total_steps: int = 50 * MOST_STEPS,
 ) -> Evaluation:
-    """Runs whole episodes of a policy on fresh environments, once: as `Evaluator`, see there.
-
-    Raises:
-        UserError: The environment is unknown, or its spaces are not the policy's.
-        EnvError: It raised.
-        NumbersError: It gave an observation or a reward that is not finite.
-        WorkerError: Workers died or hung in one and the same place.
-    """
+    """Runs whole episodes of a policy in new environments; arguments and errors as of `Evaluator.evaluate`."""
     evaluator = Evaluator(kind, layout)
     try:
         return evaluator.evaluate(policy, episodes, greedy, index, check, total_steps=total_steps)
@@ -249,12 +242,12 @@ def evaluate(
 
 
 def _most_steps(limit: int | None, total_steps: int) -> int:
-    """After how many steps an episode is given up."""
+    """The number of steps after which an episode is cut off."""
     return MOST_STEPS if limit is not None else min(MOST_STEPS, max(2_000, total_steps // 50))
 
 
 class _Play:
-    """Episodes under way, and those that have ended. Environment i plays episodes i, i + N, ..."""
+    """One evaluation: the running episodes, and those that have ended. Environment i plays episodes i, i + N, ..."""
 
     def __init__(
         self,
@@ -265,12 +258,12 @@ class _Play:
         info_keys: tuple[str, ...] = (),
         trace: Trace | None = None,
     ) -> None:
-        """Begins with none; actions are greedy without a generator, sampled with its noise."""
+        """Before its first episode. Actions are greedy without a generator, otherwise sampled with its noise."""
         self._trace = trace
         self._envs, self._policy, self._rng, self._most_steps = envs, policy, rng, most_steps
         self._first = envs.episodes.copy()  # [N] number of each environment's first episode
         n = envs.num_envs
-        # Of the episodes under way, [N], and of those that have ended.
+        # Of the running episodes, [N]; below, lists of those that have ended.
         self._return, self._length = np.zeros(n), np.zeros(n, np.int64)
         self._returns: list[list[float]] = [[] for _ in range(n)]
         self._lengths: list[list[int]] = [[] for _ in range(n)]
@@ -286,12 +279,12 @@ class _Play:
         check: Callable[[], None],
         show: Callable[[int], None],
     ) -> Evaluation:
-        """Plays from the first observations [N, ...] to the last end."""
+        """Plays from the first observations [N, ...] until the last episode has ended."""
         envs, n = self._envs, self._envs.num_envs
-        # Which ones count does not depend on how long they are.
+        # Each environment has a fixed number of episodes: taking the first to end would favour short ones.
         wanted = _AUTO_MOST if episodes == "auto" else episodes
         left = np.array([len(range(i, wanted, n)) for i in range(n)])
-        is_open = episodes == "auto"  # Until every environment has played one, as many are played as there may be.
+        is_open = episodes == "auto"  # Until every environment has ended one episode, their number is not decided.
         self._require_finite(left > 0, obs, np.zeros(n), ended=np.zeros(n, np.bool_), more=0)
         carry = self._policy.begin(n)
         while (left > 0).any():
@@ -316,7 +309,7 @@ class _Play:
                 self._lengths[i].append(int(self._length[i]))
                 self._unfinished[i].append(not ended)
                 self._noted[i].append(step.noted[i].copy() if ended else np.full(len(self._keys), UNKNOWN))
-                left[i] = left[i] - 1 if ended else 0  # What goes on for ever goes on.
+                left[i] = left[i] - 1 if ended else 0  # An endless episode is still running: no other can follow.
                 show(sum(map(len, self._unfinished)))
                 if left[i]:
                     self._return[i] = self._length[i] = 0
@@ -345,17 +338,17 @@ class _Play:
         ended: NDArray[np.bool_],
         more: int,
     ) -> None:
-        """Refuses NaN and infinity; nobody acts on the last observation of a terminated episode.
+        """Refuses NaN and infinity, except in the last observation of a terminated episode, which nobody uses.
 
         Args:
-            counted: [N] whose episodes count.
+            counted: [N] which environments' episodes count.
             obs: [N, ...].
             reward: [N].
-            ended: [N] whose episode the task ended.
-            more: Whether there was a step: 1, or 0 for the first observation of an episode.
+            ended: [N] which episodes terminated.
+            more: 1 after a step, 0 for the first observation of an episode.
 
         Raises:
-            NumbersError: With the way of the environment there.
+            NumbersError: With the environment's steps up to it.
         """
         if finite(reward).all() and finite(obs).all():
             return
@@ -363,14 +356,14 @@ class _Play:
             if not (finite(reward[i]) and (ended[i] or finite(obs[i]).all())):
                 what = f"an observation of {brief(obs[i])}" if finite(reward[i]) else f"a reward of {reward[i]}"
                 episode = int(self._first[i]) + len(self._lengths[i])
-                way = self._envs.stepper.failure_at(i, episode, int(self._length[i]) + more, 0)
+                failure = self._envs.stepper.failure_at(i, episode, int(self._length[i]) + more, 0)
                 where = f"episode {episode}"
-                if way is not None:
-                    where += f", episode seed {way.episode_seed}, step {len(way.actions)}"
+                if failure is not None:
+                    where += f", episode seed {failure.episode_seed}, step {len(failure.actions)}"
                 error = NumbersError(
                     f"environment {i} gave {what} during evaluation ({where}); it must be finite",
                     {},
                     i,
                 )
-                error.failure = way
+                error.failure = failure
                 raise error

@@ -1,4 +1,4 @@
-"""Files of a run: written whole or not at all, read as data only, errors that name the file and the fault."""
+"""Files of a run: written whole or not at all, read as data only. Errors name the file and the fault."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TEMPORARY = ".unfinished-"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file that a crash leaves either old or new, and on disk when this returns.
+    """Writes a file atomically: after a crash it is either the old or the new one. On return, it is on disk.
 
     Raises:
         UserError: The folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}{_TEMPORARY}{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)  # Whatever lies there, a link even.
+        temporary.unlink(missing_ok=True)  # Even a link, through which open would write elsewhere.
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
@@ -44,10 +44,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def no_link(path: Path) -> Path:
-    """The path, which may be anything but a link to somewhere else.
+    """The path, unless it is a symbolic link.
 
     Raises:
-        UserError: It is one.
+        UserError: It is a symbolic link.
     """
     if path.is_symlink():
         raise UserError(f"{path} is a symbolic link; it must be the folder itself")
@@ -55,10 +55,10 @@ def no_link(path: Path) -> Path:
 
 
 def folder(path: Path) -> Path:
-    """The folder, made if missing.
+    """The folder, created if missing.
 
     Raises:
-        UserError: It cannot be made, or is a link to somewhere else.
+        UserError: It cannot be created, or is a symbolic link.
     """
     no_link(path)
     try:
@@ -78,7 +78,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_to_bytes(value: Any) -> bytes:
-    """JSON as it lies in files: no NaN, no infinity."""
+    """JSON as files hold it: no NaN, no infinity."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -101,14 +101,14 @@ def read_bytes(path: Path) -> bytes:
     """Reads a file.
 
     Raises:
-        UserError: It is missing, no regular file, too large, or cannot be read.
+        UserError: It is missing, not a regular file, too large, or cannot be read.
     """
     try:
-        # A pipe would be waited for, a device read for ever.
+        # Reading a pipe or a device might never end.
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is not a regular file")
         if path.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{path} has {path.stat().st_size} bytes; files of a run have less than {_MOST_BYTES}")
+            raise UserError(f"{path} has {path.stat().st_size} bytes; a run's file has at most {_MOST_BYTES}")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
@@ -124,7 +124,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     data = read_bytes(path)
     if len(data) > _MOST_JSON_BYTES:
-        raise UserError(f"{path} has {len(data)} bytes; JSON of a run has less than {_MOST_JSON_BYTES}")
+        raise UserError(f"{path} has {len(data)} bytes; a run's JSON file has at most {_MOST_JSON_BYTES}")
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -135,7 +135,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Reads named arrays; safetensors holds nothing but data.
+    """Reads named arrays from safetensors, a format that holds nothing but data.
 
     Raises:
         UserError: The file is missing, truncated or not safetensors.
@@ -147,7 +147,7 @@ def arrays_from_bytes(data: bytes, path: Path) -> Arrays:
     """The arrays in the safetensors bytes of a file.
 
     Raises:
-        UserError: Naming the file, if they are truncated or no safetensors.
+        UserError: They are truncated or not safetensors; names the file.
     """
     try:
         arrays: Arrays = load(data)
@@ -170,7 +170,7 @@ def sync(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes the temporary files of a process that was killed while writing; nobody else may be writing."""
+    """Removes temporary files of a process that was killed while writing. Nobody may be writing now."""
     for path in folder.glob(f".*{_TEMPORARY}*"):
         if path.is_symlink() or path.is_file():
             with contextlib.suppress(OSError):
@@ -178,7 +178,7 @@ def sweep(folder: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Puts a folder's entries on disk, where the system can.
+    """Puts a folder's entries on disk, if the system can.
 
     Raises:
         UserError: It cannot be written.

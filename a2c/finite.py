@@ -1,4 +1,4 @@
-"""NaN and infinity: found before anything is learnt from them, and reported with where they came from."""
+"""Finds NaN and infinity before anything is learnt from them, and reports where they came from."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def finite(values: Any) -> NDArray[np.bool_]:
-    """Which numbers the networks can compute with: they do in float32, where 1e39 is infinite.
+    """Which numbers are finite in float32, in which the networks compute: 1e39 is not.
 
-    Of rows of a nested space: in which rows all are.
+    For rows of a nested space: which rows hold only such numbers.
     """
     values = np.asarray(values)
     if values.dtype.names is not None:
@@ -36,14 +36,14 @@ def finite(values: Any) -> NDArray[np.bool_]:
 
 
 def finite_rows(rows: Any, dimensions: int = 1) -> NDArray[np.bool_]:
-    """Which rows hold nothing but such numbers.
+    """Which rows hold only numbers that are finite in float32.
 
     Args:
         rows: [N, ...], of any space.
-        dimensions: How many of their dimensions tell rows apart: 2 for [T, N, ...].
+        dimensions: How many leading dimensions number the rows: 2 for [T, N, ...].
 
     Returns:
-        [N], or of as many dimensions.
+        [N], or an array of as many dimensions.
     """
     rows = np.asarray(rows)
     fields = [rows] if rows.dtype.names is None else [rows[name] for name in rows.dtype.names]
@@ -60,16 +60,16 @@ def report(
     lengths: NDArray[np.int64],
     rollout: dict[str, NDArray[Any]],
 ) -> NumbersError:
-    """What is to be raised for a rollout with numbers that are not finite.
+    """Makes the error for a rollout with numbers that are not finite.
 
     Args:
-        bad: [T, N] which steps gave one.
-        stepper: Where it comes from, as they stand after it.
-        seed: The run's.
-        steps: Of the run, before it.
-        lengths: [N] steps of the episodes under way, before it.
+        bad: [T, N] which steps gave such a number.
+        stepper: The environments, as they are after the rollout.
+        seed: The run's seed.
+        steps: The run's steps before the rollout.
+        lengths: [N] steps of the running episodes before the rollout.
         rollout: `obs` [T, N, ...] as the environments gave them, `action` [T, N, ...], `reward`, `terminated` and
-            `truncated` [T, N], `last_obs` [N, ...], what follows.
+            `truncated` [T, N], `last_obs` [N, ...] after the last step.
     """
     t, n = np.argwhere(bad)[0].tolist()
     obs, reward = rollout["obs"], rollout["reward"][t, n]
@@ -126,10 +126,10 @@ Bounds = tuple[NDArray[Any], NDArray[Any]]
 
 
 def bounds_to_check(space: Any) -> Bounds | None:
-    """Lowest and highest of each number of an observation; None where nothing can lie outside.
+    """The bounds of each number of an observation; None if no number can lie outside.
 
-    Of a nested space both are rows, with those of its parts that have something to check: what counts (a Discrete,
-    say) is never outside, as `Observations` refuses it.
+    For a nested space both are rows, with only the parts that need a check. A Discrete, for instance, does not, since
+    `Observations` already refuses other values.
     """
     if not is_nested(space):
         return _bounds_of(space)
@@ -158,7 +158,7 @@ def _bounds_of(space: Any) -> Bounds | None:
 
 
 def outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> str | None:
-    """The first of observations [T, N, *shape] that lies outside its bounds, in words; None: there is none."""
+    """A sentence on the first of observations [T, N, *shape] outside its bounds; None if there is none."""
     if low.dtype.names is None:
         return _outside(obs, low, high, "an observation with")
     return next(
@@ -184,5 +184,5 @@ def _outside(obs: NDArray[Any], low: NDArray[Any], high: NDArray[Any], what: str
 
 
 def finite_or_none(number: float | None) -> float | None:
-    """A number as JSON can have it."""
+    """The number, or None, which JSON has, for NaN and infinity, which it has not."""
     return number if number is not None and math.isfinite(number) else None

@@ -1,4 +1,4 @@
-"""Settings that follow from an environment's spaces: what a run without a preset takes where nothing else was said."""
+"""Settings fitted to an environment's spaces. A run without a preset takes them unless others are chosen."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from a2c.envs.make import make_env, makes_many
 from a2c.envs.wrapping import WORDS, Wrapping, reads_texts
 from a2c.model.architecture import Leaf, factors_of, leaves_of
 from a2c.model.images import ImageShape
+from a2c.model.own import is_own
 
 FITTED = "fitted"
-"""What an origin begins with that is one of these reasons."""
+"""The origin of a fitted setting begins with this word; its reason follows."""
 
 DECIDE = (
     "env_kwargs", "actor_step", "network", "memory_size", "clip_rewards", "vectorization", "num_envs", *Wrapping._fields
 )  # fmt: skip
-"""Settings that decide what fits, of those that may have been chosen."""
+"""Settings on which the fitted ones depend, if they were chosen."""
 
 _MANY = ("vectorization", "num_envs")
-"""Settings of a vector environment that is made to be asked for its spaces."""
+"""Settings with which a vector environment is made to read its spaces."""
 
 _WIDE, _WIDEST = 64, 512
-"""Inputs up to which hidden layers of 64, and of 128 units do; beyond, they have 256."""
+"""Up to so many inputs, hidden layers have 64 and 128 units; with more, 256."""
 
 _MOST_WEIGHTS = 2**23
-"""Weights of a first layer up to which it is wide: with more, learning costs more than stepping most environments."""
+"""Most weights of a first layer: with more, learning would take longer than stepping most environments."""
 
 _LONG_ROLLOUTS = 2048
-"""Inputs up to which a rollout of 16 steps is cheap to keep; beyond, it has 8."""
+"""Up to so many inputs, a rollout has 16 steps; with more, which take more memory, 8."""
 
 _NATURAL: dict[str, Any] = {
     "actor_step": "natural",
@@ -48,51 +49,52 @@ _NATURAL: dict[str, Any] = {
     "rollout_length": 128,
     "schedule": "constant",
 }
-"""What natural steps take, which are chosen up to `_WIDE` inputs. Both from `benchmarks.tuning`, on environments that
-have presets: with 105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more by small plain steps. In 200,000 steps, a
-schedule that ends at 0 learnt less in four environments of six (docs/results.md)."""
+"""Settings of natural steps, which are taken up to `_WIDE` inputs. Values and limit come from `benchmarks.tuning`, on
+environments that have presets: with 105 and 348 inputs, Ant-v5 and Humanoid-v5 learnt more with small plain steps. In
+200,000 steps, a schedule that ends at 0 learnt less in four environments of six (docs/results.md)."""
 
 _FEW = 10
-"""Inputs up to which a body that is moved by real numbers takes `_MUCH_NOISE`; with more, `_UNBOUNDED` steps."""
+"""Up to so many inputs, continuous actions take `_MUCH_NOISE`; with more, `_UNBOUNDED` steps."""
 
 _MUCH_NOISE: dict[str, Any] = {"initial_log_std": 0.0}
-"""Pendulum-v1 and LunarLanderContinuous-v3 learnt more with it than with half as much; HalfCheetah-v5 half as much."""
+"""Pendulum-v1 and LunarLanderContinuous-v3 learnt more than with half the noise; HalfCheetah-v5 learnt half as much."""
 
 _UNBOUNDED: dict[str, Any] = {"natural_max_step": None, "normalize_advantage": True}
-"""Hopper-v5 came to 3,200 on each of three seeds; with a bound, at best on two. Pendulum-v1 was lost now and then."""
+"""Hopper-v5 reached 3,200 on each of three seeds; with a bound, on two at best. Some runs of Pendulum-v1 failed with
+these."""
 
 
 _WORDS: dict[str, Any] = {"text_words": 16}
-"""Missions of MiniGrid and most of BabyAI are no longer."""
+"""The missions of MiniGrid, and most of BabyAI's, have at most 16 words."""
 
-WITHIN_A_ROLLOUT = "what is worth remembering is learnt by plain steps, within a rollout"
-"""Why rollouts are long where there is memory."""
+WITHIN_A_ROLLOUT = "memory is learnt by plain steps, from what happens within one rollout"
+"""Why rollouts are long if the policy has memory."""
 
 
 class Asked(NamedTuple):
-    """What was asked for, of what decides what fits two spaces."""
+    """The chosen settings that decide, with the two spaces, what is fitted."""
 
     actor_step: str | None = None
-    """"gradient" or "natural", where one was."""
+    """"gradient" or "natural"; None: neither was chosen."""
     network: str = "auto"
     reads: bool = False
-    """Texts in observations, word by word."""
+    """Whether observations have texts that are read word by word."""
     remembers: bool = False
-    """A policy with memory: it takes plain steps, on rollouts that are long enough to learn what to remember."""
+    """Whether the policy has memory: it then takes plain steps, on rollouts long enough to learn what to remember."""
     clips_rewards: bool = False
 
 
 class Fit(NamedTuple):
-    """Settings, and why."""
+    """Fitted settings, and the reason for each."""
 
     values: dict[str, Any]
-    """Fields of Config."""
+    """By field of Config."""
     reasons: dict[str, str]
-    """Of each of those fields."""
+    """By the same fields."""
 
 
 def lines(config: Config, origins: Mapping[str, str]) -> list[str]:
-    """What was chosen to fit and why, a line for each reason."""
+    """The fitted settings for a person to read: a line for each reason, with the settings that it explains."""
     by_reason: dict[str, list[str]] = {}
     for name, origin in origins.items():
         if origin.startswith(FITTED):
@@ -103,15 +105,15 @@ def lines(config: Config, origins: Mapping[str, str]) -> list[str]:
 
 
 def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
-    """The settings for an environment; one is made to be asked for its spaces.
+    """The settings for an environment, which is constructed to read its spaces.
 
     Args:
-        env: What to train on.
-        chosen: What was chosen, by field name, of which `DECIDE` names what counts.
+        env: The environment.
+        chosen: The chosen settings by field name; only those in `DECIDE` count.
 
     Raises:
-        UserError: It is unknown or cannot be trained on.
-        EnvError: Its constructor raised.
+        UserError: The environment is unknown or cannot be trained on.
+        EnvError: Its constructor raised an exception.
     """
     env_kwargs = dict(chosen.get("env_kwargs") or {})
     asked = Asked(
@@ -121,13 +123,13 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
         clips_rewards=chosen.get("clip_rewards") is True,
     )
     around = _WORDS | {name: chosen[name] for name in (*Wrapping._fields, *_MANY) if name in chosen}
-    config = dataclasses.replace(Config(env_name(env)), **around)  # Which refuses what none can be.
+    config = dataclasses.replace(Config(env_name(env)), **around)  # Config checks the values.
     wrapping = Wrapping.of(config)
     if makes_many(config.vectorization, env):
         return _fit_to_many(env, env_kwargs, config, asked)
     if isinstance(env, CompiledEnv):
         return fit(env.observation_space, env.action_space, asked)
-    # With words even where none are asked for, as most environments have no texts: one is made for either.
+    # Most environments have no texts, so one made with words serves for both. Only with texts is a second one made.
     told, reads = _told(env, env_kwargs, wrapping._replace(text_words=wrapping.text_words or _WORDS["text_words"]))
     if reads and not wrapping.text_words:
         told, reads = _told(env, env_kwargs, wrapping)
@@ -135,18 +137,18 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
-    """The actor's step that was asked for: by its name, or by a setting that only plain steps have."""
+    """The chosen actor step: by its name, or implied by learning_rate, which only plain steps have; None: neither."""
     return chosen.get("actor_step") or ("gradient" if "learning_rate" in chosen else None)
 
 
 def wants_memory(chosen: Mapping[str, Any]) -> bool:
-    """Whether a policy with memory was asked for; what is no number at all, Config refuses."""
+    """Whether memory was chosen. A value that is not a number counts as no; Config reports it later."""
     size = chosen.get("memory_size")
     return isinstance(size, int | np.integer) and int(size) > 0
 
 
 def _told(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
-    """What an environment tells of itself, and whether it has texts that are read."""
+    """The traits of an environment, and whether it has texts that are read."""
     if isinstance(env, str):
         return _told_by_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping)
     return _told_by_one(env, env_kwargs, wrapping)
@@ -154,7 +156,7 @@ def _told(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> 
 
 @functools.cache
 def _told_by_id(env_id: str, env_kwargs: str, wrapping: Wrapping) -> tuple[Traits, bool]:
-    # A command line is read twice, for its defaults and for where they came from; the environment is made once.
+    # A command line is parsed twice, for defaults and for their origins; the environment is constructed only once.
     return _told_by_one(env_id, json.loads(env_kwargs), wrapping)
 
 
@@ -167,7 +169,7 @@ def _told_by_one(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrappi
 
 
 def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, asked: Asked) -> Fit:
-    from a2c.envs.foreign import make_vector_env, traits_of  # Here: few need it.
+    from a2c.envs.foreign import make_vector_env, traits_of  # Imported late: few need it.
 
     probe = make_vector_env(env, env_kwargs, config.num_envs, config.seed, Wrapping.of(config)._replace(text_words=0))
     try:
@@ -182,7 +184,7 @@ def fit(
     action_space: gymnasium.Space[Any],
     asked: Asked = Asked(),  # noqa: B008 - immutable
 ) -> Fit:
-    """The settings between two spaces, and for what was asked for.
+    """The settings for an observation space and an action space, given what was chosen.
 
     Example:
         >>> fit(gymnasium.spaces.Box(-1, 1, (17,)), gymnasium.spaces.Discrete(2)).values["hidden_sizes"]
@@ -193,7 +195,7 @@ def fit(
     if images:
         return _fit_to_images(images, [leaf for leaf in leaves if leaf.kind != "pixels"], asked)
     real = sum(leaf.columns for leaf in leaves if leaf.kind == "real")
-    # Of what a word may be, most it never is.
+    # Words count as single inputs: most words that are possible never occur.
     inputs = sum(leaf.columns if _are_words(leaf, asked) else sum(leaf.choices) or leaf.columns for leaf in leaves)
     width = 64 if inputs <= _WIDE else 128 if inputs <= _WIDEST else 256
     enough = "wide enough for"
@@ -216,33 +218,34 @@ def fit(
         chosen.append((_NATURAL, more if suits else "a natural step takes a long rollout"))
         if any(factor.kind == "gaussian" for factor in factors_of(action_space)):
             if inputs <= _FEW:
-                chosen.append((_MUCH_NOISE, "actions are real numbers, of which much has to be tried at first"))
+                chosen.append((_MUCH_NOISE, "actions are continuous, and much noise at first tries many of them"))
             else:
                 chosen.append(
                     (
                         _UNBOUNDED,
-                        f"with real actions and {inputs} inputs, steps as long as natural_kl lets them be learn more",
+                        f"with continuous actions and {inputs} inputs, steps as long as natural_kl allows learn more",
                     )
                 )
     else:
-        few, many = "longer rollouts are cheap with so few inputs", "so many inputs are much to keep"
+        few, many = "longer rollouts are cheap with so few inputs", "so many inputs take much memory"
         kept = few if length == 16 else many
         values: dict[str, Any] = {"rollout_length": length, "schedule": "linear"}
         if asked.remembers:
             kept = WITHIN_A_ROLLOUT
             values |= {"actor_step": "gradient", "rollout_length": 2 * length}
-        chosen.append((values, f"{kept}, and smaller steps at the end keep what was learnt"))
+        chosen.append((values, f"{kept}, and smaller steps at the end preserve what was learnt"))
     if counts:
-        # Each choice has weights of its own, which only the steps with that choice move. FrozenLake-v1 had not learnt
-        # in 200,000 steps at 7e-4 what it had in 80,000 at 3e-3. At that rate a policy is soon sure of itself: with a
-        # bonus of 0 or .01 Taxi-v4 stayed at -9.8 of 7.9 and FrozenLake-v1 at .15 or .6 of .74 (seeds 0 and 1).
+        # Each value of a discrete observation has weights of its own, which change only in steps with that value.
+        # FrozenLake-v1 learnt more in 80,000 steps at 3e-3 than in 200,000 at 7e-4. At this rate entropy falls fast:
+        # with an entropy_coef of 0 or .01 Taxi-v4 stayed at -9.8 (optimum 7.9) and FrozenLake-v1 at .15 or .6
+        # (optimum .74; seeds 0 and 1).
         chosen.append(
             (
                 {"learning_rate": 3e-3, "entropy_coef": 0.05},
-                "all that is seen are choices, each learnt by itself",
+                "observations are discrete, and each value is learnt separately",
             )
         )
-    return _together([*chosen, *_texts(asked)])
+    return _together([*chosen, *_texts(asked)], asked)
 
 
 def _are_words(leaf: Leaf, asked: Asked) -> bool:
@@ -254,10 +257,10 @@ def _texts(asked: Asked) -> list[tuple[dict[str, Any], str]]:
 
 
 def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -> Fit:
-    """The settings where convolutions see images, beside other inputs or alone."""
+    """The settings if convolutions see images, with or without other inputs beside them."""
     sizes = " and ".join(f"{image.lines} x {image.columns}" for image in images)
     real = any(leaf.kind == "real" for leaf in others)
-    hidden_sizes, what = ((64, 64), "bring features of images and other inputs together") if others else ((), "")
+    hidden_sizes, what = ((64, 64), "combine features of images with other inputs") if others else ((), "")
     chosen: list[tuple[dict[str, Any], str]] = [
         (
             {"network": "nature" if asked.network == "auto" else asked.network},
@@ -265,26 +268,32 @@ def _fit_to_images(images: list[ImageShape], others: list[Leaf], asked: Asked) -
         ),
         (
             {"hidden_sizes": hidden_sizes},
-            what or "what convolutions make of an image goes straight to actor and critic",
+            what or "the features of an image go straight to actor and critic",
         ),
-        # At 1e-3 an image with a bright half was not learnt from in 12,000 steps (seed 1), at 3e-4 in 6,000.
-        ({"learning_rate": 3e-4, "schedule": "linear"}, "convolutions learn by small steps, and keep by smaller ones"),
+        # An environment whose image has one bright half was not learnt in 12,000 steps at 1e-3 (seed 1), and in 6,000
+        # at 3e-4.
+        ({"learning_rate": 3e-4, "schedule": "linear"}, "convolutions need small steps, smaller ones at the end"),
         ({"rollout_length": 16}, WITHIN_A_ROLLOUT)
         if asked.remembers
-        else ({"rollout_length": 8}, "images are much to keep"),
+        else ({"rollout_length": 8}, "images take much memory"),
         _normalised(real, asked, ""),
     ]
-    return _together([*chosen, *_texts(asked)])
+    return _together([*chosen, *_texts(asked)], asked)
 
 
 def _normalised(observations: bool, asked: Asked, seen: str) -> tuple[dict[str, Any], str]:
-    """What is normalised, and why; `seen` says what observations are."""
+    """Whether observations and rewards are normalised, and why; `seen` describes the observations."""
     rewards = "rewards are clipped" if asked.clips_rewards else "rewards may be of any size"
     values = {"normalize_observations": observations, "normalize_returns": not asked.clips_rewards}
     return values, ", and ".join(why for why in (seen, rewards) if why)
 
 
-def _together(chosen: list[tuple[dict[str, Any], str]]) -> Fit:
-    """Groups of settings, each with its reason, of which a later one goes before those before it."""
-    values = {name: value for group, _ in chosen for name, value in group.items()}
-    return Fit(values, {name: reason for group, reason in chosen for name in group})
+def _together(chosen: list[tuple[dict[str, Any], str]], asked: Asked) -> Fit:
+    """One Fit from groups of settings, each with its reason; a later group overrides earlier ones.
+
+    With a network of the user's own, its layers are not fitted.
+    """
+    theirs = ("network", "hidden_sizes") if is_own(asked.network) else ()
+    groups = [({name: group[name] for name in group if name not in theirs}, reason) for group, reason in chosen]
+    values = {name: value for group, _ in groups for name, value in group.items()}
+    return Fit(values, {name: reason for group, reason in groups for name in group})

@@ -1,4 +1,4 @@
-"""What the live views show: a frame of one run, or of one row per seed. Pure: from numbers to what rich can draw."""
+"""Frames of the live views, as rich draws them: of one run, or with a row per seed. Pure functions of numbers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from a2c.evaluation import shown_returns
 from a2c.run.standing import CURVE_POINTS, Clock, Standing
 
 COLUMNS = 80
-"""No frame is wider; on a narrower terminal it is as wide as that."""
+"""The largest width of a frame; on a narrower terminal it is narrower."""
 
 
 class Look(NamedTuple):
-    """What a terminal can show."""
+    """The limits of a terminal."""
 
     width: int
     """Columns of a frame, `COLUMNS` at most."""
     is_ascii: bool
-    """Whether it has no other characters."""
+    """Whether it shows only ASCII."""
 
     @classmethod
     def of(cls, width: int, is_ascii: bool) -> Look:
-        """That of a terminal with so many columns."""
+        """The look of a terminal with `width` columns."""
         return cls(max(20, min(width, COLUMNS)), is_ascii)
 
 
@@ -56,11 +56,11 @@ class Cell(NamedTuple):
     width: int
     style: str = ""
     is_right: bool = False
-    """Whether it ends where its column ends."""
+    """Whether it is aligned to the right."""
 
 
 def line(cells: Sequence[Cell], width: int) -> Text:
-    """Cells side by side, each cut or filled up to its width, and the whole to the width of the line."""
+    """Cells side by side, each cut or padded to its width, and the line to `width`."""
     text = Text(end="", no_wrap=True, overflow="crop")
     for cell in cells:
         content = Text(cell.text, cell.style)
@@ -72,7 +72,7 @@ def line(cells: Sequence[Cell], width: int) -> Text:
 
 
 def bar(done: float, width: int, is_ascii: bool, is_over: bool = False) -> list[Cell]:
-    """A bar that is done to so much of 1, in another colour where all is over."""
+    """A progress bar, filled to the share `done` from 0 to 1, in another colour if all is over."""
     full, half, empty = ("#", "#", ".") if is_ascii else ("━", "╸", "─")
     halves = round(min(1.0, max(0.0, done)) * width * 2)
     done_part = full * (halves // 2) + half * (halves % 2)
@@ -81,7 +81,7 @@ def bar(done: float, width: int, is_ascii: bool, is_over: bool = False) -> list[
 
 
 def spark(curve: Sequence[float | None], blocks: str = _BLOCKS) -> str:
-    """Points as blocks, the lowest as the first and the highest as the last of them; a space where there is none.
+    """A curve as one line of blocks, from the lowest point to the highest; a gap is a space.
 
     Example:
         >>> spark([0.0, 1.0, None, 7.0])
@@ -89,7 +89,7 @@ def spark(curve: Sequence[float | None], blocks: str = _BLOCKS) -> str:
     """
     there = [value for value in curve if value is not None and math.isfinite(value)]
     low, high = min(there, default=0.0), max(there, default=0.0)
-    # Halves, as a range may be larger than the largest number.
+    # Halved first, because high - low may overflow.
     span = (high / 2 - low / 2) or 1.0
     return "".join(
         " " if value is None or not math.isfinite(value)
@@ -116,7 +116,7 @@ def short(number: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time in at most six characters, below three thousand years.
+    """A time in at most six characters.
 
     Example:
         >>> [duration(seconds) for seconds in (7.9, 75, 3 * 3600 + 59 * 60, 200_000, 1e6, None)]
@@ -140,14 +140,14 @@ def _number(value: float | None) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    """A time in at most seven characters: tenths of a second below a minute."""
+    """A time in at most seven characters, with tenths of a second below a minute."""
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def framed(lines: Sequence[Text], title: str, subtitle: str, look: Look) -> Panel:
     """Lines in a box, with a title above and a note below."""
     heading, note = Text(title, "bold"), Text(subtitle, "bright_black")
-    for text in (heading, note):  # Else the box would grow with them.
+    for text in (heading, note):  # Otherwise the box would grow with them.
         text.truncate(look.width - 6, overflow="crop" if look.is_ascii else "ellipsis")
     return Panel(
         Text("\n", no_wrap=True, overflow="crop").join(lines), title=heading, title_align="left", subtitle=note,
@@ -157,14 +157,14 @@ def framed(lines: Sequence[Text], title: str, subtitle: str, look: Look) -> Pane
 
 
 def frame_of_run(standing: Standing, clock: Clock, title: str, subtitle: str, look: Look) -> Panel:
-    """One run: steps and time, returns, where the time goes, losses, events. Always as many lines.
+    """The frame of one run: steps and time, returns, where the time goes, losses, events. Its height is constant.
 
     Args:
-        standing: How it stands.
-        clock: Its time.
-        title: What is trained.
-        subtitle: With what.
-        look: Of the terminal.
+        standing: The run's progress.
+        clock: Its times.
+        title: Environment and seed.
+        subtitle: Engine and placement.
+        look: The terminal's limits.
     """
     inner = look.width - 4
     rows = [*_progress(standing, clock, inner, look), *_returned(standing, look), *_lower(standing)]
@@ -207,7 +207,7 @@ def _returned(standing: Standing, look: Look) -> list[list[Cell]]:
 
 
 def _lower(standing: Standing) -> list[list[Cell]]:
-    """Where the time goes beside the losses, and what happened below."""
+    """Where the time goes, beside the losses; below them, the events."""
     whole = sum(standing.seconds.values())
     parts = list(standing.seconds.items())
     rows = []

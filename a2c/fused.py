@@ -1,4 +1,4 @@
-"""FusedUpdates: whole updates in one call, where both the environments and the engine are machine code."""
+"""FusedUpdates: whole updates in one call of machine code, if both the environments and the engine are compiled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from a2c.model.factors import Actions
 from a2c.team import Team
 
 _ROW = len(Metrics._fields) + 3
-"""Numbers that an update says: its metrics, and episodes, sum of returns, sum of lengths."""
+"""Numbers that an update reports: its metrics, number of episodes, sum of returns, sum of lengths."""
 
 
 class FusedUpdates:
@@ -31,10 +31,10 @@ class FusedUpdates:
         """Compiles the loop for these environments, or loads it from disk.
 
         Args:
-            training: What an update works on.
-            actions: Knows what becomes of an action.
-            envs: What is acted on, episodes begun.
-            team: Who computes.
+            training: The arrays and constants of an update.
+            actions: Turns columns into actions of the environments.
+            envs: The environments, whose episodes have begun.
+            team: The threads that compute.
         """
         self._training, self._actions, self._envs, self._team = training, actions, envs, team
         self._arrays, advance = envs.stepper.machine_code
@@ -46,12 +46,12 @@ class FusedUpdates:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time of all updates went."""
+        """Seconds that all updates have taken so far, by part."""
         spent = self._clock.spent * seconds_per_tick()
         return {"environments_and_acting": float(spent[COLLECTING]), "gradient": float(spent[LEARNING])}
 
     def failure(self, steps: int) -> EnvError | NumbersError | None:
-        """What is to be raised where an environment failed in the last `run`, after so many steps of the run."""
+        """The error to raise if an environment ended the last `run` early, after so many steps of the run."""
         rollout, books = self._training.rollout, self._training.books
         if rollout.bad.any():
             seed, stepper = self._training.rules.seed, self._envs.stepper
@@ -59,7 +59,7 @@ class FusedUpdates:
         return failure(self._arrays)
 
     def experience(self) -> dict[str, NDArray[Any]]:
-        """The rollout last begun, as environments gave it; copies."""
+        """The last rollout as the environments gave it, perhaps incomplete: copies, for error reports."""
         rollout = self._training.rollout
         rows = rollout.observed.astype(np.float32).reshape(*rollout.value.shape, *self._envs.obs.shape[1:])
         return {"obs": rows[:-1], **experience(rollout, self._actions), "last_obs": rows[-1]}
@@ -68,12 +68,12 @@ class FusedUpdates:
         """Makes updates with the given learning rates.
 
         Args:
-            first_update: Number of the first.
+            first_update: Number of the first update, counted from the start of the run.
             rates: [U].
 
         Returns:
             A row for each update made: the fields of `Metrics`, then number of episodes, sum of their returns, sum of
-            their lengths. Fewer than U where a gradient was not finite or an environment failed.
+            their lengths. Fewer than U rows if a gradient was not finite or an environment failed.
         """
         record = np.zeros((len(rates), _ROW))
         made = self._team.run(run_updates, *self._fixed, first_update, rates, record, self._clock)

@@ -1,4 +1,4 @@
-"""Imports that take a while."""
+"""Imports of large packages."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from a2c.signals import interrupts_held
 
 @contextlib.contextmanager
 def importing(owns_process: bool = False) -> Iterator[None]:
-    """For imports of much: none is interrupted half-way, and nobody looks for garbage in what stays.
+    """Imports large packages without interrupts and without garbage collection.
 
-    Python looks for it again and again while modules fill the memory, an eighth of the time from the prompt to the end
-    of a short run. In a process of our own, what was imported is never looked at again, either.
+    Ctrl-C in the middle of an import would leave half a module. Garbage collection runs again and again while modules
+    fill the memory, and frees nothing: an eighth of the time of a short run. In a process of a2c's own, imported
+    objects are also frozen, so that later collections skip them.
 
     Args:
-        owns_process: Whether nothing was in the process before; it holds for the imports that follow, too.
+        owns_process: Whether a2c started the process. Once True, imports that follow are frozen too.
     """
     collects = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Learner: A2C, one update at a time. This page is the algorithm."""
+"""Learner: A2C, one update at a time. This file is the algorithm."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import a2c.start
+from a2c.acting import ActingMaker, LocalActing
 from a2c.collector import Collector
 from a2c.config import Config
 from a2c.engines import Metrics, first_layers
@@ -23,7 +24,6 @@ from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, renormalize, settle
 from a2c.kernels.statistics import standardize
 from a2c.model.architecture import Parameters, architecture_for
-from a2c.model.blocks import initial_parameters
 from a2c.model.factors import Actions
 from a2c.moments import EPSILON, Moments
 from a2c.natural import NaturalStep
@@ -35,7 +35,7 @@ from a2c.start import Start
 
 
 class Update(NamedTuple):
-    """What one update did, a row of `Learner.update`'s answer."""
+    """The numbers of one update: the first columns of a row that `Learner.update` returns."""
 
     loss: float
     policy_loss: float
@@ -43,13 +43,13 @@ class Update(NamedTuple):
     entropy: float
     grad_norm: float
     explained_variance: float
-    """Up to here: `a2c.engines.Metrics`."""
+    """The fields up to this one are those of `a2c.engines.Metrics`."""
     episodes: float
-    """How many ended during the rollout."""
+    """How many episodes ended during the rollout."""
     return_sum: float
-    """Of those episodes."""
+    """The sum of their returns."""
     length_sum: float
-    """Of those episodes, in steps."""
+    """The sum of their lengths, in steps."""
     learning_rate: float
 
 
@@ -59,24 +59,32 @@ class Learner:
     Attributes:
         steps: Agent steps made, over all environments.
         updates: Updates made.
-        rate_factor: What the schedule's learning rate is multiplied with. 1, unless somebody takes a hand in the run.
+        rate_factor: Factor on the schedule's learning rate: 1, unless `set_learning_rate` was called.
 
     Reference: Mnih et al., "Asynchronous methods for deep reinforcement learning" (2016), algorithm S3, with all
         actors in step; Schulman et al. (2016) for the advantage.
     """
 
-    def __init__(self, config: Config, envs: Envs, start: Start | None = None, may_fuse: bool = True) -> None:
-        """Networks at their starting values, every environment at the start of an episode.
+    def __init__(
+        self,
+        config: Config,
+        envs: Envs,
+        start: Start | None = None,
+        may_fuse: bool = True,
+        acting: ActingMaker = LocalActing,
+    ) -> None:
+        """Gives the networks their initial values, and begins an episode in every environment.
 
         Args:
             config: The settings.
             envs: `config.num_envs` environments.
-            start: What the networks start with; None: initial values from the seed.
-            may_fuse: Whether updates may be one call of machine code, where they can be: then `collect` and `learn`
-                cannot be called one by one.
+            start: Initial parameters of the networks; None: drawn from the seed.
+            may_fuse: Whether whole updates may run in one call of machine code, if environments and engine are
+                compiled. `collect` and `learn` cannot be called then.
+            acting: Acts in the environments, if updates are not fused into one call.
 
         Raises:
-            UserError: The engine's device is not there, or `start` is of other networks.
+            UserError: The engine's device does not exist, or `start` does not fit these networks.
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
@@ -88,6 +96,7 @@ class Learner:
         self._architecture = architecture_for(
             envs.single_observation_space, envs.single_action_space,
             config.hidden_sizes, config.activation, config.normalize_observations, config.network, config.memory_size,
+            config.share_torso,
         )  # fmt: skip
         team = team_for(config, self._architecture)
         self._engine = choose_engine(config, self._architecture, num_masks, team)
@@ -111,17 +120,15 @@ class Learner:
             a2c.start.restore_statistics(start, self._moments)
             self._set_parameters(a2c.start.parameters(start, self._architecture))
         else:
-            self._set_parameters(
-                initial_parameters(self._architecture, config.initialization, config.initial_log_std, config.seed)
-            )
+            self._set_parameters(a2c.start.drawn(config, self._architecture))
         self._collector = Collector(
-            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info, acting
         )
-        self._first_layers = first_layers(self._engine)
-        self._failure: NumbersError | EnvError | None = None  # why no further update can be made
+        self._first_layers = first_layers(self._engine, self._architecture)
+        self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
         self._is_whole = True
         self._fused: FusedUpdates | None = None
-        self._noted = np.zeros(0)  # what `log_info` brought in the rollout that was collected last, as `update` has it
+        self._noted = np.zeros(0)  # the `log_info` columns of `update`, from the last collected rollout
         self._collect_seconds = self._learn_seconds = 0.0
         model = self._engine.machine_code
         if may_fuse and model is not None and envs.stepper.machine_code is not None:
@@ -145,20 +152,20 @@ class Learner:
 
     @property
     def engine_name(self) -> str:
-        """What differentiates, in words."""
+        """The engine that computes gradients, for a person to read."""
         return self._engine.name
 
     @property
     def is_fused(self) -> bool:
-        """Whether many updates can be made in one call of machine code."""
+        """Whether `update` makes many updates in one call of machine code."""
         return self._fused is not None
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time of the updates made here went, by part.
+        """Seconds that updates have taken so far, by part.
 
-        Stepping environments, acting (all else that collecting takes) and the gradient (all that comes after it). In
-        machine code the first two take turns within microseconds and are counted as one.
+        The parts are stepping environments, acting (the rest of collecting) and the gradient (all that follows). Fused
+        updates switch between the first two within microseconds, so these are counted as one part.
         """
         if self._fused is not None:
             return self._fused.seconds
@@ -167,20 +174,19 @@ class Learner:
         return {"environments": stepping, "acting": acting, "gradient": self._learn_seconds}
 
     def update(self, count: int = 1) -> NDArray[np.float64]:
-        """Makes updates: each collects T x N steps and takes one gradient step on them.
+        """Makes updates: each collects T x N steps and learns from them.
 
         Args:
-            count: How many. Where environments and engine are compiled, one call for many saves time; the numbers are
-                the same.
+            count: How many. If updates are fused, one call for many saves time; the results are the same.
 
         Returns:
-            [count, 10 + 2M], the fields of `Update`; then of each of the M names of `log_info` the sum of its numbers
-            over the episodes that ended; then how many of these had one. Fewer rows where something went wrong after
-            some updates of one call: then the next call raises.
+            [count, 10 + 2M] the fields of `Update`; then, for each of the M names of `log_info`, the sum of its numbers
+            over the episodes that ended; then how many of these episodes had the number. Fewer rows if an error
+            occurred after some of the updates: the next call raises it.
 
         Raises:
             NumbersError: An observation, a reward or the gradient is not finite; parameters are as they were.
-            EnvError: An environment raised.
+            EnvError: An environment raised an exception.
             WorkerError: A worker died or gave no answer in time.
         """
         if self._failure is not None:
@@ -197,31 +203,31 @@ class Learner:
         return np.column_stack([made, recorded[: len(made)]])
 
     def _rates(self, steps: int) -> tuple[float, float]:
-        """The learning rate that is recorded for the update after `steps`, and what its step takes."""
+        """The learning rate to record for the update after `steps`, and the rate or factor that its step uses."""
         recorded, taken = rates(self._config, steps)
         return recorded * self.rate_factor, taken * self.rate_factor
 
     @property
     def learning_rate(self) -> float:
-        """That of the next update; where the actor takes natural steps, the critic's."""
+        """The learning rate of the next update; with natural steps, that of the critic."""
         return self._rates(self.steps)[0]
 
     def set_learning_rate(self, rate: float) -> None:
-        """Sets that of the next update, and what the schedule makes of it afterwards, in the same proportion.
+        """Sets the learning rate of the next update, and scales the rest of the schedule by the same factor.
 
         Raises:
-            UserError: The schedule has come to 0.
+            UserError: The schedule has reached 0, which no factor changes.
         """
         scheduled = rates(self._config, self.steps)[0]
         if scheduled == 0:
-            raise UserError(f"learning_rate cannot be set to {rate:g}: its schedule has come to 0, and stays there")
+            raise UserError(f"learning_rate cannot be set to {rate:g}: its schedule has reached 0 and stays there")
         self.rate_factor = rate / scheduled
 
     def collect(self) -> Rollout:
         """The first half of an update: acts for T steps in N environments.
 
         Returns:
-            What came of it, in place: `reward` may be changed before it is learnt from.
+            The learner's own arrays, not copies: a change of `reward` before `learn` changes what is learnt.
 
         Raises:
             NumbersError, EnvError, WorkerError: As in `update`.
@@ -233,10 +239,10 @@ class Learner:
         return self._rollout
 
     def learn(self) -> NDArray[np.float64]:
-        """The second half, verb by verb: learns from what was collected. `a2c.kernels.loop` has both in machine code.
+        """The second half of an update: learns from the collected rollout. `a2c.kernels.loop` has both in machine code.
 
         Returns:
-            A row of `update`'s answer.
+            A row as `update` returns it.
 
         Raises:
             NumbersError: The gradient is not finite; parameters are as they were.
@@ -262,7 +268,7 @@ class Learner:
         return np.array([*metrics, *episodes, recorded, *self._noted])
 
     def _learn(self, rate: float) -> Metrics:
-        """Moves the parameters by what the rollout says."""
+        """Makes the step of the parameters; the rollout has its advantages and returns."""
         if self._natural is not None:
             return self._natural.learn(self._engine, self._optimizer, self._rollout, self.updates, rate)
         gradient, metrics = self._engine.gradient(self._rollout)
@@ -271,17 +277,17 @@ class Learner:
         return metrics._replace(grad_norm=norm)
 
     def _fused_updates(self, fused: FusedUpdates, rates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Many updates in one call; up to the one that failed, if one did."""
+        """Makes updates in one call, up to the first that raises an error."""
         before, size = self.state(), self._config.steps_per_update
         rows = fused.run(self.updates, rates)
         if len(rows) < len(rates):
             steps, rate = self.steps + len(rows) * size, rates[len(rows)]
             self._failure = fused.failure(steps) or self._divergence(fused.experience(), steps, rate)
-            # Parts of the update that failed were made. Back, and all again up to it.
+            # That update stopped half-way. Restore the state before the call, and repeat the updates before that one.
             self._is_whole = False
             try:
                 self.restore(before, self.updates)
-            except ValueError as error:  # It had diverged before, only not so that a gradient showed it.
+            except ValueError as error:  # Parameters were not finite before, though no gradient showed it.
                 raise self._failure from error
             rows = fused.run(self.updates, rates[: len(rows)])
             self._is_whole = True
@@ -309,17 +315,17 @@ class Learner:
         )
 
     def take_events(self) -> list[Event]:
-        """What happened to the environments since the last call, and did not end the run."""
+        """What happened to the environments since the last call without ending the run."""
         return self._collector.take_events()
 
     def failure(self, error: Exception) -> Failure | None:
-        """How an environment came to where it raised, hung or gave bad numbers, where that can be gone again."""
+        """How to reproduce an environment's error, hang or bad numbers: seed and actions; None if it cannot be done."""
         if isinstance(error, EnvError | WorkerError | NumbersError) and error.failure is not None:
             return error.failure
         return self._envs.stepper.failure(error)
 
     def policy(self) -> Policy:
-        """The policy as it stands. Its statistics go on with the run's: use or save it before the next update."""
+        """The current policy. It shares the run's statistics, which updates change: use or save it before the next."""
         return Policy(
             self._config.env_id,
             self._envs.single_observation_space,
@@ -331,17 +337,17 @@ class Learner:
 
     @property
     def value_scale(self) -> float:
-        """How much return of the environment a unit of the critic's value is: rewards may be scaled."""
+        """What to multiply the critic's value with to get a return of the environment: rewards may be scaled."""
         return math.sqrt(float(self._books.scaled.variance[0]) + EPSILON) if self._rules.normalize_returns else 1.0
 
     @property
     def is_whole(self) -> bool:
-        """Whether all parts are as of the last update: not where one failed after its rollout was taken in."""
+        """Whether all parts belong to the same update; False after an update stopped half-way."""
         return self._is_whole
 
     @property
     def _moments(self) -> Moments | None:
-        """What observations are normalised with; None: they are not."""
+        """The statistics that normalise observations; None: observations are not normalised."""
         return self._books.observations if self._rules.normalize_observations else None
 
     def _parameters(self) -> Parameters:
@@ -353,9 +359,9 @@ class Learner:
         self._engine.follow()
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The arrays of the learner: parameters, optimizer, statistics, episodes under way.
+        """The learner's arrays after the last update: parameters, optimizer, statistics, running episodes.
 
-        As of the last update, where `is_whole`.
+        Only valid if `is_whole`.
         """
         books, rules = self._books, self._rules
         scaled = {"running": books.running.copy(), **books.scaled.state()} if rules.normalize_returns else {}
@@ -365,18 +371,19 @@ class Learner:
             **_prefixed("normalizer.", self._moments.state() if self._moments else {}),
             **_prefixed("return_normalizer.", scaled),
             **_prefixed("collector.", self._collector.state()),
+            **({} if self._architecture.own is None else self.policy().trial()),
             **({} if self.rate_factor == 1.0 else {"rate_factor": np.array(self.rate_factor)}),
         }
 
     def restore(self, state: dict[str, NDArray[Any]], updates: int) -> None:
-        """Continues from a `state()`, after so many updates.
+        """Continues from a `state()` that was made after so many updates.
 
-        An environment that does not come to where it had been begins its next episode; `take_events` of the
-        environments names it.
+        An environment that cannot be brought back to its old state begins its next episode instead; an event of the
+        environments (`take_events`) names it.
 
         Raises:
             KeyError: The state lacks an array.
-            ValueError: An array has another shape or type, or holds what cannot be.
+            ValueError: An array has another shape or type, or impossible values.
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
@@ -389,6 +396,8 @@ class Learner:
         steps = updates * (1 if self._natural is None else self._natural.optimizer_steps)
         self._optimizer.restore(_having("optimizer.", state) | {"updates": np.array([steps])})
         self._set_parameters(state)
+        if self._architecture.own is not None:
+            self.policy().check_trial(state)
         if self._moments is not None:
             self._moments.restore(_having("normalizer.", state))
         if self._rules.normalize_returns:

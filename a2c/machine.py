@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""The share of the machine that this process may use: cores, threads."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _share: list[int] = []
 
 
 def take_share(cores: int) -> None:
-    """From here on, this process has so many cores: others train beside it."""
+    """Limits this process to so many cores, because other processes train beside it."""
     _share[:] = [cores]
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     if _share:
         return _share[0]
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def started(thread: threading.Thread) -> bool:
-    """Starts a thread; False where the machine gives no more of them."""
+    """Starts a thread; returns False if the machine allows no more threads."""
     try:
         thread.start()
     except RuntimeError:
@@ -33,21 +33,21 @@ def started(thread: threading.Thread) -> bool:
 
 
 def one_blas_thread(rows: int, weights: int) -> contextlib.AbstractContextManager[Any]:
-    """A block in which NumPy's products of matrices take one thread.
+    """While entered, NumPy's matrix products use one thread.
 
-    More are no faster for as few rows as are evaluated at a time; where other processes keep the cores busy they wait
-    for each other, forty times as long; and sums would round as the number of cores has it.
+    More threads are no faster for the few rows of an evaluation. If other processes use the cores, they wait for each
+    other and take forty times as long. And the rounding of sums would depend on the number of cores.
 
     Args:
-        rows: Of the matrix on the left.
-        weights: Numbers in the one on the right. OpenBLAS, which NumPy comes with, divides a product of one row from
-            9,216 on, of more from 2^18 multiplications on; for less, nothing need be done.
+        rows: Rows of the left matrix.
+        weights: Numbers in the right matrix. NumPy's OpenBLAS uses several threads for one row from 9,216 weights on,
+            for more rows from 2^18 multiplications on; below that, nothing is done.
     """
     return contextlib.nullcontext() if rows * weights < (9216 if rows == 1 else 1 << 18) else _blas().limit(limits=1)
 
 
 @functools.cache
 def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController  # Here: most networks are small.
+    from threadpoolctl import ThreadpoolController  # Not at the top: most networks are too small to need it.
 
     return ThreadpoolController().select(user_api="blas")

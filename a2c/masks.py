@@ -1,8 +1,7 @@
-"""Action masks: which actions are allowed, in whatever form an environment says so, as one row of zeros and ones.
+"""Action masks: turns each form in which environments say which actions are allowed into one row of zeros and ones.
 
-A mask is a row of K zeros and ones, the parts of the action space one after another: a Discrete has one for each of its
-actions, a MultiDiscrete those of its factors one after another, a MultiBinary two for each bit ("may be 0", "may be
-1"), a Box none.
+The row has K entries, the parts of the action space one after another: one for each action of a Discrete and of each
+factor of a MultiDiscrete, two for each bit of a MultiBinary ("may be 0", "may be 1"), none for a Box.
 
 Reference: `mask` of Gymnasium's `Space.sample`, and MaskablePPO of Stable-Baselines3 Contrib, whose flat form the
 method `action_masks` usually returns.
@@ -22,13 +21,13 @@ from a2c.errors import shown
 from a2c.spaces import parts
 
 KEY = "action_mask"
-"""In a dict that is observed, and in an info."""
+"""The mask's key in a Dict observation and in an info."""
 
 Mask = NDArray[np.uint8]
 
 
 def mask_sizes(action_space: gymnasium.Space[Any]) -> list[int]:
-    """How many ones and zeros each factor of an action has, in order."""
+    """The number of entries of each factor of an action, in order."""
     sizes: list[int] = []
     for _, _, space in parts(action_space):
         match space:
@@ -42,7 +41,7 @@ def mask_sizes(action_space: gymnasium.Space[Any]) -> list[int]:
 
 
 def mask_size(action_space: gymnasium.Space[Any]) -> int:
-    """K: the length of a mask; 0 where no action can be forbidden."""
+    """K, the length of a mask; 0 if no action can be forbidden."""
     return sum(mask_sizes(action_space))
 
 
@@ -58,22 +57,22 @@ class MaskReader:
         """A mask in any of its forms, as a row [K].
 
         Raises:
-            ValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do. The text
-                goes on from "gave an ...".
+            ValueError: It has another shape, holds something other than 0 and 1, or allows nothing. The text continues
+                "gave an ...".
         """
         flat = self._quickly(mask)
         if flat is None:
             flat = _flat(self._space, mask, "")
         if len(self._starts) == 1 and flat.any():
             return flat
-        # Not a sum, which 256 ones of a byte would wrap to 0.
+        # Not a sum: 256 ones would wrap around to 0 in a byte.
         is_possible = np.maximum.reduceat(flat, self._starts)
         if not is_possible.all():
             raise ValueError(f"action_mask that allows nothing{self._where(is_possible)}; it must allow one")
         return flat
 
     def _quickly(self, mask: Any) -> Mask | None:
-        """The mask, where it is as most are: bytes or bools in one row. A tenth of the time of any other form."""
+        """The mask, if it is a row of bytes or bools, as most are: ten times as fast as `_flat`."""
         if type(mask) is np.ndarray and mask.shape == (self._size,) and mask.dtype.itemsize == 1:
             data = mask.tobytes()
             if not data.strip(b"\x00\x01"):
@@ -81,7 +80,7 @@ class MaskReader:
         return None
 
     def _where(self, is_possible: Mask) -> str:
-        """Which choice has nothing left, where there are several."""
+        """Names the factor that has no allowed action, if there are several factors."""
         if len(is_possible) == 1:
             return ""
         number = int(np.argmin(is_possible))
@@ -95,7 +94,7 @@ class MaskReader:
 
 
 def _flat(space: gymnasium.Space[Any], mask: Any, name: str) -> Mask:
-    """A mask of a space or of a part of it, of which a message knows the name, as zeros and ones one after another."""
+    """A mask of a space, or of the part of it called `name`, as one row of zeros and ones."""
     if mask is None:
         return np.ones(mask_size(space), np.uint8)
     if isinstance(space, spaces.Dict | spaces.Tuple):
@@ -116,7 +115,7 @@ def _flat(space: gymnasium.Space[Any], mask: Any, name: str) -> Mask:
 
 
 def _inner(space: gymnasium.Space[Any], mask: Any, name: str) -> list[Mask] | None:
-    """The masks of the parts of a nested space, where the mask has its structure; None: it is flat."""
+    """The masks of the parts of a nested space, if the mask has its structure; None if it is flat."""
     if isinstance(space, spaces.Dict) and isinstance(mask, Mapping):
         for key in mask:
             if key not in space.spaces:
@@ -134,7 +133,7 @@ def _inner(space: gymnasium.Space[Any], mask: Any, name: str) -> list[Mask] | No
 
 
 def _of_factors(nvec: NDArray[Any], mask: Any, name: str) -> Mask:
-    """A mask of a MultiDiscrete: one for each factor, nested as these are, or all in one row."""
+    """A mask of a MultiDiscrete: either one for each factor, nested like the factors, or all in one row."""
     if isinstance(mask, np.ndarray) and mask.dtype == object:
         mask = list(mask)
     sizes = nvec.reshape(-1).tolist()
@@ -159,7 +158,7 @@ def _of_factors(nvec: NDArray[Any], mask: Any, name: str) -> Mask:
 
 
 def _of_bits(shape: tuple[int, ...], mask: Any, name: str) -> Mask:
-    """A mask of a MultiBinary: Gymnasium's own (0: must be 0, 1: must be 1, 2: free), or pairs of "may be 0, 1"."""
+    """A mask of a MultiBinary: Gymnasium's form (0: must be 0, 1: must be 1, 2: free), or pairs "may be 0, 1"."""
     count = int(np.prod(shape))
     right = f"shape {shape} (0: must be 0, 1: must be 1, 2: free), or {2 * count} numbers"
     array = _numbers(mask, right, name)
@@ -189,7 +188,7 @@ def _bits(mask: Any, shapes: list[tuple[int, ...]], right: str, name: str) -> Ma
 def _numbers(mask: Any, right: str, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.asarray(mask)
-    except Exception as error:  # Whatever the conversion of a foreign array raises.
+    except Exception as error:  # A foreign array may raise anything here.
         raise ValueError(
             f"action_mask{_of(name)} that is no array ({shown(mask)}); it must be {_the(right)}"
         ) from error

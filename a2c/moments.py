@@ -11,7 +11,7 @@ CLIP = 10.0
 """Normalised observations and rewards are clipped to [-CLIP, CLIP]."""
 
 EPSILON = 1e-8
-"""Keeps what does not vary from being divided by zero."""
+"""Added to a variance before its square root divides, since a constant column has variance 0."""
 
 
 class Moments(NamedTuple):
@@ -23,11 +23,11 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, columns: int) -> Moments:
-        """Of so many columns, before anything was seen: mean 0, variance 1."""
+        """The moments of `columns` columns before the first row: mean 0, variance 1."""
         return cls(np.zeros(1), np.zeros(columns), np.ones(columns))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Copies of the arrays, from which `restore` continues."""
+        """Copies of the arrays, for `restore`."""
         return {name: array.copy() for name, array in self._named().items()}
 
     def _named(self) -> dict[str, NDArray[np.float64]]:
@@ -37,8 +37,8 @@ class Moments(NamedTuple):
         """Continues from a `state()`.
 
         Raises:
-            KeyError: It lacks an array.
-            ValueError: An array has another size, is not finite, or a variance is negative.
+            KeyError: The state lacks an array.
+            ValueError: An array has another size or is not finite, or a variance is negative.
         """
         for name, array in self._named().items():
             given = state[name]

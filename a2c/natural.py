@@ -1,4 +1,4 @@
-"""NaturalStep: the actor goes a given KL along the natural gradient, then the critic passes over the rollout."""
+"""NaturalStep: one actor step of a given KL divergence along the natural gradient, then passes of the critic."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from a2c.rollout import Rollout
 
 
 class NaturalStep:
-    """What an update does to the parameters where `actor_step` is "natural".
+    """How an update moves the parameters if `actor_step` is "natural".
 
     Attributes:
-        natural: What the actor's step works on.
-        passes: What the critic's passes work on.
+        natural: Arrays and constants of the actor's step.
+        passes: Arrays and constants of the critic's passes.
     """
 
     def __init__(self, config: Config, engine: Engine) -> None:
-        """Room for steps.
+        """Allocates what steps need.
 
         Args:
-            config: How far, and how often.
-            engine: Whose parameters are moved.
+            config: The settings: step length, number of passes.
+            engine: Its parameters are moved.
         """
         self._seed = config.seed
         theta, rows = engine.theta, config.steps_per_update
@@ -49,7 +49,7 @@ class NaturalStep:
         )  # fmt: skip
 
     def prepare(self, theta: Floats) -> None:
-        """Compiles what a step needs, or loads it from disk, so that the first one costs no more."""
+        """Compiles what a step needs, or loads it from disk, so that the first step is not slower."""
         prepare(dot, theta, theta)
         prepare(begin, self.natural, theta)
         prepare(advance, self.natural)
@@ -58,21 +58,21 @@ class NaturalStep:
 
     @property
     def optimizer_steps(self) -> int:
-        """How many steps of the optimizer an update takes, whichever engine makes it."""
+        """Optimizer steps per update, the same in both engines."""
         return self.passes.epochs * -(-len(self.passes.order) // self.passes.minibatch)
 
     def learn(self, engine: Engine, optimizer: Optimizer, rollout: Rollout, update: int, scale: float) -> Metrics:
-        """Moves actor and critic, verb by verb. `a2c.kernels.loop.learn_naturally` has the same in machine code.
+        """Moves actor and critic. `a2c.kernels.loop.learn_naturally` does the same in machine code.
 
         Args:
-            engine: What differentiates.
+            engine: Computes gradients.
             optimizer: Takes the critic's steps.
             rollout: With advantages and returns.
-            update: Which one, from 0.
-            scale: What the schedule makes of step length and learning rate.
+            update: Number of the update, from 0; the shuffles depend on it.
+            scale: The schedule's factor on step length and learning rate.
 
         Returns:
-            As before the step; the norm is that of the whole gradient.
+            The metrics before the step; grad_norm is that of the whole gradient.
 
         Raises:
             FloatingPointError: A gradient or a step is not finite; parameters are as they were.

@@ -1,4 +1,4 @@
-"""How things show themselves in a notebook: a heading, a table of words, perhaps a picture."""
+"""How runs and policies appear in a notebook: a heading, a table, and perhaps a picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 
 def table(title: str, rows: Mapping[str, str], picture: bytes | None = None) -> str:
-    """A piece of HTML that stands on a light page and on a dark one, without a script and without anything to load.
+    """HTML for light and dark pages, without scripts and without anything to load.
 
     Args:
-        title: Of the whole.
-        rows: What there is to say, by what it is about. Everything is escaped: a run's folder may be a stranger's.
-        picture: A PNG to stand below.
+        title: The heading.
+        rows: The rows of the table. Everything is escaped: a run's folder may be a stranger's.
+        picture: A PNG to show below.
     """
     lines = "".join(
         f'<tr><th style="text-align:left">{html.escape(name)}</th>'

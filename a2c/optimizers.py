@@ -1,4 +1,4 @@
-"""Optimizer: Adam or RMSprop on the flat array of an engine's parameters, with clipping."""
+"""Adam and RMSprop on the flat array of an engine's parameters, with clipping of the gradient."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Views = Callable[[Floats], Parameters]
 
 
 class Optimizer:
-    """Takes steps down gradients, and owns what it remembers of them.
+    """Takes steps down gradients, and owns the moments.
 
     Attributes:
-        arrays: What its machine code works on.
+        arrays: The settings and moments, for the kernels.
     """
 
     def __init__(self, config: Config, size: int, views: Views, team: Team) -> None:
         """Before its first step.
 
         Args:
-            config: Which optimizer, and its numbers.
-            size: Of the flat array.
-            views: How parameters lie in it.
-            team: Who computes.
+            config: Says which optimizer, and has its settings.
+            size: Length of the flat array.
+            views: Gives the named parameters in it.
+            team: The threads that compute.
         """
         self._views, self._team = views, team
         is_adam = config.optimizer == "adam"
@@ -56,13 +56,13 @@ class Optimizer:
         }
 
     def step(self, theta: Floats, gradient: Floats, rate: float) -> float:
-        """Changes theta by one step, after clipping the gradient by its global norm.
+        """Changes theta by one step, after clipping the gradient by its global norm, once.
 
         Returns:
             The norm before clipping.
 
         Raises:
-            FloatingPointError: The gradient is not finite; nothing has changed.
+            FloatingPointError: The gradient is not finite; theta and the moments are unchanged.
         """
         is_finite = self._team.run(kernels.step, self.arrays, theta, gradient, rate)
         norm = float(self.arrays.norm[0])
@@ -71,11 +71,11 @@ class Optimizer:
         return norm
 
     def prepare(self, theta: Floats) -> None:
-        """Compiles a step, or loads it from disk, so that the first one costs no more."""
+        """Compiles a step, or loads it from disk, so that the first one is not slower."""
         prepare(kernels.step, 0, self._team.crew, self.arrays, theta, theta, 0.0)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Copies of what is remembered, as `<array>.<parameter>`, and the number of updates."""
+        """Copies of the moments, as `<moment>.<parameter>`, and the number of updates."""
         arrays: dict[str, NDArray[Any]] = {
             f"{kind}.{name}": view.copy()
             for kind, flat in self._remembered.items()
@@ -87,7 +87,7 @@ class Optimizer:
         """Continues from a `state()`.
 
         Raises:
-            KeyError: The state lacks an array, as one of another optimizer does.
+            KeyError: The state lacks an array, for instance because it is another optimizer's.
         """
         for kind, flat in self._remembered.items():
             for name, view in self._views(flat).items():

@@ -1,4 +1,4 @@
-"""Standard output: where one JSON object is promised, nothing else may come."""
+"""Standard output with `--json`: one JSON object and nothing else."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _reserved: list[TextIO] = []
 
 @contextlib.contextmanager
 def reserved_for_json() -> Iterator[None]:
-    """Sends whatever is printed in the block to standard error, by environments and machine code too.
+    """While entered, only `print_json` prints to standard output.
 
-    Only what `print_json` prints goes to standard output.
+    Everything else goes to standard error, even what environments and machine code print.
     """
     out, descriptor = sys.stdout, None
     with contextlib.suppress(OSError, AttributeError, ValueError):

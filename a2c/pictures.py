@@ -1,4 +1,4 @@
-"""Pictures: what environments draw, as arrays of bytes; a strip of text above them; several side by side."""
+"""Pictures as arrays of bytes: frames of environments, a strip of text above them, several side by side."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ Picture = NDArray[np.uint8]
 """[H, W, 3]."""
 
 _NARROWEST = 240
-"""Pictures that are not so wide are enlarged, pixel by pixel, before a strip of text is put above them: else it could
-not be read."""
+"""Narrower pictures are enlarged, by a whole factor, before a strip of text is put above them: it would be too small
+to read."""
 _SMALLEST_TEXT, _LARGEST_TEXT, _TEXT = 16, 40, 0.036
-"""Pixels of the text; it is so large a part of the width."""
+"""Limits of the text's size in pixels, and its size as a share of the picture's width."""
 _PAPER, _INK, _PALE = (24, 24, 27), (244, 244, 245), (161, 161, 170)
 _GAP = 8
 """Pixels between pictures that are side by side."""
 _WIDEST = 1320
-"""Pixels of pictures side by side, about."""
+"""Width of pictures side by side, in pixels, about."""
 _DIMMED = 0.55
 
 
 def picture_of(frame: object) -> NDArray[Any]:
-    """A frame as an environment gives it -> a copy of it, [H, W, 3], in its own numbers.
+    """A copy of an environment's frame as [H, W, 3], of the frame's own type.
 
-    Grey pictures, ones with an alpha channel, and lists of frames (of which the last is meant) are taken, too.
+    The frame may also be grey, have an alpha channel, or be a list of frames, of which the last counts.
 
     Raises:
-        UserError: It is no picture.
+        UserError: It is not a picture.
     """
     try:
         picture = np.array(frame)  # A copy: some environments draw into the same array again and again.
@@ -46,12 +46,12 @@ def picture_of(frame: object) -> NDArray[Any]:
         picture = picture[..., None]
     if picture.dtype.kind not in "uifb" or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
         what = "None" if frame is None else f"{type(frame).__name__} {picture.dtype} {picture.shape}"
-        raise UserError(f"the environment drew no picture but {what}; it must draw arrays [height, width, 3]")
+        raise UserError(f"the environment's render() gave {what}; it must give an array [height, width, 3]")
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture[..., :3]
 
 
 def one_kind(pictures: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
-    """The pictures of an episode as a video takes them, [L, H, W, 3].
+    """The pictures of an episode as one array of bytes [L, H, W, 3].
 
     Raises:
         UserError: They differ in size.
@@ -59,13 +59,14 @@ def one_kind(pictures: Sequence[NDArray[Any]]) -> NDArray[np.uint8]:
     shapes = list(dict.fromkeys(picture.shape[:2] for picture in pictures))
     if len(shapes) > 1:
         raise UserError(
-            f"the environment drew pictures of different sizes, {shapes[0]} and {shapes[1]}; a video has one"
+            f"the environment drew pictures of different sizes, {shapes[0]} and {shapes[1]}; in a video all must be "
+            "equal"
         )
     return in_bytes(np.stack(pictures))
 
 
 def in_bytes(pictures: NDArray[Any]) -> NDArray[np.uint8]:
-    """Brightness from 0 to 255. That of real numbers goes to 1, as Matplotlib has it, or to 255: the largest tells."""
+    """Brightness as bytes. Real numbers go up to 1, as in Matplotlib, if none is larger; otherwise up to 255."""
     if pictures.dtype == np.uint8:
         return pictures
     if pictures.dtype.kind in "fb":
@@ -76,27 +77,27 @@ def in_bytes(pictures: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 class Caption(NamedTuple):
-    """What stands above a picture."""
+    """The text above a picture."""
 
     left: str
     right: str
     title: str = ""
-    """A line above these; empty: there is none."""
+    """A line above the other two; "" for none."""
 
 
 class Strip:
-    """A strip of text above pictures of one width, which covers nothing of them.
+    """A strip of text above pictures of one width; it covers nothing of them.
 
     Attributes:
-        height: Pixels.
+        height: Height of the strip in pixels.
     """
 
     def __init__(self, width: int, longest: Caption) -> None:
-        """Room for captions that are no longer than this one.
+        """Chooses lines and text size for captions up to the longest.
 
         Args:
-            width: Of the pictures, in pixels.
-            longest: What must fit: in two lines where one is too short, in smaller text where that is too long.
+            width: Width of the pictures in pixels.
+            longest: The caption that must fit: in two lines if one is too short, and if need be in smaller text.
         """
         self._width = width
         size = min(_LARGEST_TEXT, max(_SMALLEST_TEXT, round(_TEXT * width)))
@@ -115,7 +116,7 @@ class Strip:
 
     def above(self, picture: Picture, caption: Caption) -> Picture:
         """The picture with a caption above it."""
-        from PIL import Image, ImageDraw  # Slow to import: only where text is drawn.
+        from PIL import Image, ImageDraw  # Not at the top: slow to import.
 
         strip = Image.new("RGB", (self._width, self.height), _PAPER)
         draw = ImageDraw.Draw(strip)
@@ -134,20 +135,20 @@ class Strip:
 
 @functools.cache
 def _font(size: int) -> Any:
-    """Pillow's own, which is the same on every machine."""
+    """Pillow's own font, the same on every machine."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
 
 
 def legible(picture: Picture, at_least: int = _NARROWEST) -> Picture:
-    """The picture, enlarged by a whole factor until it is so many pixels wide."""
+    """The picture, enlarged by a whole factor until it is at least `at_least` pixels wide."""
     factor = -(-at_least // picture.shape[1])
     return picture if factor == 1 else picture.repeat(factor, 0).repeat(factor, 1)
 
 
 def fitted(picture: Picture, width: int) -> Picture:
-    """The picture, made smaller where it is wider than that."""
+    """The picture, shrunk to `width` if it is wider."""
     if picture.shape[1] <= width:
         return picture
     from PIL import Image
@@ -157,7 +158,7 @@ def fitted(picture: Picture, width: int) -> Picture:
 
 
 def explained(picture: Picture, lines: Sequence[tuple[str, str]]) -> Picture:
-    """The picture, darker, with two columns of text on it."""
+    """The picture, darkened, with two columns of text on it."""
     from PIL import Image, ImageDraw
 
     height, width = picture.shape[:2]
@@ -178,12 +179,12 @@ def explained(picture: Picture, lines: Sequence[tuple[str, str]]) -> Picture:
 
 
 def dimmed(picture: Picture) -> Picture:
-    """The picture, darker: what it shows is over."""
+    """The picture, darkened: its episode is over."""
     return (picture * _DIMMED).astype(np.uint8)
 
 
 def columns_for(count: int) -> int:
-    """How many pictures stand in a row.
+    """The number of pictures in a row.
 
     Example:
         >>> [columns_for(count) for count in range(1, 11)]
@@ -193,12 +194,12 @@ def columns_for(count: int) -> int:
 
 
 def width_for(count: int) -> int:
-    """How wide each of so many pictures may be."""
+    """The largest width of each of so many pictures."""
     return _WIDEST // columns_for(count) - _GAP
 
 
 def side_by_side(pictures: Sequence[Picture]) -> Picture:
-    """Pictures of one size as one, in rows."""
+    """Pictures of one size joined in rows to one picture."""
     columns = columns_for(len(pictures))
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)

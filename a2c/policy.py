@@ -1,11 +1,11 @@
-"""Policy: what is deployed. NumPy only: no trainer, no environment, no Paddle."""
+"""Policy: maps observations to actions, for deployment. Needs NumPy only, and Paddle only for a user's own layer."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -16,27 +16,34 @@ from a2c.errors import UserError, shown
 from a2c.finite import finite
 from a2c.machine import one_blas_thread
 from a2c.masks import KEY, MaskReader, mask_size
-from a2c.model import MOST_REMEMBERED
-from a2c.model.architecture import Architecture, Network, Parameters, architecture_for
-from a2c.model.blocks import features_of, forward, joined, remember
+from a2c.model import MOST_REMEMBERED, NETWORKS, Network
+from a2c.model.architecture import Architecture, Parameters, architecture_for, name_in
+from a2c.model.blocks import features_of, forward, given, joined, remember
 from a2c.model.factors import Actions
 from a2c.model.images import RIGHT_NETWORK, image_network
 from a2c.model.inputs import inputs_of
+from a2c.model.own import is_own
 from a2c.moments import Moments
 from a2c.randomness import generator
 from a2c.space_files import describe, from_description, to_arrays
 from a2c.spaces import batch_of, batch_size, batched, rows_of, same, value_of
 
+if TYPE_CHECKING:
+    from a2c.model.own_layers import OwnNetworks
+
 FORMAT = 2
-"""Version of the format. 1 knew a Box or Discrete alone, and is read, too; a reader refuses any other."""
+"""Version of the format. Version 1, for Box and Discrete spaces only, is read too; any other is an error."""
 
 POLICY_FILES = _ARRAYS, _DESCRIPTION = "policy.safetensors", "policy.json"
-"""What `Policy.to_files` gives, in the order in which it is written."""
+"""The names of `Policy.to_files`, in the order in which the files are written."""
 _NORMALIZER = "normalizer."
 
 
 class Policy:
     """Maps observations to actions of the environment.
+
+    Attributes:
+        own: The user's own layers, which replace hidden layers; None: the policy has none.
 
     Example:
         >>> import a2c
@@ -54,15 +61,15 @@ class Policy:
         parameters: Parameters,
         moments: Moments | None,
     ) -> None:
-        """A policy from its parts; `load` reads one from a run.
+        """Makes a policy from its parts; `load` reads one from a folder.
 
         Args:
             env_id: The environment it was trained on.
-            observation_space: What `act` takes.
-            action_space: What `act` gives.
+            observation_space: Space of the observations that `act` takes.
+            action_space: Space of the actions that `act` returns.
             architecture: Sizes of the networks.
             parameters: Their arrays, `critic.*` included.
-            moments: What real numbers of observations are normalised with; None: they are taken as they are.
+            moments: Statistics that normalise the real numbers of observations; None: these are not normalised.
         """
         self.env_id = env_id
         self.observation_space = observation_space
@@ -71,40 +78,40 @@ class Policy:
         self.parameters = parameters
         self._actions = Actions(action_space)
         self.moments = moments
-        self._weights = max(array.size for array in parameters.values())  # Of the largest product.
+        self._weights = max(array.size for array in parameters.values())  # In the largest layer.
+        self.own = _own_networks(architecture, parameters)
         self._rng = generator(0, "policy")
         self._carry: NDArray[np.float32] | None = None
 
     def start(self) -> None:
-        """Forgets the steps that `act` has seen: to be called where an episode begins, if the policy has memory."""
+        """Clears the policy's memory. Call it at the start of each episode if the policy has memory."""
         self._carry = None
 
     def begin(self, n: int) -> NDArray[np.float32]:
-        """What is remembered where n episodes begin: [n, H] zeros, H = 0 where the policy has no memory."""
+        """The memory at the start of n episodes: [n, H] zeros; H = 0 if the policy has no memory."""
         return np.zeros((n, self.architecture.memory_size), np.float32)
 
     def act(self, obs: Any, greedy: bool = True, action_mask: Any = None, carry: Any = None) -> Any:
         """The action for one observation, or the actions for a batch of them.
 
-        A policy with memory goes on from the step before; `start` makes it begin anew. Whoever keeps what it remembers
-        himself gives it as `carry`, and gets the action and what is remembered then.
+        A policy with memory remembers its earlier calls; `start` clears this memory. To hold the memory yourself, pass
+        it as `carry`: `act` then returns the action and the next memory.
 
         Args:
-            obs: As the environment gives it (normalisation is done here), or a batch of those in Gymnasium's batched
-                form: [B, *shape], a dict of such arrays, a tuple of such.
+            obs: As the environment gives it (it is normalised here), or a batch in Gymnasium's batched form:
+                [B, *shape], a dict of such arrays, or a tuple of them.
             greedy: The most probable action; False samples one.
-            action_mask: What is allowed, as the environment says it (`info["action_mask"]`), or a list of those for a
-                batch; None: what obs["action_mask"] says, where there is one, and else everything.
-            carry: [B, H] what is remembered of the steps before, as `begin(B)` or the step before gave it; None: what
-                this policy remembers of its own last steps.
+            action_mask: The allowed actions, as in `info["action_mask"]`; for a batch, a list of masks. None: the mask
+                in obs["action_mask"] if it has one, otherwise everything is allowed.
+            carry: [B, H] the memory, from `begin(B)` or the previous call; None: this policy's own memory.
 
         Returns:
-            What the environment's `step` takes: for one observation an int, an array, a dict or a tuple; for a batch
-            these in Gymnasium's batched form. With `carry`, a pair of that and the next carry.
+            The action that the environment's `step` takes: for one observation an int, an array, a dict or a tuple;
+            for a batch, actions in Gymnasium's batched form. With `carry`, a pair: that and the next carry.
 
         Raises:
-            UserError: The observation is none of the environment's, holds what is no finite number, or the mask allows
-                nothing; or what is remembered is of another number of episodes.
+            UserError: The observation does not fit the environment or is not finite, the mask allows nothing, or the
+                memory belongs to another number of episodes.
         """
         rows, is_single = self._rows(obs)
         action, remembered = self._act(obs, rows, is_single, greedy, action_mask, self._remembered(carry, len(rows)))
@@ -116,19 +123,19 @@ class Policy:
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, NDArray[np.float32] | None]:
-        """Actions as the tools around Stable-Baselines3 ask for them, such as its `evaluate_policy`.
+        """Actions through the interface of Stable-Baselines3, for tools such as its `evaluate_policy`.
 
         Args:
             observation: As in `act`.
-            state: [B, H] what was remembered, as the call before gave it; None: episodes begin.
-            episode_start: [B] whether an episode begins, of which nothing is remembered; None: none does.
+            state: [B, H] the memory, from the previous call; None: episodes begin.
+            episode_start: [B] whether an episode begins, so that its memory is cleared; None: none begins.
             deterministic: The most probable action; False samples one.
 
         Returns:
-            What `act` gives, and what is remembered then; None, if the policy has no memory.
+            What `act` returns, and the next memory; None if the policy has no memory.
 
         Raises:
-            UserError: As in `act`; or `episode_start` does not say it of each observation.
+            UserError: As in `act`; or `episode_start` has not one entry for each observation.
         """
         rows, is_single = self._rows(observation)
         remembers = self.architecture.memory_size > 0
@@ -147,9 +154,9 @@ class Policy:
     def _act(
         self, obs: Any, rows: NDArray[Any], is_single: bool, greedy: bool, action_mask: Any, carry: NDArray[np.float32]
     ) -> tuple[Any, NDArray[np.float32]]:
-        """What `act` gives for observations and their rows [B], and the next carry."""
+        """The actions for observations and their rows [B], and the next carry."""
         if action_mask is None and isinstance(obs, Mapping) and mask_size(self.action_space):
-            action_mask = obs.get(KEY)  # Also where nothing else is observed.
+            action_mask = obs.get(KEY)  # Even if the mask is all that is observed.
         mask = None if action_mask is None else self._mask([action_mask] if is_single else action_mask, len(rows))
         noise = None if greedy else self.draw_noise(self._rng, len(rows))
         actions, carry = self.act_batch(rows, noise, mask, carry)
@@ -160,13 +167,15 @@ class Policy:
         return value_of(self.action_space)(actions[0]), carry
 
     def _remembered(self, carry: Any, n: int) -> NDArray[np.float32]:
-        """What is remembered of n episodes: what is given, or else what this policy remembers."""
+        """The memory of n episodes: the given one, otherwise this policy's own."""
         if carry is not None:
             shape = n, self.architecture.memory_size
             try:
                 given = np.asarray(carry)
-            except Exception as error:  # Whatever the conversion of a foreign array raises.
-                raise UserError(f"carry is {shown(carry)}, which is no array; it must be from begin({n})") from error
+            except Exception as error:  # A foreign array may raise anything when it is converted.
+                raise UserError(
+                    f"carry is {shown(carry)}, which is not an array; it must be from begin({n})"
+                ) from error
             if given.shape == shape and not (given.dtype.kind == "f" and (np.abs(given) <= 1).all()):
                 raise UserError(f"carry is {shown(carry)}; it must be numbers from -1 to 1, as begin and act give them")
             if given.shape != shape:
@@ -176,13 +185,13 @@ class Policy:
             return self.begin(n)
         if len(self._carry) != n:
             raise UserError(
-                f"got {n} observations, and the policy remembers steps of {len(self._carry)}; call start() where "
+                f"got {n} observations, and the policy's memory is of {len(self._carry)}; call start() when "
                 "episodes begin"
             )
         return self._carry
 
     def _rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
-        """Observations as rows [B], and whether there was one, not in a batch."""
+        """Observations as rows [B], and whether `obs` is a single one, not a batch."""
         if isinstance(self.observation_space, gymnasium.spaces.Box):
             rows, is_single = self._box_rows(obs)
         else:
@@ -204,8 +213,8 @@ class Policy:
     def _box_rows(self, obs: Any) -> tuple[NDArray[Any], bool]:
         try:
             array = np.asarray(obs)
-        except Exception as error:  # Whatever the conversion of a foreign array raises.
-            raise UserError(f"obs is {shown(obs)}, which is no array; it must be numbers") from error
+        except Exception as error:  # A foreign array may raise anything when it is converted.
+            raise UserError(f"obs is {shown(obs)}, which is not an array; it must be numbers") from error
         if array.dtype.kind not in "biuf" or (isinstance(obs, np.ma.MaskedArray) and np.ma.getmaskarray(obs).any()):
             raise UserError(f"obs is {shown(obs)}; it must be numbers")
         shape = self.observation_space.shape or ()
@@ -217,7 +226,7 @@ class Policy:
     def _mask(self, masks: Any, n: int) -> NDArray[np.uint8]:
         """Masks for a batch of N, as rows [N, K]."""
         if not mask_size(self.action_space):
-            raise UserError(f"got an action_mask; of {self.action_space}, nothing can be masked")
+            raise UserError(f"got an action_mask; actions of {self.action_space} cannot be masked")
         read = MaskReader(self.action_space)
         try:
             rows = [read(mask) for mask in _one_by_one(self.action_space, masks, n)]
@@ -232,20 +241,20 @@ class Policy:
         mask: NDArray[np.uint8] | None = None,
         carry: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """Actions for a batch, and what is remembered then: a pure function of its arguments.
+        """Actions for a batch, and the next memory: a pure function of its arguments.
 
         Args:
             obs: [B] rows of observations.
-            noise: [B, C]; None: the most probable actions.
+            noise: [B, C] random numbers to sample with; None: the most probable actions.
             mask: [B, K] 1 for what is allowed; None: everything is.
-            carry: [B, H] what is remembered of the steps before; None: episodes begin.
+            carry: [B, H] the memory; None: episodes begin.
 
         Returns:
-            [B] rows of actions, and the next carry [B, H], to be set to 0 where an episode ends.
+            [B] rows of actions, and the next carry [B, H]; set its rows to 0 for episodes that ended.
         """
         if mask is not None and not mask.shape[1]:
             mask = None
-        with np.errstate(over="ignore", invalid="ignore"):  # Of parameters that are finite, but hardly.
+        with np.errstate(over="ignore", invalid="ignore"):  # Parameters may be huge, though finite.
             outputs, carry = self._network("actor", obs, carry)
             if noise is None:
                 action = self._actions.mode(outputs, mask)
@@ -255,35 +264,46 @@ class Policy:
             return self._actions.to_rows(action), carry
 
     def value(self, obs: NDArray[Any], carry: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """The critic's V(s) of a batch [B] of rows -> [B]; carry as in `act_batch`."""
+        """The critic's values V(s) [B] for rows of observations [B]; carry as in `act_batch`."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._network("critic", obs, carry)[0][:, 0]
 
     def _network(
         self, network: Network, obs: NDArray[Any], carry: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What actor or critic says of a batch, and what is remembered then."""
+        """The outputs of actor or critic for a batch, and the next memory."""
         inputs, pixels = inputs_of(self.architecture, obs, self.moments)
         carry = self.begin(len(obs)) if carry is None else carry
         with one_blas_thread(len(obs), self._weights):
-            features = features_of(np, self.architecture, self.parameters, pixels) if pixels.shape[1] else None
+            features = self._features(network, pixels)
             if self.architecture.memory_size:
-                carry = remember(np, self.architecture, self.parameters, inputs, features, carry)
+                seen = features if self.architecture.share_torso else self._features("actor", pixels)
+                carry = remember(np, self.architecture, self.parameters, inputs, seen, carry)
                 features = joined(np, features, carry)
+            if self.own is not None:
+                shown = given(np, self.architecture, inputs, features, pixels)
+                features = self.own.features_of_arrays(network, shown)
             outputs: NDArray[np.float32] = forward(np, self.architecture, network, self.parameters, inputs, features)
         return outputs, carry
 
+    def _features(self, network: Network, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """The features of images [B, P] for a network; None if there are no images, or it sees these themselves."""
+        if not self.architecture.num_image_features:
+            return None
+        features: NDArray[np.float32] = features_of(np, self.architecture, network, self.parameters, pixels)
+        return features
+
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
-        """Noise for `act_batch` of a batch of this size."""
+        """Noise [batch, C] for `act_batch`."""
         return self._actions.draw_noise(rng, batch)
 
     def check_spaces(self, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> None:
-        """Refuses an environment in whose spaces the policy cannot act as it was trained.
+        """Checks that the policy fits an environment's spaces.
 
-        Types may differ, and the bounds of observations, which some environments draw at random: that is a warning.
+        Types may differ. So may the bounds of observations, which some environments draw at random: that is a warning.
 
         Raises:
-            UserError: Naming both.
+            UserError: A space differs; the message names both.
         """
         pairs = (self.observation_space, observation_space), (self.action_space, action_space)
         for (ours, theirs), bounds in zip(pairs, (False, True), strict=True):
@@ -298,32 +318,50 @@ class Policy:
             )
 
     def _repr_html_(self) -> str:
-        """The policy as a notebook shows it: what it sees, what it does, how large it is."""
+        """The policy as a notebook shows it: observations, actions, size."""
         architecture = self.architecture
         units = " x ".join(map(str, architecture.hidden_sizes)) or "none"
+        behind = "convolutions" if architecture.share_torso else "convolutions of their own"
+        layers = f"{units}, {architecture.activation}" + (f", behind {behind}" if architecture.images else "")
+        if architecture.own is not None:
+            layers = f"those of {architecture.own.name}, which gives {architecture.own.features} features"
         rows = {
             "observations": str(self.observation_space),
             "actions": str(self.action_space),
-            "hidden units": f"{units}, {architecture.activation}"
-            + (", behind convolutions" if architecture.images else "")
+            "hidden units": layers
             + (f", with memory of {architecture.memory_size}" if architecture.memory_size else ""),
             "parameters": f"{sum(array.size for array in self.parameters.values()):,}",
         }
         return notebook.table(f"A policy for {self.env_id}", rows)
 
+    def trial(self) -> dict[str, NDArray[np.float32]]:
+        """Outputs of the user's own layers for made-up inputs, to save beside their parameters; empty without any."""
+        return {} if self.own is None else self.own.trial()
+
+    def check_trial(self, before: Mapping[str, NDArray[Any]]) -> None:
+        """Checks that the user's own layers still compute what they did when these arrays were saved.
+
+        Raises:
+            KeyError: The arrays have no saved outputs.
+            ValueError: The outputs differ from the saved ones: the code has changed.
+        """
+        if self.own is not None:
+            self.own.check_trial(before)
+
     def to_files(self, **notes: Any) -> dict[str, bytes]:
-        """The policy as files, by name: arrays, and the description that makes them one, with the notes in it."""
+        """The contents of the policy's files, by name: its arrays and its description, which includes the notes."""
         arrays: files.Arrays = dict(self.parameters)
         statistics = {} if self.moments is None else self.moments.state()
-        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()}
+        arrays |= {f"{_NORMALIZER}{name}": array for name, array in statistics.items()} | self.trial()
         arrays |= to_arrays(self.observation_space, "observation") | to_arrays(self.action_space, "action")
         description = {
             "format": FORMAT,
             "env_id": self.env_id,
             "hidden_sizes": list(self.architecture.hidden_sizes),
             "activation": self.architecture.activation,
-            "network": self.architecture.image_network.text if self.architecture.images else "mlp",
+            "network": self.architecture.network,
             "memory_size": self.architecture.memory_size,
+            "share_torso": self.architecture.share_torso,
             "observation_space": describe(self.observation_space),
             "action_space": describe(self.action_space),
             **notes,
@@ -331,15 +369,17 @@ class Policy:
         return {_ARRAYS: files.arrays_to_bytes(arrays), _DESCRIPTION: files.json_to_bytes(description)}
 
     @classmethod
-    def load(cls, folder: Path, newer: files.Arrays | None = None) -> Policy:
-        """Reads a policy from a folder with the files of `to_files`. Arrays and JSON only: nothing in it can run.
+    def load(cls, folder: Path, newer: files.Arrays | None = None, may_import: str | None = None) -> Policy:
+        """Reads a policy from a folder with the files of `to_files`: arrays and JSON, which cannot run code.
 
         Args:
-            folder: Where it lies.
+            folder: The folder.
             newer: Parameters and statistics to take instead of those in the folder, as a checkpoint has them.
+            may_import: The user's own layer, `module:Class`, that the policy may import. A folder alone must not choose
+                what is imported.
 
         Raises:
-            UserError: Naming the file and its fault, if it is missing, damaged or not a policy of this format.
+            UserError: A file is missing, damaged or not of this format; the message names it.
         """
         description = files.read_json(folder / _DESCRIPTION)
         arrays = files.read_arrays(folder / _ARRAYS) | (newer or {})
@@ -356,15 +396,23 @@ class Policy:
                 pass
             case _:
                 raise UserError(f"{folder / _DESCRIPTION} lacks a valid env_id, hidden_sizes or activation")
-        network = description.get("network", "mlp")  # Others there were not in 0.4.
+        network = description.get("network", "mlp")  # 0.4 had no other, and did not write it.
         if not isinstance(network, str) or (network != "mlp" and image_network(network) is None):
             raise UserError(f"{folder / _DESCRIPTION} has network {shown(network)}; it must be {RIGHT_NETWORK}")
-        memory_size = description.get("memory_size", 0)  # There was none before.
+        if is_own(network) and network != may_import:
+            raise UserError(
+                f"{folder / _DESCRIPTION} names a network in a module of its own, {shown(network)[1:-1]}, and it may "
+                f"import {may_import or 'nothing'}"
+            )
+        memory_size = description.get("memory_size", 0)  # Earlier versions had no memory.
         if type(memory_size) is not int or not 0 <= memory_size <= MOST_REMEMBERED or memory_size % 16:
             raise UserError(
                 f"{folder / _DESCRIPTION} has memory_size {shown(memory_size)}; it must be a multiple of 16 from 0 to "
                 f"{MOST_REMEMBERED:,}"
             )
+        share_torso = description.get("share_torso", True)  # In earlier versions, it always was.
+        if type(share_torso) is not bool:
+            raise UserError(f"{folder / _DESCRIPTION} has share_torso {shown(share_torso)}; it must be true or false")
         if lacking := [name for name in ("observation_space", "action_space") if name not in description]:
             raise UserError(f"{folder / _DESCRIPTION} lacks {' and '.join(lacking)}")
         try:
@@ -374,8 +422,9 @@ class Policy:
                 name.removeprefix(_NORMALIZER): array for name, array in arrays.items() if name.startswith(_NORMALIZER)
             }
             architecture = architecture_for(
-                observation_space, action_space, tuple(sizes), activation, bool(statistics), network, memory_size
-            )
+                observation_space, action_space, tuple(sizes), activation, bool(statistics), network, memory_size,
+                share_torso,
+            )  # fmt: skip
             parameters = {name: arrays[name] for name in architecture.shapes()}
             for name, expected in architecture.shapes().items():
                 if arrays[name].shape != expected or arrays[name].dtype != np.float32:
@@ -385,15 +434,29 @@ class Policy:
             moments = Moments.of(architecture.num_real) if statistics else None
             if moments is not None:
                 moments.restore(statistics)
+            policy = cls(env_id, observation_space, action_space, architecture, parameters, moments)
+            policy.check_trial(arrays)
         except KeyError as error:
             raise UserError(f"{folder / _ARRAYS} lacks the array {error}") from error
         except (ValueError, TypeError, AssertionError) as error:
             raise UserError(f"{folder / _ARRAYS} does not fit its description: {error}") from error
-        return cls(env_id, observation_space, action_space, architecture, parameters, moments)
+        return policy
+
+
+def _own_networks(architecture: Architecture, parameters: Parameters) -> OwnNetworks | None:
+    """The user's own layers with these parameters; None: the policy has none."""
+    if architecture.own is None:
+        return None
+    from a2c.model.own_layers import OwnNetworks  # Imported late: it needs Paddle.
+
+    networks = OwnNetworks(architecture.own)
+    for network in NETWORKS:
+        networks.set(network, {name: parameters[name_in(network, name)] for name, _ in architecture.own.arrays})
+    return networks
 
 
 def _one_by_one(space: gymnasium.Space[Any], masks: Any, n: int) -> list[Any]:
-    """N masks, from a list of them or from Gymnasium's batched form, in which each part has rows."""
+    """A list of n masks, from such a list or from Gymnasium's batched form, in which each part has n rows."""
     is_divided = isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple | gymnasium.spaces.MultiDiscrete)
     if isinstance(masks, Mapping) or (isinstance(masks, tuple) and is_divided):
         keys = list(masks) if isinstance(masks, Mapping) else range(len(masks))
@@ -408,10 +471,10 @@ def _one_by_one(space: gymnasium.Space[Any], masks: Any, n: int) -> list[Any]:
 
 
 def _in_format_2(description: dict[str, Any], arrays: files.Arrays) -> dict[str, Any]:
-    """What 0.3 and 0.4 wrote, as it is written now.
+    """The description that 0.3 and 0.4 wrote, in today's format.
 
     Raises:
-        UserError: It was trained on bytes as they are, which nothing is any more.
+        UserError: The policy was trained on bytes without scaling, which is not supported any more.
     """
     spaces = {}
     for name in ("observation", "action"):
@@ -423,5 +486,5 @@ def _in_format_2(description: dict[str, Any], arrays: files.Arrays) -> dict[str,
     low = arrays.get("observation.low")
     is_plain = not description.get("scales_bytes") and not any(name.startswith(_NORMALIZER) for name in arrays)
     if low is not None and low.dtype == np.uint8 and is_plain:
-        raise UserError("this policy was trained on bytes that were not scaled, as 0.3 did; it must be trained anew")
+        raise UserError("this policy was trained on bytes that were not scaled, as 0.3 did; train it again")
     return {**description, **spaces, "format": FORMAT}

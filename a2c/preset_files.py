@@ -1,4 +1,4 @@
-"""Presets in files: settings for an environment, in TOML, as `a2c tune` writes them and anybody may."""
+"""Preset files: settings for an environment in TOML, written by `a2c tune` or by hand."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from a2c.errors import UserError, shown
 from a2c.toml_files import from_toml, read_toml, to_toml
 
 _NO_PART = {"env_id", "seed", *(name for name in FREE if name not in ("total_steps", "stop_at_return"))}
-"""Fields of Config that a preset does not decide: what is trained on, which run of many, on which machine."""
+"""Fields of Config that a preset cannot set: environment, seed, and what depends on the machine."""
 
 
 class PresetFile(NamedTuple):
-    """What a file says."""
+    """The contents of a preset file."""
 
     environment: str | None
-    """What it was made for; None: it does not say."""
+    """The environment that it was made for; None if the file does not say."""
     settings: Mapping[str, Any]
-    """Fields of Config, checked one by one."""
+    """Fields of Config, each within its range."""
 
 
 def is_file_name(preset: str) -> bool:
-    """Whether a preset is meant as a file, by what its name looks like or what is there."""
+    """Whether a preset names a file: it ends in .toml, has a slash, or the file exists."""
     return preset.endswith(".toml") or "/" in preset or "\\" in preset or Path(preset).is_file()
 
 
@@ -34,8 +34,8 @@ def read_preset(preset: str) -> PresetFile:
     """Reads a preset from its file.
 
     Raises:
-        UserError: The file is missing or no TOML, has other keys than `environment` and `[settings]`, or a setting is
-            unknown, no part of a preset, or out of its range.
+        UserError: The file is missing or not TOML, has other keys than `environment` and `[settings]`, or a setting is
+            unknown, not allowed in a preset, or out of its range.
     """
     path = Path(preset).expanduser()
     values = read_toml(path)
@@ -43,7 +43,7 @@ def read_preset(preset: str) -> PresetFile:
     if unknown:
         fields = {field.name for field in dataclasses.fields(Config)}
         hint = "; settings stand below a line [settings]" if unknown[0] in fields else ""
-        raise UserError(f"{path} has {shown(unknown[0])}; a preset has environment and [settings]{hint}")
+        raise UserError(f"{path} has {shown(unknown[0])}; a preset has only environment and [settings]{hint}")
     environment, found = values.get("environment"), values.get("settings", {})
     if not isinstance(environment, str | None):
         raise UserError(f"{path} has {shown(environment)} for environment; it must be an environment's name")
@@ -53,9 +53,9 @@ def read_preset(preset: str) -> PresetFile:
         check_field_names(found)
         for name in found:
             if name in _NO_PART:
-                raise UserError(f"{name} is no part of a preset; give it on the command line")
+                raise UserError(f"{name} cannot be set in a preset; give it on the command line")
         settings = {name: from_toml(value, may_be_none(name)) for name, value in found.items()}
-        for name, value in settings.items():  # One by one: which belong together, the whole Config says.
+        for name, value in settings.items():  # One by one; combinations are checked when the whole Config is made.
             Config("any", **{name: value})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -63,7 +63,7 @@ def read_preset(preset: str) -> PresetFile:
 
 
 def preset_of(config: Config) -> dict[str, Any]:
-    """The settings that make this Config of an environment's plain defaults."""
+    """The settings in which a Config differs from the defaults, without those that a preset cannot set."""
     defaults = Config(config.env_id)
     names = [field.name for field in dataclasses.fields(Config) if field.name not in _NO_PART]
     found = {name: getattr(config, name) for name in names}
@@ -71,17 +71,17 @@ def preset_of(config: Config) -> dict[str, Any]:
 
 
 def write_preset(path: Path, config: Config, comment: str) -> None:
-    """Writes the settings of a Config as a preset, which then gives that Config again.
+    """Writes a Config's settings as a preset file, from which the same Config is made again.
 
     Args:
         path: The file.
         config: The settings.
-        comment: What stands above them; any number of lines.
+        comment: Text above them; any number of lines.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    import tomli_w  # Here: only `a2c tune` writes presets, and its extra brings this.
+    import tomli_w  # Not at the top: only the extra `tune` installs it.
 
     values = {"environment": config.env_id, "settings": to_toml(preset_of(config))}
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]

@@ -1,4 +1,4 @@
-"""Settings per environment, each with its source. The numbers reached with them are in the README."""
+"""Settings per environment, each with its source. The returns reached with them are in docs/results.md."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from a2c.envs.construction import EnvSource
 from a2c.envs.sources import is_atari
 from a2c.errors import UserError, shown
 from a2c.fitting import FITTED, WITHIN_A_ROLLOUT, Fit, fit_to, wants_memory
+from a2c.model.own import is_own
 from a2c.preset_files import is_file_name, read_preset
 
 NO_FIT = Fit({}, {})
-"""Nothing in particular fits."""
+"""No settings fitted to the environment."""
 
 _OF_A_STEP = ("natural_kl", "natural_max_step", "normalize_advantage", "rollout_length")
-"""What one kind of actor's step takes and another does not: a rollout for one natural step is 16 for plain ones."""
+"""Settings that suit one kind of actor step and not the other: natural steps need longer rollouts than plain ones."""
 
 _TABLE: dict[str, Any] = {
     "num_envs": 8,
@@ -34,7 +35,7 @@ _TABLE: dict[str, Any] = {
     "eval_episodes": 200,
     "final_eval_episodes": 1_000,
 }
-"""What presets of environments with states that can be counted share."""
+"""Shared by the presets of environments with a finite number of states."""
 
 _NORMALIZED: dict[str, Any] = {
     "schedule": "linear",
@@ -51,20 +52,20 @@ _NATURAL: dict[str, Any] = _NORMALIZED | {
     "num_envs": 8,
     "rollout_length": 128,
 }
-"""What presets with natural steps share. Found by `benchmarks.tuning` on seeds 0 to 9; see docs/results.md."""
+"""Shared by the presets with natural steps. Chosen by `benchmarks.tuning` on seeds 0 to 9; see docs/results.md."""
 
 _SIMULATED: dict[str, Any] = _NATURAL | {"total_steps": 1_000_000, "rollout_length": 256, "natural_max_step": 10.0}
-"""What presets of Box2D's and MuJoCo's environments share."""
+"""Shared by the presets of Box2D and MuJoCo."""
 
 _UNBOUNDED: dict[str, Any] = _SIMULATED | {"natural_max_step": None, "normalize_advantage": True}
-"""Where steps are better as long as natural_kl lets them be."""
+"""Shared by the presets that learn more without natural_max_step: each step goes as far as natural_kl allows."""
 
 _LANDER: dict[str, Any] = _SIMULATED | {"rollout_length": 512, "natural_kl": 0.04, "gamma": 0.995, "gae_lambda": 0.98}
-"""Long rollouts, and longer steps to make up for how few they are: 280 and 269 (seeds 0 and 1); with real actions 262
-and 276. Rollouts of 8 x 256 gave 180 to 230 (seed 0) with discounts of .99 and .999."""
+"""Long rollouts make few updates, so each step is longer. Returns were 280 and 269 (seeds 0 and 1); with continuous
+actions 262 and 276. Rollouts of 8 x 256 reached 180 to 230 (seed 0) with discounts of .99 and .999."""
 
 _PLAIN: dict[str, Any] = _NORMALIZED | {"total_steps": 1_000_000}
-"""What presets of bodies with many joints share: steps of Adam."""
+"""Shared by the presets of bodies with many joints: plain steps, of Adam."""
 
 ATARI = "atari"
 
@@ -99,7 +100,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Longer rollouts, other discounts, wider networks and more passes of the critic were no better.
     "Acrobot-v1": _NATURAL | {"total_steps": 500_000, "natural_max_step": 10.0},
     "MountainCar-v0": _NATURAL | {"total_steps": 1_000_000},
-    # The flag has to be found before standing still looks better, hence much noise and long rollouts.
+    # Every action costs reward, so the policy must reach the flag before it learns to stand still: much noise, long
+    # rollouts.
     "MountainCarContinuous-v0": _NATURAL
     | {
         "total_steps": 100_000,
@@ -109,24 +111,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         "initial_log_std": 0.5,
         "eval_every_steps": 10_000,
     },
-    # None of ten runs was lost to a policy that only hangs.
+    # In none of ten runs did the policy end up letting the pendulum hang.
     "Pendulum-v1": _NATURAL | {"total_steps": 1_000_000, "rollout_length": 512, "gamma": 0.95, "initial_log_std": 0.0},
     "LunarLander-v3": _LANDER,
     "LunarLanderContinuous-v3": _LANDER,
-    # 318; with steps of at most 10 gradients 274 (seed 0).
+    # Return 318; with a natural_max_step of 10, 274 (seed 0).
     "BipedalWalker-v3": _UNBOUNDED | {"total_steps": 5_000_000, "eval_every_steps": 250_000},
-    # 6,341 (seeds 0 to 3); with KL falling to 0 5,548, with a lambda of .95 5,738.
+    # Return 6,341 (seeds 0 to 3); with a KL that falls to 0, 5,548; with a lambda of .95, 5,738.
     "HalfCheetah-v5": _UNBOUNDED | {"critic_epochs": 20, "gae_lambda": 0.9, "schedule": "constant"},
     "Hopper-v5": _SIMULATED,
-    # 5,152 (seeds 0 to 2).
+    # Return 5,152 (seeds 0 to 2).
     "Walker2d-v5": _UNBOUNDED,
-    # Small plain steps, often, with little noise: 4,306; with advantages as they are 3,060. With twice the noise 1,691,
-    # and 4,141 with this much, while networks drifted with statistics of observations. One seed each.
+    # Small plain steps, often, with little noise: return 4,306; without normalize_advantage 3,060. Before networks were
+    # adjusted to new statistics of observations, 4,141, and 1,691 with twice the noise. One seed each.
     "Ant-v5": _PLAIN | {"rollout_length": 16, "initial_log_std": -1.4, "normalize_advantage": True},
-    # 4,156. While networks drifted 5,059; then with RMSprop 1,035; with advantages normalised over these 80 rows, and a
-    # standard deviation of .5, 994. One seed each.
+    # Return 4,156. Before networks were adjusted to new statistics of observations, 5,059; then also with RMSprop
+    # 1,035, and with advantages normalised over these 80 rows and a standard deviation of .5, 994. One seed each.
     "Humanoid-v5": _PLAIN | {"num_envs": 16, "rollout_length": 5, "initial_log_std": -0.5},
-    # What is done now pays later: nearly no discount, long rollouts of few environments, a large lambda.
+    # Rewards come long after the actions that earn them: a discount close to 1, long rollouts, a large lambda.
     "Swimmer-v5": _UNBOUNDED
     | {
         "num_envs": 2,
@@ -140,8 +142,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Better than a discount of .99, and than one of .9.
     "Reacher-v5": _UNBOUNDED | {"gamma": 0.95},
     "InvertedPendulum-v5": _SIMULATED,
-    # 9,339 (seeds 0 to 2); with rollouts of 8 x 256 one seed of three lets the pole fall now and then, as with a lambda
-    # of .98, or a standard deviation of 1.
+    # Return 9,339 (seeds 0 to 2). With rollouts of 8 x 256, a lambda of .98 or a standard deviation of 1, one seed of
+    # three lets the pole fall now and then.
     "InvertedDoublePendulum-v5": _SIMULATED | {"rollout_length": 512},
     # Every game of ale_py: the settings of RL-Zoo3's A2C, with the falling rate of OpenAI's Baselines.
     ATARI: {
@@ -163,17 +165,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "eval_episodes": 16,
         "final_eval_episodes": 100,
     },
-    # The next three are what fits a table (`a2c.fitting`), and what differs was found here, on seeds 0 to 2. Their
-    # returns are so noisy that ten episodes would choose the best policy by luck.
+    # The next three start from what `a2c.fitting` takes for discrete observations; the differences were chosen on seeds
+    # 0 to 2. Returns are so noisy that with ten episodes the choice of the best policy would be luck.
     #
-    # With a bonus of .03 two runs of six ended at .33 or less, with .1 none of six (seeds 0 to 2, discounts .99 and
-    # .999).
+    # With an entropy_coef of .03 two runs of six ended at .33 or less, with .1 none of six (seeds 0 to 2, discounts .99
+    # and .999).
     "FrozenLake-v1": _TABLE | {"total_steps": 300_000, "entropy_coef": 0.1},
-    # The goal is up to 200 steps away: of eight discounts from .9 to 1, dynamic programming's policy for .995 is worth
-    # most within the limit (.8936; .8857 for 1, which never hurries). With a bonus of .1 two runs ended at .82 and .80,
-    # with .03 at .87 and .88 (seeds 0 and 1). 8 environments were tried for 300,000 steps only, at a discount of .99.
+    # An episode has at most 200 steps. Of eight discounts from .9 to 1, the optimal policy (by dynamic programming) for
+    # .995 has the highest return within that limit: .8936; for 1, which does not hurry, .8857. With an entropy_coef of
+    # .1 two runs ended at .82 and .80, with .03 at .87 and .88 (seeds 0 and 1). 8 environments were tried for 300,000
+    # steps only, at a discount of .99.
     "FrozenLake8x8-v1": _TABLE | {"total_steps": 600_000, "num_envs": 32, "gamma": 0.995, "entropy_coef": 0.03},
-    # With .1, two seeds came within .0015 of the optimum in 400,000 steps; less was not tried to the end.
+    # With .1, two seeds came within .0015 of the optimum in 400,000 steps; smaller values were not tried that long.
     "Blackjack-v1": _TABLE | {"total_steps": 300_000, "entropy_coef": 0.1},
 }
 
@@ -195,11 +198,11 @@ _REGISTERED: dict[str, tuple[str, dict[str, Any], int | None]] = {
     "InvertedPendulum-v5": ("mujoco.inverted_pendulum_v5:InvertedPendulumEnv", {}, 1000),
     "InvertedDoublePendulum-v5": ("mujoco.inverted_double_pendulum_v5:InvertedDoublePendulumEnv", {}, 1000),
 }
-"""What Gymnasium registers, classic control apart: class, arguments, time limit."""
+"""What Gymnasium registers under ids with a preset, except classic control: class, arguments, time limit."""
 
 
 def _is_gymnasiums_own(env_id: str) -> bool:
-    """Whether an id that has a preset stands for what Gymnasium registers under it: anybody may register it again."""
+    """Whether an id still means the environment that Gymnasium registers: a program may register the id again."""
     if env_id not in _REGISTERED:
         return is_gymnasiums_own(env_id)
     entry_point, kwargs, limit = _REGISTERED[env_id]
@@ -212,23 +215,30 @@ def _is_gymnasiums_own(env_id: str) -> bool:
 
 
 def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO_FIT) -> Config:
-    """The Config for an environment: what was chosen, else what fits it, else what the preset says, else the default.
+    """The Config for an environment: chosen settings, else fitted ones, else the preset's, else the defaults.
 
     Args:
         env_id: The environment.
         preset: A name in PRESETS, or the file of a preset; "auto" for the one named like the environment, if there is
             one and the id is what Gymnasium registers under it; "none".
         chosen: Field names and values.
-        fit: What fits the environment and its preset, if any, does not say.
+        fit: Settings that fit the environment, beyond its preset.
 
     Raises:
-        UserError: An unknown preset or field, or a value out of range.
+        UserError: An unknown preset or field, or a value out of range; or a preset names a network in a module.
     """
     check_field_names(chosen)
-    # Python writes lists where Config keeps what cannot change.
+    # A caller may give lists; Config holds tuples.
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    values = {**preset_values(env_id, preset), **fit.values, **tuples}
-    # Either brings rewards to a size: who chooses one does not want the preset's other.
+    preset_says = preset_values(env_id, preset)
+    values = {**preset_says, **fit.values, **tuples}
+    network = preset_says.get("network", "auto")
+    if is_own(network) and "network" not in chosen:  # A file alone must not choose what is imported.
+        raise UserError(
+            f"the preset {preset} names a network in a module of its own, {network}; to import it, say so with "
+            f"--network {network} (from Python: network=...)"
+        )
+    # Both scale rewards: whoever chooses one does not want the other from the preset.
     for one, other in (("clip_rewards", "normalize_returns"), ("normalize_returns", "clip_rewards")):
         if tuples.get(one) is True and other not in tuples:
             values[other] = False
@@ -236,11 +246,10 @@ def configure(env_id: str, preset: str, chosen: Mapping[str, Any], fit: Fit = NO
 
 
 def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) -> Fit:
-    """What fits an environment: everything where it has no preset; the rollout where that is for another policy.
+    """The settings that are fitted to an environment, given its preset.
 
-    That is one whose actor takes another step, or one without memory.
-
-    Nothing where `preset` is "none".
+    Without a preset, all settings that `a2c.fitting` knows. With one, only those for which the preset does not suit the
+    chosen policy: if it was made for another `actor_step`, or for a policy without memory. None if `preset` is "none".
 
     Args:
         env: The environment.
@@ -259,7 +268,7 @@ def fit_beside_preset(env: EnvSource, preset: str, chosen: Mapping[str, Any]) ->
     step, asked = values.get("actor_step", Config.actor_step), chosen.get("actor_step")
     remembers = wants_memory(chosen)
     if remembers and asked is None:
-        asked = "gradient"  # The only one there is for policies with memory.
+        asked = "gradient"  # Policies with memory have no other.
     if asked not in (step, None):
         names = (*_OF_A_STEP, "actor_step") if remembers else _OF_A_STEP
         fitted = {name: value for name, value in fit_to(env, chosen).values.items() if name in names}
@@ -275,7 +284,7 @@ def preset_values(env_id: str, preset: str) -> dict[str, Any]:
     """The fields that a preset ("auto", "none", a name in PRESETS or a file) sets for an environment.
 
     Raises:
-        UserError: An unknown preset, or a file that is none.
+        UserError: An unknown preset, or a file that is not a preset.
     """
     return _values_of(preset_name(env_id, preset))
 
@@ -287,10 +296,10 @@ def _values_of(name: str) -> dict[str, Any]:
 
 
 def warn_of_other_environment(env_id: str, preset: str) -> None:
-    """Says so where a preset's file was made for another environment.
+    """Warns if a preset file was made for another environment.
 
     Raises:
-        UserError: An unknown preset, or a file that is none.
+        UserError: An unknown preset, or a file that is not a preset.
     """
     name = preset_name(env_id, preset)
     if name and name not in PRESETS:
@@ -300,9 +309,9 @@ def warn_of_other_environment(env_id: str, preset: str) -> None:
 
 
 def preset_name(env_id: str, preset: str) -> str:
-    """The preset that is meant: "auto" is the one named like the environment, or like its family; "" is none.
+    """The name of the preset to use; "" if there is none.
 
-    A file is its own name.
+    "auto" is the preset named like the environment or its family. A file's name is returned as it is.
 
     Raises:
         UserError: An unknown preset.
@@ -325,7 +334,7 @@ def preset_name(env_id: str, preset: str) -> str:
 def origins(config: Config, preset: str, fit: Fit = NO_FIT) -> dict[str, str]:
     """Where each setting came from: "preset <name>", "fitted: <why>", "default" or "chosen".
 
-    A value that equals the preset's is the preset's, whoever wrote it.
+    A chosen value that equals the preset's counts as the preset's.
     """
     name = preset_name(config.env_id, preset)
     values = _values_of(name)
@@ -357,26 +366,34 @@ _EFFECTIVE: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {
     ("schedule", ("linear",)): ("final_learning_rate",),
     ("schedule", ("exponential",)): ("decay_factor", "decay_every_steps"),
 }  # fmt: skip
-"""Settings that have an effect only where another one has one of certain values."""
+"""Settings that have an effect only if another setting has one of the given values."""
 
 
 def check_have_effect(config: Config, origins: Mapping[str, str]) -> None:
-    """Refuses what was chosen and would change nothing that is learnt.
+    """Checks that every chosen setting has an effect.
 
     Raises:
-        UserError: A setting was chosen that belongs to another kind of step, optimizer or schedule than the run has,
-            or to steps that it does not come to.
+        UserError: A chosen setting belongs to another actor step, optimizer or schedule than the run's, or to a number
+            of steps that the run does not reach.
     """
     end = config.whole_updates(config.total_steps)
     for steps in config.keep_policy_at:
         if steps > end:
+            raise UserError(f"keep_policy_at has {steps}, and training ends after {end} steps; it must be at most that")
+    if config.cluster == "none" and origins.get("num_actors") == "chosen":
+        raise UserError(
+            f"num_actors is {config.num_actors}, and cluster is 'none'; actors run on a cluster: choose one"
+        )
+    for name in ("hidden_sizes", "activation"):
+        if is_own(config.network) and origins.get(name) == "chosen":
             raise UserError(
-                f"keep_policy_at has {steps}, and training ends after {end} steps; it must be at most those"
+                f"{name} is {shown(getattr(config, name))}, which has no effect where network is {config.network!r}, "
+                "whose layers are its own; drop it"
             )
     for (decider, needed), names in _EFFECTIVE.items():
         value = getattr(config, decider)
         for name in names:
-            # A linear schedule ends at final_learning_rate / learning_rate of what natural steps start with.
+            # With natural steps, a linear schedule ends at the fraction final_learning_rate / learning_rate.
             is_ratio = name == "learning_rate" and config.final_learning_rate
             if origins.get(name) == "chosen" and value not in needed and not is_ratio:
                 source = origins[decider].partition(":")[0]

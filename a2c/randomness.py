@@ -1,7 +1,7 @@
-"""One seed -> named, independent, counter-based streams.
+"""Independent random streams from one seed.
 
-Everything random in a run is a pure function of (seed, what it is for, a counter), so there is no generator
-state to save, and any split of the work over processes draws the same numbers.
+Everything random in a run is a pure function of (seed, purpose, counter). So there is no generator state to save, and
+any split of the work over processes draws the same numbers.
 
 Reference: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011), for Philox.
 """
@@ -24,7 +24,7 @@ def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
 
     Args:
         seed: The run's seed, 0 to 2**63 - 1.
-        stream: What the numbers are for.
+        stream: The purpose of the numbers.
         index: Counter within the stream (an update, an evaluation, a tensor), at least 0.
 
     Returns:
@@ -34,7 +34,7 @@ def generator(seed: int, stream: Stream, index: int = 0) -> np.random.Generator:
 
 
 def episode_seed(seed: int, env_index: int, episode: int) -> int:
-    """The seed that episode number `episode` of environment `env_index` is reset with.
+    """The seed with which episode number `episode` of environment `env_index` is reset.
 
     Args:
         seed: The run's seed.

@@ -42,17 +42,17 @@ def gae(
     Args:
         reward: [T, N].
         value: [T, N].
-        next_value: [T, N]; ignored, whatever it holds, where `terminated`.
+        next_value: [T, N]; ignored where `terminated` is True.
         terminated: [T, N].
         truncated: [T, N].
         gamma: Discount, in [0, 1].
         gae_lambda: Lambda, in [0, 1].
 
     Returns:
-        Advantage A and returns G, both [T, N]. Sums are kept in float64.
+        Advantage A and returns G, both [T, N]. Sums are computed in float64.
 
     Raises:
-        ValueError: The five arrays do not share one shape.
+        ValueError: The five arrays differ in shape.
 
     Reference: Schulman et al., "High-dimensional continuous control using generalized advantage estimation"
         (2016), eq. 16; time limits as in Pardo et al., "Time limits in reinforcement learning" (2018).
@@ -87,15 +87,15 @@ def gae(
 def observed(
     reward: Float, value: Float, terminated: Bool, truncated: Bool, gamma: float, has_baseline: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What REINFORCE learns from: returns as they were observed, nothing bootstrapped, for t = T-1 down to 0:
+    """Returns as REINFORCE learns from them, without bootstrapping, for t = T-1 down to 0:
 
         G_t = r_t + gamma * (1 - done_t) * G_{t+1},  done = terminated or truncated
         A_t = G_t - V(s_t) with a baseline, A_t = G_t without
 
-    A time limit is the end of what was observed. Steps whose episode goes on after the rollout have no return; so that
-    they weigh 0 in the losses of actor and critic, A_t = 0 and G_t = V(s_t) there. Those are the last steps of each
-    environment's column, and more often ones of long episodes: the estimate is unbiased as T grows, not for short
-    rollouts. As is usual, steps are not weighted by gamma^t.
+    A time limit counts as an end. Steps whose episode goes on after the rollout have no return yet: they get A_t = 0
+    and G_t = V(s_t), so that they weigh 0 in the losses of actor and critic. They are the last steps of each
+    environment's column, and long episodes have more of them: short rollouts are biased towards short episodes, and
+    the bias goes to 0 as T grows. As is usual, steps are not weighted by gamma^t.
 
     Args:
         reward: [T, N].
@@ -103,13 +103,13 @@ def observed(
         terminated: [T, N].
         truncated: [T, N].
         gamma: Discount, in [0, 1].
-        has_baseline: Whether V is taken off.
+        has_baseline: Whether V is subtracted.
 
     Returns:
-        Advantage A and returns G, both [T, N]. Sums are kept in float64.
+        Advantage A and returns G, both [T, N]. Sums are computed in float64.
 
     Raises:
-        ValueError: The four arrays do not share one shape.
+        ValueError: The four arrays differ in shape.
 
     Reference: Williams, "Simple statistical gradient-following algorithms for connectionist reinforcement learning"
         (1992); Sutton and Barto, "Reinforcement learning: an introduction" (2018), sections 13.3 and 13.4.
@@ -162,7 +162,7 @@ def explained_variance(value: Float, returns: Float) -> float:
         returns: [T, N].
 
     Returns:
-        The fraction, or 0 where the returns do not vary (there is nothing to explain).
+        The fraction, or 0 if the returns do not vary (there is nothing to explain).
     """
     variance = float(np.var(returns))
     return 0.0 if variance == 0.0 else 1.0 - float(np.var(returns - value)) / variance

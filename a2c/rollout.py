@@ -1,4 +1,4 @@
-"""Rollout: the arrays of an update, allocated once. `a2c.kernels.rollout` and the engines visit them."""
+"""Rollout: the arrays of one update, allocated once. `a2c.kernels.rollout` and the engines read and fill them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,25 @@ Flags = NDArray[np.bool_]
 
 
 class Rollout(NamedTuple):
-    """T steps of N environments. Every row t < T is a real transition; row T is where the next rollout begins."""
+    """T steps of N environments. Row t < T is a transition; row T is the state in which the next rollout begins."""
 
     observed: NDArray[np.float64]  # [T+1, N, R] real numbers of s_t, as the environment gave them
     inputs: Floats  # [T+1, N, D] s_t as the networks see it: normalised if the run normalises
     pixels: NDArray[np.uint8]  # [T+1, N, P] the images of s_t, as the environment gave them
-    carry: Floats  # [T+1, N, H] what is remembered when s_t is seen; 0 where an episode begins; H = 0: no memory
-    mask: NDArray[np.uint8]  # [T+1, N, K] 1 for what may be done in s_t; K = 0 where nothing is ever masked
-    final_observed: NDArray[
-        np.float64
-    ]  # [N, R] of the last state of an episode that was truncated in the step under way
+    carry: Floats  # [T+1, N, H] the policy's memory before it sees s_t; 0 at the start of an episode; H = 0: no memory
+    mask: NDArray[np.uint8]  # [T+1, N, K] 1 for what is allowed in s_t; K = 0: the environment masks nothing
+    final_observed: NDArray[np.float64]  # [N, R] the last state of an episode that this step truncated
     final_inputs: Floats  # [N, D]
     final_pixels: NDArray[np.uint8]  # [N, P]
-    noise: Floats  # [T, N, C] what actions are drawn with
-    outputs: Floats  # [T, N, O] of the actor: logits, means
-    action: Floats  # [T, N, C] as the policy has it: `a2c.model.factors` brings it to the environment
+    noise: Floats  # [T, N, C] random numbers that actions are sampled with
+    outputs: Floats  # [T, N, O] outputs of the actor: logits, means
+    action: Floats  # [T, N, C] as the policy sampled it: `a2c.model.factors` converts it for the environment
     reward: NDArray[np.float64]  # [T, N] as the environment gave it
-    scaled_reward: NDArray[np.float64]  # [T, N] what is learnt from; the same array where that is the reward itself
+    scaled_reward: NDArray[np.float64]  # [T, N] scaled or clipped, to learn from; the same array as `reward` if neither
     terminated: Flags  # [T, N]
-    ended: Flags  # [T, N] what is learnt as an end: terminated, the same array; or a lost life, too
+    ended: Flags  # [T, N] what counts as a termination; the same array as `terminated`, unless a lost life counts too
     truncated: Flags  # [T, N]
-    bad: Flags  # [T, N] where an observation or reward was not finite
+    bad: Flags  # [T, N] an observation or reward was not finite
     value: Floats  # [T+1, N] V(s_t)
     next_value: Floats  # [T, N] V(s'_t), s'_t the true successor; 0 where terminated
     advantage: Floats  # [T, N] A_t
@@ -49,15 +47,15 @@ def rollout_for(
     scales_rewards: bool = False,
     notes_lives: bool = False,
 ) -> Rollout:
-    """Room for a rollout.
+    """Allocates a rollout.
 
     Args:
-        architecture: Of the networks that see it.
+        architecture: The networks that see it.
         rollout_length: T.
         num_envs: N.
         num_masks: K.
-        scales_rewards: Whether rewards are learnt from scaled or clipped, not as they are.
-        notes_lives: Whether a lost life is learnt from as an end.
+        scales_rewards: Whether rewards are scaled or clipped before they are learnt from.
+        notes_lives: Whether a lost life counts as a termination.
     """
     shape, longer = (rollout_length, num_envs), (rollout_length + 1, num_envs)
     columns, num_real, num_inputs = architecture.num_columns, architecture.num_real, architecture.num_inputs

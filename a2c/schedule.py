@@ -1,4 +1,4 @@
-"""What follows from the steps taken alone: the learning rate, and when something is due. No state to save."""
+"""Pure functions of the number of steps: the learning rate, and whether something is due. No state to save."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def learning_rate(config: Config, steps: int) -> float:
 
 
 def rates(config: Config, steps: int) -> tuple[float, float]:
-    """The learning rate that is recorded for the update after `steps`, and what its step takes.
+    """The learning rate that the metrics show for the update after `steps`, and the rate that its step uses.
 
-    A plain step takes the learning rate, a natural one what the schedule makes of 1: the part of `natural_kl` and
-    `critic_learning_rate` that counts.
+    A gradient step uses the learning rate. A natural step uses the schedule's factor, relative to its start: it scales
+    `natural_kl` and `critic_learning_rate`.
     """
     rate = learning_rate(config, steps)
     if config.actor_step == "gradient":
@@ -54,7 +54,7 @@ Steps = TypeVar("Steps", int, NDArray[np.int64])
 
 
 def is_due(every_steps: int, steps: Steps, steps_per_update: int) -> Any:
-    """Whether the update that ended at `steps` passed a multiple of `every_steps`; never where that is 0.
+    """Whether the update that ended at `steps` passed a multiple of `every_steps`; never if that is 0.
 
     Example:
         >>> [is_due(100, steps, 64) for steps in (64, 128, 192, 256)]

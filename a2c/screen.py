@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a live view on a terminal, lines elsewhere, or nothing."""
+"""Progress of a training run on standard error: a live view on a terminal, lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from a2c.run.standing import Clock, Standing
 
 _FRAME_SECONDS = 0.25
 _MOST_OF_TIME = 0.005
-"""The share of the time that drawing may take: a frame that takes longer than its share is drawn less often."""
+"""The largest share of the time for drawing: slow frames are drawn less often."""
 
 _PACE_FRAMES = 20
-"""Steps per second are those of so many frames, five seconds, so that the number stands still enough to be read."""
+"""Steps per second are averaged over so many frames, five seconds, so that the number is steady enough to read."""
 
 
 class Begun(NamedTuple):
-    """A run that begins to be trained, or to go on."""
+    """A run whose training begins or is resumed."""
 
     title: str
     """Environment and seed."""
@@ -34,40 +34,40 @@ class Begun(NamedTuple):
 
 
 class Display(Protocol):
-    """Shows what a person wants to know of runs that train here, one after another."""
+    """Shows the progress of runs that this process trains, one after another."""
 
     def line(self, text: str) -> None:
-        """Says something that is not to be missed."""
+        """Prints a line."""
         ...
 
     def told(self, text: str) -> None:
-        """Says what a view shows anyway: an evaluation's result."""
+        """Prints a line, such as an evaluation's result, unless a live view shows it anyway."""
         ...
 
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> contextlib.AbstractContextManager[None]:
-        """Shows a run while entered; `standing` may be asked at any time, from any thread."""
+        """Shows a run while entered; `standing` may be called at any time, from any thread."""
         ...
 
     def close(self) -> None:
-        """Leaves what is shown as it is, with the terminal as it was."""
+        """Leaves the last frame on the screen and restores the terminal."""
         ...
 
 
 class Nowhere:
-    """Nobody looks."""
+    """Shows nothing."""
 
     def line(self, text: str) -> None:
-        """Nobody listens."""
+        """Does nothing."""
 
     def told(self, text: str) -> None:
-        """Nobody listens."""
+        """Does nothing."""
 
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> contextlib.AbstractContextManager[None]:
-        """Nothing."""
+        """Does nothing."""
         return contextlib.nullcontext()
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Does nothing."""
 
 
 class Lines:
@@ -80,27 +80,27 @@ class Lines:
     told = line
 
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> contextlib.AbstractContextManager[None]:
-        """Prints what begins."""
+        """Prints which run begins."""
         self.line(f"{begun.title}: {begun.place}\nrun {begun.path}")
         return contextlib.nullcontext()
 
     def close(self) -> None:
-        """There is nothing to put back."""
+        """Does nothing: there is nothing to restore."""
 
 
 class Live:
-    """A frame at the bottom of a terminal, drawn again in its place; what is printed meanwhile goes above it."""
+    """A frame at the bottom of a terminal, redrawn in place; lines printed meanwhile go above it."""
 
     def __init__(self, stream: TextIO) -> None:
         """Draws nothing yet."""
-        from rich.console import Console  # Here: only who looks needs it.
+        from rich.console import Console  # Not at the top: only a live view needs it.
         from rich.live import Live as Redrawn
 
         self.console = Console(file=stream)
         self._live = Redrawn(
             console=self.console,
             auto_refresh=False,
-            # What goes to a file stays there.
+            # Otherwise output redirected to a file would end up on the terminal.
             redirect_stdout=sys.stdout.isatty(),
             vertical_overflow="crop",
         )
@@ -108,11 +108,11 @@ class Live:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Since it was begun."""
+        """Seconds since `begin`."""
         return time.monotonic() - self._begin
 
     def begin(self) -> None:
-        """From here on there may be frames."""
+        """Takes over the bottom of the terminal."""
         self._live.start()
         self._begin = time.monotonic()
 
@@ -120,8 +120,8 @@ class Live:
         """Draws a frame if the last one is old enough.
 
         Args:
-            frame: Makes it, for so many columns and with plain characters or not.
-            is_last: Whether it is drawn however old that is.
+            frame: Makes the frame, from the number of columns and whether to use only ASCII.
+            is_last: Draws in any case.
         """
         if not is_last and time.monotonic() < self._next:
             return
@@ -136,26 +136,26 @@ class Live:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Leaves the last frame where it is."""
+        """Ends the view; the last frame stays."""
         self._live.stop()
 
 
 class Terminal:
-    """The live view of one run after another. A thread draws it, so that time goes on where an environment is slow."""
+    """The live view of one run after another. A thread draws it, so that its clock runs even if a step is slow."""
 
     def __init__(self) -> None:
-        """Nothing is shown yet."""
+        """Shows nothing yet."""
         self._live: Live | None = None
 
     def line(self, text: str) -> None:
-        """Above the view, where there is one."""
+        """Prints a line, above the view if there is one."""
         if self._live is None:
             print(text, file=sys.stderr, flush=True)
         else:
             self._live.line(text)
 
     def told(self, text: str) -> None:
-        """The view shows the last evaluation, and metrics.jsonl has all of them."""
+        """Does nothing: the view shows the last evaluation, and metrics.jsonl has all of them."""
 
     @contextlib.contextmanager
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> Iterator[None]:
@@ -188,15 +188,15 @@ class Terminal:
 
 
 class Pace:
-    """How fast a run goes: steps per second of the last seconds, and how long it will take."""
+    """Measures a run's speed over the last seconds, and estimates the time left."""
 
     def __init__(self, first: Standing) -> None:
-        """From how it stood when this process took it up."""
+        """Begins at the run's progress when this process started or resumed it."""
         self._first = first
         self._last: collections.deque[tuple[int, float]] = collections.deque(maxlen=_PACE_FRAMES)
 
     def clock(self, now: Standing, elapsed_seconds: float) -> Clock:
-        """The time, as of now; called for every frame."""
+        """The run's times now; called for every frame."""
         self._last.append((now.steps, now.train_seconds))
         made, left = now.steps - self._first.steps, now.total_steps - now.steps
         steps, seconds = (b - a for a, b in zip(self._last[0], self._last[-1], strict=True))
@@ -209,7 +209,7 @@ class Pace:
 
 @contextlib.contextmanager
 def ticking(tick: Callable[[], None]) -> Iterator[None]:
-    """Calls something in a thread of its own a few times a second, while entered; not at all where there is none."""
+    """While entered, calls `tick` a few times a second in another thread; not at all if no thread can start."""
     is_over = threading.Event()
 
     def run() -> None:
@@ -227,10 +227,10 @@ def ticking(tick: Callable[[], None]) -> Iterator[None]:
 
 
 def is_live() -> bool:
-    """Whether standard error is a terminal on which a frame can be drawn again in its place."""
+    """Whether standard error is a terminal that can redraw a frame in place."""
     return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def display_for(progress: bool) -> Display:
-    """What suits standard error; nothing where nobody asked."""
+    """The display that suits standard error; without `progress`, one that shows nothing."""
     return (Terminal() if is_live() else Lines()) if progress else Nowhere()

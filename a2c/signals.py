@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first asks the loop to end, the second ends it."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal asks the loop to end, a second one exits at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Holds a Ctrl-C back until the end of the block, where it is raised.
+    """Delays a Ctrl-C until the end of the block.
 
-    Importing a large extension takes a second, and one that is interrupted in it fails in ways of its own.
+    Importing a large extension takes a second; interrupted in the middle, it fails with errors that explain nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,10 +33,10 @@ def interrupts_held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_remembered() -> Iterator[None]:
-    """Raises a Ctrl-C where it comes, and again at the end of the block if it was lost on the way.
+    """Raises a Ctrl-C when it comes, and again at the end of the block if it was lost.
 
-    What is raised in a callback from machine code, as compilers and loaders make them, is forgotten there; without
-    this, after it was printed.
+    It is lost in callbacks from machine code, which compilers and loaders make: Python prints an exception there and
+    drops it. While entered, it does not print a KeyboardInterrupt either.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -56,7 +56,7 @@ def interrupts_remembered() -> Iterator[None]:
     try:
         yield
     except Exception:
-        if received:  # What failed, failed because of it.
+        if received:  # The error is a consequence of the Ctrl-C.
             raise KeyboardInterrupt from None
         raise
     finally:
@@ -71,19 +71,19 @@ class Stopped(Exception):  # noqa: N818 - a request, not an error
 
 
 class _Exit(BaseException):
-    """A second signal ends the process; not a SystemExit, which an environment may raise, and which is its error."""
+    """A second signal ends the process. Not a SystemExit: an environment may raise one, and that is its error."""
 
 
 class _Interrupted(BaseException):
-    """Another thread ends what this one is at; no Exception, which would be taken for the environment's."""
+    """Another thread interrupts this one. Not an Exception, which would count as the environment's error."""
 
 
 def pass_on(number: int, saved_in: str) -> None:
-    """Does with a signal what it would have done without us, now that everything is saved.
+    """Gives a signal the effect that it would have had without us, now that everything is saved.
 
     Raises:
         KeyboardInterrupt: It was a Ctrl-C.
-        SystemExit: It would have ended the process; so that `finally` is heard.
+        SystemExit: It would have killed the process; as an exception, it lets `finally` blocks run.
     """
     handler = signal.getsignal(number)
     if number == signal.SIGINT and handler is signal.default_int_handler:
@@ -95,14 +95,12 @@ def pass_on(number: int, saved_in: str) -> None:
 
 
 class StopSignals:
-    """While entered, remembers the first SIGINT, SIGTERM or SIGHUP; a second one exits at once.
+    """While entered, records the first SIGINT, SIGTERM or SIGHUP; a second one leaves the block as a SystemExit.
 
-    It leaves the block as a SystemExit.
-
-    Handlers can be set in the main thread only; elsewhere this never asks to stop.
+    Python can set handlers in the main thread only; in other threads this does nothing.
 
     Attributes:
-        received: The signal's number; 0: none.
+        received: The first signal's number; 0 if there was none.
     """
 
     def __init__(self) -> None:
@@ -112,21 +110,21 @@ class StopSignals:
         self._interruption: Exception | None = None
 
     def interrupt(self, error: Exception) -> None:
-        """Raises an error in the thread that made this, from another one, wherever that is: in a hanging environment.
+        """Raises an error in the thread that created this, from another thread: an environment hangs there.
 
-        It leaves the block as it is. Code that never comes back to Python is not reached.
+        It does not reach code that never returns to Python.
         """
         self._interruption = error
-        if self._previous:  # The main thread: a signal wakes it out of system calls, too.
+        if self._previous:  # The main thread: a signal wakes it even out of a system call.
             signal.pthread_kill(self._thread, signal.SIGINT)
         else:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(_Interrupted))
 
     def check(self) -> None:
-        """Called wherever the run may end.
+        """To be called wherever the run may end.
 
         Raises:
-            Stopped: A signal asked for it.
+            Stopped: A signal was received.
         """
         if self.received:
             raise Stopped
@@ -135,7 +133,9 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
                 is_left = number not in (signal.SIGINT, signal.SIGTERM) and signal.getsignal(number) is signal.SIG_IGN
-                if not is_left:  # As nohup asks for; a shell ignores Ctrl-C for all that it starts in the background.
+                # nohup ignores SIGHUP, and that is respected. An ignored SIGINT is not: a shell ignores it for all
+                # background processes.
+                if not is_left:
                     self._previous.setdefault(number, signal.signal(number, self._handle))
         return self
 

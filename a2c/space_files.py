@@ -1,4 +1,4 @@
-"""Spaces <-> files: their structure as JSON, the bounds of Boxes as arrays. What is read may come from a stranger."""
+"""Spaces to and from files: the structure as JSON, the bounds of Boxes as arrays. The files may be a stranger's."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def describe(space: gymnasium.Space[Any], depth: int = 0) -> Any:
-    """A space of numbers only as JSON, without the bounds of its Boxes, which `to_arrays` gives.
+    """A space of numbers as JSON, without the bounds of its Boxes, which `to_arrays` gives.
 
     Raises:
-        TypeError: It has another part, a key that JSON does not know, or is nested too deep. The text goes on from the
-            space's name.
+        TypeError: It has a part that is not numbers, a key that JSON cannot hold, or is nested too deep. The text
+            continues after the space's name.
     """
     if depth > _DEEPEST:
-        raise TypeError(f"is nested more than {_DEEPEST} deep, which no file of a policy is")
+        raise TypeError(f"is nested more than {_DEEPEST} deep, too deep for a policy's file")
     match space:
         case spaces.Dict():
             pairs = [[_key(key), describe(inner, depth + 1)] for key, inner in space.spaces.items()]
@@ -65,10 +65,10 @@ def _key(key: Any) -> Any:
 
 
 def _key_of(described: Any) -> Any:
-    """The key that `_key` described.
+    """The key of a Dict from its JSON; the inverse of `_key`.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a key.
     """
     if isinstance(described, list):
         return tuple(_key_of(one) for one in described)
@@ -78,7 +78,7 @@ def _key_of(described: Any) -> Any:
 
 
 def to_arrays(space: gymnasium.Space[Any], prefix: str) -> Arrays:
-    """The bounds of a space's Boxes: "prefix.low" and "prefix.high", of a part "prefix.<its name>.low" and so on."""
+    """The bounds of a space's Boxes, "prefix.low" and "prefix.high"; for a part, "prefix.<its name>.low" and so on."""
     arrays: Arrays = {}
     for part in parts(space):
         if isinstance(part.space, spaces.Box):
@@ -89,11 +89,11 @@ def to_arrays(space: gymnasium.Space[Any], prefix: str) -> Arrays:
 
 
 def from_description(description: Any, arrays: Mapping[str, NDArray[Any]], prefix: str) -> gymnasium.Space[Any]:
-    """The space that `describe` and `to_arrays` gave. It may come from a stranger: nothing in it can run.
+    """The space from the results of `describe` and `to_arrays`. They may be a stranger's: nothing in them is executed.
 
     Raises:
         KeyError: An array is missing.
-        ValueError: The description or an array is none of a space.
+        ValueError: The description or an array is not valid.
     """
     found = list(_described(description, (), 0))
     is_nested_ = description["kind"] in ("dict", "tuple")
@@ -108,7 +108,7 @@ _TYPES = {np.dtype(order + code).str for code in "?bBhHiIlLqQefd" for order in "
 
 
 def _described(description: Any, path: Path, depth: int) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The parts that a description has, in order."""
+    """The parts of a description, in order, each with its path."""
     if depth > _DEEPEST:
         raise ValueError(f"a space is nested more than {_DEEPEST} deep")
     match description:
@@ -156,7 +156,7 @@ def _leaf(description: dict[str, Any], arrays: Mapping[str, NDArray[Any]], name:
             dtype = np.dtype(kind)
             if n < 1 or not _fits(dtype, n, start, start + n - 1):
                 raise ValueError(f"{name} has {n} numbers from {start}; there must be some, and {dtype} hold them")
-            # Before 1.3 Gymnasium knew none but int64 here, and no argument to say so.
+            # Before 1.3, Gymnasium's Discrete was always int64 and had no argument dtype.
             return spaces.Discrete(n, start=start) if dtype == np.int64 else spaces.Discrete(n, start=start, dtype=kind)
         case {"kind": "multi_discrete", "nvec": list(ns), "start": list(starts), "type": str(kind)} if _is_whole(kind):
             dtype = np.dtype(kind)

@@ -1,8 +1,8 @@
 """Any Gymnasium space as rows of one array, and back.
 
-A value of a space is a row. Where the space is a Box, a Discrete, a MultiDiscrete or a MultiBinary, a row is an array
-of the space's shape and type. Where it is a Dict or a Tuple of these, nested however deep, a row is one element of a
-structured type, with a field for each of these parts, named by the way to it: "position", "0", "camera.left".
+A value of a space is a row. For a Box, a Discrete, a MultiDiscrete or a MultiBinary, a row is an array of the space's
+shape and type. For a Dict or a Tuple of these, nested to any depth, a row is one element of a structured type, with a
+field for each part, named by its path: "position", "0", "camera.left".
 
 | from | to | by |
 |---|---|---|
@@ -27,41 +27,41 @@ from numpy.typing import NDArray
 from a2c.errors import shown
 
 Path = tuple[Any, ...]
-"""The keys that lead to a part: () to a space that has none."""
+"""The keys that lead to a part; () for a space without parts."""
 
 
 Value = Callable[[Any], Any]
 
 
 class PartOfTuple(spaces.Tuple[Any]):
-    """A Tuple of what is left of another where some of its parts cannot be numbers.
+    """A Tuple without the parts of another Tuple that cannot be numbers.
 
-    Values of either are read, those of this space and those of the other.
+    `rows_of` reads values of both Tuples.
     """
 
-    def __init__(self, kept: list[gymnasium.Space[Any]], positions: tuple[int, ...], length: int) -> None:
-        """A space of some parts.
+    def __init__(self, some: list[gymnasium.Space[Any]], positions: tuple[int, ...], length: int) -> None:
+        """Creates the Tuple of some parts.
 
         Args:
-            kept: The parts.
-            positions: Where in the other Tuple they are.
-            length: How many parts that has.
+            some: The parts.
+            positions: Their positions in the other Tuple.
+            length: The number of parts of the other Tuple.
         """
-        super().__init__(kept)
+        super().__init__(some)
         self.positions, self.length = positions, length
 
 
 class Part(NamedTuple):
-    """A space within a space that is itself not divided."""
+    """A space without parts inside another space."""
 
     name: str
-    """Its field of a row; "" where the row is the part."""
+    """Its field of a row; "" if the space has no other parts."""
     path: Path
     space: gymnasium.Space[Any]
 
 
 def parts(space: gymnasium.Space[Any]) -> tuple[Part, ...]:
-    """The parts of a space that can be numbers, in order; none where there are none."""
+    """The parts of a space that can be numbers, in order."""
     found = [(path, leaf) for path, leaf in _leaves(space, ()) if is_numbers(leaf)]
     if not is_nested(space):
         return tuple(Part("", path, leaf) for path, leaf in found)
@@ -70,26 +70,26 @@ def parts(space: gymnasium.Space[Any]) -> tuple[Part, ...]:
 
 
 def left_out(space: gymnasium.Space[Any]) -> tuple[tuple[Path, gymnasium.Space[Any]], ...]:
-    """What cannot be numbers in a space: texts, graphs, sequences."""
+    """The parts of a space that cannot be numbers: texts, graphs, sequences."""
     return tuple((path, leaf) for path, leaf in _leaves(space, ()) if not is_numbers(leaf))
 
 
 def is_numbers(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space that is not divided holds arrays of real numbers of one shape."""
+    """Whether a space without parts holds real numbers in arrays of one shape, at least one number each."""
     if 0 in (space.shape or ()):
-        return False  # There are none.
+        return False
     if isinstance(space, spaces.Box):
         return np.dtype(space.dtype).kind in "biuf"
     return isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
 
 
 def is_nested(space: gymnasium.Space[Any]) -> bool:
-    """Whether a row is of a structured type."""
+    """Whether the space has parts, so that a row is of a structured type."""
     return isinstance(space, spaces.Dict | spaces.Tuple)
 
 
 def numbers_only(space: gymnasium.Space[Any]) -> gymnasium.Space[Any] | None:
-    """The space without the parts that cannot be numbers: itself where all can, None where none can."""
+    """The space without the parts that cannot be numbers: itself if all can, None if none can."""
     if not is_nested(space):
         return space if is_numbers(space) else None
     if not parts(space):
@@ -118,18 +118,18 @@ def row_type(space: gymnasium.Space[Any]) -> np.dtype[Any]:
 
 
 def native(dtype: Any) -> np.dtype[Any]:
-    """The type in this machine's byte order; float64 for those that are longer, which no file knows."""
+    """The type in this machine's byte order; float64 for longer types, which safetensors does not have."""
     found: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
     return found if found.itemsize <= 8 else np.dtype(np.float64)
 
 
 def part_of(rows: NDArray[Any], name: str) -> NDArray[Any]:
-    """A part of rows [...], by its name: a view [..., *shape]."""
+    """The part `name` of rows [...], as a view [..., *shape]."""
     return rows[name] if name else rows
 
 
 def limits(space: gymnasium.Space[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """The lowest and highest of each number of a part that counts, [*shape] each; None of a Box, which measures."""
+    """The lowest and highest value of each whole number of a part, [*shape] each; None for a Box."""
     match space:
         case spaces.Discrete():
             first = int(space.start)
@@ -147,10 +147,10 @@ def limits(space: gymnasium.Space[Any]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def value_of(space: gymnasium.Space[Any]) -> Value:
-    """What makes a value of a space (of numbers only) from a row.
+    """A function that makes a value of a space (of numbers only) from a row.
 
-    The value is what `space.contains` holds for one: a scalar of a Discrete, arrays of the space's own type (whatever
-    its byte order), in dicts and tuples. It shares no memory with the row.
+    `space.contains` accepts the value: a scalar for a Discrete, otherwise arrays of the space's own type and byte
+    order, in dicts and tuples. It shares no memory with the row.
 
     Example:
         >>> space = spaces.Dict(x=spaces.Box(-1, 1, (2,)), n=spaces.Discrete(3))
@@ -161,7 +161,7 @@ def value_of(space: gymnasium.Space[Any]) -> Value:
 
 
 def is_value(space: gymnasium.Space[Any]) -> bool:
-    """Whether a row, in an array of rows [N], is a value of the space already."""
+    """Whether an element of an array of rows [N] is already a value of the space."""
     if isinstance(space, spaces.Discrete):
         return True
     return not is_nested(space) and row_type(space).base == np.dtype(space.dtype) and bool(space.shape)
@@ -178,21 +178,21 @@ def _value(space: gymnasium.Space[Any], path: Path, names: Mapping[Path, str]) -
     if isinstance(space, spaces.Discrete):
         scalar = dtype.type
         return (lambda row: scalar(row[name])) if name else scalar
-    # Not `row[name].copy()`: the field of a packed row may lie at an odd address.
+    # Not `row[name].copy()`: a field of a packed row may be unaligned.
     return (lambda row: np.array(row[name], dtype)) if name else (lambda row: np.array(row, dtype))
 
 
 def rows_of(space: gymnasium.Space[Any], value: Any, name: str = "obs") -> NDArray[Any]:
-    """A value of a space (of numbers only) as a row: of shape (), or [*shape] where the space is not nested.
+    """A value of a space (of numbers only) as a row: of shape (), or [*shape] if the space is not nested.
 
     Args:
-        space: Of the value.
-        value: Numbers, arrays or lists of them; more keys in a dict than the space has do not matter.
-        name: What an error calls it.
+        space: The space.
+        value: Numbers, arrays or lists of numbers; a dict may have more keys than the space.
+        name: The value's name in errors.
 
     Raises:
-        ValueError: It is none of the space's: another structure or shape, no number, or one that the row cannot hold.
-            The bounds of a Box are not looked at.
+        ValueError: It is not a value of the space: another structure or shape, no number, or a number that the row
+            cannot hold. The bounds of a Box are not checked.
     """
     return _read(space, value, (), name)
 
@@ -207,26 +207,26 @@ def batch_of(space: gymnasium.Space[Any], values: Any, n: int, name: str = "obs"
 
 
 def batch_size(space: gymnasium.Space[Any], values: Any) -> int | None:
-    """Of how many values this is Gymnasium's batched form; None: it is one value, or none of the space's."""
+    """The number of values in Gymnasium's batched form; None if this is a single value, or not of the space."""
     sizes = set()
     try:
         for leaf, given, _ in _taken_apart(space, values, ""):
             array = np.asarray(given)
             sizes.add(len(array) if array.ndim == len(leaf.shape or ()) + 1 else None)
-    except Exception:  # noqa: BLE001 - whatever it is, `rows_of` says what is wrong with it
+    except Exception:  # noqa: BLE001 - `rows_of` then says what is wrong with it
         return None
     return sizes.pop() if len(sizes) == 1 else None
 
 
 def batched(space: gymnasium.Space[Any], rows: NDArray[Any]) -> Any:
-    """Rows [N] of a space (of numbers only) in Gymnasium's batched form, copied: what `batch_space` contains."""
+    """Rows [N] of a space (of numbers only) in Gymnasium's batched form, copied: a value of `batch_space`."""
     if not is_nested(space):
         return np.array(rows, np.dtype(space.dtype))
     return _built(space, iter([np.array(rows[part.name], part.space.dtype) for part in parts(space)]))
 
 
 def _built(space: gymnasium.Space[Any], leaves: Iterator[Any]) -> Any:
-    """What has the structure of a space, from what stands for its parts, in order."""
+    """Dicts and tuples with the structure of a space, around objects for its parts, in order."""
     if isinstance(space, spaces.Dict):
         return {key: _built(inner, leaves) for key, inner in space.spaces.items()}
     if isinstance(space, spaces.Tuple):
@@ -245,7 +245,7 @@ def _read(space: gymnasium.Space[Any], value: Any, lead: tuple[int, ...], name: 
 
 
 def _taken_apart(space: gymnasium.Space[Any], value: Any, name: str) -> Iterator[tuple[gymnasium.Space[Any], Any, str]]:
-    """The parts of a space in order, each with what a value has for it and what to call that."""
+    """The parts of a space in order, each with the value's part and its name in errors."""
     if isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping):
             raise ValueError(f"{name} is {shown(value)}; it must be a dict with {_listed(space.spaces)}")
@@ -266,10 +266,10 @@ def _taken_apart(space: gymnasium.Space[Any], value: Any, name: str) -> Iterator
 
 
 def _array(space: gymnasium.Space[Any], value: Any, lead: tuple[int, ...], name: str) -> NDArray[Any]:
-    """What was given for a part, as an array of its type; the same numbers."""
+    """The value of a part as an array of its type, with exactly the same numbers."""
     try:
         array: NDArray[Any] = np.asarray(value)
-    except Exception as error:  # Whatever the conversion of a foreign array raises.
+    except Exception as error:  # A foreign array may raise anything here.
         raise ValueError(f"{name} is {shown(value)}, which is no array; it must be numbers") from error
     if array.dtype.kind not in "biuf" or (isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any()):
         raise ValueError(f"{name} is {shown(value)}; it must be numbers")
@@ -282,7 +282,7 @@ def _array(space: gymnasium.Space[Any], value: Any, lead: tuple[int, ...], name:
         wrong = np.zeros(shape, np.bool_)
         if dtype.kind != "f":
             wrong = cast != array
-            if array.dtype.kind == "f":  # Beyond the type's range, what a cast gives is anybody's guess.
+            if array.dtype.kind == "f":  # A cast from beyond the type's range is undefined.
                 wrong |= ~(np.abs(array) < 2.0**63)
     right = f"what {dtype} can hold"
     found = limits(space)
@@ -298,17 +298,17 @@ def _array(space: gymnasium.Space[Any], value: Any, lead: tuple[int, ...], name:
 
 
 def plain(rows: NDArray[Any]) -> NDArray[Any]:
-    """Rows as an array that a file can hold: bytes [..., size of a row] of structured ones, any other array itself."""
+    """Rows as an array that a file can hold: structured rows as bytes [..., size of a row], others as they are."""
     if rows.dtype.names is None:
         return rows
     return np.ascontiguousarray(rows).reshape(rows.shape).view(np.uint8).reshape(*rows.shape, rows.dtype.itemsize)
 
 
 def unplain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Rows of a type from what `plain` gave for them.
+    """Rows of a type from the result of `plain`.
 
     Raises:
-        ValueError: It is of another size or type.
+        ValueError: The array has another size or type.
     """
     if dtype.names is None:
         return array
@@ -318,12 +318,12 @@ def unplain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def same(ours: Any, theirs: Any, bounds: bool = True) -> bool:
-    """Whether two spaces hold the same numbers, in whatever type, their parts in the same order.
+    """Whether two spaces hold the same numbers, of any type, with their parts in the same order.
 
     Args:
         ours: A space.
         theirs: Another one.
-        bounds: Whether the bounds of Boxes count; if not, only their shapes do.
+        bounds: Whether to compare the bounds of Boxes; if not, only their shapes.
     """
     match ours, theirs:
         case spaces.Dict(), spaces.Dict():
@@ -343,7 +343,7 @@ def same(ours: Any, theirs: Any, bounds: bool = True) -> bool:
         case spaces.Box(), spaces.Box():
             if ours.shape != theirs.shape or not bounds:
                 return bool(ours.shape == theirs.shape)
-            # In the coarser of both types: 0.1 is another number in each.
+            # In the coarser of both types, because 0.1 in float32 and in float64 are different numbers.
             dtype = min(ours.dtype, theirs.dtype, key=lambda dtype: dtype.itemsize)
             pairs = ((ours.low, theirs.low), (ours.high, theirs.high))
             with np.errstate(all="ignore"):
@@ -353,7 +353,7 @@ def same(ours: Any, theirs: Any, bounds: bool = True) -> bool:
 
 
 def named(path: Path) -> str:
-    """The way to a part as a message shows it."""
+    """The path of a part as a message shows it."""
     return ".".join(map(str, path))
 
 

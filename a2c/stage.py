@@ -1,4 +1,4 @@
-"""A policy playing before somebody's eyes: a window, or frames for a video."""
+"""A policy playing in a rendering environment: in a window, or as frames for a video."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from a2c.spaces import row_type
 
 
 class Episode:
-    """One episode of a policy on a rendering environment; `begin` makes it another one.
+    """An episode of a policy in a rendering environment; `begin` starts the next one.
 
     Attributes:
-        fps: Frames per second at which the environment's time is real.
-        is_over: Whether the episode has come to its end.
+        fps: Frames per second in the environment's own time.
+        is_over: Whether the episode has ended.
     """
 
     def __init__(self, env: SeededEnv, policy: Policy, greedy: bool, obs: Any) -> None:
-        """An episode that has begun.
+        """Takes over an episode after its reset.
 
         Args:
-            env: Where it is played.
-            policy: What acts.
-            greedy: The most probable action; False samples.
+            env: The environment.
+            policy: The policy.
+            greedy: Whether to take the most probable action; False samples.
             obs: The first observation.
         """
         self._env, self._policy, self._greedy = env, policy, greedy
@@ -61,16 +61,16 @@ class Episode:
         """Begins the episode of a seed.
 
         Raises:
-            EnvError: The environment raised, or returned what it must not.
+            EnvError: The environment raised, or returned something invalid.
         """
         obs, _ = self._env.reset(seed)
         self._start(obs)
 
     def render(self) -> Any:
-        """What the environment draws now.
+        """The environment's current picture.
 
         Raises:
-            UserError: It cannot draw itself.
+            UserError: Rendering raised.
         """
         try:
             return self._env.env.render()
@@ -78,15 +78,15 @@ class Episode:
             raise UserError(f"the environment cannot draw itself: {_said(error)}") from error
 
     def steps(self, at_most: int | None = None, rendered: bool = True) -> Iterator[tuple[float, Any]]:
-        """Plays; yields the reward of each step and what the environment rendered after it (None in a window).
+        """Plays; yields the reward of each step and the picture after it (None in a window).
 
         Args:
-            at_most: So many steps; None: to the end.
-            rendered: False: draws nothing, which `render` does when it is wanted.
+            at_most: The most steps to play; None: to the end.
+            rendered: Whether to render every step; if not, call `render` when a picture is needed.
 
         Raises:
-            UserError: It cannot draw itself, or gave an observation that is not finite.
-            EnvError: It raised, or returned what it must not.
+            UserError: Rendering raised, or an observation is not finite.
+            EnvError: The environment raised, or returned something invalid.
         """
         count = 0
         while not self.is_over and (at_most is None or count < at_most):
@@ -105,10 +105,10 @@ class Episode:
 
 
 class CannotRenderError(UserError):
-    """An environment draws nothing of the kind that is wanted.
+    """An environment does not have the wanted render mode.
 
     Attributes:
-        modes: In which it says that it can draw itself.
+        modes: The render modes that it declares.
     """
 
     def __init__(self, name: str, render_mode: str, modes: Sequence[str]) -> None:
@@ -126,27 +126,27 @@ def play(
     env: EnvSource | None = None,
     on_screen: bool = False,
 ) -> Iterator[Episode]:
-    """An episode of a run's policy, about to be played.
+    """Creates a run's environment and yields an episode of its policy, after the reset.
 
     Args:
         run: The run.
-        which: "best" or "final".
-        greedy: The most probable action; False samples.
-        seed: Of the episode.
+        which: "best", "final", or the number of steps after which the run saved the policy.
+        greedy: Whether to take the most probable action; False samples.
+        seed: The episode's seed.
         render_mode: "human" or "rgb_array".
-        env: What to make instead of what the run names, as in `Run.evaluate`.
-        on_screen: Whether its pictures are for a window of ours; "human" opens one of its own.
+        env: The environment to make instead of the run's, as in `Run.evaluate`.
+        on_screen: Whether the pictures are for our own window; "human" opens the environment's.
 
     Raises:
-        CannotRenderError: The environment cannot render in this way.
-        UserError: It failed to, or there is no display for a window.
-        EnvError: Its constructor raised, or its reset returned what it must not.
+        CannotRenderError: The environment does not have this render mode.
+        UserError: Rendering raised, or there is no display for a window.
+        EnvError: The environment's constructor raised, or its reset returned something invalid.
     """
     is_seen = on_screen or render_mode == "human"
     if is_seen:
         require_display()
     else:
-        # pygame would look for a display even where it only draws into memory, and complain.
+        # Even to draw into memory only, pygame looks for a display, and complains without one.
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     if not 0 <= seed < 2**31:
         raise UserError(f"seed is {seed}; it must be from 0 to 2**31 - 1")
@@ -170,23 +170,23 @@ def play(
         close(stage)
 
 
-_WITHOUT_DISPLAY = "`a2c record` makes a video without one, `xvfb-run a2c watch ...` pretends that there is one"
+_WITHOUT_DISPLAY = "`a2c record` makes a video without one, and `xvfb-run a2c watch ...` simulates one"
 
 
 def _stage(
     source: EnvSource, kwargs: Mapping[str, Any], render_mode: str, wrapping: Wrapping
 ) -> gymnasium.Env[Any, Any]:
-    """The environment, rendering. One is alive at a time: it may hold a port, or a licence.
+    """Creates the environment with a render mode. Only one is alive at a time: it may hold a port, or a licence.
 
     Raises:
-        CannotRenderError: It says that it cannot render in this way.
-        UserError: It says that it can, and cannot.
-        EnvError: Its constructor raised, and does so when it need not render, too.
+        CannotRenderError: It does not declare this render mode.
+        UserError: It declares the mode, but cannot be created with it.
+        EnvError: Its constructor raises even without rendering.
     """
     failure: UserError | EnvError | None = None
     try:
         with warnings.catch_warnings():
-            # Gymnasium says what we are about to say, or that it opens a window of its own.
+            # Gymnasium warns of what our own error will say, or that it opens a window.
             warnings.filterwarnings("ignore", message=r".*(render_mode|'human' rendering)")
             stage = make_env(source, kwargs, render_mode, wrapping)
     except (UserError, EnvError) as error:
@@ -204,13 +204,13 @@ def _stage(
 
 
 def _metadata(env: gymnasium.Env[Any, Any]) -> Mapping[str, Any]:
-    """What an environment says of itself, which may be None or nonsense."""
+    """The environment's metadata; empty if it has none, or something other than a mapping."""
     metadata: Any = env.metadata
     return metadata if isinstance(metadata, Mapping) else {}
 
 
 def _said(error: Exception) -> str:
-    """What an environment raised, on a line; and what helps where it found no display to draw on."""
+    """The environment's error on one line, with a hint if it found no display."""
     lines = str(error).strip().splitlines() if not isinstance(error, EnvError) else error.details.strip().splitlines()
     name = "" if isinstance(error, UserError | EnvError) else f"{type(error).__name__}: "
     said = name + textwrap.shorten(lines[-1] if lines else "", 200)
@@ -219,10 +219,10 @@ def _said(error: Exception) -> str:
 
 
 def require_display() -> None:
-    """Refuses to open a window nobody would see: without a display, SDL draws into nothing and says so to nobody.
+    """Refuses to open a window without a display: SDL would silently draw nowhere.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no display.
     """
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
         raise UserError(f"there is no display to open a window on; {_WITHOUT_DISPLAY}")

@@ -1,4 +1,4 @@
-"""What a run starts from that is not drawn from its seed: the parameters of another run, or of a file."""
+"""Initial parameters of a run: drawn from its seed, or read from another run or a file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 from a2c import files
 from a2c.config import Config
 from a2c.errors import UserError, shown
-from a2c.model.architecture import Architecture, Parameters
-from a2c.model.blocks import numbered
+from a2c.model.architecture import Architecture, Parameters, name_in
+from a2c.model.blocks import initial_parameters, numbered
 from a2c.moments import Moments
 
 _STATISTICS = "normalizer."
 
 
 class Start(NamedTuple):
-    """What was read; `parameters` and `statistics` fit it to a learner."""
+    """The arrays of a file; `parameters` and `restore_statistics` check them and hand them to a learner."""
 
     path: Path
     arrays: files.Arrays
 
 
 def settled(config: Config) -> Config:
-    """The same settings with the file of `start_from` named for good: its whole path, and the sha256 of what it holds.
+    """The same settings with the absolute path of `start_from`, and its SHA-256 as `start_from_sha256`.
 
     Raises:
-        UserError: There is no such file, or it holds something else than `start_from_sha256` says.
+        UserError: There is no such file, or its SHA-256 is not `start_from_sha256`.
     """
     if config.start_from is None:
         return config
@@ -41,12 +41,12 @@ def settled(config: Config) -> Config:
 
 
 def read(config: Config) -> Start | None:
-    """What a run with these settings starts from; None where that follows from its seed.
+    """Reads the initial parameters of a new run; None if they are drawn from its seed.
 
-    A run that goes on from a checkpoint does not need it.
+    Not needed to resume a run: its checkpoint has the parameters.
 
     Raises:
-        UserError: The file is missing, is another than when the settings were made, or no safetensors.
+        UserError: The file is missing, has changed since the settings were made, or is not a safetensors file.
     """
     if config.start_from is None:
         return None
@@ -55,16 +55,18 @@ def read(config: Config) -> Start | None:
 
 
 def parameters(start: Start, architecture: Architecture) -> Parameters:
-    """Initial values for these networks. Layers may have our names or those of a `paddle.nn.Sequential`.
+    """The initial parameters of these networks. Layers may have a2c's names or those of a `paddle.nn.Sequential`.
 
     Raises:
-        UserError: Naming the array that is missing, too many, of another shape, or not finite.
+        UserError: An array is missing, unknown, of another shape, or not finite; the message names it.
     """
     arrays = numbered(start.arrays, by=1)
     shapes = architecture.shapes()
     sizes = "-".join(map(str, architecture.hidden_sizes)) or "no"
     memory = f"memory_size {architecture.memory_size}, " if architecture.memory_size else ""
-    ours = f"hidden_sizes {sizes}, {memory}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
+    torso = "" if architecture.share_torso else "share_torso False, "
+    layers_of = f"hidden_sizes {sizes}" if architecture.own is None else f"network {architecture.own.name}"
+    ours = f"{layers_of}, {memory}{torso}{architecture.input_size} inputs, {architecture.num_outputs} outputs"
     layers = {name for name in arrays if name.startswith(("actor.", "critic.", "image.", "memory.", "log_std"))}
     for name in sorted({*shapes} ^ layers):
         what = "has no" if name in shapes else "also has"
@@ -76,18 +78,29 @@ def parameters(start: Start, architecture: Architecture) -> Parameters:
                 f"start_from is {start.path}, where {name} has shape {array.shape}; this run's networks have {ours}, "
                 f"so it must be {shape}"
             )
-        with np.errstate(over="ignore"):  # Of float64: said in words below.
+        with np.errstate(over="ignore"):  # A float64 too large for float32; reported below.
             values = array.astype(np.float32)
         if array.dtype.kind != "f" or not np.isfinite(values).all():
             raise UserError(f"start_from is {start.path}, where {name} is not all finite real numbers")
     return {name: arrays[name].astype(np.float32) for name in shapes}
 
 
+def drawn(config: Config, architecture: Architecture) -> Parameters:
+    """Initial parameters from the seed: a2c's, and those that the constructor of a user's own layer draws."""
+    ours = initial_parameters(architecture, config.initialization, config.initial_log_std, config.seed)
+    if architecture.own is None:
+        return ours
+    from a2c.model.own_layers import initial  # Needs Paddle.
+
+    theirs = initial(architecture.own, config.seed)
+    return ours | {name_in(network, name): array for network, name, array in theirs}
+
+
 def restore_statistics(start: Start, moments: Moments | None) -> None:
-    """Takes over the statistics of observations that the parameters were trained with.
+    """Copies the statistics of observations that the parameters were trained with.
 
     Raises:
-        UserError: They were trained with statistics and are to be used without, or the other way round.
+        UserError: The parameters were trained with statistics and this run has none, or the reverse.
     """
     theirs = {
         name.removeprefix(_STATISTICS): array for name, array in start.arrays.items() if name.startswith(_STATISTICS)
@@ -97,8 +110,8 @@ def restore_statistics(start: Start, moments: Moments | None) -> None:
         without = "no " if is_normalized else ""
         raise UserError(
             f"normalize_observations is {is_normalized}, and start_from is {start.path}, which has {without}statistics "
-            f"of observations: its networks know them {'as they are' if is_normalized else 'normalised'}; both must "
-            "agree"
+            f"of observations: it was trained on {'raw' if is_normalized else 'normalised'} ones; both must agree: "
+            "change normalize_observations"
         )
     if moments is None:
         return
@@ -114,19 +127,19 @@ def _read(config: Config) -> bytes:
     digest = hashlib.sha256(data).hexdigest()
     if config.start_from_sha256 not in (None, digest):
         raise UserError(
-            f"{path} has the sha256 {digest}; start_from_sha256 says {shown(config.start_from_sha256)}: it must be the "
-            "same file"
+            f"{path} has the sha256 {digest}, and start_from_sha256 is {shown(config.start_from_sha256)}; the file "
+            "must be the one that the settings were made with"
         )
     return data
 
 
 def _file(path: Path) -> Path:
-    """The file itself, where a run, its best policy or a checkpoint is named."""
+    """The .safetensors file that a path means: the path may also be a run, a policy's folder or a checkpoint."""
     if not path.is_dir():
         if path.suffix in (".pdparams", ".pdopt", ".pt", ".pth", ".pkl"):
             raise UserError(
-                f"start_from is {path}, a pickle, which can run code and is not read; docs/tutorial.md has the two "
-                "lines that make a .safetensors of it"
+                f"start_from is {path}, a pickle, which can run code and is not read; docs/paddle.md shows the two "
+                "lines that convert it to .safetensors"
             )
         return path
     for name in ("policy/policy.safetensors", "policy.safetensors", "state.safetensors"):

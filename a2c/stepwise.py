@@ -1,4 +1,4 @@
-"""Training step by step: the loop is the caller's, who may look on, take a hand in it, and stop."""
+"""Training in the caller's own loop, where the caller can read, change and stop it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from a2c.envs.construction import EnvSource
 from a2c.errors import UserError, shown
 from a2c.policy import Policy
 from a2c.rollout import Rollout
-from a2c.run.folder import Run
+from a2c.run.folder import Run, opened
 from a2c.run.writers import Row
 from a2c.screen import display_for
 from a2c.signals import Stopped
@@ -25,11 +25,11 @@ T = TypeVar("T", Row, Rollout)
 
 
 class Training:
-    """A run that is trained in a loop of the caller's.
+    """A run that is trained in the caller's own loop.
 
-    The run is the one that `a2c.train` makes, with its folder, checkpoints and evaluations, to the same bits, as long
-    as nobody takes a hand in it. `break` leaves it as a Ctrl-C would: saved, to be resumed. `stop()` ends it as its
-    `total_steps` would: with the last evaluations.
+    Unless the caller changes something, the run is the same to the bit as that of `a2c.train`, with its folder,
+    checkpoints and evaluations. `break` stops it as a Ctrl-C would: saved, to be resumed. `stop()` ends it as its
+    `total_steps` would: with the final evaluations.
 
     Example:
         >>> import a2c
@@ -46,7 +46,7 @@ class Training:
     def __init__(
         self, env: EnvSource, *, preset: str | os.PathLike[str] = "auto", progress: bool = False, **settings: Any
     ) -> None:
-        """A new run. Arguments as of `a2c.train`; nothing is made before the loop begins.
+        """Prepares a new run. Arguments as of `a2c.train`; nothing is created before the loop begins.
 
         Raises:
             UserError: A setting or the environment is not usable.
@@ -59,16 +59,17 @@ class Training:
         run: Run | str | os.PathLike[str],
         *,
         env: EnvSource | None = None,
+        network: Any = None,
         progress: bool = False,
         **changes: Any,
     ) -> Training:
-        """A run that goes on. Arguments as of `a2c.resume`; one that is finished has no steps left.
+        """Prepares to continue a run. Arguments as of `a2c.resume`; a finished run has no steps left.
 
         Raises:
             UserError: The folder is damaged, or a change is not possible.
         """
         training = cls.__new__(cls)
-        training._begin(*again(run, env, display_for(progress), False, changes))
+        training._begin(*again(opened(run, network), env, display_for(progress), False, changes))
         return training
 
     def _begin(self, asked: Asked, run: Run | None) -> None:
@@ -78,13 +79,13 @@ class Training:
         self._rows: list[Row] = []
 
     def __iter__(self) -> Iterator[Row]:
-        """Trains, and gives each row of metrics as it is written to metrics.jsonl: `steps`, and what there is by name.
+        """Trains, and yields each row of metrics as metrics.jsonl has it: `steps`, and the metrics by name.
 
-        Rows come every `log_every_steps`, and after an evaluation, with `evaluation_return`. The row of the updates
-        after the last of these comes when the run has ended.
+        There is a row every `log_every_steps` steps, and one with `evaluation_return` after each evaluation. The last
+        row, of the updates since, comes when the run has ended.
 
         Raises:
-            UserError: It has begun before, or the environment or the run folder is not usable.
+            UserError: The loop has begun before, or the environment or the run folder is not usable.
             EnvError: An environment raised; a checkpoint was saved.
             WorkerError: A worker died or gave no answer in time; a checkpoint was saved.
         """
@@ -92,13 +93,13 @@ class Training:
         yield from self._new_rows()
 
     def rollouts(self) -> Iterator[Rollout]:
-        """Trains, and gives each rollout before it is learnt from: arrays [T, N], `a2c.rollout.Rollout`.
+        """Trains, and yields each rollout before its update: arrays [T, N], `a2c.rollout.Rollout`.
 
-        What is written into `rollout.reward`, in place, is what is learnt from, and what returns in metrics are made
-        of; evaluations have the environment's own rewards. Everything else is to be read.
+        `rollout.reward` may be changed in place: the update and the returns in metrics use it, while evaluations use
+        the environment's own rewards. The other arrays must not be changed.
 
         Raises:
-            UserError, EnvError, WorkerError: As of iterating.
+            UserError, EnvError, WorkerError: As when iterating over the training itself.
 
         Example:
             >>> training = a2c.Training("Pendulum-v1", total_steps=100_000)  # doctest: +SKIP
@@ -120,23 +121,23 @@ class Training:
 
     @property
     def policy(self) -> Policy:
-        """A copy of the policy as it stands in the loop; afterwards, `run.policy()` has the best and the final one.
+        """A copy of the current policy, inside the loop; afterwards, `run.policy()` gives the best and the final one.
 
         Raises:
-            UserError: No loop is under way.
+            UserError: No loop is running.
         """
-        return copy.deepcopy(self._now().learner.policy())  # Its statistics would go on with the run's.
+        return copy.deepcopy(self._now().learner.policy())  # Without a copy, its statistics would change with the run.
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next update (where steps are natural, the critic's); may be set.
+        """The learning rate of the next update (with natural steps, the critic's). It can be set.
 
-        What is set counts from there on, and is followed by the schedule: set to half, it stays half of what the
-        schedule says. Natural steps get shorter or longer with it, in the same proportion. It is saved and resumed, and
-        noted: the run is not any more what its settings alone make.
+        A new value also scales the schedule: set to half, it stays half of what the schedule gives. Natural steps get
+        shorter or longer in the same proportion. The change is saved in checkpoints and recorded in the run, whose
+        settings alone no longer give the same results.
 
         Raises:
-            UserError: No loop is under way; or what is set is no finite number of at least 0, or the schedule is at 0.
+            UserError: No loop is running; or the value is not a finite number of at least 0, or the schedule is at 0.
         """
         return self._now().learner.learning_rate
 
@@ -151,18 +152,18 @@ class Training:
         now.session.note_hand("the learning rate was", f"the learning rate was set to {rate:g}")
 
     def stop(self) -> None:
-        """Ends the run after the step of the loop under way, with the evaluations at its end."""
+        """Ends the run after the current step of the loop, with the final evaluations."""
         self._is_over = True
 
     def _now(self) -> UnderWay:
         if self._under_way is None:
-            raise UserError("no training is under way; this is for use in the loop over it")
+            raise UserError("no training is running; use this inside the loop, as in `for row in training`")
         return self._under_way
 
     def _loop(self, asked: Asked, update: Callable[[UnderWay], Iterator[T]]) -> Generator[T, None, None]:
-        """The loop of `a2c.training`, which stands still wherever `update` gives something."""
+        """The loop of `a2c.training`, paused whenever `update` yields something."""
         if self._has_begun:
-            raise UserError("this training has begun before; a2c.Training.resume(training.run) goes on with the run")
+            raise UserError("this training has begun before; a2c.Training.resume(training.run) continues the run")
         self._has_begun = True
         if self._run is not None and self._run.is_finished and self._run.has_ended(asked.config):
             return
@@ -170,13 +171,13 @@ class Training:
             self._run, self._under_way = now.run, now
             try:
                 now.session.keep_policy_if_due()
-                now.session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
+                now.session.evaluate_if_due()  # A resumed run may have been killed in the middle of an evaluation.
                 while now.learner.updates < now.config.num_updates and not (now.session.has_reached or self._is_over):
                     now.stop.check()
                     yield from update(now)
                     now.session.save_if_due()
                 now.session.evaluate_at_the_end()
-            except GeneratorExit:  # Whoever has the loop left it.
+            except GeneratorExit:  # The caller left the loop.
                 now.session.is_left = True
                 raise Stopped from None
             finally:
@@ -184,9 +185,9 @@ class Training:
         passed_on(now.run)
 
     def _update(self, now: UnderWay) -> Iterator[Row]:
-        """Updates up to the next row of metrics, which is given."""
+        """Updates up to the next row of metrics, and yields it."""
         config, size = now.config, now.config.steps_per_update
-        # Never more than to the next row: whoever takes a hand in the run does so at the same step on any machine.
+        # Never past the next row, so that a change by the caller takes effect at the same step on any machine.
         until = config.log_every_steps - now.learner.steps % config.log_every_steps
         count = updates_until_due(config, now.learner.steps, -(-until // size))
         now.session.update(count)
@@ -199,13 +200,13 @@ class Training:
             yield self._rows.pop(0)
 
     def _update_by_halves(self, now: UnderWay) -> Iterator[Rollout]:
-        """One update, which stands still where its rollout was collected."""
+        """One update, paused after its rollout was collected."""
         start = time.perf_counter()
         rollout = now.learner.collect()
         before, collected = rollout.reward.copy(), time.perf_counter()
         try:
             yield rollout
-        finally:  # Whoever leaves the loop here leaves a whole update.
+        finally:  # If the caller leaves the loop here, the update is completed first.
             resumed = time.perf_counter()
             if not (self._changes_rewards or np.array_equal(before, rollout.reward)):
                 self._changes_rewards = True
@@ -218,13 +219,13 @@ class Training:
 
 
 class _Kept:
-    """A log that keeps rows for whoever takes them from the list."""
+    """A log that appends its rows to a list."""
 
     def __init__(self, rows: list[Row]) -> None:
-        self._kept = rows
+        self._rows = rows
 
     def write(self, steps: int, row: Row) -> None:
-        self._kept.append({"steps": steps, **row})
+        self._rows.append({"steps": steps, **row})
 
     def flush(self) -> None: ...
 

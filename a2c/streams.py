@@ -1,4 +1,4 @@
-"""Standard output and error that nobody listens to: training goes on without them."""
+"""Makes standard output and error survive a closed pipe or terminal, so that training continues without them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, TextIO
 
 
 class Lasting:
-    """A text stream whose failures are remembered, not raised: a full disk, a closed pipe, a terminal that is gone.
+    """A text stream that records errors instead of raising them: a full disk, a closed pipe, a closed terminal.
 
     Attributes:
-        failure: The first one.
+        failure: The first error.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -20,7 +20,7 @@ class Lasting:
         self.failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Writes what can be written; what the encoding lacks is a question mark."""
+        """Writes if it can; characters that the encoding lacks become question marks."""
         try:
             return self._stream.write(text)
         except UnicodeEncodeError:
@@ -31,7 +31,7 @@ class Lasting:
             return len(text)
 
     def flush(self) -> None:
-        """Hands over what was written."""
+        """Flushes the stream if it can."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
@@ -42,13 +42,14 @@ class Lasting:
             self.failure = error if isinstance(error, OSError) else OSError(str(error))
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else a stream has."""
+        """Every other attribute is the stream's own."""
         return getattr(self._stream, name)
 
 
 def last() -> None:
-    """Makes the standard streams of this process last."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # Closed ones would be the next files that are opened.
+    """Replaces this process's standard streams by lasting ones."""
+    # A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and prints would go into it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
     for name in ("stdout", "stderr"):
@@ -59,7 +60,10 @@ def last() -> None:
 
 
 def forget() -> OSError | None:
-    """What kept standard output from being written; Python would complain again when it ends."""
+    """Flushes the streams; returns the first error of standard output.
+
+    A stream that failed is pointed at the null device, or Python would complain of it again when it ends.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, Lasting):
             stream.flush()

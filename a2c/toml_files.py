@@ -1,4 +1,4 @@
-"""TOML that people write: settings in a file, read as data, with a sentence for what cannot be."""
+"""Settings in TOML files that people write. Errors name the file and the fault."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ else:
 
 _MOST_BYTES = 1 << 20
 NONE = "none"
-"""TOML has no word for None; settings that may be it take this one."""
+"""TOML has no None; settings that can be None take this word for it."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Reads a TOML file.
 
     Raises:
-        UserError: It is missing, too large, or no TOML.
+        UserError: It is missing, too large, or not TOML.
     """
     data = files.read_bytes(path)
     if len(data) > _MOST_BYTES:
-        raise UserError(f"{path} has {len(data):,} bytes; a file of settings has less than {_MOST_BYTES:,}")
+        raise UserError(f"{path} has {len(data):,} bytes; a file of settings has at most {_MOST_BYTES:,}")
     try:
         return tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors.
@@ -36,14 +36,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def from_toml(value: object, may_be_none: bool) -> Any:
-    """A setting as Config keeps it: lists as tuples, "none" as None where there is such a thing."""
+    """A setting as Config has it: lists become tuples, and "none" becomes None if the setting can be None."""
     if value == NONE and may_be_none:
         return None
     return tuple(value) if isinstance(value, list) else value
 
 
 def to_toml(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as TOML can hold them: the other way round."""
+    """Settings as TOML can hold them; the inverse of `from_toml`."""
     return {
         name: NONE if value is None else list(value) if isinstance(value, tuple) else value
         for name, value in settings.items()

@@ -1,6 +1,6 @@
-"""What the first episodes of an evaluation show beside their returns: actions, and the critic's value beside what came.
+"""Records the first episodes of an evaluation: their actions, and the critic's values with the returns that followed.
 
-A pure onlooker: it changes neither actions nor episodes, and what it finds follows from these alone.
+It only reads: actions and episodes are the same without it.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from a2c.policy import Policy
 from a2c.spaces import Part, parts
 
 _MOST_ENVS, _MOST_STEPS = 8, 2_000
-"""So many episodes, and so many steps of each, are looked at."""
+"""The most episodes that are recorded, and the most steps of each."""
 _POINTS = 150
-"""Points of an episode that are kept, about."""
+"""Points of an episode in the summary, about."""
 _BINS = 21
 _MOST_PARTS, _MOST_CHOICES = 12, 64
 
 
 class Critic(NamedTuple):
-    """What a critic's value is of."""
+    """What the critic's value estimates."""
 
     gamma: float
     scale: float
-    """Return of the environment for each unit of value."""
+    """The environment's return for one unit of value."""
     rewards: Literal["own", "signs"] = "own"
-    """What it was trained on: the environment's own rewards, or their signs."""
+    """Whether it was trained on the environment's own rewards, or on their signs."""
 
 
 class Trace:
-    """Looks at the first episode of up to 8 environments, up to 2,000 steps each."""
+    """Records the first episode of up to 8 environments, up to 2,000 steps each."""
 
     def __init__(self, policy: Policy, critic: Critic | None) -> None:
-        """Has seen nothing yet.
+        """Records nothing yet.
 
         Args:
-            policy: What acts.
-            critic: What its critic's value is of; None: the critic is not asked.
+            policy: The policy that acts.
+            critic: What its critic's value estimates; None: values are not recorded.
         """
         self._policy, self._critic = policy, critic
-        self._is_open = np.ones(0, np.bool_)  # [K] whose first episode is under way
+        self._is_open = np.ones(0, np.bool_)  # [K] whether the first episode is still running
         self._actions: list[NDArray[Any]] = []
-        self._values: list[NDArray[np.float64]] = []  # [K] each, NaN where the episode has ended
+        self._values: list[NDArray[np.float64]] = []  # [K] each, NaN after the episode's end
         self._rewards: list[NDArray[np.float64]] = []
-        self._last = np.zeros(0)  # [K] what is expected after the last step; 0 after a death
+        self._last = np.zeros(0)  # [K] the value after the last step; 0 after a termination
 
     def before(self, obs: NDArray[Any], actions: NDArray[Any], carry: NDArray[np.float32]) -> None:
-        """Takes in a step that is about to be made: obs [N, ...], actions [N, ...], and the carry [N, H] before it."""
+        """Records what a step begins with: obs [N, ...], actions [N, ...], and the carry [N, H] before it."""
         if not self._actions:
             self._is_open = np.ones(min(len(obs), _MOST_ENVS), np.bool_)
             self._last = np.full(len(self._is_open), np.nan)
@@ -64,7 +64,7 @@ class Trace:
             self._values.append(np.where(self._is_open, self._value(obs[:k], carry[:k]), np.nan))
 
     def after(self, step: Step, carry: NDArray[np.float32]) -> None:
-        """Takes in what it gave, and the carry [N, H] after it."""
+        """Records the step's result, and the carry [N, H] after it."""
         if not self._looks_on:
             return
         k = len(self._is_open)
@@ -86,11 +86,11 @@ class Trace:
 
     def _value(self, obs: NDArray[Any], carry: NDArray[np.float32]) -> NDArray[np.float64]:
         """The critic's value in the environment's units [K]."""
-        assert self._critic is not None  # noqa: S101 - for mypy: nobody asks else
+        assert self._critic is not None  # noqa: S101 - for mypy: it is called only with a critic
         return self._policy.value(obs, carry).astype(np.float64) * self._critic.scale
 
     def summary(self) -> dict[str, Any]:
-        """For JSON: `actions`, a list of the parts of an action, and `critic`, where that was asked."""
+        """For JSON: `actions`, a list of the parts of an action; and `critic`, if values were recorded."""
         found: dict[str, Any] = {"actions": actions_in_numbers(self._policy.action_space, self._actions)}
         if self._critic is not None and self._values:
             found["critic"] = self._of_the_critic(self._critic)
@@ -122,11 +122,11 @@ class Trace:
 
 
 def discounted_returns(rewards: NDArray[np.float64], last: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
-    """What came after each step, discounted: G_t = r_t + gamma G_{t+1}.
+    """The discounted return from each step on: G_t = r_t + gamma G_{t+1}.
 
     Args:
         rewards: [L, K], NaN after an episode's end.
-        last: [K] what is expected after an episode's last step.
+        last: [K] the value after an episode's last step.
         gamma: The discount.
 
     Returns:
@@ -141,17 +141,17 @@ def discounted_returns(rewards: NDArray[np.float64], last: NDArray[np.float64], 
 
 
 def explained_variance(expected: NDArray[np.float64], came: NDArray[np.float64]) -> float | None:
-    """1 - Var(came - expected) / Var(came); None where nothing varies."""
+    """1 - Var(came - expected) / Var(came); None if `came` does not vary."""
     variance = float(came.var()) if len(came) else 0.0
     return _finite(1 - float((came - expected).var()) / variance) if variance > 1e-12 else None
 
 
 def actions_in_numbers(space: gymnasium.Space[Any], actions: list[NDArray[Any]]) -> list[dict[str, Any]]:
-    """How often each choice was made, and how real numbers are spread: a description of each part of an action.
+    """The distribution of each part of an action: counts of choices, histograms of real numbers.
 
     Args:
-        space: Of actions.
-        actions: Rows of them.
+        space: The action space.
+        actions: Rows of actions.
     """
     if not actions:
         return []
@@ -184,7 +184,7 @@ def _of_a_part(part: Part, rows: NDArray[Any]) -> list[dict[str, Any]]:
 
 
 def _choices(name: str, values: NDArray[np.float64], start: int, n: int) -> dict[str, Any]:
-    """Counts of start, start + 1, ...; of very many choices, of the most frequent ones."""
+    """Counts of start, start + 1, ...; of very many choices, only of the most frequent."""
     chosen, counts = np.unique(values.astype(np.int64), return_counts=True)
     if n <= _MOST_CHOICES:
         every = np.zeros(n, np.int64)
@@ -195,13 +195,13 @@ def _choices(name: str, values: NDArray[np.float64], start: int, n: int) -> dict
 
 
 def _reals(name: str, values: NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
-    """A histogram between the bounds, or, where there are none, between the lowest and the highest."""
+    """A histogram between the space's bounds; without bounds, between the lowest and the highest value."""
     values = np.clip(values, -1e150, 1e150)  # Squares of larger ones would be infinite.
     lowest, highest = float(values.min()), float(values.max())
     first = low if math.isfinite(low) and abs(low) < 1e30 else lowest
     last = high if math.isfinite(high) and abs(high) < 1e30 else highest
     size = max(abs(first), abs(last))
-    if not last - first > 1e-9 * size:  # All the same, or nearly: bins have to differ in double precision.
+    if not last - first > 1e-9 * size:  # All equal, or nearly: the edges of bins must differ in double precision.
         half = max(0.5, 1e-3 * size)
         first, last = first - half, first + half
     counts, edges = np.histogram(values, _BINS, (first, last))
@@ -212,7 +212,7 @@ def _reals(name: str, values: NDArray[np.float64], low: float, high: float) -> d
 
 
 def _short(values: NDArray[np.float64]) -> list[float | None]:
-    """To five digits, which are enough to look at."""
+    """Rounded to five digits, enough for a picture."""
     return [_finite(float(f"{value:.5g}")) for value in values]
 
 

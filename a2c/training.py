@@ -1,4 +1,4 @@
-"""Training: how a run begins, goes on and ends."""
+"""Training: how a run begins, is resumed, and ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from a2c import consent, fitting, start
+from a2c.acting import ActingMaker, LocalActing
+from a2c.cluster.acting import acting_on
+from a2c.cluster.fleet import Fleet
 from a2c.config import FREE, Config, check_field_names
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource, env_name
@@ -23,11 +26,12 @@ from a2c.kernels.compiler import compilation_shown
 from a2c.learner import Learner
 from a2c.model.architecture import leaves_of
 from a2c.model.images import is_image
+from a2c.model.own import name_of
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.run import kept, resumption
 from a2c.run.checkpoint import Checkpoint
 from a2c.run.evaluations import Surroundings
-from a2c.run.folder import Run
+from a2c.run.folder import Run, opened
 from a2c.run.logs import Logs, cut_back, log_openers, open_logs
 from a2c.run.session import Session
 from a2c.run.writers import LogOpener
@@ -36,21 +40,22 @@ from a2c.signals import Stopped, StopSignals, interrupts_remembered, pass_on
 from a2c.spaces import parts
 
 _CALL_SECONDS = 0.1
-"""How long a call of many updates may take, about: signals are heard between two calls."""
+"""About how long one call of many fused updates may take; signals are handled between two calls."""
 
 
 def train(env: EnvSource, *, preset: str | os.PathLike[str] = "auto", progress: bool = False, **settings: Any) -> Run:
-    """Trains a policy and keeps everything about it in a run folder.
+    """Trains a policy and writes everything about it to a run folder.
 
-    Ctrl-C, SIGTERM and SIGHUP end the run after the update under way, with everything saved; then they do what they
-    would have done without us: a Ctrl-C is raised, SIGTERM is a SystemExit.
+    Ctrl-C, SIGTERM and SIGHUP stop the run after the current update, with everything saved. Then they have their usual
+    effect: Ctrl-C raises KeyboardInterrupt, SIGTERM raises SystemExit.
 
     Args:
         env: A Gymnasium id, `module:Id`, or a callable that constructs an environment.
-        preset: "auto": the preset named like the id, where there is one and the id is Gymnasium's own; "none"; a name
-            of a preset; or the file of one, as `a2c tune` writes it.
-        progress: Say what is done, in a live view where standard error is a terminal.
-        **settings: Fields of `Config`; they go before the preset's. `start_from` may be a `Run`.
+        preset: "auto": the preset named like the id, if there is one and the id is Gymnasium's own; "none"; a preset's
+            name; or a preset file, such as `a2c tune` writes.
+        progress: Whether to print progress on standard error, as a live view if that is a terminal.
+        **settings: Fields of `Config`, which override the preset's. `start_from` may be a `Run`,
+            and `network` a class.
 
     Returns:
         The run; `run.summary` says how it ended.
@@ -73,27 +78,29 @@ def resume(
     run: Run | str | os.PathLike[str],
     *,
     env: EnvSource | None = None,
+    network: Any = None,
     progress: bool = False,
     **changes: Any,
 ) -> Run:
-    """Continues a run from its newest checkpoint, to the same bits as if it had never ended.
+    """Continues a run from its newest checkpoint, to the same bits as if it had never been interrupted.
 
     Args:
         run: The run, or its folder.
-        env: What to train on; needed where the run was given a callable, or an id with a module to import.
+        env: The environment; needed if the run was trained on a callable, or on an id that imports a module.
+        network: The run's own layer; needed if somebody else trained it.
         progress: As in `train`.
-        **changes: Fields of `Config` that do not decide results: `total_steps` (to train further), `engine`,
+        **changes: Fields of `Config` that may change within a run: `total_steps` (to train further), `engine`,
             `num_workers` and the like.
 
     Returns:
-        The run. One that is finished is left as it is.
+        The run. A finished run is left as it is.
 
     Raises:
         UserError: The folder is damaged, another process trains this run, or a change is not possible.
         EnvError: An environment raised; a checkpoint was saved.
         WorkerError: Workers died or gave no answer in time, again and again; a checkpoint was saved.
     """
-    return passed_on(go_on(run, env, display_for(progress), **changes))
+    return passed_on(go_on(opened(run, network), env, display_for(progress), **changes))
 
 
 def go_on(
@@ -103,7 +110,7 @@ def go_on(
     owns_process: bool = False,
     **changes: Any,
 ) -> Run:
-    """`resume`, for whom signals have no effect but that the run ends; arguments as there, and as in `fit`.
+    """`resume` for the command line: a signal only ends the run, without raising. Arguments as there, and as in `fit`.
 
     Raises:
         UserError: The folder is damaged, another process trains this run, or a change is not possible.
@@ -115,7 +122,7 @@ def go_on(
 
 
 def passed_on(run: Run) -> Run:
-    """The run, if no signal ended it; one that did has its effect now."""
+    """Returns the run; if a signal stopped it, the signal has its usual effect now."""
     if run.stopped_by:
         pass_on(run.stopped_by, str(run.path))
     return run
@@ -128,11 +135,11 @@ def fit(
 
     Args:
         config: The settings.
-        env: What to train on: `config.env_id`, or the callable of that name.
+        env: The environment: `config.env_id`, or the callable of that name.
         settings_from: Where each setting came from, for config.json.
-        display: Shows how it goes.
-        owns_process: Whether the process may be ended where an environment in it hangs, as a command line may be; else
-            an error is raised where it hangs.
+        display: Shows progress.
+        owns_process: Whether this process may exit if an environment in it hangs, as a command line may; otherwise an
+            error is raised in the hanging thread.
 
     Raises:
         UserError: A setting was chosen that has no effect, or the environment or the run folder is not usable.
@@ -144,7 +151,7 @@ def fit(
 
 
 class Asked(NamedTuple):
-    """What is to be trained, and for whom."""
+    """What to train, and how to show it."""
 
     config: Config
     env: EnvSource
@@ -152,22 +159,24 @@ class Asked(NamedTuple):
     settings_from: Mapping[str, str]
     """Where each setting came from, for config.json."""
     display: Display
-    """Shows how it goes."""
+    """Shows progress."""
     owns_process: bool = False
-    """Whether the process may be ended where an environment in it hangs."""
+    """Whether this process may exit if an environment in it hangs."""
     is_one_call: bool = True
-    """Whether many updates may be one call of machine code, where they can be."""
+    """Whether many updates may be fused into one call of machine code."""
 
 
 def new(env: EnvSource, preset: str, progress: bool, settings: dict[str, Any]) -> Asked:
-    """A new run, as somebody asks for it in Python: arguments as in `train`.
+    """What `train` was asked to train; arguments as there.
 
     Raises:
         UserError: A setting or the environment is not usable, or a setting was chosen that has no effect.
     """
+    if "network" in settings:
+        settings["network"] = name_of(settings["network"])
     fits = fit_beside_preset(env, preset, settings)
     if preset == "auto" and not isinstance(env, str):
-        preset = "none"  # Presets are for ids. A callable may be called anything, `tutorial` even.
+        preset = "none"  # Presets are for ids; a callable may happen to have the name of one, such as `tutorial`.
     warn_of_other_environment(env_name(env), preset)
     if isinstance(settings.get("start_from"), Run):
         settings["start_from"] = str(settings["start_from"].path)
@@ -184,14 +193,15 @@ def again(
     owns_process: bool,
     changes: dict[str, Any],
 ) -> tuple[Asked, Run]:
-    """A run that goes on, as somebody asks for it: arguments as in `resume` and `fit`.
+    """What `resume` was asked to train, and the run; arguments as there and in `fit`.
 
     Raises:
         UserError: The folder is damaged, or a change is not possible.
     """
     sweep_temporary_folders()
-    run = run if isinstance(run, Run) else Run(run)
+    run = opened(run)
     source = run.environment(env)
+    run.require_agreed()
     check_field_names(changes)
     fixed = [name for name in changes if name not in FREE]
     if fixed:
@@ -199,14 +209,14 @@ def again(
     config = dataclasses.replace(run.config, **changes)
     if (config.vectorization == "vector") != (run.config.vectorization == "vector"):
         raise UserError(
-            f"vectorization is {config.vectorization!r}, and {run.path} trains with {run.config.vectorization!r}; "
-            "between somebody else's vector environment and single ones a run cannot change"
+            f"vectorization is {config.vectorization!r}, but {run.path} trains with {run.config.vectorization!r}; "
+            "a run cannot change between vector and the others"
         )
     return Asked(config, source, {}, display, owns_process), run
 
 
 def _train(asked: Asked, run: Run | None) -> Run:
-    """Trains a new run, or goes on with one."""
+    """Trains a new run, or continues one."""
     with under_way(asked, run) as training:
         _loop(training)
         training.session.evaluate_at_the_end()
@@ -214,7 +224,7 @@ def _train(asked: Asked, run: Run | None) -> Run:
 
 
 class UnderWay(NamedTuple):
-    """A run that is being trained, and what is around it."""
+    """A run in training, with all that it needs."""
 
     run: Run
     config: Config
@@ -225,25 +235,25 @@ class UnderWay(NamedTuple):
 
 @contextlib.contextmanager
 def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[UnderWay]:
-    """Everything that training needs, for a new run or one that goes on. It is closed in the end, however that comes.
+    """Everything that training needs, for a new or a resumed run; closed at the end of the block in any case.
 
-    Where the block raises, what was learnt is saved; a `Stopped` is no error then. The summary is written after it.
+    If the block raises, what was learnt is saved, and a `Stopped` is not raised further. Then the summary is written.
 
     Args:
-        asked: What is to be trained.
-        run: What goes on; None: a new one.
-        loggers: What else rows of metrics are given to.
+        asked: What to train.
+        run: The run to continue; None: a new one.
+        loggers: Further logs of the rows of metrics.
 
     Raises:
         UserError: The environment or the run folder is not usable, or another process trains this run.
-        EnvError: An environment could not be made.
+        EnvError: An environment could not be created.
     """
     with contextlib.ExitStack() as cleanup:
         cleanup.enter_context(compilation_shown(asked.display.line))
         saved = None if run is None else _checkpoint_of(run, asked.config, cleanup)
         envs, learner = _envs_and_learner(asked, run, saved, cleanup)
         openers = log_openers(asked.config)
-        # A new folder is made only now, when everything else stands.
+        # Only now, so that an error above leaves no new folder.
         lost = None
         if run is None:
             run = _new_run(asked, envs.stepper.machine_code is not None, cleanup)
@@ -262,13 +272,12 @@ def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[Un
             how = f", not exactly: {'; '.join(reasons)}" if reasons else ""
             asked.display.line(f"resumed after {learner.steps} steps{how}")
         cleanup.enter_context(asked.display.shown(_begun(asked.config, run, learner, envs), session.standing))
-        session.save()  # So that there is one, whatever comes.
+        session.save()  # The first checkpoint: from here on, the run can be resumed.
         cleanup.enter_context(session.watch(envs))
         try:
             yield UnderWay(run, asked.config, learner, session, stop)
         except Exception as error:
-            # Whatever went wrong, what was learnt is saved; and a worker that died because a signal to all processes
-            # reached it before us is no error.
+            # A signal to all processes may kill a worker before it reaches us: that is a stop, not an error.
             hint = session.save_after(error, learner.failure(error))
             if not isinstance(error, Stopped) and not (isinstance(error, WorkerError) and stop.received):
                 if hint:
@@ -278,7 +287,7 @@ def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[Un
 
 
 def _checkpoint_of(run: Run, config: Config, cleanup: contextlib.ExitStack) -> Checkpoint | None:
-    """What a run goes on from; None: its start. From here on no other process may train it."""
+    """The checkpoint to continue from; None: start anew. From here on, no other process may train the run."""
     cleanup.enter_context(run.locked())
     run.sweep()
     return resumption.newest(run, config)
@@ -287,23 +296,31 @@ def _checkpoint_of(run: Run, config: Config, cleanup: contextlib.ExitStack) -> C
 def _envs_and_learner(
     asked: Asked, run: Run | None, saved: Checkpoint | None, cleanup: contextlib.ExitStack
 ) -> tuple[Envs, Learner]:
-    """What is trained and on what, at the start or where the checkpoint was written."""
+    """Environments and learner, at the start or as at the checkpoint."""
     config, env = asked.config, asked.env
-    begins_with = start.read(config) if saved is None else None  # A checkpoint has all that came of it.
+    begins_with = start.read(config) if saved is None else None  # A checkpoint already includes what was read.
     with interrupts_remembered():
         compiled = is_compiled(config, env) if run is None else stays_compiled(run.is_compiled, config, str(run.path))
-        envs = envs_for(config, env, compiled)
+        envs, acting = _acted_in(config, env, compiled)
         cleanup.callback(envs.close)
         _warn_of_images(envs, config)
-        learner = Learner(config, envs, begins_with, asked.is_one_call)
+        learner = Learner(config, envs, begins_with, asked.is_one_call, acting)
         if saved is not None:
             with resumption.fitting(saved):
                 learner.restore(saved.arrays, saved.counters["updates"])
     return envs, learner
 
 
+def _acted_in(config: Config, env: EnvSource, compiled: bool) -> tuple[Envs, ActingMaker]:
+    """The environments, and what acts in them: in this process, or on a cluster."""
+    if config.cluster == "none":
+        return envs_for(config, env, compiled), LocalActing
+    fleet = Fleet(config, env)
+    return fleet.envs, acting_on(fleet, config)
+
+
 def _new_run(asked: Asked, compiled: bool, cleanup: contextlib.ExitStack) -> Run:
-    """A folder, in which no other process may train."""
+    """Creates the run's folder and locks it."""
     config, env = asked.config, asked.env
     run = Run.create(config, asked.settings_from, compiled, not isinstance(env, str))
     if env == config.env_id and ":" in config.env_id:
@@ -313,7 +330,7 @@ def _new_run(asked: Asked, compiled: bool, cleanup: contextlib.ExitStack) -> Run
 
 
 def _run_again(run: Run, config: Config, saved: Checkpoint | None) -> tuple[Run, str | None]:
-    """The folder of a run as it was when the checkpoint was written; and what is lost of its logs, in words."""
+    """Cuts a run's folder back to the checkpoint; returns the run, and a sentence on what is lost of its logs."""
     run = run.reconfigured(config)
     run.forget_summary()
     kept.cut_back(run.path, saved.counters["steps"] if saved else -1)
@@ -328,7 +345,7 @@ def _session(
     logs: Logs,
     stop: StopSignals,
 ) -> Session:
-    """What happens around the updates, and ends the run where an environment of this process hangs."""
+    """The session of a run, with a watchdog that ends the run if an environment of this process hangs."""
 
     def watch(here: Envs) -> contextlib.AbstractContextManager[None]:
         where = "" if here is envs else " in an evaluation"
@@ -344,7 +361,7 @@ def _session(
 
 
 def _restore(session: Session, saved: Checkpoint, config: Config, learner: Learner, lost: str | None) -> list[str]:
-    """Puts a session back to where the checkpoint was written; returns why it may not be exact."""
+    """Restores a session from a checkpoint; returns the reasons why the run may not be exact."""
     with resumption.fitting(saved):
         session.restore(saved)
     reasons = resumption.why_inexact(saved, config, learner.engine_name)
@@ -375,8 +392,8 @@ def _warn_of_images(envs: Envs, config: Config) -> None:
 def _loop(training: UnderWay) -> None:
     config, learner, session = training.config, training.learner, training.session
     at_most = 1
-    session.keep_policy_if_due()  # That of no step; or where a run was resumed that ended at this very place.
-    session.evaluate_if_due()  # Where a run was resumed that ended in the middle of an evaluation.
+    session.keep_policy_if_due()  # At step 0; or a resumed run may have been killed just before it was due.
+    session.evaluate_if_due()  # A resumed run may have been killed in the middle of an evaluation.
     while learner.updates < config.num_updates and not session.has_reached:
         training.stop.check()
         count = updates_until_due(config, learner.steps, at_most)
@@ -389,20 +406,20 @@ def _loop(training: UnderWay) -> None:
 
 
 def _end(session: Session, envs: Envs, n: int, where: str, display: Display, stop: StopSignals | None) -> None:
-    """Ends a run in which an environment hangs, from another thread than the one that steps it and does not come back.
+    """Ends a run in which an environment hangs. It is called in another thread than the hanging one.
 
     Args:
-        session: Its books.
-        envs: What hangs.
-        n: Which.
-        where: "" in training.
-        display: What shows the run.
-        stop: What raises the error in that thread; None: the process is ours, and ends.
+        session: The run's session, to save it.
+        envs: The environments.
+        n: The index of the hanging environment.
+        where: " in an evaluation"; "" in training.
+        display: The display to close.
+        stop: Raises the error in the hanging thread; None: this process exits.
     """
-    course = envs.stepper.course_to(n)
+    recording = envs.stepper.recording_to(n)
     error = WorkerError(
-        f"environment {n}, which this process steps itself, did not come back{where} for env_timeout_seconds "
-        f"(episode {course.episode}, episode seed {course.seed}, step {course.length}); with isolate_envs, "
+        f"environment {n}, which this process steps itself, did not return{where} within env_timeout_seconds "
+        f"(episode {recording.episode}, episode seed {recording.seed}, step {recording.length}); with isolate_envs, "
         "environments are in workers, which are replaced",
         n,
     )
@@ -421,7 +438,7 @@ def _end(session: Session, envs: Envs, n: int, where: str, display: Display, sto
 
 
 def updates_until_due(config: Config, steps: int, at_most: int) -> int:
-    """Updates until the next evaluation, the next policy that is kept, or the end; not more than `at_most`."""
+    """Updates until the next evaluation, the next policy to save, or the end; at most `at_most`."""
     until = min([config.num_updates * config.steps_per_update, *(at for at in config.keep_policy_at if at > steps)])
     until -= steps
     if config.eval_every_steps:

@@ -1,4 +1,4 @@
-"""Videos: pictures as the bytes of a GIF or MP4."""
+"""Encodes pictures as a GIF or MP4."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from a2c.errors import UserError
 
 _GIF_FPS = 25
-"""GIFs count time in hundredths of a second, and viewers slow down faster ones."""
+"""GIFs count time in hundredths of a second, and viewers play faster ones too slowly."""
 
 
 def check_target(path: Path) -> None:
-    """Refuses what no video can be written to, before anything is played for nothing.
+    """Refuses a file to which no video can be written, before an episode is played in vain.
 
     Raises:
-        UserError: It is a folder or in none, its ending is another than .gif or .mp4, or there is no ffmpeg for that.
+        UserError: It is a folder, its folder does not exist, its ending is neither .gif nor .mp4, or ffmpeg is missing
+            for an .mp4.
     """
     ending = path.suffix.lower()
     if path.is_dir():
-        raise UserError(f"cannot record to {path}, which is a folder; name a file in it that ends in .gif or .mp4")
+        raise UserError(f"cannot record to {path}: it is a folder; name a file that ends in .gif or .mp4")
     if ending not in (".gif", ".mp4"):
         raise UserError(f"cannot record to {path}; the file must end in .gif or .mp4")
     if not path.parent.is_dir():
@@ -35,12 +36,12 @@ def check_target(path: Path) -> None:
 
 
 def every(path: Path, fps: float) -> int:
-    """Of how many pictures a second one is to be taken, so that the format can show them: every so manieth."""
+    """n, if the format can show only every n-th of `fps` pictures a second."""
     return max(1, round(fps / _GIF_FPS)) if path.suffix.lower() == ".gif" else 1
 
 
 def encoded(pictures: Iterable[NDArray[np.uint8]], fps: float, path: Path) -> bytes:
-    """Encodes pictures [H, W, 3], one after another, as the ending of a path says.
+    """Encodes pictures [H, W, 3] in the format of the path's ending.
 
     Raises:
         UserError: They cannot be encoded; names the path.
@@ -49,16 +50,16 @@ def encoded(pictures: Iterable[NDArray[np.uint8]], fps: float, path: Path) -> by
     try:
         video = encode(iter(pictures), fps)
     except Exception as error:
-        # ffmpeg answers with all it has to say; its first line is imageio's, of what went wrong.
+        # The error holds all of ffmpeg's output; the first line is imageio's, which says what went wrong.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"cannot write the video {path}: {lines[0]}") from error
-    if not video:  # An ffmpeg that ends at once is taken for one that had little to do.
+    if not video:  # imageio takes an ffmpeg that dies at once for one that succeeded.
         raise UserError(f"cannot write the video {path}: ffmpeg ended without writing it")
     return video
 
 
 def _gif(pictures: Iterator[NDArray[np.uint8]], fps: float) -> bytes:
-    from PIL import Image  # Slow to import: only where a video is made.
+    from PIL import Image  # Not at the top: slow to import.
 
     images = map(Image.fromarray, pictures)
     first, video = next(images), io.BytesIO()
@@ -67,9 +68,9 @@ def _gif(pictures: Iterator[NDArray[np.uint8]], fps: float) -> bytes:
 
 
 def _mp4(pictures: Iterator[NDArray[np.uint8]], fps: float) -> bytes:
-    import imageio.v3 as imageio  # Slow to import: only where a video is made.
+    import imageio.v3 as imageio  # Not at the top: slow to import.
 
-    # Players want even sizes; a border is better than being scaled.
+    # Players want even sizes; repeating the border keeps the pixels sharp, scaling would blur them.
     even = (np.pad(one, [*((0, size % 2) for size in one.shape[:2]), (0, 0)], mode="edge") for one in pictures)
     first = next(even)
     frames: Any = itertools.chain([first], even)
@@ -78,10 +79,10 @@ def _mp4(pictures: Iterator[NDArray[np.uint8]], fps: float) -> bytes:
 
 
 def _require_ffmpeg() -> None:
-    """Refuses to make an .mp4 where nothing can.
+    """Refuses an .mp4 without ffmpeg.
 
     Raises:
-        UserError: The package that brings ffmpeg is not installed, or finds none.
+        UserError: imageio-ffmpeg, the package that brings it, is not installed or finds none.
     """
     try:
         from imageio_ffmpeg import get_ffmpeg_exe

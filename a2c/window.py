@@ -1,4 +1,4 @@
-"""A window that shows pictures and takes keys, and what the keys of `a2c watch` do."""
+"""A window that shows pictures and reads keys, and the meaning of the keys of `a2c watch`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from a2c.errors import UserError
 from a2c.pictures import Picture
 
 HELP = [
-    ("space", "pause, go on"),
+    ("space", "pause, continue"),
     ("right", "one step"),
     ("up, down", "faster, slower"),
     ("R", "this episode again"),
@@ -25,20 +25,20 @@ HELP = [
 
 _SLOWEST, _FASTEST = 1 / 64, 64.0
 _SHARE = 0.9
-"""Of the screen, at most."""
+"""The largest share of the screen."""
 
 
 class Controls:
-    """What somebody who watches wants, key by key.
+    """The watcher's wishes, from the keys pressed so far.
 
     Attributes:
-        speed: How many times as fast as the environment's own time.
-        is_paused: Whether time stands still.
+        speed: Speed as a multiple of the environment's own.
+        is_paused: Whether the episode is paused.
         shows_help: Whether the keys are explained.
         wants_step: Whether to take one step in a pause.
         wants_again: Whether to begin the episode again.
         wants_next: Whether to leave the episode for the next one.
-        wants_end: Whether to leave all.
+        wants_end: Whether to close the window.
     """
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ class Controls:
 
     @property
     def leaves(self) -> bool:
-        """Whether the episode under way is to be left."""
+        """Whether to leave the current episode."""
         return self.wants_again or self.wants_next or self.wants_end
 
     def begin(self) -> None:
-        """An episode begins: what was wanted of the one before is done."""
+        """Clears the wishes for the last episode, as the next one begins."""
         self.wants_step = self.wants_again = self.wants_next = False
 
     def press(self, key: str) -> None:
-        """Takes a key, by pygame's name; one that does nothing is none."""
+        """Handles a key, by pygame's name; other keys do nothing."""
         match key:
             case "space" | "p":
                 self.is_paused = not self.is_paused
@@ -75,21 +75,21 @@ class Controls:
                 self.wants_end = True
 
     def in_words(self) -> str:
-        """Speed and pause, where they are not as they were at first."""
+        """Speed and pause as text; "" at normal speed without a pause."""
         speed = "" if self.speed == 1 else f"{self.speed:g}x" if self.speed > 1 else f"1/{1 / self.speed:g}x"
         return ", ".join(part for part in (speed, "paused" if self.is_paused else "") if part)
 
 
 @contextlib.contextmanager
 def screen() -> Iterator[None]:
-    """A screen to open windows on, which are closed in the end.
+    """Initialises the display; closes its windows at the end.
 
     Raises:
-        UserError: There is no screen, or pygame is not installed.
+        UserError: There is no display, or pygame is not installed.
     """
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "hide")
     try:
-        import pygame  # Slow to import: only where something is watched.
+        import pygame  # Not at the top: slow to import.
     except ImportError as error:
         raise UserError("watching needs pygame, which is not installed; pip install pygame") from error
     try:
@@ -103,15 +103,15 @@ def screen() -> Iterator[None]:
 
 
 class Window:
-    """A window on the screen. It may be made larger and smaller; pictures are scaled to it."""
+    """A resizable window; pictures are scaled to fit it."""
 
     def __init__(self, title: str, height: int, width: int) -> None:
-        """Opens it, on a `screen`.
+        """Opens the window; to be called inside `screen`.
 
         Args:
-            title: Of the window.
-            height: Of the pictures that it will show, in pixels.
-            width: Of the same.
+            title: The window's title.
+            height: Height of the pictures in pixels.
+            width: Width of the pictures in pixels.
 
         Raises:
             UserError: It cannot be opened.
@@ -130,7 +130,7 @@ class Window:
             raise UserError(f"cannot open a window: {error}") from error
 
     def _open(self) -> Any:
-        """The surface that is seen, opened where it is not there: an environment may have closed the display."""
+        """The window's surface, opened again if an environment has closed the display."""
         display = self._pygame.display
         surface = display.get_surface() if display.get_init() else None
         if surface is None:
@@ -140,7 +140,7 @@ class Window:
         return surface
 
     def show(self, picture: Picture) -> None:
-        """Shows a picture, as large as the window lets it be, in the middle."""
+        """Shows a picture in the middle of the window, as large as fits."""
         surface, pygame = self._open(), self._pygame
         self._size = width, height = surface.get_size()
         scale = min(width / picture.shape[1], height / picture.shape[0])
@@ -153,7 +153,7 @@ class Window:
         pygame.display.flip()
 
     def keys(self) -> list[str]:
-        """The names of the keys that were pressed since the last call; "close" where the window was closed."""
+        """The names of the keys pressed since the last call; "close" if the window was closed."""
         self._open()
         pygame, names = self._pygame, []
         for event in pygame.event.get():
@@ -162,5 +162,5 @@ class Window:
             elif event.type == pygame.KEYDOWN:
                 names.append(pygame.key.name(event.key))
             elif event.type in (pygame.WINDOWEXPOSED, pygame.VIDEORESIZE):
-                names.append("drawn")  # Nothing's name: it only has the picture shown again.
+                names.append("drawn")  # Not a key; the caller redraws after any name.
         return names

@@ -1,4 +1,4 @@
-"""The words of a command line: numbers and lists as people write them, and what other libraries call our settings."""
+"""Command lines as people write them: numbers like 1e6, lists with commas, and other libraries' names of settings."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ ELSEWHERE: dict[str, str] = {
     "lstm_hidden_size": "memory_size", "use_lstm": "memory_size", "use_rnn": "memory_size", "recurrent": "memory_size",
     "lstm_cell_size": "memory_size", "rnn_hidden_size": "memory_size", "gru": "memory_size", "lstm": "memory_size",
     "tensorboard_log": "log", "track": "log", "load": "start_from", "trained_agent": "start_from",
-    "info_keywords": "log_info", "record_at": "keep_policy_at",
+    "share_features_extractor": "share_torso", "info_keywords": "log_info", "record_at": "keep_policy_at",
 }  # fmt: skip
 
 NOWHERE: dict[str, str] = {
     "env": "the environment is the first word, as in a2c train CartPole-v1",
     "env_id": "the environment is the first word, as in a2c train CartPole-v1",
     "algo": "there is one algorithm, A2C",
-    "epochs": "a rollout is learnt from once, and then collected anew",
-    "n_epochs": "a rollout is learnt from once, and then collected anew",
+    "epochs": "each rollout is used for one update",
+    "n_epochs": "each rollout is used for one update",
     "batch_size": "a batch is a whole rollout, num_envs x rollout_length steps",
     "minibatch_size": "a batch is a whole rollout, num_envs x rollout_length steps",
-    "clip": "there is nothing to clip but gradients: max_grad_norm",
-    "clip_range": "there is nothing to clip but gradients: max_grad_norm",
-    "buffer_size": "nothing is replayed, so there is no buffer",
+    "clip": "only gradients are clipped: max_grad_norm",
+    "clip_range": "only gradients are clipped: max_grad_norm",
+    "buffer_size": "A2C has no replay buffer",
     "render": "`a2c watch RUN` shows a policy",
-    "verbose": "what is said cannot be set",
+    "verbose": "--quiet, or progress in Python, decides whether anything is printed",
 }
 
 VERBS: dict[str, str] = {
@@ -53,10 +53,10 @@ VERBS: dict[str, str] = {
 
 
 def elsewhere(name: str, show: typing.Callable[[str], str]) -> str | None:
-    """What a setting of another library is called here, in words; None: it is not known.
+    """A sentence on what another library's setting is called here; None if the name is unknown.
 
     Args:
-        name: As a field is called.
+        name: The name, written as a field's.
         show: How to write the name of a setting.
     """
     if name in ELSEWHERE:
@@ -70,14 +70,14 @@ def flag(name: str) -> str:
 
 
 def as_meant(words: Sequence[str], annotations: Mapping[str, Any]) -> list[str]:
-    """The words as a parser knows them: 1e6 -> 1000000, 256,256 -> 256 256, --json=true -> --json.
+    """The words in the form that the parser reads: 1e6 -> 1000000, 256,256 -> 256 256, --json=true -> --json.
 
     Args:
-        words: What follows `a2c`.
+        words: The words after `a2c`.
         annotations: The type of each field that is a flag.
 
     Raises:
-        UserError: A value is not what its flag takes.
+        UserError: A flag does not take its value.
 
     Example:
         >>> as_meant(["--total-steps", "1e6", "--hidden-sizes", "256,256"],
@@ -123,7 +123,7 @@ def _boolean(field: str, text: str) -> bool:
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The plain types and literals of which a flag takes one."""
+    """The plain types and literals that a flag takes."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         return set().union(*(_kinds(one) for one in typing.get_args(annotation)))
@@ -133,7 +133,7 @@ def _kinds(annotation: Any) -> set[Any]:
 
 
 def _number(field: str, text: str, annotation: Any) -> str:
-    """The text of a number as the parser knows it."""
+    """The text of a number in the form that the parser reads."""
     kinds = _kinds(annotation)
     if text in kinds or (text == "None" and type(None) in kinds) or not kinds & {int, float}:
         return text

@@ -1,1 +1,1 @@
-"""Speed, measured side by side with the alternative in one run; results are committed under results/."""
+"""Measures speed and learning, beside the alternatives in the same run; results are committed under results/."""

@@ -1,14 +1,14 @@
-"""Training on an Atari with the convolutions of Mnih et al. (2015), side by side with others, whole runs in turn.
+"""Training speed on Atari with the convolutions of Mnih et al. (2015), beside other libraries, whole runs in turn.
 
     python -m benchmarks.atari --peers PYTHON [CASE ...]
     python -m benchmarks.atari --table
-    python -m benchmarks.atari --picture            docs/atari.png: what a game shows, and what is observed of it;
+    python -m benchmarks.atari --picture            docs/atari.png: a game's screen, and the observation made of it;
                                                     docs/atari_learning.png: curves of `benchmarks.learning`
 
-PYTHON is one that has benchmarks/peers/atari.txt installed. Ours is timed as a whole call of `a2c.train`, run folder,
-checkpoint and summary included. Stable-Baselines3 and a program in plain PyTorch, with ale_py's vector environment in
-C++, run at the best of their settings (threads, processes, one pass or two through the network), found before; their
-first updates do not count. Peak memory is that of all processes of a run, each with all that it ever held.
+PYTHON is an interpreter with benchmarks/peers/atari.txt installed. Ours is timed as a whole call of `a2c.train`,
+including run folder, checkpoint and summary. Stable-Baselines3 and a program in plain PyTorch, with ale_py's vector
+environment in C++, run with their best settings (threads, processes, one or two passes through the network), which are
+measured first; their first updates do not count. Peak memory is the sum of the peaks of a run's processes.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def picture() -> None:
 
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command_line.add_argument("--peers", help="a Python that has benchmarks/peers/atari.txt installed")
+    command_line.add_argument("--peers", help="an interpreter with benchmarks/peers/atari.txt installed")
     command_line.add_argument("--table", action="store_true", help="only write docs/atari.md's table")
     command_line.add_argument("--picture", action="store_true", help="only draw docs/atari.png and atari_learning.png")
     command_line.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))

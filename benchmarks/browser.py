@@ -1,4 +1,4 @@
-"""A page in headless Chromium: what it asks for and complains of, what overlaps, what can hardly be read, pictures.
+"""Checks a page in headless Chromium: network requests, errors, overlapping text, weak contrast.
 
 Needs `chromium` (a Debian package) and `pip install playwright`, which is in the extra `dev`.
 """
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 WIDTHS = {"desktop": 1280, "phone": 390}
 SCHEMES = ("light", "dark")
 LEAST_CONTRAST = 4.5
-"""Of text and what is behind it: WCAG 2.2, level AA."""
+"""The least contrast of text with its background: WCAG 2.2, level AA."""
 
 _FAULTS = """() => {
   const found = [];
@@ -73,14 +73,14 @@ class Look(NamedTuple):
     """A page, opened once."""
 
     page: Any
-    """Playwright's."""
+    """Playwright's page."""
     requests: list[str]
-    """What it asked for beyond itself."""
+    """The addresses that it requested, except its own."""
     complaints: list[str]
-    """What the console says, and errors of scripts."""
+    """Messages of the console, and errors of scripts."""
 
     def faults(self) -> list[str]:
-        """What overlaps, leaves the window or can hardly be read, in words; unfolded, too."""
+        """Texts that overlap, leave the window or have little contrast, with folded parts closed and open."""
         script = _FAULTS.replace("LEAST", str(LEAST_CONTRAST))
         found: list[str] = self.page.evaluate(script)
         unfold = "for (const one of document.querySelectorAll('details')) one.open = OPEN"
@@ -91,13 +91,13 @@ class Look(NamedTuple):
 
 
 def chromium() -> str | None:
-    """Where Chromium is; None: nowhere."""
+    """The path of Chromium; None if it is not installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @contextlib.contextmanager
 def opened(path: Path, width: int, scheme: str, height: int = 900) -> Iterator[Look]:
-    """Opens a page in a window of a width, light or dark."""
+    """Opens a page in a window of some width, in the light or the dark colour scheme."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

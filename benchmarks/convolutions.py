@@ -1,10 +1,10 @@
-"""NatureCNN's convolutions on one thread: forward, and backward to the gradient of their parameters, beside PyTorch's.
+"""Speed of NatureCNN's convolutions on one thread, forward and backward to their parameters, beside PyTorch's.
 
     python -m benchmarks.convolutions --peers PYTHON
 
-PYTHON is one that has benchmarks/peers/requirements.txt installed. Rounds take turns; each has 80 images of 84 x 84
-pixels with 4 channels, an update of 16 environments and 5 steps. What is beside it: the time that the multiply-adds
-alone would take at the speed of the best product of `benchmarks.kernels` on the same core.
+PYTHON is an interpreter with benchmarks/peers/requirements.txt installed. Rounds take turns; each has 80 images of
+84 x 84 pixels with 4 channels, an update of 16 environments and 5 steps. The lower bound printed beside is the time of
+the multiply-adds alone, at the speed of the best product of `benchmarks.kernels` on the same core.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def multiply_adds() -> dict[str, float]:
     for number, layer in enumerate(NATURE.convolutions):
         along = (along - layer.kernel) // layer.stride + 1
         count = IMAGES * along**2 * layer.kernel**2 * channels * layer.filters
-        ahead, back = ahead + count, back + count * (2 if number else 1)  # Nobody asks for the gradient of an image.
+        ahead, back = (
+            ahead + count,
+            back + count * (2 if number else 1),
+        )  # None for the image.
         channels = layer.filters
     return {"forward": ahead, "backward": back}
 
@@ -91,7 +94,7 @@ def theirs(python: str, rounds: int) -> dict[str, dict[str, float]]:
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument(
-        "--peers", required=True, help="a Python with benchmarks/peers/requirements.txt installed"
+        "--peers", required=True, help="an interpreter with benchmarks/peers/requirements.txt installed"
     )
     options = command_line.parse_args()
     rounds: list[dict[str, Any]] = []

@@ -1,11 +1,11 @@
-"""What nothing but the environment's name reaches: our defaults beside those of Stable-Baselines3's PPO, same steps.
+"""Returns with no setting chosen: our defaults beside those of Stable-Baselines3's PPO, at the same steps.
 
 python -m benchmarks.defaults --peers PYTHON [ENV ...] [--jobs J]
 
-PYTHON is one that has benchmarks/peers/zoo.txt installed; ours needs benchmarks/peers/untuned.txt. The environments
-were chosen before anything was compared on them, and no setting of ours was chosen on any. Each run has one core, and
-ends with 100 greedy episodes of the final policy. Episodes are cut off after 1,000 steps where an environment has no
-end of its own. A run that is in the results is not made again.
+PYTHON is an interpreter with benchmarks/peers/zoo.txt installed; ours needs benchmarks/peers/untuned.txt. The
+environments were chosen before anything was compared on them, and no setting of ours was chosen on any. Each run has
+one core, and ends with 100 greedy episodes of the final policy. Episodes are cut off after 1,000 steps if an
+environment has no end of its own. Runs already in the results are not made again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ENVS: dict[str, int | None] = {
     "flappy_bird_gymnasium:FlappyBird-v0": LONGEST,
     "gymnasium_snake_game:Snake-v1": LONGEST,
 }
-"""Environments, and after how many steps episodes are cut off."""
+"""Environments, and the steps after which their episodes are cut off."""
 
 
 def run(python: str, learner: str, env: str, seed: int) -> dict[str, Any]:
@@ -91,14 +91,14 @@ def save(envs: Table) -> None:
 
 
 def gained(runs: dict[str, list[dict[str, Any]]]) -> float | None:
-    """What ours gains over random actions, as a part of what theirs gains; None where theirs gains nothing."""
+    """Our gain over random actions, as a share of theirs; None if theirs gains nothing."""
     ours, theirs, chance = (statistics.fmean(run["final"] for run in runs[of]) for of in (OURS, THEIRS, RANDOM))
     return (ours - chance) / (theirs - chance) if theirs > chance else None
 
 
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command_line.add_argument("--peers", required=True, help="a Python that has benchmarks/peers/zoo.txt installed")
+    command_line.add_argument("--peers", required=True, help="an interpreter with benchmarks/peers/zoo.txt installed")
     command_line.add_argument("envs", nargs="*", metavar="ENV", help=", ".join(ENVS))
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
     options = command_line.parse_args()

@@ -1,9 +1,9 @@
-"""Does choosing among actions deserve an entropy bonus by default? Greedy returns for several weights of it.
+"""Should discrete actions have an entropy bonus by default? Greedy returns for several `entropy_coef`.
 
 python -m benchmarks.entropy [ENV ...]      python -m benchmarks.entropy --table
 
-FlappyBird needs `pip install flappy-bird-gymnasium`, LunarLander the extra `bench`. Finished runs are kept in the
-results, and not made again.
+FlappyBird needs `pip install flappy-bird-gymnasium`, LunarLander the extra `bench`. Runs already in the results are not
+made again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
     "LunarLander-v3": {"total_steps": 300_000, "num_workers": 0},
     "flappy_bird_gymnasium:FlappyBird-v0": {"total_steps": 120_000, "num_workers": 0, "seeds": 3},
 }
-"""Everything else as the defaults have it, with normalised observations and returns besides."""
+"""Settings other than the defaults: normalised observations and returns."""
 
 BATCHES = {"defaults": {}, "normalised": {"normalize_observations": True, "normalize_returns": True}}
 

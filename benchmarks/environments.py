@@ -1,4 +1,4 @@
-"""Stepping environments: ours in this process and with a worker, beside Gymnasium's vector environments.
+"""Speed of stepping environments: ours in this process and with a worker, beside Gymnasium's vector environments.
 
 python -m benchmarks.environments
 """

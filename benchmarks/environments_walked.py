@@ -1,4 +1,4 @@
-"""Other people's environments, each package in a virtual environment of its own, used as a new user would.
+"""Tries other people's environments as a new user would, each package in a new virtual environment.
 
 python -m benchmarks.environments_walked [PACKAGE ...]
 python -m benchmarks.environments_walked --table
@@ -33,9 +33,9 @@ _NAME = "environments_walked"
 _PAGE = ROOT / "docs" / "environments.md"
 _COMMAND = f"python -m benchmarks.{_NAME}"
 _SECONDS = 90
-"""Of processor time: what each process of a command may take."""
+"""Processor time that each process of a command may take."""
 _PATIENCE = 600
-"""Seconds by the clock that a command may take: others may be busy here, too."""
+"""Wall-clock seconds that a command may take; more than processor time, since the machine may be busy."""
 _INSTALL_SECONDS = 900
 _EVALUATIONS = ("--eval-episodes", "2", "--final-eval-episodes", "2")
 """Fewer than by default: where an episode has 2,000 steps, ten of them are ten times the training."""
@@ -77,9 +77,9 @@ class Done(NamedTuple):
     """What a command came to."""
 
     outcome: str
-    """done; refused: exit code 2 and one sentence; raised: 1, and what the environment did; crashed; too long."""
+    """done; refused: exit code 2 and one sentence; raised: 1 and the environment's error; crashed; too long."""
     said: str
-    """The sentence; of a crash the last lines."""
+    """The sentence; for a crash, the last lines of output."""
     seconds: float
     """By the clock."""
 
@@ -87,7 +87,7 @@ class Done(NamedTuple):
 def run(command: list[str], folder: Path, seconds: float = _PATIENCE) -> tuple[Done, str, str]:
     """Runs a command with a time limit; also gives what it wrote to both streams."""
     outside = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    outside.setdefault("MUJOCO_GL", "egl")  # As our own sentence tells whoever has no display.
+    outside.setdefault("MUJOCO_GL", "egl")  # As our own error message recommends without a display.
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -119,7 +119,7 @@ def _judged(code: int, errors: str) -> tuple[str, str]:
     lines = [line for line in errors.strip().splitlines() if line.strip()]
     if code == 0:
         return "done", ""
-    if code in (-signal.SIGXCPU, -signal.SIGKILL):  # Some catch the first of these; the second comes later.
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):  # A process may catch the first signal; the second follows.
         return "too long", _end(errors)
     said = [line for line in lines if line.startswith("a2c: ")]
     if code == 2 and said and "Traceback" not in errors:
@@ -193,7 +193,7 @@ def walk_one(walked: Walked, python: Path, folder: Path) -> dict[str, Any]:
     runs = sorted(Path(path).parent for path in folder.glob("runs/**/config.json") if path.parent.name != "policy")
     if result["train"]["outcome"] == "done" and runs:
         verbs = {
-            # What may exist once in a process is evaluated alone.
+            # An environment of which a process can hold only one is evaluated alone.
             "evaluate": ["--episodes", "2", *(["--eval-num-envs", "1"] if "--isolate-envs" in walked.flags else [])],
             "resume": ["--total-steps", "3000", "--no-pictures"],
             "record": ["--to", "episode.gif", "--max-steps", "100"],
@@ -266,11 +266,11 @@ def table(results: dict[str, Any]) -> str:
             if one["train"]["outcome"] == "raised" and "alone" in one:
                 said = [one["alone"]["said"]]
             came_to = ": ".join([verdict(one), *map(_cell, said[:1])])
-            spaces = [_cell(one.get(kind, ""), 80) for kind in ("observations", "actions")]
-            called = _cell(" ".join([one["env_id"], *one["flags"]]), 120)
+            spaces = [_code(one.get(kind, ""), 80) for kind in ("observations", "actions")]
+            called = _code(" ".join([one["env_id"], *one["flags"]]), 120)
             rate = f"{one['steps_per_second_alone']:,.0f}" if "steps_per_second_alone" in one else ""
             lines.append(
-                f"| {name} {version} | `{called}` | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} "
+                f"| {name} {version} | {called} | {' | '.join(spaces)} | {came_to} | {one['train']['seconds']:.0f} "
                 f"| {rate} |"
             )
     return "\n".join(lines)
@@ -284,6 +284,11 @@ def _last(said: str) -> str:
         if re.match(r"(a2c: )?(environment \d+ gave|[\w.]+(Error|Exception)\b)", line)
     ]
     return lines[-1].removeprefix("a2c: ") if lines else said
+
+
+def _code(text: str, most: int) -> str:
+    """As code, in which brackets are neither links nor tags."""
+    return f"`{_cell(text, most).replace('&lt;', '<')}`" if text else ""
 
 
 def _cell(text: str, most: int = 300) -> str:

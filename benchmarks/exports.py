@@ -1,10 +1,9 @@
 """How fast exported policies act, one observation at a time, and how large they are.
 
-python -m benchmarks.exports            measures, and keeps the results
+python -m benchmarks.exports            measures, and writes the results
 python -m benchmarks.exports --table    writes them into docs/export.md
 
-Times are of the processor, not of the clock on the wall: whatever else runs on the machine does not count. Everything
-has one thread.
+Times are processor time, so that other programs on the machine do not count. Everything runs on one thread.
 """
 
 from __future__ import annotations

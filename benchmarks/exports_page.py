@@ -1,4 +1,4 @@
-"""The pictures of docs/export.md: pages that policies are exported as, in Chromium.
+"""Makes the pictures of docs/export.md: screenshots, in Chromium, of pages to which policies were exported.
 
 python -m benchmarks.exports_page
 """

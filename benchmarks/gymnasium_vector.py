@@ -1,10 +1,10 @@
-"""Gymnasium's own tests of vector environments, run on ours.
+"""Runs Gymnasium's own tests of vector environments on ours.
 
 python -m benchmarks.gymnasium_vector --tests PATH      PATH is a checkout of Gymnasium (wheel and sdist have no tests)
 python -m benchmarks.gymnasium_vector --table           the tables of docs/gymnasium_vector.md, from the results
 
-Nothing of the tests is changed: where they construct one of Gymnasium's vector environments they get one of ours, made
-by the first of their callables, with SAME_STEP autoreset whatever they ask for.
+The tests are unchanged. When they construct one of Gymnasium's vector environments, they get one of ours instead, made
+by the first of their callables, always with SAME_STEP autoreset.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _FILES = [
         "vector_wrapper",
     )
 ]
-"""Those that construct vector environments; the others are of functions of Gymnasium's that we use as they are."""
+"""The tests that construct vector environments; the others test functions of Gymnasium's that we use unchanged."""
 
 FORMS = ("here and in workers", "compiled")
 """`SyncVectorEnv` becomes environments in this process and `AsyncVectorEnv` workers; or both become the compiled form,
@@ -86,7 +86,7 @@ REASONS = (
     ),
     ("", r"compiled form of .* has no attribute|has no attribute 'gravity'", "The dynamics in compiled form are fixed"),
 )
-"""Why a test fails, by its name and by what its error says; the first that fits."""
+"""Why a test fails, by its name and the text of its error; the first entry that fits counts."""
 
 
 # -- inside pytest, which has this module for a plugin --

@@ -1,5 +1,5 @@
-"""What the kernels are made of: products beside BLAS, heads stored either way, and the parts of an update beside the
-time that their arithmetic alone would take.
+"""Speed of the kernels: products beside BLAS, two layouts of heads, and the parts of an update beside the time that
+their arithmetic alone would take.
 
     python -m benchmarks.kernels
 """

@@ -1,9 +1,9 @@
-"""What the presets reach: every seed's 100 greedy episodes of the final policy, and of the best by evaluation.
+"""Returns that the presets reach: 100 greedy episodes of each seed's final policy, and of its best by evaluation.
 
 python -m benchmarks.learning [CASE ...] [--jobs J] [--runs FOLDER]
 
-The seeds are others than those that the presets were found on. Runs have a core each, several at a time; a seed that is
-in the results is not trained again. With FOLDER, runs stay there, and one that was interrupted is gone on with.
+No preset was chosen on these seeds. Runs have a core each, several at a time; a seed already in the results is not
+trained again. With FOLDER, runs are stored there, and an interrupted run is resumed.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def case(env: str, seeds: range = range(10, 20), **settings: Any) -> Case:
 
 
 FEW = range(10, 15)
-"""Seeds where a run takes more than ten minutes."""
+"""Seeds of cases in which a run takes more than ten minutes."""
 
 OTHERS = range(20, 30)
-"""Where seeds from 10 on had shown that a preset had to be better."""
+"""Seeds of cases whose preset was improved after a look at seeds from 10 on."""
 
 SHORT: dict[str, Any] = {"total_steps": 200_000, "gamma": 0.99}
 """What landers have where a fifth of their presets' steps are all there is, by `benchmarks.tuning`, ..."""
@@ -96,9 +96,9 @@ def train(name: str, seed: int, runs: str | None) -> dict[str, Any]:
     """One run: what its summary says, and its curves.
 
     Args:
-        name: Of the case.
-        seed: Of the run.
-        runs: The folder where runs are kept; None: nowhere.
+        name: The case's name.
+        seed: The run's seed.
+        runs: The folder for run folders; None: a temporary one.
     """
     case = CASES[name]
     with tempfile.TemporaryDirectory() if runs is None else contextlib.nullcontext(runs) as folder:
@@ -167,7 +167,7 @@ def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    command_line.add_argument("--runs", metavar="FOLDER", help="keep runs here, and go on with those that are here")
+    command_line.add_argument("--runs", metavar="FOLDER", help="store runs here, and resume those that are here")
     options = command_line.parse_args()
     names = options.cases or list(CASES)
     runs = {name: finished(name) for name in names}

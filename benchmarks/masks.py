@@ -2,9 +2,9 @@
 
 python -m benchmarks.masks      python -m benchmarks.masks --table
 
-A run's curve is the mean return of the episodes that ended in training, over windows of WINDOW steps; its area is the
-mean of that curve. It has reached a return in the first window that has it and is never followed by a lower one.
-Finished runs are kept in the results, and not made again.
+A run's curve is the mean return of the training episodes that ended in each window of WINDOW steps; its area is the
+mean of the curve. A return is reached in the first window from which on the curve never falls below it. Runs already in
+the results are not made again.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def compared(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Areas and steps of both ways, and how certain the difference is."""
     curves = {way: [run["curve"] for run in runs if run["way"] == way] for way in WAYS}
     areas = [np.mean(curves[way], axis=1) for way in WAYS]
-    # One that has not come so far would have taken longer than the run.
+    # A curve that never reaches it counts as longer than the run.
     steps = [np.array([reached(one) or STEPS + WINDOW for one in curves[way]]) for way in WAYS]
     difference = scipy.stats.bootstrap(
         areas, lambda a, b, axis=-1: np.mean(a, axis) - np.mean(b, axis), vectorized=True, rng=0, method="percentile"

@@ -1,4 +1,4 @@
-"""Alternating measurements and where they are kept."""
+"""Alternating measurements, parallel runs, and the files of results."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, dict[str, Any]]:
-    """`a2c.commands.benchmark.alternate`, saying how it goes."""
+    """`a2c.commands.benchmark.alternate`, with progress on standard output."""
     return benchmark.alternate(contestants, rounds, lambda line: print(line, end="", flush=True))
 
 
 def ratio(rates: dict[str, dict[str, Any]], ours: str, theirs: str) -> dict[str, float]:
-    """How many times as fast: the ratio within each round; its median, lowest and highest."""
+    """The ratio of rates within each round: its median, lowest and highest."""
     ratios = [a / b for a, b in zip(rates[ours]["rounds"], rates[theirs]["rounds"], strict=True)]
     return {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
 
@@ -34,10 +34,10 @@ Label = TypeVar("Label")
 def side_by_side(
     train: Callable[..., dict[str, Any]], calls: Mapping[Label, tuple[Any, ...]], jobs: int
 ) -> Iterator[tuple[Label, dict[str, Any]]]:
-    """Calls `train` in processes of their own, several at a time; each label with its result, as they come.
+    """Calls `train` in separate processes, several at a time; yields each label and result when it is ready.
 
-    What one of them raises is raised here once all others are through. Where it ends a program (a Ctrl-C), or whoever
-    takes the results raises, what has not begun is dropped.
+    An error of one call is raised after all others have ended. After a Ctrl-C, or an error of the caller, calls that
+    have not begun are dropped.
     """
     failures: list[Exception] = []
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
@@ -46,7 +46,7 @@ def side_by_side(
             for job in as_completed(labels):
                 try:
                     result = job.result()
-                except Exception as error:  # noqa: BLE001 - of hours of runs, one that fails shall not cost the others
+                except Exception as error:  # noqa: BLE001 - one failing run must not cost hours of others
                     print(f"{labels[job]}: {type(error).__name__}: {error}", flush=True)
                     failures.append(error)
                 else:
@@ -72,13 +72,13 @@ def complete(
     wanted: Mapping[Cell, tuple[Any, ...]],
     jobs: int,
 ) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Makes the runs that a table lacks, keeps each as it ends, and gives it.
+    """Makes the runs that a table lacks; saves and yields each when it ends.
 
     Args:
-        train: Makes a run, in a process of its own.
-        finished: Reads the table; read again for each run, as others may have kept theirs meanwhile.
-        save: Keeps it.
-        wanted: What `train` is called with, for each run that is to be in the table.
+        train: Makes a run, in a separate process.
+        finished: Reads the table. It is called again for each run, since other processes may have added theirs.
+        save: Writes the table.
+        wanted: The arguments of `train` for each run that the table must have.
         jobs: Runs at a time.
     """
     there = finished()
@@ -110,7 +110,7 @@ def keep(name: str, command: str, results: dict[str, Any]) -> None:
 
 
 def kept(name: str) -> dict[str, Any]:
-    """What results/<name>.json holds; nothing, where there is no such file."""
+    """The contents of results/<name>.json; empty if there is no such file."""
     path = RESULTS / f"{name}.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return results

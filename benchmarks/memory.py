@@ -1,9 +1,9 @@
-"""What has to be remembered: tasks with memory and without it, the same steps, five seeds that nothing was chosen on.
+"""Tasks that need memory, learnt with it and without, at the same steps, on five seeds that nothing was chosen on.
 
 python -m benchmarks.memory [TASK ...] [--jobs J]      python -m benchmarks.memory --table
 
-Every task is a compiled environment; the settings are what fits (`a2c.fitting`) but for what `TASKS` says. A run ends
-with 100 greedy episodes of the final policy. Finished runs are kept in the results, and not made again.
+Every task is a compiled environment, with fitted settings (`a2c.fitting`) except for those in `TASKS`. A run ends with
+100 greedy episodes of the final policy. Runs already in the results are not made again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CORRIDOR = 60
 """Steps from the sign to the junction of the T-maze."""
 
 DELAY, SYMBOLS, REPEATS = 8, 4, 64
-"""After how many steps which of how many symbols has to be repeated, and how long that goes on."""
+"""After how many steps a symbol must be repeated, the number of symbols, and how many are repeated in an episode."""
 
 
 def reset_maze(state: Any, random: Any) -> None:
@@ -100,7 +100,7 @@ class Task(NamedTuple):
     env: a2c.CompiledEnv
     settings: dict[str, Any]
     best: float
-    """What a policy that remembers all it needs gets, or what counts as solved."""
+    """The return of a policy that remembers all it needs, or the return that counts as solved."""
 
 
 TASKS = {
@@ -151,7 +151,7 @@ SIZES = {"with memory": 64, "without": 0}
 def run(task: str, way: str, seed: int) -> dict[str, Any]:
     """One run."""
     env, settings, _ = TASKS[task]
-    # Both ways take plain steps on the same rollouts.
+    # With and without memory: gradient steps on rollouts of the same length.
     chosen = {"actor_step": "gradient", "rollout_length": 32, **settings}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

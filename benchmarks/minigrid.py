@@ -1,11 +1,11 @@
-"""MiniGrid by its names alone: what is learnt, on five seeds that nothing was chosen on.
+"""Returns on MiniGrid with no setting chosen, on five seeds that nothing was chosen on.
 
     python -m benchmarks.minigrid [TASK ...] [--jobs J]
     python -m benchmarks.minigrid --table
     python -m benchmarks.minigrid --picture         docs/minigrid.png: where an episode of each begins
 
-A run that is in the results is not made again. Its number is the mean return of 100 episodes of the final policy, with
-actions sampled, as RL-Zoo3 evaluates its own on MiniGrid, and greedy.
+Runs already in the results are not made again. A run's result is the mean return of 100 episodes of the final policy,
+once with sampled actions, as RL-Zoo3 evaluates on MiniGrid, and once with greedy ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a natural step costs, in its parts.
+"""The time of each part of a natural step.
 
 python -m benchmarks.natural
 python -m benchmarks.natural --table      the table of docs/natural_step.md, from the results

@@ -1,10 +1,10 @@
-"""Greedy returns beside the optimum, where dynamic programming knows it: Gymnasium's toy-text environments.
+"""Greedy returns beside the optimum, for Gymnasium's toy-text environments, in which dynamic programming finds it.
 
 python -m benchmarks.optima [ENV ...]
 
-The optimum comes from the environments' own tables of transitions, that of Blackjack-v1 from its rules. What a policy
-is worth is computed in the same way, exactly, from its greedy actions in every state, beside the episodes that a run
-ends with. Finished seeds are kept in the results, and not made again.
+The optimum is computed from the environments' own tables of transitions, that of Blackjack-v1 from its rules. The exact
+mean return of a policy is computed likewise, from its greedy actions in every state, and stands beside the mean of its
+evaluation. Seeds already in the results are not trained again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ STEPS = {
 SEEDS = range(10, 15)  # The settings were chosen on seeds 0 to 2.
 
 EPISODES = {"Blackjack-v1": 10_000}
-"""Of the evaluation of the best policy; 1,000 elsewhere."""
+"""Episodes of the evaluation of the best policy; 1,000 for other environments."""
 
 ENDLESS = 2000
-"""Steps after which a walk without a limit is given up: then it goes round in circles."""
+"""Steps after which an episode without a limit is given up: the policy goes round in circles."""
 
 
 class Table(NamedTuple):
@@ -137,7 +137,7 @@ def worth(of: Table, actions: NDArray[np.int64]) -> float:
 
 
 def optimum_with_clock(of: Table) -> float:
-    """What the best policy brings that knows how many steps are left."""
+    """The mean return of the best policy that knows how many steps are left."""
     value = np.zeros(len(of.start))
     for _ in range(of.limit):
         value = (of.reward + of.transition @ value).max(1)
@@ -145,10 +145,10 @@ def optimum_with_clock(of: Table) -> float:
 
 
 def optimum(of: Table) -> float:
-    """What the best policy brings that sees the state alone.
+    """The mean return of the best policy found that sees the state alone.
 
-    The best of those that value iteration finds for several discounts, and of what changing an action in one state
-    after another makes of them. Nothing proves that there is none better; `optimum_with_clock` bounds it.
+    Value iteration with several discounts gives candidates, which are improved by changing the action in one state
+    after another. A better one may exist; `optimum_with_clock` is an upper bound.
     """
     best = -np.inf
     for discount in (1.0, 0.999, 0.995, 0.99, 0.98, 0.95):
@@ -157,7 +157,7 @@ def optimum(of: Table) -> float:
             before, value = value, (of.reward + discount * of.transition @ value).max(1)
             if np.abs(value - before).max() < 1e-12:
                 break
-        # The first of actions that are equal but for rounding.
+        # Of actions that differ only by rounding, the first.
         actions = (of.reward + discount * of.transition @ value).round(10).argmax(1)
         best = max(best, improved(of, actions))
         if best > optimum_with_clock(of) - 1e-9:
@@ -166,7 +166,7 @@ def optimum(of: Table) -> float:
 
 
 def improved(of: Table, actions: NDArray[np.int64]) -> float:
-    """The worth of a policy after every change in a single state that helped."""
+    """The mean return of a policy after every helpful change in a single state."""
     best = worth(of, actions)
     changed = best < optimum_with_clock(of) - 1e-9
     while changed:

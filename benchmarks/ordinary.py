@@ -1,4 +1,4 @@
-"""Ordinary environments: what training adds to stepping them. Random actions, and training in one process and in two.
+"""What training adds to the cost of stepping ordinary environments, in one process and in two.
 
 python -m benchmarks.ordinary
 """
@@ -9,7 +9,7 @@ import functools
 from typing import Any
 
 import a2c
-from a2c.commands.benchmark import ways
+from a2c.commands.benchmark import contestants_for
 from benchmarks.measure import alternate, keep, ratio
 
 ROUNDS = 9
@@ -24,7 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def measure(env: str, settings: dict[str, Any]) -> dict[str, Any]:
     config = a2c.Config(env, num_envs=8, rollout_length=8, hidden_sizes=(64, 64), activation="tanh", **settings)
-    contestants = {name: one for name, one in ways(config).items() if name in (STEPPING, ALONE, SHARED)}
+    contestants = {name: one for name, one in contestants_for(config).items() if name in (STEPPING, ALONE, SHARED)}
     rates = alternate({name: functools.partial(one.rate, SECONDS) for name, one in contestants.items()}, ROUNDS)
     for contestant in contestants.values():
         contestant.close()

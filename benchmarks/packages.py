@@ -1,4 +1,4 @@
-"""Packages of environments that are walked: what to install, and which of their environments stand for all."""
+"""The packages that `benchmarks.environments_walked` tries, and the environments that represent each."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Where the environments of a training belong: all in this process, or a share of them in a worker.
+"""Where environments train fastest: all in this process, or a share of them in a worker.
 
 python -m benchmarks.placement            measures, a few minutes
-python -m benchmarks.placement --table    prints what is in results/placement.json
+python -m benchmarks.placement --table    prints the table of results/placement.json
 
-Environments that take longer and longer for a step, so that what `vectorization auto` decides can be read off.
+The environments take longer and longer for a step, which shows when `vectorization auto` should use workers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import a2c
-from a2c.commands.benchmark import ways
+from a2c.commands.benchmark import contestants_for
 from a2c.presets import configure
 from benchmarks.environments import Burn
 from benchmarks.measure import alternate, keep, kept, ratio
@@ -48,7 +48,7 @@ def measure(env_id: str, kwargs: dict[str, Any], num_envs: int) -> dict[str, Any
         envs = a2c.make_envs(env_id, num_envs, env_kwargs=kwargs)
         chosen = envs.num_workers
         envs.close()
-        contestants = ways(config)
+        contestants = contestants_for(config)
         for contestant in contestants.values():
             cleanup.callback(contestant.close)
         random = "random actions, this process"

@@ -1,4 +1,4 @@
-"""What others published for on-policy learners at the same number of steps, to be read beside `benchmarks.learning`.
+"""Published returns of on-policy learners at the same number of steps, for comparison with `benchmarks.learning`.
 
 Sources: "Zoo" is benchmark.md of RL Baselines3 Zoo, one trained agent for each row and the spread over its episodes;
 "Tianshou" is the MuJoCo benchmark among Tianshou's examples, ten seeds, for each the best evaluation within the first
@@ -6,7 +6,7 @@ million steps, and the spread over seeds; "10 seeds" are other runs with the sam
 
 MuJoCo's environments changed between versions. v5 (ours) gives Ant and Humanoid contact forces to see and to pay for,
 which were zero in v3 with MuJoCo 2.0; it pays Hopper and Walker2d for being healthy only while they are, and rewards
-the pendulums differently. So a figure of another version is a mark, not a measurement of the same task.
+the pendulums differently. So a figure of another version is a guide, not a measurement of the same task.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Published(NamedTuple):
     """Beside one row of ours."""
 
     best: Figure
-    """The best on-policy figure at these steps: over several seeds where there is one, else of one run."""
+    """The best on-policy figure at these steps: over several seeds if published, else of one run."""
     a2c: Figure | None
     """The best of A2C itself."""
     record: Figure | None = None

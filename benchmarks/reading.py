@@ -1,4 +1,6 @@
-"""What one opens to follow one update: `python -m benchmarks.reading [--sources FOLDER]`.
+"""Counts the files and lines that a reader opens to follow one update.
+
+python -m benchmarks.reading [--sources FOLDER]
 
 Follows one call of `Learner.update` and prints the files of a2c/ (environments apart) in which a function ran, in
 Python or in machine code, and how many lines they have: for the Paddle engine, for the compiled engine with Gymnasium's

@@ -1,8 +1,8 @@
-"""The pictures of docs/recording.md.
+"""Makes the pictures of docs/recording.md.
 
     python -m benchmarks.recording        docs/stages.gif: stages of training; docs/watch.png: the window, with its keys
 
-It trains for some seconds. The window is drawn where nobody sees it.
+It trains for some seconds. The window is drawn in memory only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Training with memory beside the same in PyTorch: CartPole-v1 without velocities, whole runs, in turn.
+"""Training speed with memory, beside the same in PyTorch: CartPole-v1 without velocities, whole runs in turn.
 
     python -m benchmarks.recurrent --peers PYTHON
 
-PYTHON is one that has benchmarks/peers/requirements.txt installed. Ours is timed as a whole call of `a2c.train`, on
-Gymnasium's environment, which PyTorch's program steps too, and on the compiled one. PyTorch runs at its better setting
-of 1 or 2 threads, found before; its first updates do not count.
+PYTHON is an interpreter with benchmarks/peers/requirements.txt installed. Ours is timed as a whole call of `a2c.train`,
+both on Gymnasium's environment, which the PyTorch program also steps, and on the compiled one. PyTorch runs with 1 or 2
+threads, whichever is faster, measured first; its first updates do not count.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def theirs(python: str, steps: int, threads: int) -> float:
 
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command_line.add_argument("--peers", required=True, help="a Python that has benchmarks/peers/requirements.txt")
+    command_line.add_argument("--peers", required=True, help="an interpreter with benchmarks/peers/requirements.txt")
     options = command_line.parse_args()
     tried = {threads: max(theirs(options.peers, 40_000, threads) for _ in range(2)) for threads in (1, 2)}
     best = max(tried, key=lambda threads: tried[threads])

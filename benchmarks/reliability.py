@@ -1,4 +1,4 @@
-"""What keeping a run safe costs: training with checkpoints every 30 s and the record of actions, and without either.
+"""The cost of exact resuming: training speed with checkpoints every 30 s and recorded actions, and without either.
 
 python -m benchmarks.reliability
 """

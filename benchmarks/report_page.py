@@ -1,4 +1,4 @@
-"""The pictures of docs/report.md: trains what is shown there, and takes screenshots of the pages in Chromium.
+"""Makes the pictures of docs/report.md: trains runs, and takes screenshots of their reports in Chromium.
 
     python -m benchmarks.report_page
 
@@ -26,7 +26,7 @@ ONE = ["train", "Pendulum-v1", "--total-steps", "300000", "--eval-every-steps", 
 
 def main() -> int:
     if chromium() is None:
-        print("there is no Chromium here; apt-get install chromium", file=sys.stderr)
+        print("Chromium is not installed; apt-get install chromium", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

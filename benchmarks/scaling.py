@@ -1,5 +1,5 @@
-"""How cost grows: training steps per second of compiled CartPole-v1 over environments, widths and threads; and memory
-over 50 million steps of a whole run.
+"""How cost grows: training speed on compiled CartPole-v1 over environments, widths and threads; and memory over 50
+million steps of a whole run.
 
     python -m benchmarks.scaling
 """

@@ -1,9 +1,9 @@
-"""`a2c train CartPole-v1 --seeds 10`, from the shell's prompt to the aggregate, beside the same seeds one by one; and
-what the live view costs.
+"""The time of `a2c train CartPole-v1 --seeds 10`, the whole process, beside the same seeds one by one; and the cost of
+the live view.
 
     python -m benchmarks.seeds
     python -m benchmarks.seeds --view
-    python -m benchmarks.seeds --table      writes what came of both into docs/training.md
+    python -m benchmarks.seeds --table      writes both results into docs/training.md
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""From the shell's prompt to a policy: the whole process of `a2c train CartPole-v1`, seed by seed, with warm caches;
-and the first run ever, with everything to be compiled.
+"""The time of the whole process `a2c train CartPole-v1`, seed by seed, with warm caches; and of the very first run,
+which compiles everything.
 
     python -m benchmarks.startup
 """

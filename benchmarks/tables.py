@@ -1,14 +1,17 @@
-"""Writes the README's tables from the committed results, between their markers.
+"""Writes the tables of both READMEs, and of the pages that no other command writes, from the committed results.
 
 python -m benchmarks.tables
 """
 
 from __future__ import annotations
 
+import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chinese import in_chinese
 from benchmarks.learning_page import summary
 from benchmarks.markers import filled
 from benchmarks.masks import table as masks
@@ -17,6 +20,8 @@ from benchmarks.optima import STEPS as OPTIMA
 from benchmarks.optima import interval
 from benchmarks.training import CASES as TRAINING_CASES
 from benchmarks.training import result_name
+from faults.results import RESULTS as FAULTS
+from faults.table import KINDS
 
 LIBRARIES = {
     "sb3": "Stable-Baselines3",
@@ -25,7 +30,7 @@ LIBRARIES = {
     "jax_tuned": "the same, tuned by hand for this CPU",
 }
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 
 
 def optima() -> str:
@@ -65,6 +70,42 @@ def training() -> str:
             script, _, threads = name.partition(", ")
             times = f"**{ratio['median']:.1f} times** as fast ({ratio['lowest']:.1f} to {ratio['highest']:.1f})"
             lines.append(f"| | {LIBRARIES[script]}, {threads} | {rate} | {times} |")
+    return "\n".join(lines)
+
+
+def beside() -> str:
+    """Whole runs beside other libraries, in a row for each kind of work: how many times as fast."""
+    names = {
+        "sb3": "Stable-Baselines3",
+        "skrl_a2c": "skrl",
+        "jax_a2c": "JAX, PureJaxRL style",
+        "jax_tuned": "JAX, tuned by hand",
+    }
+    lines = [f"| work | a2c, steps per second | {' | '.join(names.values())} |", f"|---|---|{'---|' * len(names)}"]
+    for case in TRAINING_CASES:
+        result = kept(result_name(case))
+        ratios = {name.partition(",")[0]: ratio["median"] for name, ratio in result["ratios"].items()}
+        cells = [f"{ratios[name]:.1f} times" if name in ratios else "" for name in names]
+        lines.append(f"| {case} | {result['steps_per_second']['a2c']['median']:,.0f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def faults() -> str:
+    """What faults came to over all environments: how many were made, and how many runs ended in the same bits."""
+    made: dict[str, list[int]] = {}
+    for path in sorted(FAULTS.glob("*.json")):
+        for kind, outcome in json.loads(path.read_text()).get("kinds", {}).items():
+            if (
+                kind != "inexact"
+            ):  # of environments whose episodes cannot be brought back; the page on reliability has them
+                total = made.setdefault(kind, [0, 0, 0])
+                for index, name in enumerate(("faults", "runs", "equal")):
+                    total[index] += outcome[name]
+    lines = ["| fault | faults | runs | ended in the bits of the undisturbed run |", "|---|---|---|---|"]
+    for kind, label in KINDS.items():
+        if kind in made:
+            count, runs, equal = made[kind]
+            lines.append(f"| {label} | {count:,} | {runs:,} | **{equal:,} of {runs:,}** |")
     return "\n".join(lines)
 
 
@@ -133,22 +174,30 @@ def _ratio(label: str, ratio: dict[str, float]) -> str:
     return f"| **{label}** | **{ratio['median']:.2f}** ({ratio['lowest']:.2f} to {ratio['highest']:.2f}) |"
 
 
-TABLES = {
-    "learning": summary,
-    "optima": optima,
-    "masks": masks,
-    "startup": startup,
-    "training": training,
-    "ordinary": ordinary,
-    "parts": parts,
-    "environments": environments,
+README: dict[str, Callable[[], str]] = {"learning": summary, "beside": beside, "faults": faults}
+
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": README,
+    "README.zh-CN.md": {name: in_chinese(table) for name, table in README.items()},
+    "docs/speed.md": {
+        "startup": startup,
+        "training": training,
+        "ordinary": ordinary,
+        "parts": parts,
+        "environments": environments,
+    },
+    "docs/masks.md": {"masks": masks},
+    "docs/results.md": {"optima": optima},
 }
+"""The tables of each page; docs/results.md has others, which benchmarks.learning_page writes."""
 
 
-def with_tables(text: str) -> str:
-    """The README with every table as the results have it."""
-    return filled(text, TABLES, README)
+def with_tables(page: str, text: str) -> str:
+    """A page's text with every table as the results have it."""
+    return filled(text, PAGES[page], ROOT / page)
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(with_tables(page, path.read_text(encoding="utf-8")), encoding="utf-8")

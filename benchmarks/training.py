@@ -1,11 +1,12 @@
-"""Training, whole runs side by side with other libraries doing the same work: the same environment, network, optimizer
-and sizes, one gradient step per rollout, no evaluation. Ours and Stable-Baselines3 log; skrl and JAX do not.
+"""Training speed, whole runs beside other libraries that do the same work: the same environment, network, optimizer and
+sizes, one gradient step per rollout, no evaluation. Ours and Stable-Baselines3 log; skrl and JAX do not.
 
-Ours is timed as a whole call of `a2c.train`, run folder, checkpoint and summary included. The peers' first
-updates, and what JAX compiles, do not count. Every peer runs at its better setting of 1 or 2 threads, found in two
-rounds before.
+Ours is timed as a whole call of `a2c.train`, including run folder, checkpoint and summary. The peers' first updates,
+and compilation by JAX, do not count. Every peer runs with 1 or 2 threads, whichever is faster in two rounds before.
 
-    python -m benchmarks.training --peers PYTHON [CASE ...]     PYTHON: one that has benchmarks/peers/requirements.txt
+    python -m benchmarks.training --peers PYTHON [CASE ...]
+
+PYTHON is an interpreter with benchmarks/peers/requirements.txt installed.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def result_name(case: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", required=True, help="a Python that has benchmarks/peers/requirements.txt installed")
+    parser.add_argument("--peers", required=True, help="an interpreter with benchmarks/peers/requirements.txt")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     arguments = parser.parse_args()
     for name in arguments.cases or CASES:

@@ -1,4 +1,4 @@
-"""`a2c tune` in ten minutes: killed in the middle, taken up again by two processes, compared on seeds never tuned on.
+"""`a2c tune` in ten minutes: killed in the middle, continued by two processes, compared on seeds never tuned on.
 
 python -m benchmarks.tuned [ENV ...]      writes results/tuned-ENV.json and .png; docs/tune.md has the table
 """

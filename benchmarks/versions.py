@@ -1,8 +1,8 @@
-"""Two versions of this project, side by side: `python -m benchmarks.versions OLD_FOLDER [--rounds 5]`.
+"""Compares the speed of two versions of this project: `python -m benchmarks.versions OLD_FOLDER [--rounds 5]`.
 
-Trains the same settings with the sources in OLD_FOLDER and with those here, in turn, in processes of their own, and
-prints steps a second and their ratio; then the seconds from the prompt to the end of a run of 1,000 steps. With
-`--save NAME`, keeps them in results/versions-NAME.json.
+Trains the same settings with the sources in OLD_FOLDER and with those here, in turn, in separate processes, and prints
+steps a second and their ratio; then the seconds of a whole process that trains for 1,000 steps. `--save NAME` writes
+them to results/versions-NAME.json.
 """
 
 import argparse

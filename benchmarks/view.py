@@ -1,4 +1,4 @@
-"""Pictures of the live views for the docs, of training as it goes: docs/live_view.svg and docs/seeds_view.svg.
+"""Makes the docs' pictures of the live views from real training: docs/live_view.svg and docs/seeds_view.svg.
 
 python -m benchmarks.view
 """

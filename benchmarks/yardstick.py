@@ -1,9 +1,9 @@
-"""What Stable-Baselines3 and sb3-contrib reach with RL Zoo's settings, at the steps of ours, on the same environments.
+"""Returns of Stable-Baselines3 and sb3-contrib with RL Zoo's settings, on our environments at the same steps.
 
 python -m benchmarks.yardstick --peers PYTHON [ALGORITHM-ENV ...] [--jobs J]
 
-PYTHON is one that has benchmarks/peers/zoo.txt installed. Runs have a core each, several at a time. All of them take
-days; a run that is in the results is not made again.
+PYTHON is an interpreter with benchmarks/peers/zoo.txt installed. Runs have a core each, several at a time. All of them
+take days; runs already in the results are not made again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def steps(env: str) -> int:
 
 def main() -> None:
     command_line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command_line.add_argument("--peers", required=True, help="a Python that has benchmarks/peers/zoo.txt installed")
+    command_line.add_argument("--peers", required=True, help="an interpreter with benchmarks/peers/zoo.txt installed")
     names = [f"{algorithm}-{env}" for algorithm in ALGORITHMS for env in ENVS]
     command_line.add_argument("cases", nargs="*", metavar="ALGORITHM-ENV", help=", ".join(names))
     command_line.add_argument("--jobs", type=int, default=2, help="runs at a time")

@@ -1,8 +1,8 @@
-"""Training with faults made on purpose: killed, stopped, hung and out of disk, it must end with the undisturbed bits.
+"""Injects faults into training: killed, stopped, hung, or out of disk, a run must end with the same bits as without.
 
 python -m faults                the campaign; results are committed under results/
-python -m faults.day            a long run in which something dies every few seconds
-python -m faults.table          writes docs/reliability.md's table from the results
+python -m faults.day            a long run in which a process is killed every few seconds
+python -m faults.table          writes docs/reliability.md's tables from the results
 
 Linux only: processes are found through /proc.
 """

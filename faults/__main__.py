@@ -1,4 +1,4 @@
-"""The campaign: every kind of fault for every environment.
+"""The campaign: every kind of fault in every environment.
 
 python -m faults [--envs NAME ...] [--kills N] [--worker-kills N] [--hangs N] [--stops N] [--seeds N] [--disk]
                  [--seed S]
@@ -14,12 +14,12 @@ from functools import partial
 from faults.cases import CASES, INEXACT, Case
 from faults.kinds import Outcome, disk, hangs, inexact, kills, say, stops, undisturbed, warm_up, worker_kills
 from faults.places import Place
-from faults.results import keep, succeeded
+from faults.results import succeeded, write
 from faults.several import alone, seeds
 
 
 def campaign(case: Case, arguments: argparse.Namespace) -> dict[str, Outcome]:
-    """All that is asked for of one environment, by kind."""
+    """All requested faults in one environment; the outcomes by kind."""
     warm_up(case)
     place = Place()
     try:
@@ -50,7 +50,7 @@ def campaign(case: Case, arguments: argparse.Namespace) -> dict[str, Outcome]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m faults", description="Faults made on purpose.")
+    parser = argparse.ArgumentParser(prog="python -m faults", description="Injects faults into training.")
     every = [*CASES, *INEXACT]
     parser.add_argument("--envs", nargs="+", choices=every, default=every)
     parser.add_argument("--kills", type=int, default=200)
@@ -69,7 +69,7 @@ def main() -> int:
         else:
             outcomes = campaign(CASES[name], arguments)
         command = f"python -m faults {' '.join(sys.argv[1:])}".strip()
-        keep(name, command, arguments.seed, outcomes)
+        write(name, command, arguments.seed, outcomes)
         good = good and succeeded(outcomes)
     return 0 if good else 1
 

@@ -1,4 +1,4 @@
-"""Whether two finished runs are the same to the bit."""
+"""Compares two finished runs bit by bit."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MAY_DIFFER = {
     "machine",
     "vectorization",
 }
-"""In summary.json: how fast it went, and what happened meanwhile."""
+"""Entries of summary.json that may differ: speed, events, and machine."""
 
 
 def differences(expected: Path, run: Path, apart_from: Collection[str] = ()) -> list[str]:
-    """In words, where two finished runs differ; nothing where they are the same.
+    """A text for each difference between two finished runs; none if they are the same.
 
     Args:
-        expected: A run's folder.
-        run: Another's.
+        expected: The undisturbed run's folder.
+        run: The other run's folder.
         apart_from: Further entries of summary.json and policy.json that may differ.
     """
     found = []
@@ -41,7 +41,7 @@ def differences(expected: Path, run: Path, apart_from: Collection[str] = ()) -> 
     ):
         try:
             found += compare(expected, run)
-        except (OSError, ValueError, SafetensorError) as error:  # Something is missing or damaged.
+        except (OSError, ValueError, SafetensorError) as error:  # A file is missing or damaged.
             found.append(f"{type(error).__name__}: {error}")
     return found
 
@@ -50,7 +50,7 @@ def newest_checkpoint(run: Path) -> Path:
     """The folder of the newest checkpoint.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: The run has no checkpoint.
     """
     paths = list((run / "checkpoints").glob("step_*"))
     if not paths:

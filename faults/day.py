@@ -1,9 +1,9 @@
-"""A day in ten minutes: a worker dies every few seconds, the trainer every minute, and the bits stay as they were.
+"""A day in ten minutes: a worker is killed every few seconds and the trainer every minute; the bits must not change.
 
 python -m faults.day [--minutes 10] [--env halfcheetah] [--seed 0]
 
-How many steps that is, is measured first. The undisturbed run comes before the disturbed one, so all of it takes about
-twice as long.
+The number of steps for that time is measured first. An undisturbed run comes before the disturbed one, so all of it
+takes about twice as long.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from faults.cases import CASES, Case
 from faults.compare import differences
 from faults.kinds import Outcome, say, send, undisturbed, warm_up
 from faults.places import Place, finished, runs_on, summary, workers
-from faults.results import keep, succeeded
+from faults.results import succeeded, write
 
 BETWEEN_WORKERS = (2.0, 5.0)
 BETWEEN_TRAINERS = 60.0
 
 _SLOWER = 0.7
-"""Share of the time that is left for training, beside all that starting and going through episodes again."""
+"""Share of the time that is left for training; restarting and replaying episodes take the rest."""
 
 _MEASURED_STEPS = 100_000
 
 
 def day(case: Case, minutes: float, seed: int) -> tuple[Outcome, dict[str, Any]]:
-    """Returns what came of it, and how long it took."""
+    """Returns the outcome, and facts about the run: steps and seconds."""
     steps = int(60 * minutes * _SLOWER * _steps_per_second(case, seed))
     case = case.but(
         total_steps=steps,
@@ -69,7 +69,7 @@ def day(case: Case, minutes: float, seed: int) -> tuple[Outcome, dict[str, Any]]
 
 
 def _steps_per_second(case: Case, seed: int) -> float:
-    """Of the updates of a run that is not disturbed, once it is under way."""
+    """The speed of an undisturbed run's updates, after a warm-up."""
     warm_up(case)
     place = Place()
     result = summary(undisturbed(case.but(total_steps=_MEASURED_STEPS), seed, place).run)["steps_per_second"]
@@ -87,7 +87,7 @@ def main() -> int:
     arguments = parser.parse_args()
     outcome, facts = day(CASES[arguments.env], arguments.minutes, arguments.seed)
     command = f"python -m faults.day {' '.join(sys.argv[1:])}".strip()
-    keep("day", command, arguments.seed, {"day": outcome}, env_id=CASES[arguments.env].env_id, **facts)
+    write("day", command, arguments.seed, {"day": outcome}, env_id=CASES[arguments.env].env_id, **facts)
     return 0 if succeeded({"day": outcome}) else 1
 
 

@@ -1,6 +1,6 @@
-"""A full disk, met at every call that writes to a checkpoint.
+"""A full disk, simulated at every call that writes to a checkpoint.
 
-python -m faults.disk CASE SEED REPORT, as `faults.kinds.disk` calls it
+python -m faults.disk CASE SEED REPORT; `faults.kinds.disk` calls it
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from faults.cases import Case
 from faults.compare import differences
 
 SAVE = 4
-"""Which of a run's checkpoints meets the full disk: there are older ones, a policy in it, and newer ones to come."""
+"""The checkpoint at which the disk is full: it has older ones before it, newer ones after it, and a policy in it."""
 
 _CALLS = ("mkdir", "open", "write", "fsync", "rename", "replace")
 
@@ -35,18 +35,18 @@ class FullDisk:
     """While installed, the k-th call that writes to one checkpoint fails.
 
     Attributes:
-        failed: Which call that was, in words; None: it was never made.
+        failed: The text of that call; None if there was no k-th call.
     """
 
     def __init__(self, k: int) -> None:
         self.failed: str | None = None
         self._k, self._count = k, 0
-        self._saves: list[str] = []  # that were begun
+        self._saves: list[str] = []  # checkpoints that were begun
         self._busy = threading.local()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Stands between this process and the system, whether that is asked through os, open or pathlib."""
+        """Replaces the functions of os, io, pathlib and builtins that write."""
         with contextlib.ExitStack() as cleanup:
             for owner in (os, Path, io, builtins):
                 for name in _CALLS:
@@ -58,7 +58,7 @@ class FullDisk:
 
     def _guarded(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(target: Any, *args: Any, **kwargs: Any) -> Any:
-            if getattr(self._busy, "is_set", False):  # One of these calls another.
+            if getattr(self._busy, "is_set", False):  # Called by another of these functions, which was counted.
                 return original(target, *args, **kwargs)
             self._busy.is_set = True
             try:
@@ -77,12 +77,12 @@ class FullDisk:
         """Counts a call.
 
         Args:
-            name: Of the function.
-            path: What it writes to.
-            before: What still happens where it fails.
+            name: The function's name.
+            path: The file that it writes.
+            before: Called before the k-th call fails.
 
         Raises:
-            OSError: It is the k-th.
+            OSError: It is the k-th call.
         """
         match = re.search(r"/checkpoints(?:$|/.*?step_(\d+))", path)
         if match is None or (match[1] is None and (name == "mkdir" or not self._saves)):
@@ -100,7 +100,7 @@ class FullDisk:
 
 
 class _File:
-    """A file whose writes are counted; one that fails has written half."""
+    """A file whose writes are counted; a failing write still writes half of its data."""
 
     def __init__(self, file: Any, path: str, disk: FullDisk) -> None:
         self._file, self._path, self._disk = file, path, disk
@@ -129,7 +129,7 @@ def _path(target: Any) -> str:
 
 
 def _writes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call of open, of either kind, opens for writing."""
+    """Whether a call of open or os.open opens for writing."""
     mode = args[0] if args else kwargs.get("mode", kwargs.get("flags", "r"))
     if isinstance(mode, int):
         return bool(mode & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
@@ -140,28 +140,28 @@ def train(case: Case, seed: int, folder: str) -> tuple[Path, list[str], list[str
     """Trains in this process.
 
     Returns:
-        The run; the warnings; what was wrong with its checkpoints at the time of each.
+        The run; its warnings; the faults of its newest checkpoint when each warning came.
     """
-    said, faults = [], []
+    messages, faults = [], []
 
-    def heard(message: Warning | str, *_: Any, **__: Any) -> None:
-        said.append(str(message))
-        if os.strerror(errno.ENOSPC) not in said[-1]:  # What is said at the start, before there is a checkpoint.
+    def record(message: Warning | str, *_: Any, **__: Any) -> None:
+        messages.append(str(message))
+        if os.strerror(errno.ENOSPC) not in messages[-1]:  # A warning at the start, before the first checkpoint.
             return
         try:
             checkpoint.newest(next(Path(folder).glob("*/*/checkpoints")))
         except (a2c.UserError, StopIteration) as error:
-            faults.append(f"when it was said that {message}: {error}")
+            faults.append(f"after the warning {message}: {error}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        warnings.showwarning = heard  # type: ignore[assignment]
+        warnings.showwarning = record  # type: ignore[assignment]
         run = a2c.train(case.env_id, preset="none", seed=seed, run_dir=folder, **case.settings)
-    return run.path, said, faults
+    return run.path, messages, faults
 
 
 def tried(case: Case, seed: int) -> Iterator[dict[str, Any]]:
-    """A run for every call, and what was wrong with it."""
+    """Makes a run for every call that can fail; yields the call and the run's differences."""
     case = case.but(total_steps=case.short_steps, eval_every_steps=case.short_steps // 5, save_every_seconds=0.0)
     with tempfile.TemporaryDirectory() as folder:
         expected, _, _ = train(case, seed, f"{folder}/0")
@@ -171,7 +171,7 @@ def tried(case: Case, seed: int) -> Iterator[dict[str, Any]]:
             disk = FullDisk(k)
             try:
                 with disk.installed():
-                    run, said, found = train(case, seed, f"{folder}/{k}")
+                    run, messages, found = train(case, seed, f"{folder}/{k}")
             except (a2c.UserError, OSError) as error:
                 yield {"call": disk.failed, "differences": [f"{disk.failed} failed: the run ended by {error!r}"]}
                 if disk.failed is None:
@@ -181,8 +181,8 @@ def tried(case: Case, seed: int) -> Iterator[dict[str, Any]]:
                 if k == 1:
                     yield {"call": None, "differences": [f"the run made fewer than {SAVE} checkpoints"]}
                 return
-            if not any(os.strerror(errno.ENOSPC) in text for text in said):
-                found.append(f"it was not reported; the warnings: {said}")
+            if not any(os.strerror(errno.ENOSPC) in text for text in messages):
+                found.append(f"it was not reported; the warnings: {messages}")
             found += differences(expected, run)
             hidden = [str(path.relative_to(run)) for path in run.rglob(".*")]
             found += [f"left in the run: {hidden}"] if hidden else []

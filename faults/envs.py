@@ -1,10 +1,11 @@
-"""Environments that are the real ones, until a file tells one of them to hang: `faults.envs:HangingCartPole-v1`.
+"""Environments for injecting faults.
 
-And one of images that samples from its own spaces, `faults.envs:Pixels-v0`, large ones as `Camera-v0` and, with lives,
-`Lives-v0`, and one whose observations and actions are nested and whose actions are masked, `faults.envs:Nested-v0`.
+`faults.envs:HangingCartPole-v1` and the like are the real environments, except that a file can make one of them hang.
+The variable HANG names a folder; the environment that removes a file from it, in a worker, hangs: after `sleep` in
+Python's sleep, after `hold` in C, holding the interpreter's lock so that no other thread runs.
 
-The variable HANG names a folder. Whichever environment removes a file from it, in a worker, hangs: after `sleep` as
-Python sleeps, after `hold` in C and without ever letting another thread run.
+`Pixels-v0` shows small images and samples from its own spaces; `Camera-v0` shows larger images, and `Lives-v0` has
+lives, too. `Nested-v0` has nested observations and actions, and masks.
 """
 
 from __future__ import annotations
@@ -20,29 +21,29 @@ import gymnasium
 import numpy as np
 
 HANG = "A2C_FAULTS_HANG"
-WAYS = ("sleep", "hold")
+HANGS = ("sleep", "hold")
 
 _LONG = 3600
 
 
 class Hanging(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Looks before each step whether it is to hang."""
+    """Checks before each step whether to hang."""
 
     def step(self, action: Any) -> Any:
         folder = os.environ.get(HANG)
         if folder and multiprocessing.parent_process() is not None:
-            for way in WAYS:
+            for kind in HANGS:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(f"{folder}/{way}")  # Only one environment can.
-                    if way == "sleep":
+                    os.unlink(f"{folder}/{kind}")  # Only one environment succeeds.
+                    if kind == "sleep":
                         time.sleep(_LONG)
                     else:
-                        ctypes.PyDLL(None).sleep(_LONG)  # PyDLL keeps the interpreter's lock.
+                        ctypes.PyDLL(None).sleep(_LONG)  # Unlike CDLL, PyDLL does not release the interpreter's lock.
         return self.env.step(action)
 
 
 class Pixels(gymnasium.Env[Any, Any]):
-    """An image whose bright half says which action is right, among noise that the environment's own spaces draw."""
+    """The brighter half of an image shows which action is right; the noise comes from the environment's own spaces."""
 
     observation_space = gymnasium.spaces.Box(0, 255, (8, 8), np.uint8)
     action_space = gymnasium.spaces.Discrete(2)
@@ -66,7 +67,7 @@ class Pixels(gymnasium.Env[Any, Any]):
 
 
 class Camera(Pixels):
-    """Images that are large enough for convolutions."""
+    """The same with images large enough for convolutions."""
 
     observation_space = gymnasium.spaces.Box(0, 255, (36, 36), np.uint8)
     _half = 18
@@ -84,9 +85,9 @@ class Lives(Camera):
 
 
 class Nested(gymnasium.Env[Any, Any]):
-    """Choose the one that is shown among those that are allowed, and a number near the one that is shown.
+    """Rewards the choice that is shown, which is always allowed, and a number near the first one that is shown.
 
-    Raises at an action that is not allowed.
+    It raises at a forbidden choice.
     """
 
     observation_space = gymnasium.spaces.Dict(

@@ -1,4 +1,4 @@
-"""The kinds of faults. Each makes COUNT of them in as many runs as that takes, and compares each run's bits."""
+"""The kinds of faults. Each function injects `count` faults, in as many runs as it takes, and compares each run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from typing import NamedTuple
 
 from faults.cases import Case
 from faults.compare import differences
-from faults.envs import HANG, WAYS
+from faults.envs import HANG, HANGS
 from faults.places import Place, finished, runs_on, summary, wait_until, workers
 
 AIMED = 1 / 3
 """Share of the kills that wait for a checkpoint to be written."""
 
 AT_ONE_STEP = 2
-"""Faults made without waiting for the run to get on. A third worker lost at one and the same step ends a run."""
+"""The most faults in a row without progress of the run: a third worker lost at the same step ends a run."""
 
 _SAVE_SECONDS = 0.004
 _TIMEOUT = {"env_timeout_seconds": 1.0}
@@ -33,7 +33,7 @@ _TIMEOUT = {"env_timeout_seconds": 1.0}
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of one kind of fault."""
+    """The outcome of one kind of fault."""
 
     faults: int = 0
     runs: int = 0
@@ -43,15 +43,15 @@ class Outcome:
     events: Counter[str] = dataclasses.field(default_factory=Counter)
     """Sums over the runs' summaries."""
     during: Counter[str] = dataclasses.field(default_factory=Counter)
-    """What the faults hit, where that can be told."""
+    """How many faults hit what, as far as that is known."""
 
     @property
     def is_good(self) -> bool:
-        """Whether every run was equal and nothing was left."""
+        """Whether every run was equal and nothing was left behind."""
         return self.equal == self.runs and not self.differing and not self.leftovers
 
     def add(self, differing: list[str], place: Place, run: Path | None) -> None:
-        """Judges a run that has ended; the folder of one that went wrong is kept."""
+        """Counts a run that has ended; removes its folder unless something was wrong."""
         self.runs += 1
         left = place.leftovers()
         self.leftovers = list(dict.fromkeys([*self.leftovers, *left]))
@@ -64,22 +64,22 @@ class Outcome:
         state = f"run {self.runs}: {self.faults} faults so far, {'differs' if differing else 'equal'}"
         say("\n    ".join([state, *differing, *(f"left: {text}" for text in left)]))
         if differing or left:
-            say(f"    kept in {place.folder}")
+            say(f"    see {place.folder}")
             place.kill()
         else:
             place.remove()
 
 
 class Undisturbed(NamedTuple):
-    """What every other run is compared with."""
+    """The run that every other one is compared with."""
 
     run: Path
     seconds: float
-    """The whole process."""
+    """Duration of the whole process."""
 
 
 def say(text: str) -> None:
-    """Progress, on standard error."""
+    """Prints progress on standard error."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
@@ -87,14 +87,14 @@ def undisturbed(case: Case, seed: int, place: Place) -> Undisturbed:
     """Trains without any fault.
 
     Raises:
-        RuntimeError: That went wrong already.
+        RuntimeError: Even this run fails, or is not exact.
     """
     start = time.perf_counter()
     process = place.start("train", *case.but(run_dir=str(place.runs)).words(seed))
     process.wait()
     seconds, run = time.perf_counter() - start, place.run()
     if process.returncode or run is None:
-        raise RuntimeError(f"training ended with exit code {process.returncode} undisturbed; it said: {place.said}")
+        raise RuntimeError(f"undisturbed training ended with exit code {process.returncode}: {place.said}")
     if summary(run).get("exact") is not True:
         raise RuntimeError(f"the undisturbed run is not exact: {summary(run).get('inexact_because')}")
     say(f"undisturbed: {seconds:.1f} s")
@@ -102,7 +102,7 @@ def undisturbed(case: Case, seed: int, place: Place) -> Undisturbed:
 
 
 def warm_up(case: Case) -> None:
-    """Trains for a moment: machine code is compiled on first use, which takes longer than the runs here."""
+    """Trains for a moment, because machine code is compiled on first use, which takes longer than a run."""
     place = Place()
     place.start("train", *case.but(run_dir=str(place.runs), total_steps=case.short_steps).words(0)).wait()
     place.remove()
@@ -112,9 +112,9 @@ def warm_up(case: Case) -> None:
 
 
 def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
-    """SIGKILL to the trainer alone, at any moment from its start to its end, and again after each `a2c resume`."""
+    """SIGKILL to the trainer, at a random moment between its start and end, and again after each `a2c resume`."""
     outcome, rng = Outcome(), _rng(case, "kills", seed)
-    named = ["--env", case.env_id] if ":" in case.env_id else []  # A run does not choose what is imported.
+    named = ["--env", case.env_id] if ":" in case.env_id else []  # A run folder may not make us import a module.
     while outcome.faults < count:
         place = Place()
         problems: list[str] = []
@@ -135,13 +135,12 @@ def kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
             elif process.wait():
                 problems.append(f"a2c {again[0]} ended with exit code {process.returncode}: {place.said}")
             elif not _is_finished(place):
-                problems.append(f"a2c {' '.join(again)} ended, and the run has not")
-        if (
-            process is not None and process.returncode == -signal.SIGKILL
-        ):  # It had finished. The next start cleans what it left.
+                problems.append(f"a2c {' '.join(again)} ended, but the run has not")
+        if process is not None and process.returncode == -signal.SIGKILL:
+            # It was killed after the run had finished: the next start cleans up what it left.
             place.start("resume", str(place.run()), "--no-pictures", *named).wait()
         if len(_begun(place)) > 1:
-            problems.append(f"{len(_begun(place))} runs were begun, where one was to be resumed")
+            problems.append(f"{len(_begun(place))} runs were begun; the first should have been resumed")
         run = place.run()
         if run is not None and finished(run):
             problems += differences(expected.run, run)
@@ -157,9 +156,9 @@ def _killed(
     rng: random.Random,
     outcome: Outcome,
 ) -> bool:
-    """Kills the trainer at a random moment, or where a checkpoint is written after it; False: it had ended.
+    """Kills the trainer at a random moment, or while it writes the next checkpoint; False if it had already ended.
 
-    Unfinished checkpoints that an earlier kill left are not looked at.
+    Unfinished checkpoints that an earlier kill left behind (`left`) do not count.
     """
     moment, aims = rng.uniform(0, within_seconds), rng.random() < AIMED
     into_save = rng.choice([0.0, rng.uniform(0, _SAVE_SECONDS)])
@@ -171,7 +170,7 @@ def _killed(
         time.sleep(into_save)
     process.kill()
     if process.wait() != -signal.SIGKILL:
-        return False  # It was quicker.
+        return False  # It had ended just before.
     if _unfinished(place) - left:
         outcome.during["a checkpoint"] += 1
     elif place.run() is None:
@@ -182,7 +181,7 @@ def _killed(
 
 
 def _unfinished(place: Place) -> set[str]:
-    """Checkpoints that are being written, or were when their writer was killed."""
+    """Unfinished checkpoints: being written now, or left by a writer that was killed."""
     names = []
     for folder in place.runs.glob("*/*/checkpoints"):
         with contextlib.suppress(OSError):
@@ -199,7 +198,7 @@ def _is_finished(place: Place) -> bool:
     return run is not None and finished(run)
 
 
-# -- a worker is killed or hangs, or any process is stopped for a while --
+# -- a worker is killed or hangs, or a process is stopped for a while --
 
 
 def worker_kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
@@ -212,10 +211,10 @@ def worker_kills(case: Case, expected: Undisturbed, count: int, seed: int) -> Ou
 
 
 def hangs(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
-    """An environment hangs, letting other threads run or not, until its worker is given up after a second."""
+    """An environment hangs, with or without the interpreter's lock, until its worker is replaced after a second."""
 
     def hang(trainer: subprocess.Popen[bytes], place: Place, rng: random.Random) -> bool:
-        token = place.folder / "hang" / rng.choice(WAYS)
+        token = place.folder / "hang" / rng.choice(HANGS)
         if not wait_until(lambda: workers(trainer.pid), trainer) or not runs_on(trainer, rng.uniform(0.2, 2)):
             return False
         token.touch()
@@ -228,7 +227,7 @@ def hangs(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
 
 
 def stops(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
-    """SIGSTOP to the trainer or a worker, SIGCONT up to 3 seconds later; a worker is given up after one to two."""
+    """SIGSTOP to the trainer or a worker, SIGCONT up to 3 seconds later; a worker is replaced after one or two."""
 
     def stop(trainer: subprocess.Popen[bytes], place: Place, rng: random.Random) -> bool:
         if not runs_on(trainer, rng.uniform(0.1, 1)):
@@ -237,7 +236,7 @@ def stops(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
         if pid is None:
             return False
         time.sleep(rng.uniform(0.05, 3))
-        with contextlib.suppress(ProcessLookupError):  # It was given up and replaced.
+        with contextlib.suppress(ProcessLookupError):  # The worker was replaced meanwhile.
             os.kill(pid, signal.SIGCONT)
         return True
 
@@ -246,11 +245,11 @@ def stops(case: Case, expected: Undisturbed, count: int, seed: int) -> Outcome:
 
 
 Disturb = Callable[[subprocess.Popen[bytes], Place, random.Random], bool]
-"""Makes one fault, in its own time; False: it did not come to that."""
+"""Waits and injects one fault; returns False if it could not."""
 
 
 def send(number: signal.Signals, pids: list[int], rng: random.Random) -> int | None:
-    """Sends a signal to one of some processes; returns which, None where there is none."""
+    """Sends a signal to one of some processes at random; returns its number, or None if none is left."""
     with contextlib.suppress(ProcessLookupError):
         if pids:
             pid = rng.choice(pids)
@@ -268,7 +267,7 @@ def _disturbed(
     seed: int,
     apart_from: Collection[str] = (),
 ) -> Outcome:
-    """Runs, each disturbed to its end, until there were enough faults."""
+    """Makes runs, each with faults until its end, until there were enough faults."""
     outcome, rng = Outcome(), _rng(case, kind, seed)
     fruitless = 0
     while outcome.faults < count:
@@ -281,8 +280,8 @@ def _disturbed(
             if outcome.faults == count:
                 trainer.wait()
             elif in_a_row == AT_ONE_STEP:
-                # The first new checkpoint may be of before the last fault.
-                if _goes_on(trainer, place) and _goes_on(trainer, place):
+                # Twice, because the next checkpoint may have been taken before the last fault.
+                if _has_progressed(trainer, place) and _has_progressed(trainer, place):
                     in_a_row = 0
             elif disturb(trainer, place, rng):
                 outcome.faults += 1
@@ -292,7 +291,7 @@ def _disturbed(
         fruitless = fruitless + 1 if outcome.faults == before else 0
         if fruitless == 3:
             raise RuntimeError(
-                f"three runs of {case.env_id} ended before any of the {kind}; the last said: {place.said}"
+                f"three runs of {case.env_id} ended before any of the {kind}; the last one printed: {place.said}"
             )
         run = place.run()
         if trainer.returncode or run is None:
@@ -303,8 +302,8 @@ def _disturbed(
     return outcome
 
 
-def _goes_on(trainer: subprocess.Popen[bytes], place: Place) -> bool:
-    """Waits for the next checkpoint; False: the trainer ended."""
+def _has_progressed(trainer: subprocess.Popen[bytes], place: Place) -> bool:
+    """Waits for the next checkpoint; False if the trainer ends first."""
     before = place.newest_checkpoint()
     return wait_until(lambda: place.newest_checkpoint() != before, trainer)
 
@@ -313,7 +312,7 @@ def _goes_on(trainer: subprocess.Popen[bytes], place: Place) -> bool:
 
 
 def disk(case: Case, seed: int) -> Outcome:
-    """Every call that writes to one checkpoint fails once, as on a full disk, each in a run of its own."""
+    """Every call that writes to one checkpoint fails once, as on a full disk, each in a separate run."""
     outcome, place = Outcome(), Place()
     report = place.folder / "report.json"
     process = place.start(json.dumps(dataclasses.asdict(case)), str(seed), str(report), module="faults.disk")
@@ -334,21 +333,21 @@ def disk(case: Case, seed: int) -> Outcome:
     if outcome.is_good:
         place.remove()
     else:
-        say(f"    kept in {place.folder}: {outcome.differing} {outcome.leftovers}")
+        say(f"    see {place.folder}: {outcome.differing} {outcome.leftovers}")
     return outcome
 
 
-# -- what cannot be replayed says so --
+# -- an environment that cannot be replayed --
 
 
 def inexact(case: Case, count: int, seed: int) -> Outcome:
-    """Workers are killed where episodes cannot be gone through again: the run goes on, and its summary says which."""
+    """SIGKILL to workers whose episodes cannot be replayed: the run must continue, and its summary must say so."""
     outcome, rng = Outcome(), _rng(case, "inexact", seed)
     while outcome.faults < count:
         place = Place()
         trainer = place.start("train", *case.but(run_dir=str(place.runs)).words(seed))
         while runs_on(trainer, rng.uniform(0.7, 2)):
-            # The first one only once an episode is under way; before that there is nothing to replay.
+            # Not before the first checkpoint: without steps there is nothing to replay.
             if place.run() is not None and outcome.faults < count:
                 outcome.faults += send(signal.SIGKILL, workers(trainer.pid), rng) is not None
         run = place.run()

@@ -1,4 +1,4 @@
-"""Place: where training is started, found in /proc, and searched for what it left behind."""
+"""Starts training in a temporary folder, finds its processes in /proc, and searches for what it left behind."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 
 _GONE_SECONDS = 10.0
-"""How long processes may take to notice that they are to end."""
+"""How long processes may take to end after their parent."""
 
 
 class Place:
-    """A new folder with runs and temporary files of its own, and the sessions of processes started there.
+    """A new temporary folder for runs and their temporary files, and the processes started in it.
 
     Attributes:
         runs: The run_dir.
-        folder: All of it.
+        folder: The whole folder.
     """
 
     def __init__(self) -> None:
-        # Short: the path of a socket in it must not exceed a hundred characters.
+        # A short name, because the path of a socket in it must not exceed a hundred characters.
         self.folder = Path(tempfile.mkdtemp(prefix="a2c-faults-"))
         self.runs, self._tmp = self.folder / "runs", self.folder / "tmp"
         self._tmp.mkdir()
@@ -37,11 +37,11 @@ class Place:
         self._sessions: list[int] = []
 
     def start(self, *words: str, module: str = "a2c", **variables: str) -> subprocess.Popen[bytes]:
-        """Starts `python -m module words` as the leader of a session of its own.
+        """Starts `python -m module words` as the leader of a new session.
 
         Args:
             *words: The command line.
-            module: What to run.
+            module: The module to run.
             **variables: Added to the environment.
         """
         paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)]
@@ -60,20 +60,20 @@ class Place:
 
     @property
     def said(self) -> str:
-        """The last line that anything started here wrote to standard error."""
+        """The last line that a process started here wrote to standard error."""
         lines = (self.folder / "said").read_text(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "nothing")
 
     def run(self) -> Path | None:
-        """The newest run that has a checkpoint: from there on there is something to resume."""
+        """The newest run with a checkpoint; earlier, there is nothing to resume."""
         return max((path.parent.parent for path in self.runs.glob("*/*/checkpoints/step_*")), default=None)
 
     def newest_checkpoint(self) -> Path | None:
-        """The newest checkpoint of any run: another one than before is progress."""
+        """The newest checkpoint of any run."""
         return max(self.runs.glob("*/*/checkpoints/step_*"), key=lambda path: int(path.name[5:]), default=None)
 
     def leftovers(self) -> list[str]:
-        """What is still there some seconds after everything should have ended."""
+        """Processes and files that are left some seconds after everything should have ended."""
         deadline = time.monotonic() + _GONE_SECONDS
         while (found := self._leftovers()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -84,20 +84,20 @@ class Place:
         found += [f"shared memory {name}" for name in sorted(_unused(_shared_memory() - self._shared_memory))]
         found += [f"temporary {path.name.split('-')[0]}" for path in sorted(self._tmp.iterdir())]
         for run in self.runs.glob("*/*"):
-            # A run that was killed before it had anything is left as it is; one that finished must be tidy.
+            # Hidden files may stay in a run that was killed before its first checkpoint, not in a finished one.
             if finished(run):
                 found += [f"in the run {path.relative_to(run)}" for path in sorted(run.rglob(".*"))]
         return list(dict.fromkeys(found))
 
     def kill(self) -> None:
-        """Ends every process started here that is still there."""
+        """Kills every process started here that is still alive."""
         for session in self._sessions:
             for pid in members(session):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)
 
     def remove(self) -> None:
-        """Ends every process and deletes the folder."""
+        """Kills every process and deletes the folder."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -128,13 +128,13 @@ def members(session: int) -> dict[int, int]:
 
 
 def workers(trainer: int) -> list[int]:
-    """The workers of a trainer that leads its session: children of the fork server, which is the trainer's."""
+    """The workers of a trainer that leads its session: children of the fork server, the trainer's child."""
     parents = members(trainer)
     return sorted(pid for pid, parent in parents.items() if parents.get(parent) == trainer)
 
 
 def wait_until(condition: Callable[[], Any], process: subprocess.Popen[bytes], nap_seconds: float = 0.01) -> bool:
-    """Waits for a condition; False: the process ended before."""
+    """Waits for a condition; False if the process ends first."""
     while not condition():
         if process.poll() is not None:
             return False
@@ -143,7 +143,7 @@ def wait_until(condition: Callable[[], Any], process: subprocess.Popen[bytes], n
 
 
 def runs_on(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Lets some time pass; whether the process is still there then."""
+    """Waits some seconds; returns whether the process is still alive."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -152,17 +152,17 @@ def runs_on(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _shared_memory() -> set[str]:
-    """What multiprocessing makes there."""
+    """The names of multiprocessing's files in shared memory."""
     return {name for name in os.listdir("/dev/shm") if name.startswith(("pym-", "psm_", "sem."))}
 
 
 def _unused(names: set[str]) -> set[str]:
-    """Those of some files of shared memory that no living process has in its memory: others may keep theirs there."""
+    """The names that no living process has mapped: those of other programs are in use."""
     in_use = set()
     for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
         with contextlib.suppress(OSError):
             lines = [line.split() for line in maps.read_text(errors="replace").splitlines()]
-            # By inode: a semaphore's maker has it under another name.
+            # By inode, because the process that created a semaphore maps it under another name.
             in_use |= {int(line[4]) for line in lines if line[5:] and line[5].startswith("/dev/shm/")}
     inodes = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Where results are kept."""
+"""Writes results of the campaign."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from faults.kinds import Outcome
 RESULTS = Path(__file__).parent / "results"
 
 
-def keep(name: str, command: str, seed: int, outcomes: dict[str, Outcome], **facts: Any) -> None:
-    """Writes results/<name>.json, with the command that made each; other kinds of faults that are in it stay."""
+def write(name: str, command: str, seed: int, outcomes: dict[str, Outcome], **facts: Any) -> None:
+    """Writes outcomes to results/<name>.json, with their command; other kinds of faults in the file stay."""
     known = versions()
     for package in ("box2d", "mujoco"):
         try:

@@ -1,4 +1,4 @@
-"""Several seeds at the same time, killed, ended and resumed: each must have the bits of its run alone."""
+"""Several seeds at the same time, killed, stopped and resumed: each must have the same bits as when trained alone."""
 
 from __future__ import annotations
 
@@ -18,36 +18,38 @@ SEEDS = 3
 
 
 _KINDS = ("all", "a process", signal.SIGTERM, signal.SIGINT)
-"""What is made, in turn: SIGKILL to the parent, which takes all with it, or to one of its processes; a signal to it."""
+"""The faults, in turn: SIGKILL to the parent, with which all end; SIGKILL to one of its processes; a signal to it."""
 
 
 class Alone(NamedTuple):
-    """Each seed trained by itself, by its number, and where."""
+    """The runs of each seed trained alone, and their folders."""
 
     runs: dict[int, Undisturbed]
     places: list[Place]
 
     @property
     def seconds(self) -> float:
-        """What one of them takes."""
+        """The longest duration of these runs."""
         return max(run.seconds for run in self.runs.values())
 
     def remove(self) -> None:
-        """Deletes them."""
+        """Deletes their folders."""
         for place in self.places:
             place.remove()
 
 
 def alone(case: Case, seed: int) -> Alone:
-    """Trains every seed in a process of its own, one after another."""
+    """Trains the seeds one after another, each in a separate process."""
     places = [Place() for _ in range(SEEDS)]
     runs = {number: undisturbed(case, number, place) for number, place in enumerate(places, seed)}
     return Alone(runs, places)
 
 
 def seeds(case: Case, expected: Alone, count: int, seed: int) -> Outcome:
-    """SIGKILL, SIGTERM and SIGINT to `a2c train --seeds`, or SIGKILL to a process that trains one of them; then again
-    with --resume, until all are finished. All seeds together count as a run."""
+    """SIGKILL, SIGTERM and SIGINT to `a2c train --seeds`, or SIGKILL to one seed's process, and again after --resume.
+
+    It continues until all seeds are finished. All of them together count as one run.
+    """
     outcome, rng = Outcome(), random.Random(f"seeds {case.env_id} {seed}")
     while outcome.faults < count:
         place = Place()
@@ -68,7 +70,7 @@ def seeds(case: Case, expected: Alone, count: int, seed: int) -> Outcome:
 
 
 def _finished(place: Place, expected: Alone) -> dict[int, Path]:
-    """The runs that came to their end, by seed."""
+    """The finished runs, by seed."""
     found = {}
     for number in expected.runs:
         for run in place.runs.glob(f"*/*-seed{number}"):
@@ -78,7 +80,7 @@ def _finished(place: Place, expected: Alone) -> dict[int, Path]:
 
 
 def _hit(process: subprocess.Popen[bytes], within_seconds: float, rng: random.Random, outcome: Outcome) -> bool:
-    """Makes a fault at a random moment; False: all had ended."""
+    """Injects a fault at a random moment; False if all had ended."""
     if not runs_on(process, rng.uniform(0, within_seconds)):
         return False
     kind = _KINDS[outcome.faults % len(_KINDS)]
@@ -88,7 +90,7 @@ def _hit(process: subprocess.Popen[bytes], within_seconds: float, rng: random.Ra
     else:
         os.kill(process.pid, signal.SIGKILL if kind == "all" else kind)
         is_hit = process.wait() in (-signal.SIGKILL, 128 + int(signal.SIGTERM), 128 + int(signal.SIGINT))
-        is_hit = is_hit or process.returncode in (-signal.SIGTERM, -signal.SIGINT)  # Before it listened.
+        is_hit = is_hit or process.returncode in (-signal.SIGTERM, -signal.SIGINT)  # Before it set its handlers.
     name = kind if isinstance(kind, str) else kind.name
     say(f"{name}: {'hit' if is_hit else 'missed'}")
     outcome.during[name] += is_hit

@@ -23,14 +23,15 @@ KINDS = {
     "seeds": "several seeds at a time killed or ended, all of them or one's process, resumed",
     "disk": "no space left, at each call that writes a checkpoint",
     "inexact": "worker killed; episodes cannot be replayed",
+    "cluster": "on a Ray cluster: actor killed (SIGKILL), trainer killed and resumed",
     "day": "worker killed every 2 to 5 s, trainer every minute",
 }
 
 
 def table() -> str:
-    """A row for each kind of fault and environment of which there are results."""
+    """The table of faults: a row for each kind and environment with results."""
     lines = ["| environment | fault | faults | runs | same bits | left behind |", "|---|---|---|---|---|---|"]
-    for name in [*CASES, *INEXACT, "day"]:
+    for name in [*CASES, *INEXACT, "cluster", "day"]:
         path = RESULTS / f"{name}.json"
         if path.exists():
             result = json.loads(path.read_text())
@@ -56,7 +57,7 @@ def _row(label: str, kind: str, outcome: dict[str, Any]) -> str:
 
 
 def folders() -> str:
-    """What the fuzzer of run folders found."""
+    """The sentence on the fuzzer of run folders."""
     path = RESULTS / "folders.json"
     if not path.exists():
         return "Not yet run."
@@ -66,7 +67,7 @@ def folders() -> str:
 
 
 def cost() -> str:
-    """What checkpoints and the record of actions cost."""
+    """The table of what checkpoints and recording actions cost."""
     path = ROOT / "benchmarks" / "results" / "reliability.json"
     if not path.exists():
         return "Not yet measured."
@@ -81,7 +82,7 @@ def cost() -> str:
 
 
 def with_tables(text: str) -> str:
-    """The page with every table as the results have it."""
+    """The page with its tables made from the results."""
     for name, make in {"faults": table, "folders": folders, "cost": cost}.items():
         text, count = re.subn(
             rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",

@@ -1,4 +1,4 @@
-"""Environments with known answers. Their right policies and values follow from their docstrings."""
+"""Environments with known answers: optimal policies and values follow from their docstrings."""
 
 import gymnasium
 import numpy as np
@@ -7,9 +7,8 @@ import numpy as np
 class ConstantReward(gymnasium.Env):
     """Reward 1 at every step, one observation for all states, episodes of `length` steps.
 
-    Ended by a time limit (`terminates=False`), what follows is worth as much as before: V = 1 / (1 - gamma).
-    Ended by the task, V is what is left, on average over the episode: mean over k = 1..length of
-    (1 - gamma^k) / (1 - gamma).
+    With a time limit (`terminates=False`), the state after it is worth as much as any: V = 1 / (1 - gamma).
+    With a termination, V is the mean over an episode's steps, k = 1..length, of (1 - gamma^k) / (1 - gamma).
     """
 
     def __init__(self, length=5, terminates=False):
@@ -29,7 +28,7 @@ class ConstantReward(gymnasium.Env):
 
 
 class MatchTheCue(gymnasium.Env):
-    """Shows one of n cues (one-hot) for `length` steps; reward 1 where the action is the cue. Best return: length."""
+    """Shows one of n cues (one-hot) for `length` steps; reward 1 if the action is the cue. Best return: length."""
 
     def __init__(self, n=3, length=8, start=0):
         self.observation_space = gymnasium.spaces.Box(0, 1, (n,), np.float32)
@@ -66,7 +65,7 @@ class PayLater(gymnasium.Env):
     def step(self, action):
         if self._chosen is None:
             self._chosen = int(action)
-            # The second state does not show the choice: only credit over time finds the first action.
+            # The second state does not show the choice, so only returns over both steps can credit it.
             return np.array([0, 1], np.float32), 0.0, False, False, {}
         return np.zeros(2, np.float32), float(self._chosen), True, False, {}
 
@@ -102,8 +101,8 @@ class HitTheTarget(gymnasium.Env):
 class SetTheDials(gymnasium.Env):
     """Shows two numbers and a switch; reward 1/2 for each of two dials set right. Best return: length.
 
-    The first dial belongs at the first number, or one further where the switch is on; the second dial at the second
-    number. Blind to the switch, the best is 3/4 of that.
+    The right first dial is the first number, plus 1 if the switch is on; the right second dial is the second number.
+    A policy blind to the switch reaches at most 3/4 of that.
     """
 
     def __init__(self, length=8):
@@ -131,10 +130,10 @@ class SetTheDials(gymnasium.Env):
 
 
 class ChooseAndAim(gymnasium.Env):
-    """Shows a cue and a target; reward 1 - (aim - target)^2 where the choice is the cue, else 0. Best return: length.
+    """Shows a cue and a target; reward 1 - (aim - target)^2 if the choice is the cue, else 0. Best return: length.
 
-    The targets lie in the middle of the numbers that an aim may be. To choose right and aim at the middle always
-    brings 3/4 of that.
+    The targets lie to both sides of the middle of the aim's range. Right choices with an aim at the middle bring 3/4
+    of that.
     """
 
     def __init__(self, length=8):

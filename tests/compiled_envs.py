@@ -30,7 +30,7 @@ COUNTDOWN = CompiledEnv(
     action_space=gymnasium.spaces.Discrete(2),
     max_episode_steps=3,
 )
-"""Ends after 3 steps: truncated, and terminated too where the last action was 1. Shows a random number and a count."""
+"""Ends after 3 steps: truncated, and also terminated if the last action was 1. Shows a random number and a count."""
 
 
 def _reset_drift(state, random):
@@ -125,11 +125,11 @@ NEAREST = CompiledEnv(
     action_space=gymnasium.spaces.Discrete(2),
     max_episode_steps=50,
 )
-"""Its state is infinite until its first step: the smallest number so far."""
+"""Half of its state is infinite until the first step: the smallest number so far."""
 
 
 def souring(after, what):
-    """An environment that goes wrong after so many steps in an episode without end: "reward" or "observation"."""
+    """An environment without end whose "reward" or "observation" (`what`) becomes NaN after so many steps."""
     in_reward = what == "reward"
 
     def reset(state, random):

@@ -1,4 +1,4 @@
-"""Shared by all tests: a place for runs, and a watch on what tests leave behind."""
+"""Shared by all tests: settings of quick runs, and a check that tests leave no process behind."""
 
 import multiprocessing
 import warnings
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import settings
 
 with warnings.catch_warnings():
-    # Paddle's own imports use what Python has deprecated; ours must not.
+    # Paddle's imports give deprecation warnings, which are errors in our tests.
     warnings.simplefilter("ignore")
     import paddle  # noqa: F401
 
-# The same examples every time, however long one takes, and no folder of what failed once.
+# The same examples every time, without a time limit, and without a database of failed examples.
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
 
@@ -24,7 +24,7 @@ def _no_process_is_left_behind():
 
 @pytest.fixture(autouse=True, scope="session")
 def _nothing_is_remembered(tmp_path_factory):
-    """What may be imported is kept among a user's files: tests have some of their own."""
+    """The user's consent to imports is stored in his home; tests use a temporary folder instead."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -32,7 +32,7 @@ def _nothing_is_remembered(tmp_path_factory):
 
 @pytest.fixture
 def quick(tmp_path):
-    """Settings of a run that takes a moment and stays in the test's folder."""
+    """Settings of a short run in the test's temporary folder."""
     return {
         "preset": "none",
         "run_dir": str(tmp_path / "runs"),

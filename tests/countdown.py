@@ -1,13 +1,13 @@
-"""An environment that counts, for tests of what is handed where."""
+"""An environment that counts its steps, for tests of how observations, infos and ends are passed on."""
 
 import gymnasium
 import numpy as np
 
 
 class Countdown(gymnasium.Env):
-    """Ends after 3 steps: terminated where the action was 1, truncated otherwise. The observation counts.
+    """Ends after 3 steps: terminated if the last action was 1, otherwise truncated.
 
-    `offset` is drawn from the seed; infos say where the episode stands.
+    The observation is a number drawn from the seed, the count of steps, and the reset's option "third".
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 - as Gymnasium has it

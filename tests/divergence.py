@@ -1,4 +1,4 @@
-"""How far one policy is from another, in float64 NumPy: the KL divergence over the rows of a rollout."""
+"""The KL divergence of two policies over the rows of a rollout, in float64 NumPy."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from a2c.model.blocks import forward
 
 
 def distributions(case, parameters):
-    """Probabilities of choices and bits, and means, of every row, in float64."""
+    """For each factor, the probabilities of every row in float64, or the means and log standard deviations."""
     rows = case.rollout.reward.size
     inputs = case.rollout.inputs[:-1].astype(np.float64).reshape(rows, -1)
     mask = case.rollout.mask[:-1].reshape(rows, -1)

@@ -1,4 +1,4 @@
-"""An engine, its optimizer, and a rollout that it acted in, for tests of both engines."""
+"""An engine, its optimizer and a rollout, for tests of both engines."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from a2c.rollout import rollout_for
 
 
 def random_masks(rng, factors, num_masks, rows):
-    """Masks [rows, K] that leave at least one choice of each factor (and one value of each bit)."""
+    """Masks [rows, K] that allow at least one choice of each factor, and one value of each bit."""
     mask = (rng.random((rows, num_masks)) < 0.6).astype(np.uint8)
     for factor in factors:
         if factor.kind == "gaussian":
@@ -29,7 +29,7 @@ def random_masks(rng, factors, num_masks, rows):
 class Case:
     """An engine of an architecture, with random parameters, and a rollout with random inputs, actions and targets.
 
-    Whoever is made from the same arguments has the same rollout, whichever engine it has.
+    The rollout depends on the other arguments, not on the engine.
     """
 
     def __init__(self, engine, observation_space, action_space, shape, masked=False, seed=0, **settings):
@@ -40,7 +40,7 @@ class Case:
         self.actions = Actions(action_space)
         self.architecture = architecture_for(
             observation_space, action_space, self.config.hidden_sizes, self.config.activation, True,
-            self.config.network, self.config.memory_size,
+            self.config.network, self.config.memory_size, self.config.share_torso,
         )  # fmt: skip
         self.num_masks = self.actions.num_masks if masked else 0
         rng = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ class Case:
         self.draw_actions(rng)
 
     def begin(self, parameters=None):
-        """A fresh engine and a fresh optimizer."""
+        """Creates a new engine and a new optimizer."""
         team = team_for(self.config, self.architecture)
         self.engine = choose_engine(self.config, self.architecture, self.num_masks, team)
         self.optimizer = Optimizer(self.config, len(self.engine.theta), self.engine.views, team)
@@ -90,53 +90,58 @@ class Case:
         rollout.advantage[...], rollout.returns[...] = rng.normal(size=(2, *rollout.reward.shape))
 
     def draw_actions(self, rng):
-        """Actions that the outputs and random noise lead to; what they are of is `mask`."""
+        """Writes actions, sampled from the outputs with random noise and the masks."""
         rollout = self.rollout
         rows, columns = rollout.reward.size, rollout.action.shape[2]
         noise = self.actions.draw_noise(rng, rows)
         mask = rollout.mask[:-1].reshape(rows, -1) if self.num_masks else None
         log_std = self.initial.get("log_std", np.zeros(0, np.float32))
         # From the initial parameters in NumPy: the same for every engine.
-        inputs, features = rollout.inputs[:-1].reshape(rows, -1), self.features(self.initial)
+        inputs, features = rollout.inputs[:-1].reshape(rows, -1), self.features(self.initial)["actor"]
         outputs = forward(np, self.architecture, "actor", self.initial, inputs, features)
         action = self.actions.sample(outputs, log_std, noise, mask)
         rollout.noise[...], rollout.action[...] = (
             array.reshape(*rollout.reward.shape, columns) for array in (noise, action)
         )
 
+    def images(self, network, parameters):
+        """What a network sees of the images of all steps, in NumPy; None where there are none."""
+        pixels = self.rollout.pixels[:-1].reshape(self.rollout.reward.size, -1)
+        return features_of(np, self.architecture, network, parameters, pixels) if pixels.shape[1] else None
+
     def features(self, parameters):
-        """Of the images of all steps and of the memory, in NumPy; None where there are neither."""
-        rollout, rows = self.rollout, self.rollout.reward.size
-        pixels = rollout.pixels[:-1].reshape(rows, -1)
-        images = features_of(np, self.architecture, parameters, pixels) if pixels.shape[1] else None
+        """The same by network, and what the memory gives beside it; None if there are neither."""
+        rollout, images = self.rollout, self.images("actor", parameters)
+        of_critic = images if self.architecture.share_torso else self.images("critic", parameters)
         if not self.architecture.memory_size:
-            return images
+            return {"actor": images, "critic": of_critic}
         remembered, carry, n = [], rollout.carry[0].astype(parameters["memory.bias"].dtype), rollout.carry.shape[1]
         for t in range(len(rollout.reward)):
             seen = None if images is None else images[t * n : (t + 1) * n]
             remembered.append(remember(np, self.architecture, parameters, rollout.inputs[t], seen, carry))
             carry = remembered[-1] * ~(rollout.terminated[t] | rollout.truncated[t])[:, None]
-        return joined(np, images, np.concatenate(remembered))
+        remembered = np.concatenate(remembered)
+        return {"actor": joined(np, images, remembered), "critic": joined(np, of_critic, remembered)}
 
     def act(self):
-        """Outputs and values of every step."""
+        """Computes outputs and values of every step."""
         for t in range(self.config.rollout_length + 1):
             self.engine.forward(self.rollout, t)
             if t < self.config.rollout_length:
                 forget(self.rollout, t, 0, self.config.num_envs)
 
     def value(self, inputs):
-        """The critic's of rows of inputs, without images."""
+        """The critic's values of rows of inputs without images."""
         carry = np.zeros((len(inputs), self.architecture.memory_size), np.float32)
         return self.engine.value(inputs, np.zeros((len(inputs), 0), np.uint8), carry)
 
     def gradient(self):
-        """By parameter, and the metrics."""
+        """The gradient by parameter, and the metrics."""
         flat, metrics = self.engine.gradient(self.rollout)
         return self.named(flat), metrics
 
     def update(self, rate=1e-3):
-        """A step on the actions of the first parameters, but the values of those that are there now."""
+        """One update: the actions are those of the initial parameters, the values those of the current ones."""
         self.act()
         gradient, metrics = self.engine.gradient(self.rollout)
         norm = self.optimizer.step(self.engine.theta, gradient, rate)
@@ -144,7 +149,7 @@ class Case:
         return metrics._replace(grad_norm=norm)
 
     def state(self):
-        """Parameters, and what the optimizer remembers."""
+        """The parameters and the optimizer's state."""
         return self.parameters() | {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
 
     def restore(self, state):
@@ -154,7 +159,7 @@ class Case:
         self.set_parameters(state)
 
     def loss(self, parameters):
-        """The loss of the design, in float64 NumPy, independent of the engine."""
+        """The loss in float64 NumPy, as an independent reference for the engines."""
         double = {name: array.astype(np.float64) for name, array in parameters.items()}
         rollout, config = self.rollout, self.config
         rows = rollout.reward.size
@@ -162,9 +167,9 @@ class Case:
             array.reshape(rows, array.shape[2])
             for array in (rollout.inputs[:-1].astype(np.float64), rollout.action, rollout.mask[:-1])
         )
-        features = self.features(double)
         outputs, value = (
-            forward(np, self.architecture, network, double, inputs, features) for network in ("actor", "critic")
+            forward(np, self.architecture, network, double, inputs, features)
+            for network, features in self.features(double).items()
         )
         log_prob, entropy = log_prob_and_entropy(
             np, self.actions.factors, outputs, double.get("log_std"), action, mask if self.num_masks else None
@@ -175,7 +180,7 @@ class Case:
 
 
 def finite_differences(case):
-    """dL/dtheta, by parameter."""
+    """dL/dtheta by parameter, from central differences."""
     gradients = {}
     for name, array in case.initial.items():
         gradients[name] = np.zeros(array.shape)
@@ -190,7 +195,7 @@ def finite_differences(case):
 
 
 def distance(a, b):
-    """Norm of the difference over norm, of arrays or of all arrays of two dictionaries."""
+    """The relative error |a - b| / |b|, of arrays or of all arrays of two dictionaries."""
     if isinstance(a, dict):
         a, b = (np.concatenate([array.ravel() for array in arrays.values()]) for arrays in (a, b))
     a, b = a.astype(np.float64), b.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Policies of every kind of space, not trained: what exports are checked on."""
+"""Untrained policies of every kind of space, on which exports are checked."""
 
 import numpy as np
 from engine_cases import random_masks
@@ -52,6 +52,7 @@ CASES = {
     "stacked images": (spaces.Box(0, 255, (3, 36, 40, 3), np.uint8), spaces.Box(-1, 1, (2,)), {"activation": "relu"}),
     "own convolutions": (spaces.Box(0, 255, (33, 34), np.uint8), spaces.Discrete(4), {"network": "16x3/2,32x2/2,48"}),
     "over the edges": (CAMERA, spaces.Discrete(3), {"network": "16x4/3s,16x3s,32x2/2,32"}),
+    "image, a critic with its own": (CAMERA, spaces.Discrete(3), {"network": "16x4/3,32", "share_torso": False}),
     "image, memory, numbers": (
         spaces.Dict(eye=spaces.Box(0, 255, (36, 36), np.uint8), ear=NUMBERS, state=spaces.Discrete(3)),
         spaces.Dict(arm=spaces.Box(-1, 1, (2,)), shoot=spaces.Discrete(2)),
@@ -61,7 +62,7 @@ CASES = {
 
 
 def policy_of(observation_space, action_space, seed=0, env_id="Case-v0", **settings):
-    """A policy with random parameters, whose outputs are of size 1, and random statistics."""
+    """A policy with random parameters, whose outputs are about 1 in size, and random statistics."""
     normalizes = settings.pop("normalizes", True)
     settings = {"hidden_sizes": (32, 32), "activation": "tanh", **settings}
     architecture = architecture_for(observation_space, action_space, normalizes=normalizes, **settings)
@@ -81,7 +82,7 @@ def policy_of(observation_space, action_space, seed=0, env_id="Case-v0", **setti
 
 
 def _fit(moments, architecture, space):
-    """Statistics like those of what is sampled from the space, so that not all is clipped."""
+    """Sets the statistics to those of samples from the space, so that not every input is clipped."""
     from a2c.spaces import part_of
 
     rows, column = rows_of(space, 200), 0

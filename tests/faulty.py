@@ -1,4 +1,4 @@
-"""Environments that go wrong, registered as `faulty:Faulty-v0`."""
+"""Environments that fail on purpose, registered as `faulty:Faulty-v0` and so on."""
 
 import os
 import time
@@ -8,17 +8,19 @@ import numpy as np
 
 
 class Faulty(gymnasium.Env):
-    """Goes wrong in one phase, in the environment whose episodes were seeded like that of `index`.
+    """Fails in one phase.
 
-    phase: "construction", "reset", "step", or "reward" (which is then NaN).
-    how: "raise", "unpicklable", "die" or "hang".
+    Args:
+        phase: "construction", "reset", "step", or "reward" (the reward is NaN).
+        how: "raise", "unpicklable", "die" or "hang".
+        after: At which step, counted over all episodes.
+        spares: The variable of the process environment with the number of a process in which nothing fails.
     """
 
     def __init__(self, phase="step", how="raise", after=3, spares=None):
         self.observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(2)
         self._phase, self._how, self._after, self._count = phase, how, after, 0
-        # `spares` names a process that nothing goes wrong in, as text in the environment.
         self._spared = spares is not None and os.environ.get(spares) == str(os.getpid())
         self._maybe_fail("construction", 0)
 
@@ -65,7 +67,7 @@ class Endless(Faulty):
 
 
 class Undrawable(Faulty):
-    """Raises when it is to draw itself."""
+    """Raises in `render`."""
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - as Gymnasium has it
 

@@ -1,4 +1,4 @@
-"""Environments that raise on any disallowed action, for every form of mask and every place where one can be given."""
+"""Environments that raise on any forbidden action, for every form of mask and every place where it can be given."""
 
 import functools
 import itertools
@@ -29,10 +29,10 @@ CASES = [
     }.items()
     for form in forms
     for place in ("info", "observation", "method")
-    # No space of Gymnasium's holds the None that stands for a Box.
+    # No Gymnasium space can hold None, the mask of a Box.
     if (action, form, place) != ("tuple with a number", "nested", "observation")
 ]
-"""What is done, how a mask says what is allowed, and where: all ways there are."""
+"""Every combination of action space, form of the mask, and place where it is given."""
 
 LENGTH = 25
 """Steps of an episode."""
@@ -43,10 +43,10 @@ class ForbiddenError(Exception):
 
 
 class Forbidding(gymnasium.Env):
-    """Random masks, drawn from the episode's seed, that leave something to do; raises where one is not obeyed.
+    """Random masks from the episode's seed, which always allow something; it raises if the action disobeys them.
 
-    The reward counts how many of the choices made were the last that was allowed: the best return is LENGTH, whatever
-    the action. What the mask is shows in the observation.
+    The reward is the share of choices that are the last allowed one, so that the best return is LENGTH for every action
+    space. The observation shows the last allowed choices.
     """
 
     metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 30}
@@ -104,12 +104,12 @@ class Forbidding(gymnasium.Env):
 
 
 def making(case, **others):
-    """What constructs the environment of a case."""
+    """A function that constructs the environment of a case."""
     return functools.partial(Forbidding, *case, **others)
 
 
 def sizes_of(space):
-    """How many choices there are in each part of an action."""
+    """The number of choices in each part of an action."""
     match space:
         case Discrete():
             return [int(space.n)]
@@ -125,7 +125,7 @@ def sizes_of(space):
 
 
 def choices_of(space, action):
-    """The choices, counted from 0, that an action makes."""
+    """The choices of an action, counted from 0."""
     assert space.contains(action), action
     match space:
         case Discrete():
@@ -142,7 +142,7 @@ def choices_of(space, action):
 
 
 def nested(space, allowed, is_observed):
-    """A mask as Gymnasium's own `sample` takes it: of the structure of the action, bits as 0, 1 and 2."""
+    """A mask as Gymnasium's `sample` takes it: with the structure of the action, and bits as 0, 1 and 2."""
     match space:
         case Discrete():
             return next(allowed)
@@ -160,7 +160,7 @@ def nested(space, allowed, is_observed):
 
 
 def space_of(mask):
-    """What an observed mask is of."""
+    """The space of an observed mask."""
     if isinstance(mask, dict):
         return Dict({key: space_of(one) for key, one in mask.items()})
     if isinstance(mask, tuple):

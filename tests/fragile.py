@@ -1,4 +1,4 @@
-"""Environments that do not stand being interrupted, registered as `fragile:<Id>`."""
+"""Environments that fail in various ways, registered as `fragile:<Id>`."""
 
 import itertools
 import multiprocessing
@@ -29,7 +29,7 @@ class Walk(gymnasium.Env):
 
 
 class Unseeded(Walk):
-    """Pays no heed to its seed, as far as the first number goes: it does not replay."""
+    """Its first number ignores the seed, so it cannot be replayed."""
 
     _instances = itertools.count()
 
@@ -43,7 +43,7 @@ class Unseeded(Walk):
 
 
 class Remembers(Walk):
-    """Goes another way where there were episodes before: one under way replays, and later ones do not."""
+    """Its episodes depend on those before: only the first one of a new instance can be replayed."""
 
     def __init__(self):
         super().__init__()
@@ -60,14 +60,14 @@ class Remembers(Walk):
 
 
 class Mortal(Walk):
-    """Kills its process at a step of an episode, unless a file says that this was done often enough.
+    """Kills its process at a step of an episode, until it has done so `deaths` times.
 
     Args:
         tombs: Folder that gets a file for each death.
-        deaths: So many.
+        deaths: How often.
         at: The step.
         how: A signal's number; 0: hangs in Python.
-        spares: A process's number, in which nothing goes wrong.
+        spares: The number of a process that it does not kill.
     """
 
     def __init__(self, tombs, deaths=1, at=5, how=9, spares=0, env=None):
@@ -89,10 +89,10 @@ class Mortal(Walk):
 
 
 class Late(Walk):
-    """Goes wrong at step 5 for ever, but in the first environments that its process makes.
+    """Fails at step 5 of every episode, except in the first environments that its process makes.
 
     Args:
-        spared: So many.
+        spared: How many of the first environments work.
         how: "hang" or "nan".
     """
 
@@ -110,7 +110,7 @@ class Late(Walk):
 
 
 class Shy(Walk):
-    """Steps in workers only."""
+    """Can be stepped in workers only."""
 
     def step(self, action):
         assert multiprocessing.parent_process() is not None
@@ -126,7 +126,7 @@ class Misshapen(Walk):
 
 
 class Poisoned(Walk):
-    """Gives something not finite at step 7 of its episodes: `where` is obs, reward, or cut (by a time limit)."""
+    """Gives a number that is not finite at step 7: "reward", "obs", or "cut", an observation that is truncated."""
 
     def __init__(self, where="obs", value=float("nan")):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Spaces of every kind, generated, and values of them."""
+"""Generates spaces of every kind, and values of them."""
 
 import numpy as np
 from gymnasium import spaces as gym_spaces
@@ -17,7 +17,7 @@ def _arrays(shape, of, dtype):
 
 @st.composite
 def whole_boxes(draw):
-    """Boxes of whole numbers: bounds anywhere, often at the ends of their type."""
+    """Boxes of whole numbers with any bounds, often at the ends of their type."""
     dtype, shape = np.dtype(draw(st.sampled_from(WHOLE))), draw(st.sampled_from(SHAPES))
     limits = np.iinfo(dtype)
     bound = st.one_of(st.integers(limits.min, limits.max), st.sampled_from((limits.min, limits.max)))
@@ -27,7 +27,7 @@ def whole_boxes(draw):
 
 @st.composite
 def real_boxes(draw):
-    """Boxes of real numbers: bounded, not, on one side, or by the largest number of the type."""
+    """Boxes of real numbers: with bounds, without, with one, or with the type's largest number."""
     dtype, shape = np.dtype(draw(st.sampled_from((np.float16, np.float32, np.float64)))), draw(st.sampled_from(SHAPES))
     largest = float(np.finfo(dtype).max)
     bound = st.one_of(
@@ -36,13 +36,13 @@ def real_boxes(draw):
     )  # fmt: skip
     low, high = (draw(_arrays(shape, bound, dtype)) for _ in range(2))
     low, high = np.minimum(low, high), np.maximum(low, high)
-    # No box can hold anything between two infinities of one sign.
+    # Between two infinities of the same sign there is no number.
     low, high = np.where(low == np.inf, dtype.type(0), low), np.where(high == -np.inf, dtype.type(0), high)
     return gym_spaces.Box(low.astype(dtype), high.astype(dtype), shape, dtype.type)
 
 
 def small_boxes():
-    """Boxes of a few real numbers, as most are."""
+    """Ordinary boxes: a few real numbers."""
     return st.sampled_from(SHAPES).map(lambda shape: gym_spaces.Box(-1, 1, shape, np.float32))
 
 

@@ -1,6 +1,6 @@
-"""Environments as strangers write them: plain but for one oddity, and what is to become of each.
+"""Environments as other people write them: each is ordinary except for one oddity.
 
-`ODDITIES` maps a description to an `Oddity`: how the environment is made, and what training on it is to say. The right
+`ODDITIES` maps a description to an `Oddity`: how to make the environment, and what training on it must print. The right
 outcome follows from the description, never from what the code happens to do.
 """
 
@@ -21,10 +21,10 @@ NAN, INF = float("nan"), float("inf")
 
 
 class Stranger(gymnasium.Env):
-    """Five steps an episode, two numbers observed, two actions; whatever `parts` names is done in another way.
+    """Episodes of five steps, observations of two numbers, two actions, except for what `parts` replaces.
 
-    obs(t): what is observed after t steps. reward(t), terminated(t), truncated(t), info(t) likewise. reset and step
-    replace the methods: `reset(env)` gives the answer, `step(env, action)` likewise.
+    obs(t), reward(t), terminated(t), truncated(t) and info(t) give what is returned after t steps. reset(env) and
+    step(env) replace the methods.
     """
 
     def __init__(self, **parts):
@@ -58,17 +58,17 @@ class Stranger(gymnasium.Env):
 
 
 class Oddity(NamedTuple):
-    """One stranger."""
+    """One stranger's environment, and the right outcome of training on it."""
 
     make: Any
-    says: tuple[str, ...] = ()  # parts of the one sentence that refuses it; none: it trains
+    says: tuple[str, ...] = ()  # parts of the sentence that refuses it; empty: it trains
     warns: str | None = None  # part of every warning
     error: str = "EnvError"  # or UserError
-    settings: Any = None  # besides those of the test
+    settings: Any = None  # in addition to the test's
 
 
 def at(step, odd, otherwise=HALF):
-    """odd at that step of an episode, else the ordinary."""
+    """A function of t: `odd` at that step of an episode, else the ordinary value."""
     return lambda t: odd if t == step else otherwise
 
 
@@ -95,7 +95,7 @@ DOUBLE = Box(-INF, INF, (2,), np.float64)
 
 
 class HasArray:
-    """What jax, torch and pandas give: no array, but it can be made one."""
+    """Like values of jax, torch and pandas: not an array, but can be converted to one."""
 
     def __array__(self, dtype=None, copy=None):
         return np.array(HALF, dtype)
@@ -138,12 +138,12 @@ def any_keywords(self, **kwargs):
 
 
 def variant(**attributes):
-    """A class that differs in methods or attributes, and constructs without arguments."""
+    """A subclass with other methods or attributes."""
     return type("Variant", (Stranger,), attributes)
 
 
 class ReusesItsArrays(Stranger):
-    """Returns one array, and writes into it ever after."""
+    """Returns the same array at every step, and writes into it."""
 
     buffer = np.zeros(2, np.float32)
 
@@ -179,7 +179,7 @@ class ChangesItsSpaces(Stranger):
 
 
 class RandomBounds(Stranger):
-    """Each has other bounds of what is observed."""
+    """Every instance has other bounds of its observation space."""
 
     def __init__(self):
         high = random.Random(os.urandom(8)).uniform(1, 2)
@@ -213,7 +213,7 @@ class NoisyEverywhere(Stranger):
 
 
 class StrictNumPy(Stranger):
-    """Sets NumPy to raise where it would warn, as debugging people do."""
+    """Makes NumPy raise instead of warn, as people do to debug."""
 
     def step(self, action):
         np.seterr(all="raise")
@@ -235,7 +235,7 @@ class Slotted(gymnasium.Env):
 
 
 class AnythingGoes(Stranger):
-    """Has whatever attribute it is asked for, as proxies to simulators do."""
+    """Has every attribute, as proxies to simulators do."""
 
     def __getattr__(self, name):
         if name.startswith("_"):
@@ -266,7 +266,7 @@ _one = Stranger()
 
 
 ODDITIES: dict[str, Oddity] = {
-    # -- observations that are what the space says, in other clothes
+    # -- observations with the right numbers, but of another type
     "an observation in float64": trains(obs=lambda t: HALF.astype(np.float64)),
     "an observation in float16": trains(obs=lambda t: HALF.astype(np.float16)),
     "an observation as a list": trains(obs=lambda t: [0.25, -0.5]),
@@ -291,7 +291,7 @@ ODDITIES: dict[str, Oddity] = {
     ),
     "a space that is a subclass of Box": trains(observation_space=SpaceOfItsOwn(-1, 1, (2,), np.float32)),
     "a matrix": trains(observation_space=Box(-1, 1, (2, 3), np.float32), obs=lambda t: np.zeros((2, 3))),
-    # -- observations that would be changed by the cast
+    # -- observations that a cast would change
     "a fraction among bytes": says(
         "0.7", "environment 0", "step 3", observation_space=BYTES, obs=at(3, [0.7, 0], [0, 1])
     ),
@@ -325,7 +325,7 @@ ODDITIES: dict[str, Oddity] = {
     "a ragged list": says("observation", obs=at(3, [[0.0], [0.0, 1.0]])),
     "two arrays": says("observation", obs=at(3, (HALF, HALF))),
     "another shape at the end of an episode": says("(3,)", obs=at(5, np.zeros(3, np.float32))),
-    # -- numbers that are none
+    # -- NaN and infinity
     "NaN": says("nan", "environment 0", "step", error="NumbersError", obs=at(3, np.array([NAN, 0], np.float32))),
     "infinity": says("inf", error="NumbersError", obs=at(3, np.array([0, -INF], np.float32))),
     "NaN at the start of an episode": says("nan", error="NumbersError", obs=at(0, np.array([NAN, 0], np.float32))),
@@ -396,7 +396,7 @@ ODDITIES: dict[str, Oddity] = {
     "infos with other keys every time": trains(info=lambda t: {f"key{t}": t}),
     "an info that cannot be pickled": trains(info=lambda t: {"lock": threading.Lock()}),
     "an info that knows our names": trains(info=lambda t: {"final_obs": 1, "final_info": 2, "_final_obs": 3}),
-    # -- the old interface, and other answers
+    # -- the old interface, and other results
     "a step of four": says("Gym", "5", step=lambda env: (HALF, 1.0, env.t == 5, {})),
     "a step of three": says("3", step=lambda env: (HALF, 1.0, False)),
     "a step of six": says("6", step=lambda env: (HALF, 1.0, False, False, {}, 1)),
@@ -442,7 +442,9 @@ ODDITIES: dict[str, Oddity] = {
     "a tuple for a space": says("observation_space", error="UserError", observation_space=(2,)),
     "a space that raises": made(RaisesWhenAsked, "not connected"),
     "a space that changes at a reset": made(ChangesItsSpaces, "(3,)", "(2,)"),
-    "an empty space": says("no numbers in it", error="UserError", observation_space=Box(-1, 1, (0,), np.float32)),
+    "an empty space": says(
+        "a part that is made of numbers", error="UserError", observation_space=Box(-1, 1, (0,), np.float32)
+    ),
     "one action": trains(action_space=Discrete(1)),
     "actions from -1": trains(action_space=Discrete(3, start=-1)),
     "actions of another type": trains(action_space=Discrete(2, dtype=np.int32)),

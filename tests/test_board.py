@@ -180,7 +180,7 @@ def test_what_cannot_be_served_is_a_sentence(runs, capsys, tmp_path, monkeypatch
     assert "nowhere" in capsys.readouterr().err
     assert main(["board", runs, "--refresh-seconds", "0"]) == 2
     assert "refresh_seconds is 0.0; it must be from 0.1 to 3,600" in capsys.readouterr().err
-    for port, what in (("70000", "port 70000 cannot be had"), (str(taken()), "Address already in use")):
+    for port, what in (("70000", "port 70000 cannot be used"), (str(taken()), "Address already in use")):
         assert main(["board", runs, "--port", port]) == 2
         assert what in capsys.readouterr().err
     monkeypatch.setitem(board._MODULES, "tensorboard", "a2c.nothing")

@@ -91,7 +91,7 @@ def test_a_policy_that_was_removed_is_put_back_from_the_checkpoint(quick):
     expected = run.policy("best").parameters
     shutil.rmtree(run.path / "policy")
     # The checkpoint before the end knows the best one.
-    with pytest.warns(UserWarning, match="was missing; its policy is the best of the newest checkpoint"):
+    with pytest.warns(UserWarning, match="was missing; it was restored from the newest checkpoint"):
         found = run.policy("best").parameters
     assert all((found[name] == expected[name]).all() for name in expected)
 

@@ -1,4 +1,4 @@
-"""Checkpoints: atomic, verified, the newest that is whole."""
+"""Checkpoints: atomic, verified; the newest intact one is read."""
 
 import json
 import os
@@ -96,7 +96,7 @@ DAMAGES = [value for name, value in sorted(globals().items()) if name.startswith
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_skipped_and_said_so(tmp_path, damage):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path, damage):
     save(tmp_path, 10)
     damage(save(tmp_path, 20))
     with pytest.warns(UserWarning, match=r"skipped a newer checkpoint: .*step_000000020"):
@@ -104,7 +104,7 @@ def test_a_damaged_checkpoint_is_skipped_and_said_so(tmp_path, damage):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_without_a_whole_checkpoint_there_is_an_error_that_names_the_fault(tmp_path, damage):
+def test_without_an_intact_checkpoint_there_is_an_error_that_names_the_fault(tmp_path, damage):
     damage(save(tmp_path, 20))
     with pytest.raises(UserError, match=r"no checkpoint in .* can be used; .*step_000000020"):
         checkpoint.newest(tmp_path)

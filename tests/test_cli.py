@@ -180,9 +180,15 @@ MISTAKES = {
     "train Listens-v0": "the action space of Listens-v0 is Text(1, 3",
     "train CartPole-v1 --num-envs zero": "zero",
     "train CartPole-v1 --stop-at-return nan": "stop_at_return is nan; it must be finite",
-    "train CartPole-v1 --stop-at-return 9 --eval-every-steps 0": "so that nothing is evaluated on the way",
+    "train CartPole-v1 --stop-at-return 9 --eval-every-steps 0": "so that nothing is evaluated during training",
     "train CartPole-v1 --num-envs 0": "num_envs is 0; it must be a whole number from 1 to 1,000,000",
     "train CartPole-v1 --num-envs 2 --num-workers 2": "num_workers is 2; with 2 environments it must be at most 1",
+    "train CartPole-v1 --cluster mars": "cluster is 'mars'; it must be none, local, auto, or an address",
+    "train CartPole-v1 --cluster local --num-workers 2": "where every actor steps its environments itself",
+    "train CartPole-v1 --cluster local --num-actors 99": "with 8 environments it must be at most that",
+    "train CartPole-v1 --cluster local --seeds 2": "is for single runs of `a2c train`, not several seeds",
+    "benchmark CartPole-v1 --cluster local": "is for single runs of `a2c train`, not measuring this machine",
+    "train CartPole-v1 --num-actors 2": "num_actors is 2, and cluster is 'none'; actors run on a cluster: choose one",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
     "resume RUN --learning-rate 0.1": "learning_rate cannot change within a run; train a new one with it",
     "resume RUN --no-normalize-returns": "normalize_returns cannot change within a run",
@@ -197,7 +203,7 @@ MISTAKES = {
     "train CartPole-v1 --engine compiled --device gpu": "engine is 'compiled', which has no device 'gpu'",
     "train CartPole-v1 --engine fast": "fast",
     "train CartPole-v1 --num-threads 0": "num_threads is 0; it must be a whole number from 1 to 1,000,000",
-    "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; there are Cart",
+    "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; only Cart",
     "train CartPole-v1 --vectorization compiled --num-workers 1": "vectorization is 'compiled', which has no workers",
     'train CartPole-v1 --vectorization compiled --env-kwargs {"g":1}': "the compiled form of CartPole-v1 takes none",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
@@ -213,12 +219,12 @@ MISTAKES = {
     "evaluate RUN --seed -1": "seed is -1; it must be from 0",
     "evaluate RUN --seed 99999999999999999999999": "it must be from 0 to 2**63 - 1",
     "record RUN --seed -1": "seed is -1; it must be from 0",
-    "plot RUN --to FOLDER/name": "it must end in .png, .pdf or .svg",
+    "plot RUN --to FOLDER/name": "its name must end in .png, .pdf or .svg",
     "train CartPole-v1 --seed 9223372036854775807 --seeds 2": "seed is 9223372036854775808",
     "record RUN --to nowhere/x.mp4": "there is no folder nowhere",
     "train .dots:X-v0": "cannot import the module of '.dots:X-v0'",
     "train CartPole-v1 --hidden-sizes 1000000000": "it must be whole numbers from 1 to 100,000",
-    "train CartPole-v1 --num-envs 1 --vectorization workers": "isolate_envs puts it in a worker",
+    "train CartPole-v1 --num-envs 1 --vectorization workers": "set isolate_envs to put it in a worker",
     "train CartPole-v1 --num-envs abc": "num_envs is 'abc'; it must be a whole number",
     "train CartPole-v1 --total-steps 1.5": "total_steps is 1.5; it must be a whole number",
     "train CartPole-v1 --total-steps 1e-3": "total_steps is 1e-3; it must be a whole number",
@@ -246,9 +252,9 @@ MISTAKES = {
     "eval RUN": "there is no verb 'eval'; here it is 'evaluate'",
     "enjoy RUN": "here it is 'watch'",
     "continue RUN": "here it is 'resume'",
-    "CartPole-v1": "a2c train CartPole-v1 trains on it",
-    "my_env:Env-v0": "a2c train my_env:Env-v0 trains on it",
-    "train PandaReach-v3": "its module goes before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
+    "CartPole-v1": "'CartPole-v1' is not a verb; to train on it, type a2c train CartPole-v1",
+    "my_env:Env-v0": "to train on it, type a2c train my_env:Env-v0",
+    "train PandaReach-v3": "put its module before it, panda_gym:PandaReach-v3 (pip install panda-gym)",
     "train highway-v0": "highway_env:highway-v0 (pip install highway-env)",
     "train VizdoomBasic-v1": "unknown environment 'VizdoomBasic-v1'; pip install \"a2c[vizdoom]\" brings it",
     "train FetchReach-v3": "gymnasium_robotics:FetchReach-v3",
@@ -363,7 +369,7 @@ def test_metrics_cut_off_by_a_crash_are_drawn_as_far_as_they_go(called, run, tmp
     (copy / "metrics.jsonl").write_bytes(b"nonsense\n" + metrics)
     code, _, err = called("plot", copy)
     assert code == 2
-    assert "metrics.jsonl, line 1 is no row of metrics" in err
+    assert "metrics.jsonl, line 1 is not a row of metrics" in err
 
 
 def test_a_run_cannot_choose_a_module_to_import(called, run, tmp_path, monkeypatch):
@@ -377,7 +383,7 @@ def test_a_run_cannot_choose_a_module_to_import(called, run, tmp_path, monkeypat
     for verb in ("evaluate", "record"):
         code, _, err = called(verb, copy)
         assert code == 2
-        assert "say so with --env evil:CartPole-v1" in err
+        assert "if you trust it, add --env evil:CartPole-v1" in err
     assert called("evaluate", copy, "--env", "CartPole-v1", "--episodes", 2)[0] == 0
 
 

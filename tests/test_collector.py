@@ -1,5 +1,7 @@
 """The collector: which values stand for which states."""
 
+import itertools
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from faulty import Faulty
 import a2c
 from a2c.collector import Collector
 from a2c.kernels.heads import draw, table_of
-from a2c.kernels.rollout import Books, Rules, renormalize, settle
+from a2c.kernels.rollout import Books, Rules, draw_part, renormalize, settle
 from a2c.model.architecture import architecture_for, factors_of
 from a2c.model.factors import Actions
 from a2c.moments import Moments
@@ -158,8 +160,18 @@ def test_any_rows_of_noise_are_drawn_alone_to_the_same_bits():
     whole, parts = np.zeros((2, 20 * 6), np.float32)
     draw(factors, 3, 1, whole, 6, 0, 20)
     for first, rows in [(13, 7), (0, 1), (1, 12)]:
-        draw(factors, 3, 1, parts, 6, first, rows)
+        draw(factors, 3, 1, parts[first * 6 :], 6, first, rows)
     np.testing.assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_the_noise_of_some_environments_is_theirs_in_the_noise_of_all(parts):
+    factors, bounds = table_of(factors_of(MIXED), 0), np.linspace(0, 7, parts + 1).astype(int)
+    whole = drawn(MIXED, 3, 1, (5, 7))
+    for first, last in itertools.pairwise(bounds.tolist()):
+        part = np.full((5, last - first, 6), np.nan, np.float32)
+        draw_part(factors, 3, 1, part, first, 7)
+        np.testing.assert_array_equal(part, whole[:, first:last])
 
 
 def test_an_error_on_the_way_leaves_no_half_rollout():

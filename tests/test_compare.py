@@ -114,10 +114,10 @@ def test_a_group_that_is_better_is_called_so_and_the_settings_that_differ_are_na
 
 def test_what_cannot_be_told_is_said(made):
     alike = [made(score) for score in (1.0, 2.0, 3.0, 4.0)], [made(score) for score in (1.5, 2.5, 3.5, 0.5)]
-    assert compared(alike).verdict().startswith("Which is better cannot be told from these runs: ")
+    assert compared(alike).verdict().startswith("These runs do not show which is better: ")
     assert compared(alike).to_json()["better"] is None
     few = [made(score) for score in (1.0, 2.0, 3.0)], [made(score) for score in (4.0, 5.0, 6.0)]
-    assert compared(few).verdict().startswith("These runs are too few to tell: all of B's end above all of A's, and ")
+    assert compared(few).verdict().startswith("These runs are too few to tell: all of B's end above all of A's, but ")
     same = [made(5.0)], [made(5.0)]
     assert (
         "probability 0.50 (0.50 to 0.50), and chance alone does as much in 100 % of cases." in compared(same).verdict()
@@ -150,9 +150,9 @@ def test_the_same_runs_give_the_same_figures(made):
 @pytest.mark.parametrize(
     ("summary", "message"),
     [
-        ({"steps": 1}, "did not come to its end; a2c resume .* goes on with it"),
-        ({"stopped_by": "SIGINT"}, "did not come to its end"),
-        ({"final_evaluation": None}, "has no evaluation of its final policy, which final_eval_episodes 0 left out"),
+        ({"steps": 1}, "has not ended; a2c resume .* continues it"),
+        ({"stopped_by": "SIGINT"}, "has not ended"),
+        ({"final_evaluation": None}, "no evaluation of its final policy: it was trained with final_eval_episodes 0"),
         ({"final_evaluation": 5}, "has None for a mean return; it must be a number"),
         ({"final_evaluation": {"mean": "high"}}, "has 'high' for a mean return"),
         ({"final_evaluation": {"mean": float("nan")}}, "has nan for a mean return"),

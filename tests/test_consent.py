@@ -25,14 +25,14 @@ def test_who_trained_a_run_need_not_name_its_module_again(run):
 
 def test_a_run_that_was_moved_copied_or_replaced_is_asked_for_again(run, tmp_path):
     copy = shutil.copytree(run.path, tmp_path / "copy")
-    with pytest.raises(a2c.UserError, match="say so with --env fragile:Walk-v0"):
+    with pytest.raises(a2c.UserError, match="if you trust it, add --env fragile:Walk-v0"):
         a2c.Run(copy).evaluate(episodes=2)
     a2c.Run(copy).evaluate(episodes=2, env=ENV)
     a2c.Run(copy).evaluate(episodes=2)  # Said once.
     other = shutil.copytree(run.path, tmp_path / "other")
     shutil.rmtree(copy)
     other.rename(copy)  # Somebody else's, in its place.
-    with pytest.raises(a2c.UserError, match="say so with"):
+    with pytest.raises(a2c.UserError, match="if you trust it, add --env"):
         a2c.Run(copy).evaluate(episodes=2)
 
 
@@ -40,7 +40,7 @@ def test_who_is_asked_is_told_what_the_environment_is_given(run):
     values = json.loads(run.config_path.read_text())
     values["config"] |= {"env_id": "shimmy:GymV26Environment-v0", "env_kwargs": {"env_id": "hostile:Env-v0"}}
     run.config_path.write_text(json.dumps(values))
-    with pytest.raises(a2c.UserError, match=r"with {'env_id': 'hostile:Env-v0'}; to import it"):
+    with pytest.raises(a2c.UserError, match=r"with {'env_id': 'hostile:Env-v0'}, and importing it runs its code"):
         a2c.Run(run.path).environment()
 
 
@@ -48,21 +48,21 @@ def test_a_folder_that_names_another_module_than_was_agreed_to_is_asked_for(run)
     values = json.loads(run.config_path.read_text())
     values["config"]["env_id"] = "faulty:Faulty-v0"
     run.config_path.write_text(json.dumps(values))
-    with pytest.raises(a2c.UserError, match="say so with --env faulty:Faulty-v0"):
+    with pytest.raises(a2c.UserError, match="if you trust it, add --env faulty:Faulty-v0"):
         a2c.Run(run.path).environment()
 
 
 def test_saying_that_another_environment_be_used_agrees_to_nothing(run, tmp_path):
     copy = a2c.Run(shutil.copytree(run.path, tmp_path / "copy"))
     assert copy.environment("CartPole-v1") == "CartPole-v1"
-    with pytest.raises(a2c.UserError, match="say so with"):
+    with pytest.raises(a2c.UserError, match="if you trust it, add --env"):
         copy.environment()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 3}'])
 def test_a_damaged_memory_is_none(run, tmp_path, content):
     (tmp_path / "state" / "a2c" / "imports.json").write_text(content)
-    with pytest.raises(a2c.UserError, match="say so with"):
+    with pytest.raises(a2c.UserError, match="if you trust it, add --env"):
         run.environment()
     assert run.environment(ENV) == ENV
     assert run.environment() == ENV
@@ -73,7 +73,7 @@ def test_where_nothing_can_be_kept_it_is_said_every_time(quick, tmp_path, monkey
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     run = a2c.train(ENV, **quick)
     assert run.environment(ENV) == ENV
-    with pytest.raises(a2c.UserError, match="say so with"):
+    with pytest.raises(a2c.UserError, match="if you trust it, add --env"):
         run.environment()
 
 

@@ -203,7 +203,7 @@ def test_classic_control_in_compiled_form_is_also_an_ordinary_environment(env_id
             np.testing.assert_array_equal(one, other, strict=True)
 
 
-def test_an_environment_does_not_depend_on_how_many_others_there_are():
+def test_an_environment_does_not_depend_on_the_number_of_others():
     few, many = stepped(DRIFT, num_envs=3), stepped(DRIFT, num_envs=5)
     for ours, theirs in zip(few, many, strict=True):
         for one, other in zip(ours, theirs, strict=True):
@@ -514,8 +514,8 @@ RIGHT = {
         ({"observation_space": gymnasium.spaces.Discrete(3)}, r"observation_space of Own is Discrete\(3\)"),
         ({"observation_space": gymnasium.spaces.Box(-1, 1, (2,), np.float64)}, "it must be a float32 Box"),
         ({"observation_space": None}, "observation_space of Own is None; it must be a float32 Box"),
-        ({"action_space": gymnasium.spaces.Box(-1, 1, (2,), np.float64)}, "a Box must be float32 and of one dimension"),
-        ({"action_space": gymnasium.spaces.Box(-1, 1, (2, 2))}, "a Box must be float32 and of one dimension"),
+        ({"action_space": gymnasium.spaces.Box(-1, 1, (2,), np.float64)}, "a Box must be float32 with one dimension"),
+        ({"action_space": gymnasium.spaces.Box(-1, 1, (2, 2))}, "a Box must be float32 with one dimension"),
         ({"action_space": gymnasium.spaces.MultiBinary(2)}, "it must be a Discrete or a float32 Box"),
         ({"state_size": 0}, "state_size of Own is 0; it must be a whole number of at least 1"),
         ({"state_size": -1}, "state_size of Own is -1; it must be a whole number of at least 1"),
@@ -556,15 +556,13 @@ def test_what_has_no_compiled_form_is_refused_with_what_has():
         (gymnasium.Env, "Env"),
         ("compiled_envs:NOTHING", "compiled_envs:NOTHING"),
     ):
-        with pytest.raises(
-            a2c.UserError, match=rf"{name} has no compiled form; there are CartPole-v0, .* a2c\.CompiledEnv"
-        ):
+        with pytest.raises(a2c.UserError, match=rf"{name} has no compiled form; only CartPole-v0, .* a2c\.CompiledEnv"):
             a2c.make_envs(env, 2, vectorization="compiled")
     with pytest.raises(a2c.UserError, match="vectorization is 'compiled', which has no workers"):
         a2c.make_envs(DRIFT, 2, vectorization="compiled", num_workers=1)
 
 
-def test_gymnasiums_own_classic_control_is_what_make_envs_takes_unless_told():
+def test_make_envs_takes_gymnasiums_own_classic_control_by_default():
     envs = a2c.make_envs("CartPole-v1", 2, vectorization="auto", num_workers=0)
     assert not envs.stepper.machine_code
     envs.close()
@@ -630,7 +628,7 @@ def test_an_exception_in_machine_code_is_an_error_of_its_environment():
 
 
 def test_an_exception_in_a_fused_run_ends_it_with_the_updates_before(quick):
-    with pytest.raises(a2c.EnvError, match="vectorization 'local' shows it") as caught:
+    with pytest.raises(a2c.EnvError, match="set vectorization 'local' to see it") as caught:
         a2c.train(failing(10), **quick | {"log_every_steps": 8})
     assert caught.value.step == 11
     run = a2c.Run(next((Path(quick["run_dir"]) / "Failing").iterdir()))
@@ -682,9 +680,9 @@ def test_seeds_are_those_of_the_reset_and_generators_as_an_ordinary_environments
 def test_an_attribute_that_nothing_would_read_is_not_set_in_silence():
     envs = a2c.make_envs("CartPole-v1", 2, vectorization="compiled")
     envs.reset(seed=0)
-    with pytest.raises(AttributeError, match="no attribute 'gravity'; its dynamics are fixed"):
+    with pytest.raises(AttributeError, match="no attribute 'gravity', as its dynamics are fixed"):
         envs.set_attr("gravity", 20.0)
     envs.set_attr("state", [np.zeros(4), np.ones(4)])
     assert [state.tolist() for state in envs.get_attr("state")] == [[0.0] * 4, [1.0] * 4]
-    with pytest.raises(NotImplementedError, match="draws nothing; vectorization 'local' does"):
+    with pytest.raises(NotImplementedError, match="cannot be drawn; set vectorization 'local'"):
         envs.render()

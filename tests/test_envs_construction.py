@@ -1,4 +1,4 @@
-"""Making environments: each an object of its own, never more of them than asked for, closed where one fails."""
+"""Making environments: a new object each, never more of them than asked for, closed if one raises."""
 
 import functools
 import json
@@ -124,7 +124,7 @@ def test_environments_constructed_before_one_that_fails_are_closed(tmp_path, lay
     assert most_alive(log)[0] <= 5
 
 
-def test_environments_are_closed_where_an_interrupt_comes_between(tmp_path):
+def test_environments_are_closed_if_an_interrupt_comes_in_between(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(KeyboardInterrupt):
         a2c.make_envs(
@@ -203,8 +203,8 @@ OfGym.__module__ = "gym.core"
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (Simple(), r"made already \(a Simple\); give what makes one, as lambda: Simple"),
-        (gymnasium.make("CartPole-v1"), r'made already \(a TimeLimit\); give what makes one, as "CartPole-v1"'),
+        (Simple(), r"made already \(a Simple\); pass what makes one, as lambda: Simple"),
+        (gymnasium.make("CartPole-v1"), r'made already \(a TimeLimit\); pass what makes one, as "CartPole-v1"'),
         (gymnasium.vector.SyncVectorEnv([Simple]), "a vector environment"),
         (OfGym(), "an environment of Gym"),
         ([Simple], r"\(a list\); it must be a Gymnasium id, module:Id, or one callable"),
@@ -213,7 +213,7 @@ OfGym.__module__ = "gym.core"
         (7, r"env is 7 \(a int\)"),
     ],
 )
-def test_what_is_no_callable_gets_a_sentence(quick, source, says):
+def test_a_source_that_makes_nothing_is_refused_in_a_sentence(quick, source, says):
     with pytest.raises(a2c.UserError, match=says):
         a2c.make_envs(source, 2)
     with pytest.raises(a2c.UserError, match=says):
@@ -276,14 +276,18 @@ class GLFWError(Exception):
             {},
             "not installed: run `pip install x`",
         ),
-        (raises(RuntimeError("No available video device")), {}, "without a display, `xvfb-run a2c"),
-        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "without a display, `xvfb-run a2c"),
+        (raises(RuntimeError("No available video device")), {}, "without a display, start `xvfb-run a2c"),
+        (raises(NoSuchDisplayException('Cannot connect to "None"')), {}, "without a display, start `xvfb-run a2c"),
         (
             raises(Exception("no display name and no $DISPLAY environment variable")),
             {},
-            "without a display, `xvfb-run a2c",
+            "without a display, start `xvfb-run a2c",
         ),
-        (raises(Exception("X11: The DISPLAY environment variable is missing")), {}, "without a display, `xvfb-run a2c"),
+        (
+            raises(Exception("X11: The DISPLAY environment variable is missing")),
+            {},
+            "without a display, start `xvfb-run a2c",
+        ),
         (raises(RuntimeError("an OpenGL platform library has not been loaded")), {}, "MUJOCO_GL=egl"),
         (raises(Exception("gladLoadGL error")), {}, "MUJOCO_GL=egl"),
         (raises(GLFWError("(65550) b'X11: The DISPLAY environment variable is missing'")), {}, "MUJOCO_GL=egl"),
@@ -333,11 +337,14 @@ def test_an_old_version_that_is_no_more_names_the_newest(registered):
     [
         ("import pkg_resources_", "No module named 'pkg_resources_'.*theirs needs it: pip install 'pkg_resources_'"),
         ('raise ModuleNotFoundError("no", name="pkg_resources")', "theirs needs it: pip install 'setuptools<81'"),
-        ("from gymnasium import no_such_name", "theirs is there, but does not go with what else is installed"),
-        ("1 / 0", "ZeroDivisionError: division by zero.; theirs is there, and raises that when it is imported"),
+        (
+            "from gymnasium import no_such_name",
+            "theirs is installed, but not compatible with the other installed packages",
+        ),
+        ("1 / 0", "ZeroDivisionError: division by zero.; theirs exists, but raises this when it is imported"),
     ],
 )
-def test_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):
+def test_the_error_of_a_module_that_cannot_be_imported_says_what_is_missing(tmp_path, monkeypatch, lines, says):
     (tmp_path / "theirs.py").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(a2c.UserError, match=says):
@@ -353,12 +360,12 @@ def test_a_well_known_package_that_is_not_installed_is_named():
         a2c.make_envs("VizdoomBasic-v1", 1)
 
 
-def test_a_screen_that_a_module_misses_gets_the_sentence_on_screens(tmp_path, monkeypatch):
+def test_a_module_that_needs_a_display_gets_the_hint_on_displays(tmp_path, monkeypatch):
     (tmp_path / "rooms.py").write_text(
         "class NoSuchDisplayException(Exception): ...\nraise NoSuchDisplayException('no')"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(a2c.UserError, match=r"NoSuchDisplayException: no.; without a display, `xvfb-run a2c"):
+    with pytest.raises(a2c.UserError, match=r"NoSuchDisplayException: no.; without a display, start `xvfb-run a2c"):
         a2c.make_envs("rooms:Hallway-v0", 1)
 
 
@@ -371,7 +378,7 @@ def test_an_id_that_a_module_does_not_register_is_compared_with_those_that_it_do
         a2c.make_envs("gridworlds:Gridlike-v0", 1)
     with pytest.raises(a2c.UserError, match=r"'gridworlds:Else-v0'; gridworlds registers Gridlike-v1$"):
         a2c.make_envs("gridworlds:Else-v0", 1)
-    with pytest.raises(a2c.UserError, match=r"nothing registers none; name a class or a function .*nothing:Class"):
+    with pytest.raises(a2c.UserError, match=r"nothing registers none; pass a class or a function .*nothing:Class"):
         a2c.make_envs("nothing:Qzyx-v0", 1)
 
 
@@ -393,9 +400,9 @@ def test_an_environment_of_several_agents_is_named_as_one():
         a2c.make_envs(several, 1)
 
 
-def test_where_there_may_be_one_in_a_process_the_hint_gives_each_its_own():
+def test_if_a_process_can_hold_only_one_the_hint_gives_each_a_process():
     said = "Cannot create multiple emulator instances per process, make sure to call env.close()"
-    with pytest.raises(a2c.EnvError, match="with as many --num-workers as --num-envs, and --isolate-envs, each has a"):
+    with pytest.raises(a2c.EnvError, match="with --isolate-envs and as many --num-workers as --num-envs, each has a"):
         a2c.make_envs(raises(RuntimeError(said)), 2)
 
 
@@ -508,13 +515,13 @@ def test_ids_that_a_module_registers_for_classes_of_others_are_named_as_they_mus
             gymnasium.registry.pop(f"Elsewhere{number}-v0", None)
 
 
-def test_a_function_that_registers_instead_of_making_is_told_how_to_name_what_it_registered(module):
+def test_a_function_that_registers_instead_of_making_gets_a_hint_on_naming_one(module):
     setup, register = registering("First-v0", "Second-v0"), registering("Third-v0")
     setup.__qualname__, register.__qualname__ = "setup", "register"
     module("registers", setup=setup, register=register)
     with pytest.raises(a2c.UserError, match="setup makes no environment, it registers First-v0, Second-v0; rename it"):
         a2c.make_envs("registers:setup", 2)
-    with pytest.raises(a2c.UserError, match="it registers Third-v0; name one as registers:Third-v0"):
+    with pytest.raises(a2c.UserError, match="it registers Third-v0; pass one as registers:Third-v0"):
         a2c.make_envs("registers:register", 2)
     module("neither", setup=lambda: None)
     with pytest.raises(a2c.UserError, match=r"made a NoneType; it must make a gymnasium.Env"):
@@ -532,14 +539,14 @@ class Registry:
     ("version", "registry", "shimmys"),
     [("0.26.2", {"Old-v0": None}, "GymV26Environment-v0"), ("0.21.0", Registry("Old-v0"), "GymV21Environment-v0")],
 )
-def test_an_id_of_gym_is_told_how_shimmy_makes_it(module, version, registry, shimmys):
+def test_the_error_of_a_gym_id_has_the_command_for_shimmy(module, version, registry, shimmys):
     module("gym", __version__=version)
     module("gym.envs.registration", registry=registry)
     module("of_gym")
     with pytest.raises(a2c.UserError) as refused:
         a2c.make_envs("of_gym:Old-v0", 2)
     said = str(refused.value)
-    assert "registered with Gym, which Gymnasium has replaced; pip install shimmy, and name it as" in said
+    assert "registered with Gym, which Gymnasium has replaced; pip install shimmy, and pass it as" in said
     assert f"shimmy:{shimmys} --env-kwargs '" in said
     kwargs = json.loads(said.split("--env-kwargs '")[1].rstrip("'"))
     assert kwargs["env_id"] == "of_gym:Old-v0"
@@ -567,12 +574,12 @@ def test_an_id_of_vector_environments_only_gets_a_sentence(registered, by_value)
     registered("Batch-v0", vector_entry_point=lambda num_envs: None)
     source = gymnasium.spec("Batch-v0") if by_value else "Batch-v0"
     with pytest.raises(
-        a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* vectorization 'vector' steps these"
+        a2c.UserError, match=r"cannot make Batch-v0: .* vector_entry_point, .* set vectorization 'vector'"
     ):
         a2c.make_envs(source, 2)
 
 
-def test_another_error_of_a_constructor_is_told_with_its_own_lines_only():
+def test_another_error_of_a_constructor_is_shown_without_our_own_frames():
     with pytest.raises(a2c.EnvError, match="no licence") as raised:
         a2c.make_envs(raises(ValueError("no licence")), 2)
     assert "a2c/envs" not in str(raised.value)
@@ -599,10 +606,10 @@ SpaceOfGym.__module__ = "gym.spaces.box"
         (Box, "is the class Box; it must be an instance"),
         ((2,), r"is \(2,\); it must be a gymnasium.Space"),
         (SpaceOfGym(), "import gymnasium instead of gym"),
-        (Text(3), "not supported: there are no numbers in it"),
+        (Text(3), "not supported: it must have a part that is made of numbers"),
     ],
 )
-def test_what_is_no_space_gets_a_sentence(space, says):
+def test_a_wrong_space_is_refused_in_a_sentence(space, says):
     with pytest.raises(a2c.UserError, match=says) as refused:
         a2c.make_envs(lambda: Odd(space), 2)
     assert "0x" not in str(refused.value)

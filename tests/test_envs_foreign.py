@@ -1,4 +1,4 @@
-"""Somebody else's vector environments: what is learnt from them, what cannot be brought back, what is refused."""
+"""Somebody else's vector environments: what is learnt from them, what cannot be replayed, what is refused."""
 
 import gymnasium
 import numpy as np
@@ -117,7 +117,7 @@ def test_a_rollout_of_theirs_is_the_same_as_one_of_single_environments(make):
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_a_lost_life_is_noted_where_that_is_asked_for(make):
+def test_a_lost_life_is_noted_if_asked_for(make):
     envs = envs_of(make, notes_lives=True)
     envs.begin()
     lost = [envs.advance(np.array([1, 1])).lost_life.tolist() for _ in range(2 * LENGTH)]
@@ -132,7 +132,7 @@ def test_a_run_trains_evaluates_and_goes_on_with_new_episodes_and_says_so(quick,
     assert run.summary["evaluation"]["mean_length"] == LENGTH
     assert run.summary["exact"] is True
     assert run.evaluate(3, env=make).lengths == [LENGTH] * 3
-    with pytest.warns(UserWarning, match="cannot bring episodes back"):
+    with pytest.warns(UserWarning, match="cannot replay episodes"):
         further = a2c.resume(run, env=make, total_steps=512)
     assert further.summary["steps"] == 512
     assert further.summary["exact"] is False
@@ -145,7 +145,7 @@ def test_an_id_has_its_own_vector_environment(quick):
     finally:
         del gymnasium.registry["Counts-v0"]
     assert run.summary["evaluation"]["mean_length"] == LENGTH
-    with pytest.raises(a2c.UserError, match="between somebody else's vector environment and single ones"):
+    with pytest.raises(a2c.UserError, match="cannot change between vector and the others"):
         a2c.resume(run, env=Counts, total_steps=512, vectorization="local")
 
 
@@ -153,7 +153,7 @@ def test_an_id_that_has_nothing_else_is_evaluated_on_that(quick):
     gymnasium.register("Many-v0", vector_entry_point=lambda num_envs: same_step(num_envs))
     try:
         run = a2c.train("Many-v0", **quick | {"vectorization": "vector", "final_eval_episodes": 2})
-        with pytest.raises(a2c.UserError, match="vectorization 'vector' steps these"):
+        with pytest.raises(a2c.UserError, match="set vectorization 'vector'"):
             a2c.make_envs("Many-v0", 2)
     finally:
         del gymnasium.registry["Many-v0"]
@@ -169,20 +169,22 @@ def test_what_fits_is_asked_of_the_vector_environment(quick):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        ("CartPole-v1", "CartPoleVectorEnv begins an episode by a step that is none"),
+        ("CartPole-v1", r"CartPoleVectorEnv has autoreset_mode NextStep, in which a step .* ignores its action"),
         (lambda num_envs: sync(AutoresetMode.NEXT_STEP, num_envs), "make it with autoreset_mode SAME_STEP or DISABLED"),
         ("Pendulum-v1", "Pendulum-v1 has no vector environment of its own"),
         (Counts, "made a Counts; it must make a gymnasium.vector.VectorEnv"),
-        (lambda: same_step(3), "made 3 environments, and num_envs is 2"),
+        (lambda: same_step(3), "made 3 environments, but num_envs is 2"),
     ],
 )
-def test_what_is_no_use_is_refused_in_a_sentence(make, sentence):
+def test_an_unusable_vector_environment_is_refused_in_a_sentence(make, sentence):
     with pytest.raises(a2c.UserError, match=sentence):
         a2c.make_envs(make, 2, vectorization="vector")
 
 
-def test_nothing_can_be_put_around_theirs():
-    with pytest.raises(a2c.UserError, match="frame_stack is 2; leave it out, as nothing can be put around"):
+def test_their_environments_cannot_be_wrapped():
+    with pytest.raises(
+        a2c.UserError, match=r"frame_stack is 2; leave it out, as the environments in .* cannot be wrapped"
+    ):
         a2c.make_envs(same_step, 2, vectorization="vector", frame_stack=2)
     with pytest.raises(a2c.UserError, match="vectorization is 'vector', which has no workers"):
         a2c.make_envs(same_step, 2, vectorization="vector", num_workers=1)
@@ -205,7 +207,7 @@ def test_what_they_raise_ends_a_run_as_an_environments_error_does(quick):
         a2c.train(Raises, **quick, vectorization="vector")
 
 
-def test_ale_pys_own_vector_environment_is_stepped_as_whoever_makes_it_says(quick):
+def test_ale_pys_own_vector_environment_is_stepped_as_it_was_made(quick):
     vector_env = pytest.importorskip("ale_py.vector_env")
 
     def pongs(num_envs, seed):
@@ -216,7 +218,7 @@ def test_ale_pys_own_vector_environment_is_stepped_as_whoever_makes_it_says(quic
     assert run.summary["steps"] == 80
 
 
-def test_lives_of_those_that_go_on_are_kept_where_others_begin():
+def test_lives_of_running_episodes_stay_when_others_begin():
     def counting(num_envs):
         envs = disabled(num_envs)
         envs.envs[0].steps = -1
@@ -244,9 +246,11 @@ class Masked(Counts):
         return {"x": super()._seen(), "action_mask": np.array([1, 0, 1], np.int8)}
 
 
-def test_masks_are_refused_as_they_would_not_be_obeyed():
+def test_masks_are_refused_as_they_would_be_ignored():
     def make(num_envs):
         return SyncVectorEnv([Masked] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
 
-    with pytest.raises(a2c.UserError, match=r"the action_mask in observations of somebody else's .* is not obeyed"):
+    with pytest.raises(
+        a2c.UserError, match=r"somebody else's .* gives the action_mask in observations, which would be ignored"
+    ):
         a2c.make_envs(make, 2, vectorization="vector")

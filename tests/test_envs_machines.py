@@ -1,4 +1,4 @@
-"""Workers where processes, files and memory are short, and under programs that have processes of their own."""
+"""Workers if processes, files or memory are short, and in programs that start processes themselves."""
 
 import multiprocessing
 import os
@@ -104,7 +104,7 @@ for words in ({}, {"num_workers": 1}, {"isolate_envs": True}):
 """
 
 
-def test_in_a_child_of_multiprocessing_there_are_workers_where_it_may_have_them():
+def test_a_child_of_multiprocessing_has_workers_if_it_may_start_processes():
     done = python(CHILD)
     auto, auto_free, daemonic, free, isolated, isolated_free = done.stdout.splitlines()
     assert auto == "in this process"
@@ -115,14 +115,14 @@ def test_in_a_child_of_multiprocessing_there_are_workers_where_it_may_have_them(
     assert isolated_free.startswith("in ")
 
 
-def test_what_cannot_be_sent_to_a_worker_is_said():
+def test_a_callable_that_cannot_be_sent_to_a_worker_is_refused_in_a_sentence():
     lock, closed = threading.Lock(), []
 
     class Closes(MatchTheCue):
         def close(self):
             closed.append(self)
 
-    with pytest.raises(a2c.UserError, match=r"cannot be sent to a worker: .*lock.*; it must hold nothing"):
+    with pytest.raises(a2c.UserError, match=r"cannot be sent to a worker: .*lock.*; it must refer to nothing"):
         a2c.make_envs(lambda: Closes() if lock else None, 2, num_workers=1)
     assert len(closed) == 1
 
@@ -136,7 +136,7 @@ except a2c.UserError as error:
 """
 
 
-def test_too_few_open_files_for_so_many_workers_are_said():
+def test_too_few_open_files_for_so_many_workers_are_a_sentence():
     done = python(LIMITED, prefix="ulimit -n 32;")
     assert done.stdout.startswith("cannot start 20 workers: "), done.stderr
     assert done.stdout.count("\n") == 1
@@ -150,7 +150,7 @@ def test_no_room_to_share_is_a_sentence_and_the_first_environment_is_closed(monk
             closed.append(self)
 
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(a2c.UserError, match=r"no room for [\d,]+ bytes that workers share, neither in /dev/shm nor in"):
+    with pytest.raises(a2c.UserError, match=r"workers share [\d,]+ bytes, for which there is no room in /dev/shm and"):
         a2c.make_envs(Closes, 2, num_workers=1)
     assert len(closed) == 1
     a2c.make_envs(Closes, 2, vectorization="local").close()
@@ -171,7 +171,7 @@ print("went on")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="stops the server that forks")
-def test_a_fork_server_that_is_stopped_is_told_of():
+def test_a_stopped_fork_server_is_warned_of():
     done = python(STOPPED)
     assert done.stdout == "went on\n"
     assert "a worker has not started for 0.5 s; the process that forks workers (" in done.stderr
@@ -221,7 +221,7 @@ def test_threads_that_cannot_start_are_done_without(quick, monkeypatch, scarce, 
     whole = a2c.train("CartPole-v1", **many)
     assert whole.summary["engine"] == "compiled, 4 threads"
     scarce(count)
-    message = rf"of 4 threads of the compiled engine, this machine gives {count + 1} \(can't start new thread\)"
+    message = rf"of 4 threads of the compiled engine, this machine allows {count + 1} \(can't start new thread\)"
     # Those that did start end before as many are asked for anew.
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.shutdown", _giving_back(count, scarce))
     with pytest.warns(UserWarning, match=message):
@@ -244,7 +244,7 @@ def _giving_back(count, scarce):
     return end
 
 
-def test_where_no_thread_watches_one_is_told_and_trains(quick, scarce):
+def test_without_a_thread_to_watch_there_is_a_warning_and_training_goes_on(quick, scarce):
     config = {**quick, "vectorization": "local", "num_threads": 1}
     whole = a2c.train("CartPole-v1", **config)
     scarce(0)

@@ -1,4 +1,4 @@
-"""Environments are brought back to where they stood: by a new worker, and from a saved state."""
+"""Environments are brought back to their state by replay: in a new worker, and from a saved state."""
 
 import contextlib
 import os
@@ -71,7 +71,7 @@ def test_a_killed_worker_is_replaced_and_the_bits_are_the_same(env_id, isolate):
 
 @linux
 @pytest.mark.parametrize("spins", [False, True])
-def test_both_ways_of_waiting_find_out(monkeypatch, spins):
+def test_a_dead_worker_is_noticed_by_spinning_and_by_sleeping(monkeypatch, spins):
     monkeypatch.setattr("a2c.envs.pool.may_spin", lambda workers: spins)
     kills = {5: 1, 40: 0}
     seen, events = with_workers(
@@ -92,7 +92,7 @@ def test_a_worker_that_its_environment_takes_down_or_hangs_is_replaced(tmp_path,
 
 
 @linux
-def test_one_that_dies_there_again_and_again_is_named(tmp_path):
+def test_a_worker_that_dies_at_the_same_step_again_and_again_is_named(tmp_path):
     with pytest.raises(WorkerError) as raised:
         with_workers("fragile:Mortal-v0", 30, isolate=True, tombs=str(tmp_path), deaths=100, at=7)
     assert len(os.listdir(tmp_path)) >= 3
@@ -160,7 +160,7 @@ def test_a_worker_killed_between_another_seed_and_its_first_reset_begins_with_th
 
 
 @linux
-def test_an_environment_that_does_not_replay_is_cut_off_where_it_stood():
+def test_an_environment_that_does_not_replay_is_truncated_at_its_last_observation():
     envs = make_envs("fragile:Unseeded-v0", 2, vectorization="workers", num_workers=1, seed=3)
     envs.begin()
     for _ in range(5):
@@ -266,7 +266,7 @@ def test_a_state_that_cannot_be_is_refused(vectorization, damage):
     envs.close()
 
 
-def test_the_history_keeps_what_episodes_under_way_and_the_mark_need_and_no_more():
+def test_the_history_stores_only_what_the_mark_and_episodes_under_way_need():
     history = History(2, gymnasium.spaces.Discrete(300, start=-5), seed=0)
     history.begin(0)
     history.begin(1)
@@ -283,9 +283,9 @@ def test_the_history_keeps_what_episodes_under_way_and_the_mark_need_and_no_more
             history.mark()
             marked = [taken[begun[n] : t + 1, n].tolist() for n in (0, 1)]
         for n in (0, 1):
-            course = history.course(n)
-            assert course.actions.tolist() == taken[begun[n] : t + 1, n].tolist()
-            assert course.actions.dtype == np.int64
+            recording = history.recording(n)
+            assert recording.actions.tolist() == taken[begun[n] : t + 1, n].tolist()
+            assert recording.actions.dtype == np.int64
         state = history.state()
         parts = np.split(state["actions"], np.cumsum(state["length"])[:-1])
         assert [part.tolist() for part in parts] == marked
@@ -293,14 +293,14 @@ def test_the_history_keeps_what_episodes_under_way_and_the_mark_need_and_no_more
     assert history._actions.itemsize < 8
 
 
-def test_without_a_mark_the_history_keeps_what_episodes_under_way_need():
+def test_without_a_mark_the_history_stores_what_episodes_under_way_need():
     history = History(2, gymnasium.spaces.Discrete(2), seed=0)
     for t in range(100_000):
         if t % 90 == 0:
             history.begin(t // 90 % 2)
         history.append(np.array([t % 2, 1]))
     assert len(history._actions) <= 512
-    assert history.state()["length"].tolist() == [len(history.course(n).actions) for n in (0, 1)]
+    assert history.state()["length"].tolist() == [len(history.recording(n).actions) for n in (0, 1)]
 
 
 def test_a_long_episode_takes_a_byte_an_action():

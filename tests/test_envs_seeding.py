@@ -1,4 +1,4 @@
-"""What episodes follow from: seeds of resets, spaces that are sampled, and chance that no seed governs."""
+"""What decides episodes: seeds of resets, spaces that are sampled, and generators that no seed reaches."""
 
 import random
 
@@ -53,7 +53,7 @@ def envs(kind, **settings):
                          **settings)  # fmt: skip
 
 
-def courses(vector, seed, steps=60):
+def observed_in(vector, seed, steps=60):
     observed = [vector.reset(seed=seed)[0]]
     for action in ACTIONS[:steps]:
         observed.append(vector.step(action)[0])
@@ -64,12 +64,12 @@ def courses(vector, seed, steps=60):
 def test_everything_after_a_reset_follows_from_its_seed(kind):
     first, second = envs(kind, seed=1), envs(kind, seed=2)
     try:
-        once, again = courses(first, 7), courses(first, 7)
+        once, again = observed_in(first, 7), observed_in(first, 7)
         assert (once == again).all()
-        assert (once == courses(second, 7)).all()  # Whatever seed they were made with.
-        other = courses(second, 8)
+        assert (once == observed_in(second, 7)).all()  # Whatever seed they were made with.
+        other = observed_in(second, 8)
         assert (once[-1] != other[-1]).any()
-        assert (courses(first, [7, 8, 9]) == once).all()
+        assert (observed_in(first, [7, 8, 9]) == once).all()
     finally:
         first.close()
         second.close()
@@ -79,7 +79,7 @@ def test_every_layout_gives_the_same_episodes_after_a_seeded_reset():
     observed = []
     for kind in ("0", "1", "2", "compiled"):
         vector = envs(kind)
-        observed.append(courses(vector, 7))
+        observed.append(observed_in(vector, 7))
         vector.reset()
         observed[-1] = np.concatenate([observed[-1], [vector.step(ACTIONS[0])[0]]])
         vector.close()
@@ -89,7 +89,7 @@ def test_every_layout_gives_the_same_episodes_after_a_seeded_reset():
 
 def test_a_reset_of_some_leaves_the_others_to_their_seeds():
     vector = envs("0", seed=1)
-    expected = courses(vector, 7, steps=20)
+    expected = observed_in(vector, 7, steps=20)
     vector.reset(seed=7)
     vector.reset(seed=99, options={"reset_mask": np.array([False, True, False])})
     for t, action in enumerate(ACTIONS[:20]):
@@ -100,7 +100,7 @@ def test_a_reset_of_some_leaves_the_others_to_their_seeds():
 
 def test_a_worker_that_is_replaced_goes_on_with_the_seeds_of_the_reset():
     vector = envs("2", seed=1)
-    expected = courses(vector, 7)
+    expected = observed_in(vector, 7)
     vector.reset(seed=7)
     for t, action in enumerate(ACTIONS):
         if t in (5, 40):
@@ -111,14 +111,14 @@ def test_a_worker_that_is_replaced_goes_on_with_the_seeds_of_the_reset():
 
 @pytest.mark.parametrize("seed", [-1, 2**63, "7", 1.5, [1, 2, "3"]], ids=str)
 @pytest.mark.parametrize("kind", ["0", "compiled"])
-def test_what_is_no_seed_is_refused(kind, seed):
+def test_a_wrong_seed_is_refused(kind, seed):
     vector = envs(kind)
     with pytest.raises(ValueError, match="seed is"):
         vector.reset(seed=seed)
     vector.close()
 
 
-def test_an_endless_episode_under_another_library_keeps_few_actions(monkeypatch):
+def test_an_endless_episode_under_another_library_stores_few_actions(monkeypatch):
     monkeypatch.setattr(history, "UNMARKED_BYTES", 1000)
     endless = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 
@@ -181,7 +181,7 @@ class WithAModulesSpaceAsAPart(gymnasium.Wrapper):
 
 
 @pytest.mark.parametrize("make", [WithAModulesSpace, WithAModulesSpaceAsAPart])
-def test_what_is_sampled_from_an_object_that_several_have_is_the_same_in_every_layout(make):
+def test_samples_from_a_shared_space_are_the_same_in_every_layout(make):
     drawn = []
     for workers in (0, 1, 2):
         vector = a2c.make_envs(make, 3, num_workers=workers, seed=3)
@@ -215,7 +215,7 @@ def test_a_run_whose_environments_draw_from_generators_of_the_process_is_not_exa
     if name is None:
         assert a2c.train(Sampler, **settings).summary["exact"]
         return
-    with pytest.warns(UserWarning, match=f"environments draw from {name}, which no episode's seed governs") as said:
+    with pytest.warns(UserWarning, match=f"environments draw from {name}, which episode seeds do not reach") as said:
         run = a2c.train(Sampler, **settings)
     assert len(said) == 1
     assert not run.summary["exact"]
@@ -245,7 +245,7 @@ ODD_ACTIONS = {
     "one for all": (1, "must be an array"),
     "None": (None, "must be an array"),
     "text": (["0", "1", "0"], "must be whole numbers"),
-    "ragged": ([[0], [1, 2], 0], "no array"),
+    "ragged": ([[0], [1, 2], 0], "must be an array of shape"),
 }
 
 
@@ -314,13 +314,13 @@ class PassesNoSeedOn(gymnasium.Env):
 
 
 def test_an_environment_that_does_not_pass_its_seed_on_is_seeded_all_the_same():
-    courses = []
+    observed = []
     for layout in ({"vectorization": "local"}, {"num_workers": 2}):
         envs = a2c.make_envs(PassesNoSeedOn, 3, seed=5, **layout)
-        courses.append(np.array([envs.begin().copy(), *(envs.advance(np.zeros(3, int)).obs.copy() for _ in range(8))]))
+        observed.append(np.array([envs.begin().copy(), *(envs.advance(np.zeros(3, int)).obs.copy() for _ in range(8))]))
         envs.close()
-    np.testing.assert_array_equal(*courses)
-    assert len(np.unique(courses[0])) == courses[0].size  # other numbers in each environment and each episode
+    np.testing.assert_array_equal(*observed)
+    assert len(np.unique(observed[0])) == observed[0].size  # other numbers in each environment and each episode
 
 
 def test_workers_do_not_draw_the_same_numbers_from_the_generators_of_their_processes():

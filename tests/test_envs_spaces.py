@@ -1,4 +1,4 @@
-"""Environments of every kind of space: what they get, what they give, and which actions they allow."""
+"""Environments with every kind of space: the actions they get, what they return, and which actions they allow."""
 
 import contextlib
 import copy
@@ -183,7 +183,7 @@ def test_gymnasiums_face_speaks_in_batches():
         (Box(-5, 5, (2,), np.int16), [[0.5, 0.0]], "they must be whole numbers"),
     ],
 )
-def test_actions_that_the_space_does_not_count_are_refused(space, action, says):
+def test_discrete_actions_out_of_range_are_refused(space, action, says):
     with contextlib.closing(local(1, action_space=space)) as envs:
         envs.begin()
         with pytest.raises(ValueError, match=says):
@@ -207,7 +207,7 @@ def test_an_environment_may_keep_and_write_its_actions():
         for _ in range(3):
             envs.advance(rows)
         assert not rows["camera.left"].any()
-        assert not envs.stepper.course_to(0).actions["camera.left"].any()
+        assert not envs.stepper.recording_to(0).actions["camera.left"].any()
         (got,) = envs.get_attr("got")
         assert len({id(action["camera"]["left"]) for action in got}) == 3
 
@@ -283,9 +283,12 @@ def test_more_keys_than_the_space_has_are_ignored():
         (Dict(tool=Tuple([Discrete(2), Text(3)])), r"the part tool\.1 of the action space of .* is Text"),
         (spaces.Sequence(Discrete(2)), "is Sequence"),
         (spaces.OneOf([Discrete(2), Discrete(3)]), "is OneOf"),
-        (Box(0, 1, (2,), np.bool_), "is Box.* of bits is a MultiBinary"),
+        (Box(0, 1, (2,), np.bool_), "is Box.* use a MultiBinary for bits"),
         (Dict(), "has an empty space"),
-        (Dict(a=Box(0, 1, (0,)), b=Discrete(2)), r"the part a of the action space of .* is empty; leave it out"),
+        (
+            Dict(a=Box(0, 1, (0,)), b=Discrete(2)),
+            r"the part a of the action space of .* is empty; remove it from the space",
+        ),
     ],
 )
 def test_actions_that_cannot_be_drawn_are_refused_by_name(space, says):
@@ -295,20 +298,20 @@ def test_actions_that_cannot_be_drawn_are_refused_by_name(space, says):
 
 @pytest.mark.parametrize("space", [Text(3), Dict(mission=Text(3)), spaces.Sequence(Discrete(2))])
 def test_observations_without_any_number_are_refused(space):
-    with pytest.raises(a2c.UserError, match="there are no numbers in it to learn from"):
+    with pytest.raises(a2c.UserError, match="it must have a part that is made of numbers"):
         local(observation_space=space)
 
 
 # -- what is left out --
 
 
-def test_parts_that_are_no_numbers_are_left_out_and_said_once():
+def test_parts_that_are_not_numbers_are_ignored_with_one_warning():
     space = Dict(direction=Discrete(4), mission=Text(5), rest=Tuple([Text(2), Box(-1, 1, (2,))]))
-    with pytest.warns(UserWarning, match="left out") as said:
+    with pytest.warns(UserWarning, match="are not numbers and are ignored") as said:
         envs = local(2, observation_space=space)
     with contextlib.closing(envs):
         (line,) = [str(warning.message) for warning in said]
-        assert line.endswith("have parts that are no numbers, left out: mission (Text), rest.0 (Text)")
+        assert line.endswith("are not numbers and are ignored: mission (Text), rest.0 (Text)")
         assert envs.single_observation_space == Dict(direction=Discrete(4), rest=Tuple([Box(-1, 1, (2,))]))
         obs, _ = envs.reset()
         assert envs.observation_space.contains(obs)
@@ -379,7 +382,7 @@ def test_the_observed_mask_comes_before_that_of_the_info_and_the_method():
             assert envs.mask.tolist() == [right]
 
 
-def test_what_is_allowed_after_the_end_is_not_looked_at():
+def test_a_mask_after_the_end_is_not_read():
     mask = lambda t: "nonsense" if t == 5 else [0, 1, 1]  # noqa: E731
     with contextlib.closing(local(1, mask=mask)) as envs:
         envs.begin()
@@ -586,7 +589,7 @@ def test_a_reward_of_several_numbers_is_weighted():
         (
             np.array([1.0, 2.0]),
             None,
-            r"a reward of 2 numbers \(\[1.0, 2.0\]\); reward_weights \(--reward-weights\) says how much each counts",
+            r"a reward of 2 numbers \(\[1.0, 2.0\]\); set reward_weights \(--reward-weights\), a weight for each",
         ),
         (np.array([1.0, 2.0]), (1.0,), r"a reward of 2 numbers \(.*\); reward_weights \(1.0,\) are for 1"),
         (1.0, (1.0, 2.0), r"a reward of 1 number \(.*\); reward_weights \(1.0, 2.0\) are for 2"),
@@ -698,7 +701,7 @@ def test_parts_without_elements_are_left_out():
         ({"action_space": Dict({b"a": Discrete(2)})}, r"the action space of .* has the key b'a'; it must be text"),
     ],
 )
-def test_what_no_policys_file_could_hold_is_refused_before_training(parts, says):
+def test_a_space_that_a_policy_file_cannot_hold_is_refused_before_training(parts, says):
     with pytest.raises(a2c.UserError, match=says):
         local(**parts)
 
@@ -728,6 +731,6 @@ def test_long_numbers_are_seen_and_given(quick):
         (np.ones((1, 2)), (1.0, 0.5), "of shape \\(1, 2\\) .*; it must be 2 numbers in a row"),
     ],
 )
-def test_what_is_no_row_of_rewards_is_named(reward, weights, says):
+def test_a_wrong_vector_reward_is_named(reward, weights, says):
     with pytest.raises(WrongValueError, match=says):
         reward_of(reward, weights)

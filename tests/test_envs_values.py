@@ -1,4 +1,4 @@
-"""What environments return, before it is cast into its row."""
+"""Checks of what environments return, before it is cast into a row."""
 
 import contextlib
 import decimal

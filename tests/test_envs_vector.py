@@ -336,7 +336,7 @@ def test_settings_that_make_no_sense_are_refused(settings, sentence):
 
 
 @pytest.mark.parametrize(("microseconds", "workers"), [(10, 0), (29, 0), (31, 1), (1000, 1)])
-def test_auto_takes_a_worker_where_one_was_measured_to_pay(monkeypatch, microseconds, workers):
+def test_auto_takes_a_worker_if_one_was_measured_to_pay(monkeypatch, microseconds, workers):
     # benchmarks/placement.py: from 60 us on for a step of all environments.
     monkeypatch.setattr("a2c.envs.placement.cores", lambda: 2)
     monkeypatch.setattr("a2c.envs.placement._seconds_per_step", lambda env: microseconds * 1e-6)

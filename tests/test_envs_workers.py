@@ -1,4 +1,4 @@
-"""Seeded episodes, the same bits from any layout, and environments that go wrong."""
+"""Seeded episodes, the same bits from any layout, and environments that raise, hang or die."""
 
 import contextlib
 import json
@@ -368,14 +368,14 @@ def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(training, seconds):
     assert "Traceback" not in said
 
 
-def test_killing_a_worker_is_said_and_counted_and_training_goes_on(training, tmp_path):
+def test_killing_a_worker_is_reported_and_counted_and_training_goes_on(training, tmp_path):
     process = training("CartPole-v1", "--total-steps", "60000", "--eval-every-steps", "0", "--final-eval-episodes", "1")
     wait_until(lambda: any(run.joinpath("metrics.jsonl").exists() for run in runs_in(tmp_path)))
     time.sleep(0.3)
     os.kill(_worker_of(process.pid), signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert "was killed by SIGKILL without a word; another one takes its place" in said
+    assert "was killed by SIGKILL without an error message; a new worker replaces it" in said
     summary = a2c.Run(runs_in(tmp_path)[0]).summary
     assert (summary["exact"], summary["events"]) == (True, {"worker_restarts": 1})
 

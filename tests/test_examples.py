@@ -30,7 +30,18 @@ def docks_in_both_forms(said, numbers):
     assert numbers[-1] > 80, said
 
 
-SHOWN = {"compiled_environment.py": docks_in_both_forms, "own_environment.py": keeps_the_room_warm}
+def balances_a_pole(said, numbers):
+    *on_the_way, greedy = numbers
+    assert len(on_the_way) == 9
+    assert on_the_way[0] < 70 < 100 < max(on_the_way), said
+    assert greedy > 70, said  # A short rollout and large steps: it comes and goes, see docs/tutorial.md.
+
+
+SHOWN = {
+    "compiled_environment.py": docks_in_both_forms,
+    "own_environment.py": keeps_the_room_warm,
+    "tutorial_paddle.py": balances_a_pole,
+}
 
 
 @pytest.mark.parametrize("example", SHOWN)

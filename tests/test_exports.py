@@ -182,3 +182,11 @@ def test_paddles_inference_model_acts_as_the_policy_does(name, tmp_path):
     given += [before] if description.memory_size else []
     action, *carry, outputs = (tensor.numpy() for tensor in layer(*map(paddle.to_tensor, given)))
     check(name, action.astype(np.float64), carry[0] if carry else before, outputs)
+
+
+def test_nothing_of_the_critic_is_exported():
+    policy, description, *_ = case("image, a critic with its own")
+    critic = {name for name in policy.parameters if name.startswith("critic.")}
+    assert "critic.image.0.0.weight" in critic
+    assert not critic & description.constants.keys()
+    assert description.constants["image.0.0.weight"].shape == policy.parameters["image.0.0.weight"].shape

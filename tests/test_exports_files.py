@@ -71,7 +71,7 @@ def test_the_python_file_reads_the_mask_that_is_observed_and_refuses_what_is_non
     for obs, message in (
         ({"x": [1.0]}, r"obs\['x'\] is float64 of shape \(1,\); it must be numbers of shape \(2,\)"),
         ({"x": ["a", "b"]}, "must be numbers"),
-        ({"x": [np.nan, 1.0]}, "no finite number"),
+        ({"x": [np.nan, 1.0]}, "must be finite"),
     ):
         with pytest.raises(ValueError, match=message):
             module.act(obs)

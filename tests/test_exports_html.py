@@ -196,9 +196,9 @@ def test_a_page_of_memory_and_of_many_numbers_remembers_and_says_what_is_missing
     page.get_by_role("button", name="Forget").click()
     assert page.inner_text(".bar >> nth=0") == before
     page.locator("textarea").fill("1 2 x")
-    assert page.inner_text(".wrong") == 'eye has "x", which is no number'
+    assert page.inner_text(".wrong") == 'eye has "x", which is not a number'
     page.locator("textarea").fill("1, 2, 3")
-    assert page.inner_text(".wrong") == "eye has 3 numbers; it must be 1296"
+    assert page.inner_text(".wrong") == "eye has 3 numbers; it must have 1296"
 
 
 def test_a_name_cannot_break_out_of_the_page(opened):

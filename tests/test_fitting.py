@@ -110,7 +110,9 @@ def test_images_go_through_convolutions_unless_they_are_to_be_numbers():
     assert (beside["network"], beside["hidden_sizes"], beside["normalize_observations"]) == ("nature", (64, 64), True)
     assert "network" not in fit(camera, Discrete(2), Asked(network="mlp")).values
     config = configure("Mine-v0", "none", {}, fit(camera, Discrete(2)))
-    assert "hidden_sizes none: what" in "\n".join(lines(config, origins(config, "none", fit(camera, Discrete(2)))))
+    assert "hidden_sizes none: the features" in "\n".join(
+        lines(config, origins(config, "none", fit(camera, Discrete(2))))
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Policies that a run keeps on its way: exactly those of the steps asked for, whatever happens to the run."""
+"""Policies that a run saves after given steps: exactly those asked for, whatever happens to the run."""
 
 import shutil
 import signal
@@ -33,7 +33,7 @@ def parameters(policy):
 
 
 @pytest.mark.parametrize("others", [{}, {"vectorization": "local"}, {"engine": "paddle", "vectorization": "local"}])
-def test_each_is_the_final_policy_of_a_run_that_ends_there(quick, others):
+def test_a_saved_policy_is_the_final_one_of_a_run_that_ends_there(quick, others):
     run = a2c.train("CartPole-v1", **settings(quick, **others))
     assert run.kept_policies == STEPS
     for asked, steps in zip(AT[1:], STEPS[1:], strict=True):
@@ -42,7 +42,7 @@ def test_each_is_the_final_policy_of_a_run_that_ends_there(quick, others):
     assert parameters(run.policy(0)) != parameters(run.policy(1))
 
 
-def test_keeping_them_changes_nothing(quick):
+def test_saving_policies_changes_no_result(quick):
     runs = [a2c.train("CartPole-v1", **settings(quick, keep_policy_at=at)) for at in ((), AT)]
     assert parameters(runs[0].policy("final")) == parameters(runs[1].policy("final"))
     assert runs[0].config.identity() == runs[1].config.identity()
@@ -51,7 +51,7 @@ def test_keeping_them_changes_nothing(quick):
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 30, 70])
-def test_a_run_that_was_stopped_and_goes_on_keeps_the_same(quick, monkeypatch, calls):
+def test_a_run_that_was_stopped_and_goes_on_saves_the_same_policies(quick, monkeypatch, calls):
     monkeypatch.setattr("a2c.training.pass_on", lambda number, saved_in: None)
     config = settings(quick, vectorization="local", normalize_observations=True)
     whole = a2c.train("CartPole-v1", **config)
@@ -70,7 +70,7 @@ def test_a_run_that_was_stopped_and_goes_on_keeps_the_same(quick, monkeypatch, c
     assert content(a2c.resume(run)) == content(whole)
 
 
-def test_what_was_kept_after_the_checkpoint_that_a_run_goes_on_from_is_not_of_it(quick):
+def test_policies_after_the_checkpoint_that_a_run_goes_on_from_are_removed(quick):
     run = a2c.train("CartPole-v1", **settings(quick, keep_checkpoints=1000))
     for path in (run.path / "checkpoints").iterdir():
         if int(path.name.split("_")[1]) > 104:
@@ -80,14 +80,17 @@ def test_what_was_kept_after_the_checkpoint_that_a_run_goes_on_from_is_not_of_it
     assert again.kept_policies == [0, 8, 104, 304]
 
 
-def test_one_that_is_asked_for_too_late_is_named(quick):
+def test_a_policy_that_is_asked_for_too_late_is_warned_of(quick):
     run = a2c.train("CartPole-v1", **settings(quick, keep_policy_at=()))
-    with pytest.warns(UserWarning, match="the policy after 104, 504 steps was not kept: the run goes on from 800"):
+    with pytest.warns(
+        UserWarning,
+        match="the policy after 104, 504 steps was never saved, and the run goes on from 800",
+    ):
         further = a2c.resume(run, total_steps=1000, keep_policy_at=(100, 500, 900))
     assert further.kept_policies == [904]
 
 
-def test_one_that_cannot_be_written_comes_with_the_next_checkpoint(quick, monkeypatch):
+def test_a_policy_that_cannot_be_written_comes_with_the_next_checkpoint(quick, monkeypatch):
     written, config = [], settings(quick, vectorization="local")
     whole = a2c.train("CartPole-v1", **config)
 
@@ -104,7 +107,7 @@ def test_one_that_cannot_be_written_comes_with_the_next_checkpoint(quick, monkey
     assert content(run) == content(whole)
 
 
-def test_verbs_take_them_by_their_steps(quick, capsys, tmp_path):
+def test_verbs_take_saved_policies_by_their_steps(quick, capsys, tmp_path):
     run = a2c.train("CartPole-v1", **settings(quick))
     assert main(["evaluate", str(run.path), "--which", "1e2", "--episodes", "2"]) == 0
     assert capsys.readouterr().out.startswith("policy after 104 steps: ")
@@ -116,14 +119,14 @@ def test_verbs_take_them_by_their_steps(quick, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("which", "message"),
     [
-        (7, "kept no policy after 7 steps; it kept those after 0, 8, 104"),
-        (90, "kept no policy after 90 steps; it kept those after 0, 8, 104, 504, 800"),
-        (-1, "which is -1; it must be 'best', 'final', or steps at which the run kept its policy"),
+        (7, "has no policy after 7 steps; it has those after 0, 8, 104"),
+        (90, "has no policy after 90 steps; it has those after 0, 8, 104, 504, 800"),
+        (-1, "which is -1; it must be 'best', 'final', or steps after which the run saved its policy"),
         (True, "which is True; it must be"),
         ("last", "which is 'last'; it must be"),
     ],
 )
-def test_what_was_not_kept_is_named(quick, which, message):
+def test_a_policy_that_was_not_saved_is_named(quick, which, message):
     run = a2c.train("CartPole-v1", **settings(quick))
     with pytest.raises(UserError, match=message):
         run.policy(which)
@@ -132,17 +135,17 @@ def test_what_was_not_kept_is_named(quick, which, message):
 @pytest.mark.parametrize(
     ("at", "message"),
     [
-        ((801,), r"keep_policy_at has 801, and training ends after 800 steps; it must be at most those"),
+        ((801,), r"keep_policy_at has 801, and training ends after 800 steps; it must be at most that"),
         ((-1,), r"keep_policy_at is \(-1,\); it must be whole numbers of steps"),
         ((0.5,), r"keep_policy_at is \(0.5,\); it must be a list of items, each a whole number"),
     ],
 )
-def test_steps_that_a_run_does_not_come_to_are_refused(quick, at, message):
+def test_steps_beyond_the_end_of_a_run_are_refused(quick, at, message):
     with pytest.raises(UserError, match=message):
         a2c.train("CartPole-v1", **settings(quick, keep_policy_at=at))
 
 
-def test_a_folder_that_is_none_of_ours_is_left_alone(quick, tmp_path):
+def test_a_foreign_folder_is_left_alone(quick, tmp_path):
     run = a2c.train("CartPole-v1", **settings(quick))
     mine = run.path / "policies" / "step_mine"
     mine.mkdir()

@@ -1,4 +1,4 @@
-"""Numbers of a run's own choosing, out of infos: means over episodes, whatever steps the environments."""
+"""`log_info`: numbers from infos, as means over episodes, whatever steps the environments."""
 
 import signal
 
@@ -145,7 +145,7 @@ ODD = ("missing", "text", "nan", "infinite", "array", "none", "object", "huge", 
 
 
 @pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"vectorization": "workers", "num_workers": 1}])
-def test_what_is_no_number_is_left_out_and_said_once(quick, layout):
+def test_an_info_that_is_not_a_number_is_left_out_with_one_warning(quick, layout):
     with pytest.warns(UserWarning, match="log_info") as said:
         run = a2c.train(Odd, **settings(quick, log_info=ODD, env_timeout_seconds=30.0), **layout)
     sentences = [str(one.message) for one in said]
@@ -153,7 +153,7 @@ def test_what_is_no_number_is_left_out_and_said_once(quick, layout):
         what = (
             f"the info of an episode's last step has no '{name}'"
             if name in ("missing", "energy.deeper", "sometimes")
-            else f"what the info of an episode's last step has for '{name}' (log_info) is no finite number"
+            else f"the '{name}' (log_info) in the info of an episode's last step is not a finite number"
         )
         assert len([one for one in sentences if one.startswith(what)]) == 1
     assert len(sentences) == len(ODD)

@@ -190,7 +190,7 @@ class Forgets(OnlyItsMask):
     ("make", "says"),
     [
         (AnArray, r"has action_masks that is array\(\[1., 1., 1., 1.\]\); it must be a method"),
-        (NeedsAPlayer, "has a method action_masks that needs more .*'player'.*; it must need nothing"),
+        (NeedsAPlayer, "has a method action_masks that takes arguments .*'player'.*; it must take none"),
         (Forgets, "gave an observation without 'action_mask', which its space has; in step"),
     ],
 )

@@ -183,7 +183,7 @@ def test_any_number_of_threads_gives_the_same_bits():
 
 
 def test_natural_steps_with_memory_are_refused():
-    with pytest.raises(UserError, match="actor_step is 'natural', which is not there for policies with memory"):
+    with pytest.raises(UserError, match="actor_step is 'natural', which policies with memory do not have"):
         a2c.Config("CartPole-v1", actor_step="natural", memory_size=16)
 
 
@@ -291,7 +291,7 @@ def test_a_policy_remembers_by_itself_or_is_told(tmp_path):
         assert reward == 1
     policy.start()
     assert policy.act(np.zeros((3, 2), np.float32)).shape == (3,)
-    with pytest.raises(UserError, match=r"got 1 observations, and the policy remembers steps of 3; call start\(\)"):
+    with pytest.raises(UserError, match=r"got 1 observations, and the policy's memory is of 3; call start\(\)"):
         policy.act(np.zeros(2, np.float32))
     policy.start()
     policy.act(np.zeros(2, np.float32))
@@ -300,9 +300,9 @@ def test_a_policy_remembers_by_itself_or_is_told(tmp_path):
     for carry in (np.full((1, 16), np.nan), np.full((1, 16), 1e300), np.full((1, 16), 2), np.ones((1, 16), int)):
         with pytest.raises(UserError, match="it must be numbers from -1 to 1"):
             policy.act(np.zeros(2, np.float32), carry=carry)
-    with pytest.raises(UserError, match="which is no array"):
+    with pytest.raises(UserError, match="which is not an array"):
         policy.act(np.zeros(2, np.float32), carry=[[1.0], [1.0, 2.0]])
-    with pytest.raises(UserError, match="--to pdparams has no recurrent unit"):
+    with pytest.raises(UserError, match="--to pdparams cannot hold the recurrent unit"):
         write_pdparams(policy, tmp_path / "x")
 
 

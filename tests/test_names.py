@@ -10,7 +10,7 @@ from compiled_envs import COUNTDOWN
 from gymnasium.envs.classic_control import CartPoleEnv, PendulumEnv
 
 import a2c
-from a2c.commands.benchmark import ways
+from a2c.commands.benchmark import contestants_for
 from a2c.envs.compiled.classic import CLASSIC_CONTROL, is_gymnasiums_own
 from a2c.envs.sources import compiled_form
 from a2c.presets import PRESETS, configure, preset_values
@@ -72,7 +72,7 @@ def test_an_id_that_was_registered_again_has_neither_compiled_form_nor_preset(re
     register("Pendulum-v1", **REGISTRATIONS[what])
     assert compiled_form("Pendulum-v1") is None
     assert configure("Pendulum-v1", "auto", {}) == a2c.Config("Pendulum-v1")
-    with pytest.raises(a2c.UserError, match="which here is not what Gymnasium registers under that name, has no compi"):
+    with pytest.raises(a2c.UserError, match="which was registered again with something else, has no compi"):
         a2c.make_envs("Pendulum-v1", 1, vectorization="compiled")
 
 
@@ -109,7 +109,7 @@ def test_training_and_evaluation_run_what_is_registered(quick, register):
 
 def test_the_benchmark_does_not_train_on_the_compiled_form_of_another_environment(register):
     register("Pendulum-v1", entry_point=PENDULUM, max_episode_steps=20)
-    contestants = ways(a2c.Config("Pendulum-v1", num_envs=1))
+    contestants = contestants_for(a2c.Config("Pendulum-v1", num_envs=1))
     for contestant in contestants.values():
         contestant.close()
     assert list(contestants) == ["random actions, this process", "training, this process"]
@@ -163,7 +163,7 @@ def test_many_compiled_environments_begin_otherwise_every_time_if_no_seed_is_giv
 def test_many_compiled_environments_take_no_arguments_and_no_other_limit():
     with pytest.raises(a2c.UserError, match=r"gravity.*takes none"):
         gymnasium.make_vec("a2c/CartPole-v1", 2, gravity=3.0)
-    with pytest.raises(a2c.UserError, match=r"max_episode_steps is 7; .* a limit of their own, 500"):
+    with pytest.raises(a2c.UserError, match=r"max_episode_steps is 7; .* the fixed limit 500"):
         gymnasium.make_vec("a2c/CartPole-v1", 2, max_episode_steps=7)
     with pytest.raises(AttributeError, match="NOTHING"):
         importlib.import_module("a2c.envs.compiled.many").NOTHING  # noqa: B018

@@ -173,13 +173,13 @@ def test_stages_are_recorded_from_the_command_line(run, tmp_path, capsys):
 
 def test_a_run_that_kept_none_says_how_to_keep_some(quick, tmp_path):
     run = a2c.train("CartPole-v1", **quick)
-    with pytest.raises(UserError, match=r"kept no policy on its way; `a2c train ... --keep-policy-at 0,10000,50000`"):
+    with pytest.raises(UserError, match=r"saved no policy during training; `a2c train ... --keep-policy-at 0,10"):
         record_stages(run, tmp_path / "x.gif")
 
 
 def test_stages_of_one_policy_are_refused(run, capsys):
     assert main(["record", str(run.path), "--stages", "--which", "64"]) == 2
-    assert "which is 64, and --stages shows every policy that was kept; take one of them" in capsys.readouterr().err
+    assert "which is 64, but --stages shows every saved policy; leave out one of them" in capsys.readouterr().err
 
 
 def test_pictures_whose_size_differs_between_stages_are_named(run, tmp_path):

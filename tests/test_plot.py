@@ -115,7 +115,7 @@ def test_null_is_a_gap_of_that_run_alone(made):
 
 def test_a_run_that_ends_early_is_said(made):
     short, long = made(seed=0, evaluations=(1.0,)), made(seed=1)
-    with pytest.warns(UserWarning, match=r"seed0 ends after 1,000 of 3,000 steps; from there the line is that of"):
+    with pytest.warns(UserWarning, match=r"seed0 ends after 1,000 of 3,000 steps; from there on the curve shows only"):
         (curve,) = panels([short, long])[0].curves
     assert curve.evaluation.middle.tolist() == [1, 2, 3]
 
@@ -124,7 +124,7 @@ def test_a_run_without_anything_to_draw_is_left_out_and_alone_refused(made, tmp_
     empty, damaged, missing = made(evaluations=()), made(), made()
     (damaged.path / "metrics.jsonl").write_text("nonsense\nnonsense\n")
     (missing.path / "metrics.jsonl").unlink()
-    for run, sentence in [(empty, "nothing to draw yet"), (damaged, "is no row"), (missing, "is missing")]:
+    for run, sentence in [(empty, "nothing to draw yet"), (damaged, "is not a row"), (missing, "is missing")]:
         assert main(["plot", str(run.path)]) == 2
         said = capsys.readouterr().err
         assert sentence in said
@@ -365,7 +365,7 @@ def test_a_window_shows_what_there_is_and_a_display_that_is_missing_is_said(made
     run = made()
     assert main(["plot", str(run.path), "--follow"]) == 2
     said = capsys.readouterr().err
-    assert "there is no display to open a window on (Matplotlib draws with agg); with --to FILE" in said
+    assert "there is no display to open a window on (Matplotlib draws with agg); use --to FILE" in said
     monkeypatch.setattr(FigureCanvasAgg, "required_interactive_framework", "headless")
     window = Window(Look())
     for count in (1, 2):
@@ -382,7 +382,7 @@ def test_a_window_shows_what_there_is_and_a_display_that_is_missing_is_said(made
     ("words", "message"),
     [
         ("--smooth 0", "smooth is 0; it must be from 1"),
-        ("--follow --json", "--follow draws again and again, and --json prints one object; choose one of them"),
+        ("--follow --json", "--follow draws again and again, but --json prints one object; choose one of them"),
         ("--over hours", "over"),
         ("-- RUN", "is in two groups; a run must be in one"),
     ],

@@ -92,8 +92,8 @@ def test_a_setting_that_the_file_chose_and_has_no_effect_is_no_reason_to_stop(pr
     [
         ("gamma = ", "mine.toml is not TOML"),
         ("\udcff", "mine.toml is not TOML"),
-        ("gamma = 0.9", "mine.toml has 'gamma'; a preset has environment and .settings.; settings stand below a line"),
-        ("name = 'x'", "mine.toml has 'name'; a preset has environment and .settings.$"),
+        ("gamma = 0.9", "mine.toml has 'gamma'; a preset has only environment and .settings.; settings stand below"),
+        ("name = 'x'", "mine.toml has 'name'; a preset has only environment and .settings.$"),
         ("environment = 5", "mine.toml has 5 for environment; it must be an environment's name"),
         ("settings = 5", "mine.toml has 5 for settings; it must be a table"),
         ("[settings]\ngama = 0.9", "mine.toml: unknown setting 'gama'; did you mean 'gamma'?"),
@@ -102,8 +102,8 @@ def test_a_setting_that_the_file_chose_and_has_no_effect_is_no_reason_to_stop(pr
         ("[settings]\ngamma = 1979-05-27", "mine.toml: gamma is datetime.*; it must be a number"),
         ("[settings]\ngamma = 'none'", "mine.toml: gamma is 'none'; it must be a number"),
         ("[settings]\nhidden_sizes = [[8]]", "mine.toml: hidden_sizes is"),
-        ("[settings]\nseed = 3", "mine.toml: seed is no part of a preset; give it on the command line"),
-        ("[settings]\nenv_id = 'x'", "mine.toml: env_id is no part of a preset"),
+        ("[settings]\nseed = 3", "mine.toml: seed cannot be set in a preset; give it on the command line"),
+        ("[settings]\nenv_id = 'x'", "mine.toml: env_id cannot be set in a preset"),
         ("[settings]\nlr = 3", "mine.toml: unknown setting 'lr'; there is no 'lr'; here it is 'learning_rate'"),
     ],
 )

@@ -93,11 +93,11 @@ def test_pictures_of_odd_size_become_an_mp4_of_even_size_without_being_scaled(ru
 
 
 NO_PICTURES = {
-    "None": (lambda t: None, "the environment drew no picture but None; it must draw arrays [height, width, 3]"),
-    "text": (lambda t: "|--|", "drew no picture but str"),
-    "channels first": (lambda t: np.zeros((3, 40, 50), np.uint8), "drew no picture but ndarray uint8 (3, 40, 50)"),
-    "nothing": (lambda t: [], "drew no picture but list"),
-    "ragged": (lambda t: [[1], [1, 2]], "drew no picture but list"),
+    "None": (lambda t: None, "the environment's render() gave None; it must give an array [height, width, 3]"),
+    "text": (lambda t: "|--|", "render() gave str"),
+    "channels first": (lambda t: np.zeros((3, 40, 50), np.uint8), "render() gave ndarray uint8 (3, 40, 50)"),
+    "nothing": (lambda t: [], "render() gave list"),
+    "ragged": (lambda t: [[1], [1, 2]], "render() gave list"),
     "growing": (
         lambda t: np.zeros((10 + t, 10, 3), np.uint8),
         "drew pictures of different sizes, (11, 10) and (13, 10)",
@@ -120,7 +120,7 @@ def without_window(t):
 
 def test_drawing_that_needs_a_display_names_the_setting_that_does_without(run, tmp_path, monkeypatch):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    with pytest.raises(UserError, match="MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw") as error:
+    with pytest.raises(UserError, match="set MUJOCO_GL=egl or MUJOCO_GL=osmesa for MuJoCo") as error:
         recorded(run, tmp_path / "x.gif", without_window)
     assert "\n" not in str(error.value)
 

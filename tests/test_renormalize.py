@@ -121,10 +121,11 @@ def test_without_normalization_nothing_moves():
 @pytest.mark.parametrize("engine", ["compiled", "paddle"])
 @pytest.mark.parametrize("hidden_sizes", [(), (5,)], ids=str)
 def test_first_layers_are_found_in_theta(engine, hidden_sizes):
-    found = learner_on(Mixed, engine=engine, hidden_sizes=hidden_sizes)._engine
+    learner = learner_on(Mixed, engine=engine, hidden_sizes=hidden_sizes)
+    found, layers = learner._engine, first_layers(learner._engine, learner._architecture)
     found.theta[...] = np.arange(len(found.theta))
     named = found.views(found.theta)
-    for network, (start, row, column, bias, units) in zip(("actor", "critic"), first_layers(found), strict=True):
+    for network, (start, row, column, bias, units) in zip(("actor", "critic"), layers, strict=True):
         weight = named[f"{network}.0.weight"]
         j, h = np.meshgrid(np.arange(weight.shape[0]), np.arange(units), indexing="ij")
         np.testing.assert_array_equal(weight, found.theta[start + j * row + h * column])

@@ -86,7 +86,7 @@ def test_the_figures_of_a_page_are_those_of_the_run(trained):
     estimate = statistics.estimate_of_mean(np.array(trained.episodes["best"]["returns"]))
     assert facts.best.mean == estimate
     assert "its true mean lies between {1} and {2} (95 %)".format(*shown_returns(estimate)) in page
-    assert "Gymnasium calls this task solved from 475 on: it is not." in page
+    assert "Gymnasium calls this task solved at 475: it is not." in page
     training, evaluation = points_of(page, 0)["series"]
     curve = trained.curve()
     for series, name in ((training, "episode_return"), (evaluation, "evaluation_return")):
@@ -173,7 +173,7 @@ def test_a_run_that_was_killed_at_its_start_has_a_page(made, capsys):
     assert main(["report", str(run.path)]) == 0
     assert capsys.readouterr().out == f"{run.path / 'report.html'}\n"
     page = (run.path / "report.html").read_text()
-    assert "0 of 500,000 steps so far; it is under way, or was killed" in page
+    assert "0 of 500,000 steps so far; it is still training, or was killed" in page
     assert "there is no curve" in page
     assert "metrics.jsonl is missing" in page
 
@@ -182,10 +182,10 @@ def test_a_run_that_was_killed_at_its_start_has_a_page(made, capsys):
     ("summary", "says"),
     [
         ({"steps": 1_000, "stopped_by": "SIGTERM"}, "was stopped by SIGTERM after 1,000 of 500,000 steps"),
-        ({"evaluation": None, "final_evaluation": None}, "came to no finite return"),
-        ({"evaluation": {"mean": None, "std": None, "min": None, "max": None, "episodes": 3}}, "came to no finite"),
-        ({"evaluation": {"mean": float("nan")}, "final_evaluation": "x"}, "came to no finite return"),
-        ({"exact": False, "inexact_because": ["rain"]}, "one that its settings give undisturbed: rain."),
+        ({"evaluation": None, "final_evaluation": None}, "gave no finite return"),
+        ({"evaluation": {"mean": None, "std": None, "min": None, "max": None, "episodes": 3}}, "gave no finite"),
+        ({"evaluation": {"mean": float("nan")}, "final_evaluation": "x"}, "gave no finite return"),
+        ({"exact": False, "inexact_because": ["rain"]}, "as an undisturbed run with these settings: rain."),
         ({"best": {"steps": 7}}, "best policy: after 7"),
     ],
 )
@@ -200,8 +200,8 @@ def test_a_run_without_evaluations_is_told_by_its_training(made):
     (run.path / "summary.json").write_text(json.dumps({"steps": 500_000, "stopped_by": None}))
     page = page_of(run)
     assert "It was not evaluated at its end." in page
-    assert "There was no evaluation on the way." in page
-    assert "Episodes of training began at a mean return of 10.0 and came to 100.0." in page
+    assert "There was no evaluation during training." in page
+    assert "During training, the mean return of episodes went from 10.0 to 100.0." in page
 
 
 def test_gaps_and_numbers_that_no_axis_can_show_are_left_out(made):
@@ -221,7 +221,7 @@ def test_damaged_files_are_named_and_the_rest_is_shown(made):
     page = page_of(run)
     assert "<h1>CartPole-v1: a return of 100.0</h1>" in page
     assert "evaluation.json is not JSON" in page
-    assert "line 1 is no row of metrics" in page
+    assert "line 1 is not a row of metrics" in page
 
 
 def test_whatever_a_folder_holds_a_page_is_written_or_refused_in_a_sentence(trained, made, tmp_path):
@@ -270,7 +270,7 @@ def test_the_command_trains_with_the_same_settings_again(monkeypatch, env_id, pr
 
 def test_a_run_on_a_callable_has_no_command(quick):
     run = a2c.train(lambda: gymnasium.make("CartPole-v1"), **quick)
-    assert "It was trained from Python" in page_of(run)
+    assert "the run was trained from Python" in page_of(run)
 
 
 def test_settings_say_who_chose_them_and_what_they_would_be():
@@ -321,9 +321,9 @@ def test_of_three_groups_chance_counts_every_pair_and_the_leader_is_named(made):
     assert first["is_better"] is True
     assert second["is_better"] is False
     assert comparison["verdict"].startswith(
-        "Of 3 groups, A comes out highest: better than B (chance alone does as much"
+        "Of 3 groups, A comes out highest: it is better than B (chance alone does as much"
     )
-    assert comparison["verdict"].endswith("; whether than C, cannot be told.")
+    assert comparison["verdict"].endswith("; these runs do not show whether it is better than C.")
     assert "<th>is above</th>" in to_html(page)
 
 
@@ -352,16 +352,16 @@ def test_runs_without_a_result_are_left_out_of_figures_and_named(made):
     (group,) = found["comparisons"][0]["groups"]
     assert group["scores"] == {"CartPole-v1": [1.0, 2.0]}
     assert group["left_out"] == [str(run.path) for run in runs[2:]]
-    assert "2 without a result are left out of the figures" in to_html(page)
+    assert "2 runs without a result are left out of the figures" in to_html(page)
     only = page_of(*runs[2:])
-    assert "no run has come to its end with an evaluation" in only
+    assert "no run has ended with an evaluation yet" in only
 
 
 def test_hundreds_of_runs_of_many_settings_make_a_page_of_the_same_size(made):
     runs = [made(float(i % 50), seed=i // 50, learning_rate=1 / (1 + i % 50), rows=300) for i in range(300)]
     page = page_of(*runs)
     assert len(page.encode()) < LIMIT
-    assert "Drawn are 8 of 50 groups, those with the highest IQM." in page
+    assert "The charts show 8 of 50 groups, those with the highest IQM." in page
     assert "All 300 runs" in page
 
 
@@ -382,7 +382,7 @@ def test_many_environments_make_a_page_of_bounded_size(made):
         ("RUN --", "report got no run for B; it takes A... -- B..."),
         ("RUN -- RUN", "is in two groups; a run must be in one"),
         ("nowhere", "there is no run folder nowhere"),
-        ("RUN --to .", "cannot write the report ., which is a folder"),
+        ("RUN --to .", "cannot write the report .: it is a folder"),
         ("RUN --to nowhere/x.html", "cannot write the report nowhere/x.html"),
     ],
 )

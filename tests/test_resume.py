@@ -89,7 +89,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(quick, monkeypatch, others, call
     assert resumed.summary["events"] == {"resumes": 1}
 
 
-def test_a_run_ends_where_an_evaluation_reaches_what_it_is_to_and_may_go_on_from_there(quick, monkeypatch):
+def test_a_run_ends_when_an_evaluation_reaches_stop_at_return_and_may_go_on(quick, monkeypatch):
     config = settings(quick, eval_episodes=3)
     whole = a2c.train("CartPole-v1", **config)
     returns = {row["steps"]: row["evaluation_return"] for row in whole.metrics() if "evaluation_return" in row}
@@ -212,9 +212,9 @@ def test_one_that_was_stopped_in_its_last_evaluation_is_trained_further_to_the_s
     ("changes", "message"),
     [
         ({"learning_rate": 0.1}, "learning_rate decides results"),
-        ({"total_steps": 100}, "total_steps is 100, and the run has made"),
+        ({"total_steps": 100}, "total_steps is 100, but the run has made"),
         ({"nonsense": 1}, "unknown setting 'nonsense'"),
-        ({"num_workers": 1}, "trains on the compiled form of CartPole-v1, which is in no worker"),
+        ({"num_workers": 1}, "trains on the compiled form of CartPole-v1, which has no workers"),
     ],
 )
 def test_what_cannot_change_is_refused(quick, monkeypatch, changes, message):
@@ -262,7 +262,7 @@ def test_a_warning_that_raises_loses_nothing(quick, tmp_path, monkeypatch):
     tombs.mkdir()
     kwargs = {"tombs": str(tombs), "at": 50}
     config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, log_every_steps=8)
-    with pytest.raises(UserWarning, match="another one takes its place"):
+    with pytest.raises(UserWarning, match="a new worker replaces it"):
         a2c.train("fragile:Mortal-v0", **config)
     (path,) = Path(quick["run_dir"]).glob("*/*")
     run = a2c.resume(path, env="fragile:Mortal-v0")
@@ -270,11 +270,11 @@ def test_a_warning_that_raises_loses_nothing(quick, tmp_path, monkeypatch):
     assert run.summary["events"] == {"worker_restarts": 1, "failures": 1, "resumes": 1}
 
 
-def test_a_module_is_imported_only_if_one_says_so(quick, monkeypatch, capsys, tmp_path):
+def test_a_module_is_imported_only_if_the_user_says_so(quick, monkeypatch, capsys, tmp_path):
     run = interrupted(monkeypatch, settings(quick), 40, env="fragile:Walk-v0")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "somebody else"))  # Who has said nothing of this run.
     assert main(["resume", str(run.path)]) == 2
-    assert "say so with --env fragile:Walk-v0" in capsys.readouterr().err
+    assert "if you trust it, add --env fragile:Walk-v0" in capsys.readouterr().err
     assert main(["resume", str(run.path), "--env", "fragile:Walk-v0", "--no-pictures"]) == 0
 
 
@@ -289,12 +289,12 @@ def test_a_damaged_newest_checkpoint_is_passed_over(quick, monkeypatch):
     assert content(resumed) == content(whole)
 
 
-def test_a_run_without_a_checkpoint_begins_at_the_start_and_says_so(quick, monkeypatch):
+def test_a_run_without_a_checkpoint_begins_at_the_start_with_a_warning(quick, monkeypatch):
     config = settings(quick)
     whole = a2c.train("CartPole-v1", **config)
     run = interrupted(monkeypatch, config, 3)
     shutil.rmtree(run.path / "checkpoints")
-    with pytest.warns(UserWarning, match="has no checkpoint yet: it begins at the start"):
+    with pytest.warns(UserWarning, match="has no checkpoint yet; it starts from step 0"):
         assert content(a2c.resume(run)) == content(whole)
 
 
@@ -303,7 +303,7 @@ def test_settings_that_were_edited_are_refused(quick, monkeypatch):
     values = json.loads(run.config_path.read_text())
     values["config"]["gamma"] = 0.5
     run.config_path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=r"is not what .* was made with"):
+    with pytest.raises(UserError, match=r"has other settings than .* was made with"):
         a2c.resume(run.path)
 
 
@@ -386,7 +386,7 @@ def test_train_resume_goes_on_with_the_newest_run_of_these_settings(quick, monke
     assert json.loads(capsys.readouterr().out)["runs"][0]["run"] != first["run"]
 
 
-def test_a_run_keeps_its_kind_of_environments(quick, monkeypatch):
+def test_a_run_cannot_change_its_kind_of_environments(quick, monkeypatch):
     """In compiled form or Gymnasium's own: resets draw other numbers."""
     config = settings(quick, num_envs=2)
     compiled = a2c.train("CartPole-v1", **config)
@@ -424,7 +424,7 @@ def test_the_command_that_goes_on_can_be_pasted(quick, monkeypatch, capsys, env_
         stop_after(patch, 3)
         assert main(words) == 143
     (path,) = Path(quick["run_dir"]).glob("*/*")
-    assert f"stopped by SIGTERM; `a2c resume {path}{flag}` goes on" in capsys.readouterr().err
+    assert f"stopped by SIGTERM; `a2c resume {path}{flag}` continues it" in capsys.readouterr().err
     assert main(["resume", str(path), "--no-pictures", *flag.split()]) == 0
 
 
@@ -459,7 +459,7 @@ def test_a_full_disk_is_reported_and_training_goes_on(quick, monkeypatch):
     assert content(run) == content(whole)
 
 
-def test_where_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypatch):
+def test_if_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypatch):
     config = settings(quick, eval_every_steps=0)
 
     def save(folder, arrays, counters, *others, original=checkpoint.save):
@@ -478,7 +478,7 @@ def test_where_the_last_checkpoint_cannot_be_written_the_rest_is(quick, monkeypa
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 @pytest.mark.parametrize("log", [[], ["tensorboard", "visualdl"]])
-def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
+def test_while_no_file_can_be_written_everything_waits(quick, log):
     config = settings(quick, vectorization="local", save_every_seconds=0.0)
     whole = a2c.train("CartPole-v1", **config)
     script = f"""if True:
@@ -496,7 +496,7 @@ def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     run = Run(ended.stdout.splitlines()[-1])  # VisualDL says there what it could not write.
-    for what in ("metrics.jsonl/the rows", "metrics.jsonl/the checkpoints", "policy.safetensors/the policy"):
+    for what in ("metrics.jsonl/the rows", "metrics.jsonl/earlier checkpoints", "policy.safetensors/the policy"):
         name, then = what.split("/")
         assert f"{name}: File too large; training goes on, and {then}" in ended.stderr
     # TensorBoard's own thread prints one.
@@ -508,7 +508,7 @@ def test_where_no_file_can_be_written_for_a_while_everything_waits(quick, log):
 
 
 @pytest.mark.parametrize("vectorization", ["local", "workers"])
-def test_an_error_leaves_a_checkpoint_and_its_course_can_be_replayed(quick, vectorization, monkeypatch, capsys):
+def test_an_error_leaves_a_checkpoint_and_its_steps_can_be_replayed(quick, vectorization, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     layout = {"vectorization": vectorization} | ({"num_workers": 1} if vectorization == "workers" else {})
     with pytest.raises(EnvError):
@@ -526,7 +526,7 @@ def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, t
     tombs.mkdir()
     kwargs = {"tombs": str(tombs), "deaths": 3, "at": 50}
     config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, num_envs=2)
-    with pytest.warns(UserWarning, match="another one takes its place"), pytest.raises(WorkerError) as raised:
+    with pytest.warns(UserWarning, match="a new worker replaces it"), pytest.raises(WorkerError) as raised:
         a2c.train("fragile:Mortal-v0", **config)
     assert "3 workers were lost there, at environment" in str(raised.value)
     (path,) = Path(quick["run_dir"]).glob("*/*")
@@ -567,7 +567,7 @@ def test_replay_sees_what_training_refuses(quick, capsys):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
-def test_replay_of_a_hang_shows_where_it_is_interrupted(quick, tmp_path):
+def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path):
     kwargs = {"tombs": str(tmp_path), "deaths": 100, "at": 50, "how": 0}
     config = settings(quick, isolate_envs=True, num_workers=1, env_kwargs=kwargs, env_timeout_seconds=0.5)
     with pytest.warns(UserWarning, match="gave no answer"), pytest.raises(WorkerError):
@@ -588,7 +588,7 @@ def test_replay_of_a_hang_shows_where_it_is_interrupted(quick, tmp_path):
     assert b"fragile.py" in rest
 
 
-def test_everything_is_in_workers_where_environments_are_isolated(quick, monkeypatch):
+def test_everything_is_in_workers_if_environments_are_isolated(quick, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     config = settings(quick, final_eval_episodes=3)
     run = a2c.train("fragile:Shy-v0", **config | {"isolate_envs": True, "num_workers": 1})
@@ -605,7 +605,7 @@ def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert "environment 0, which this process steps itself, did not come back" in ended.stderr
+    assert "environment 0, which this process steps itself, did not return" in ended.stderr
     assert "episode 0, episode seed" in ended.stderr
     assert "step 50" in ended.stderr
     assert "a2c replay" in ended.stderr
@@ -616,7 +616,7 @@ def test_a_hang_in_this_process_is_reported_and_ends_it_checkpointed(quick, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks for processes")
-def test_a_hang_ends_the_process_though_nobody_can_be_told(quick, tmp_path):
+def test_a_hang_ends_the_process_even_if_the_error_cannot_be_printed(quick, tmp_path):
     tombs = tmp_path / "tombs"
     tombs.mkdir()
     kwargs = {"tombs": str(tombs), "at": 50, "how": 0}
@@ -639,7 +639,7 @@ def test_a_hang_in_an_evaluation_is_reported_too(quick, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert "environment 0, which this process steps itself, did not come back in an evaluation" in ended.stderr
+    assert "environment 0, which this process steps itself, did not return in an evaluation" in ended.stderr
     assert "step 5" in ended.stderr
     (path,) = Path(quick["run_dir"]).glob("*/*")
     saved = checkpoint.newest(path / "checkpoints")
@@ -716,7 +716,7 @@ def test_in_compiled_environments_too(quick):
     assert (path / "failed_rollout.safetensors").is_file()
 
 
-def test_a_gradient_that_is_not_finite_keeps_the_checkpoint_from_before(quick):
+def test_a_gradient_that_is_not_finite_leaves_the_earlier_checkpoint(quick):
     config = settings(quick, learning_rate=1e30, vectorization="local", max_grad_norm=None)
     with pytest.raises(NumbersError, match="training diverged"):
         a2c.train("CartPole-v1", **config)

@@ -1,4 +1,4 @@
-"""Ctrl-C while something is imported or compiled: never lost, and never a report of what it broke."""
+"""Ctrl-C while something is imported or compiled is never lost, and never printed as an error of that code."""
 
 import contextlib
 import ctypes
@@ -199,7 +199,7 @@ def test_a_hang_in_a_script_is_an_error_where_it_hangs_and_the_run_is_saved(tmp_
     script = HANGING.replace("HOW", how)
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines() == [
-        "raised environment 0, which this process steps itself, did not come", "finally"
+        "raised environment 0, which this process steps itself, did not retu", "finally"
     ], done.stderr  # fmt: skip
     assert list(tmp_path.rglob("checkpoints/step_*"))
 

@@ -75,7 +75,10 @@ def test_a_run_that_never_came_to_a_checkpoint_wants_the_very_file_it_began_with
     policy = first.path / "policy" / "policy.safetensors"
     kept = policy.read_bytes()
     policy.write_bytes((other.path / "policy" / "policy.safetensors").read_bytes())
-    with pytest.warns(UserWarning, match="no checkpoint yet"), pytest.raises(UserError, match="must be the same file"):
+    with (
+        pytest.warns(UserWarning, match="no checkpoint yet"),
+        pytest.raises(UserError, match="must be the one that the settings"),
+    ):
         a2c.resume(second, total_steps=512)
     policy.write_bytes(kept)
     with pytest.warns(UserWarning, match="no checkpoint yet"):
@@ -95,7 +98,7 @@ def test_the_tutorials_own_parameters_start_a_run(quick, tmp_path):
     paddle.seed(1)
     network = paddle_tutorial.ActorCritic(4, 2, 16)
     paddle.save(network.state_dict(), str(tmp_path / "model.pdparams"))
-    # The two lines of docs/tutorial.md:
+    # The two lines of docs/paddle.md:
     state = paddle.load(str(tmp_path / "model.pdparams"))
     save_file({name: tensor.numpy() for name, tensor in state.items()}, tmp_path / "model.safetensors")
     settings = {"hidden_sizes": (16,), "activation": "relu", "total_steps": 8, **STILL}
@@ -162,7 +165,7 @@ def test_parameters_of_other_networks_are_refused_by_name(quick, tmp_path, kind)
     ("name", "sentence"),
     [
         ("nowhere", "nowhere is missing"),
-        ("x.pdparams", "a pickle, which can run code and is not read; docs/tutorial.md has the two lines"),
+        ("x.pdparams", "a pickle, which can run code and is not read; docs/paddle.md shows the two lines"),
         ("folder", "a folder without a policy; it must be a run or a .safetensors file"),
         ("damaged.safetensors", "is not a whole safetensors file"),
     ],

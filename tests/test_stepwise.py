@@ -160,7 +160,7 @@ def test_what_only_a_loop_has_is_refused_outside_of_it(quick):
         _ = training.run
     list(training)
     for use in (lambda: training.policy, lambda: training.learning_rate):
-        with pytest.raises(UserError, match="no training is under way"):
+        with pytest.raises(UserError, match="no training is running"):
             use()
     with pytest.raises(UserError, match="has begun before"):
         list(training)

@@ -168,7 +168,7 @@ def test_a_callable_is_trained_on_and_evaluated_with(quick):
     run = a2c.train(MatchTheCue, **quick)
     assert run.config.env_id == "MatchTheCue"
     assert run.evaluate(episodes=3, env=MatchTheCue).lengths == [8, 8, 8]
-    with pytest.raises(a2c.UserError, match=r"on what the callable MatchTheCue makes, .* give it as env="):
+    with pytest.raises(a2c.UserError, match=r"on what the callable MatchTheCue makes, .* pass it as env="):
         run.evaluate(episodes=3)
 
 
@@ -318,7 +318,9 @@ def test_what_evaluations_took_and_when_the_best_was_the_best_is_in_the_summary(
 
 
 def test_there_is_no_policy_of_another_name(quick):
-    with pytest.raises(a2c.UserError, match="which is 'worst'; it must be 'best', 'final', or steps at which the run"):
+    with pytest.raises(
+        a2c.UserError, match="which is 'worst'; it must be 'best', 'final', or steps after which the run"
+    ):
         a2c.load(a2c.train("CartPole-v1", **quick), which="worst")
 
 

@@ -1,4 +1,4 @@
-"""`a2c tune`: trials are those of `a2c train`, studies survive whatever happens, what is found is compared fairly."""
+"""`a2c tune`: trials are those of `a2c train`, studies survive crashes, results are compared fairly."""
 
 import contextlib
 import json
@@ -137,7 +137,7 @@ def test_a_study_searches_compares_and_leaves_a_preset_that_trains_to_the_same_b
         np.testing.assert_array_equal(array, theirs.parameters[name])
 
 
-def test_the_same_command_again_goes_on_and_what_is_there_is_compared_without_training(tmp_path, capsys):
+def test_the_same_command_again_goes_on_and_compares_existing_runs_without_training(tmp_path, capsys):
     words = [*TUNE.split(), "--study", str(tmp_path / "study"), "--json"]
     assert main([*words, "--trials", "2"]) == 0
     first = said(capsys)
@@ -150,7 +150,7 @@ def test_the_same_command_again_goes_on_and_what_is_there_is_compared_without_tr
     assert ended(first["trials"]) == ended(second["trials"])[:2]
 
 
-def test_what_is_written_for_people_fits_a_terminal(tmp_path, capsys):
+def test_printed_lines_fit_a_terminal(tmp_path, capsys):
     assert main([*TUNE.split(), "--study", str(tmp_path / "s"), "--trials", "3"]) == 0
     out, err = capsys.readouterr()
     for line in (*out.splitlines(), *err.splitlines()):
@@ -174,7 +174,7 @@ def test_minutes_end_a_search_that_has_no_other_end(tmp_path, capsys):
     assert found["trials"][0]["state"] == "complete"  # However little time there was.
 
 
-def test_the_time_of_the_runs_that_follow_is_kept_for_them():
+def test_time_is_reserved_for_the_runs_on_unseen_seeds():
     trial = Trial(0, True, {}, "complete", 1.0, [], [1.0, 2.0], 20.0, "")
     budget = Budget(None, begun=100.0, minutes=10.0, unseen_runs=12, jobs=2)
     assert budget.until([]) == 700.0
@@ -210,7 +210,7 @@ def test_two_processes_share_a_study_and_the_last_one_reports(started, tmp_path,
     assert process.returncode == 0, theirs
     reports = [text for text in (out.out + out.err, theirs) if "a2c train CartPole-v1 --preset" in text]
     assert len(reports) == 1
-    assert f"another process is still making trials of {tmp_path / 's'}" in out.err + theirs
+    assert f"other processes still make trials of {tmp_path / 's'}" in out.err + theirs
     found = json.loads((tmp_path / "s" / "result.json").read_text())
     assert len(ended(found["trials"])) == 8
     assert len({trial.user_attrs["process"] for trial in loaded(tmp_path / "s").trials}) == 2
@@ -249,14 +249,14 @@ def test_whoever_opens_a_studys_database_finds_it_whole(tmp_path):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_signal_ends_a_study_with_what_is_known_and_how_to_go_on(started, tmp_path, jobs):
+def test_a_signal_ends_a_study_with_its_results_and_how_to_go_on(started, tmp_path, jobs):
     words = [*TUNE.replace("--total-steps 256", "--total-steps 4000").split(), "--trials", "500", "--jobs", jobs]
     process = started(*words, "--study", "s")
     wait_for(2, tmp_path / "s", process)
     process.send_signal(signal.SIGINT)
     text, _ = process.communicate(timeout=120)
     assert process.returncode == 130, text
-    assert "stopped by SIGINT; the same command goes on" in text
+    assert "stopped by SIGINT; the same command continues" in text
     assert "best so far: " in text
     assert a2c.Config("CartPole-v1", **_settings(tmp_path / "s" / "preset.toml")).total_steps == 4_000
     assert list((tmp_path / "s" / "processes").iterdir()) == []
@@ -332,7 +332,7 @@ def test_an_environment_that_gives_nan_or_hangs_ends_the_study(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("tune Acrobot-v1", "holds a study of CartPole-v1, not Acrobot-v1; --study names another folder for this one"),
+        ("tune Acrobot-v1", "holds a study of CartPole-v1, not Acrobot-v1; choose another folder with --study"),
         ("--gae-lambda 0.9", "holds a study with gae_lambda 0.95, not 0.9;"),
         ("--total-steps 512", "holds a study with total_steps 256, not 512;"),
         ("--seeds 3", "holds a study with 2 seeds a trial, not 3;"),
@@ -386,7 +386,7 @@ def test_a_folder_that_is_no_study_is_refused_and_left_as_it_was(tmp_path, capsy
         ("--trials 0", "trials is 0; it must be from 1 to 1,000,000"),
         ("--minutes -1", "minutes is -1; it must be above 0"),
         ("--unseen-seeds -1", "unseen_seeds is -1; it must be from 0 to 1,000"),
-        ("--stop-at-return 5", "stop_at_return ends runs before others"),
+        ("--stop-at-return 5", "stop_at_return would give runs different lengths"),
         ("--space nowhere.toml", "nowhere.toml is missing"),
         ("--preset nowhere.toml", "nowhere.toml is missing"),
         ("--natural-kl 0.1", "natural_kl is 0.1, which has no effect where actor_step is 'gradient'"),
@@ -401,16 +401,16 @@ def test_what_cannot_be_gets_one_sentence_and_leaves_nothing(tmp_path, capsys, w
     assert not (tmp_path / "s").exists()
 
 
-def test_nothing_left_to_search_is_said(tmp_path, capsys):
+def test_nothing_left_to_search_is_a_sentence(tmp_path, capsys):
     space = tmp_path / "one.toml"
     space.write_text('[[setting]]\nname = "gamma"\nlow = 0.9\nhigh = 0.99')
     words = [*TUNE.split(), "--space", str(space), "--gamma", "0.9", "--study", str(tmp_path / "s")]
     assert main(words) == 2
-    assert "nothing is left to search: of gamma, the command line names all that count here" in capsys.readouterr().err
+    assert "nothing is left to search: of gamma, the command line names all that apply here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["optuna", "tomli_w"])
-def test_what_is_not_installed_is_a_sentence(tmp_path, capsys, monkeypatch, name):
+def test_tuning_without_optuna_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     assert main([*TUNE.split(), "--study", str(tmp_path / "s")]) == 2
     assert f"tuning needs {name}; pip install 'a2c[tune]'" in capsys.readouterr().err

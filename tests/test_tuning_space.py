@@ -1,4 +1,4 @@
-"""What a study may try: ranges and choices, conditions, and what is no space."""
+"""The space of a study: ranges, choices, conditions, and files that are refused."""
 
 import math
 
@@ -76,7 +76,7 @@ def test_a_condition_holds_for_what_the_trial_itself_has(tmp_path):
     assert space.parameters(PLAIN) == {"optimizer": '"adam"'}
 
 
-def test_what_is_named_is_left_out():
+def test_settings_of_the_command_line_are_left_out():
     assert "gamma" not in drawn(read_space(SHIPPED, "real").without({"gamma"}), PLAIN)[0]
 
 
@@ -101,7 +101,7 @@ def test_a_complement_is_as_often_in_each_decade_below_one(tmp_path):
     assert all(len(str(value)) <= 7 for value in values)  # 0.99912
 
 
-def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
+def test_default_values_outside_the_space_are_not_parameters(tmp_path):
     space = space_of(
         tmp_path,
         """
@@ -128,29 +128,32 @@ def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no ..setting..; a space is a list of them"),
+        ("", "has no ..setting..; a space must be a list of them"),
         ("setting = 5", "has no ..setting.."),
         ("setting = [5]", "setting 1: it is 5; it must be a table"),
-        ("gamma = [0.9, 0.99]", "has 'gamma'; a space is a list of ..setting.."),
+        ("gamma = [0.9, 0.99]", "has 'gamma'; a space must be a list of ..setting.."),
         ("[[setting]]\nlow = 1", "setting 1: it has no name"),
         ("[[setting]]\nname = 'gama'", r"setting 1 \(gama\): there is no setting 'gama'; did you mean gamma\?"),
-        ("[[setting]]\nname = 'seed'\nchoices = [1, 2]", "seed cannot be searched: trials that differ in it cannot be"),
-        ("[[setting]]\nname = 'gamma'", "it has neither; it must have choices, or low and high"),
+        (
+            "[[setting]]\nname = 'seed'\nchoices = [1, 2]",
+            "seed cannot be searched, as trials that differ in it cannot be",
+        ),
+        ("[[setting]]\nname = 'gamma'", "it has neither choices nor a range; it must have choices, or low and high"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nchoices = [0.9, 1.0]", "it has both choices and a range"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9", "high is missing"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nhigh = 1.1", "gamma is 1.1; it must be between 0 and 1"),
         ("[[setting]]\nname = 'gamma'\nlow = 0.9\nhigh = 0.9", "low is 0.9 and high 0.9; low must be less"),
         ("[[setting]]\nname = 'gamma'\nlow = 'a'\nhigh = 0.9", "low is 'a'; it must be a number"),
-        ("[[setting]]\nname = 'gamma'\nlow = 0.0\nhigh = 0.9\nscale = 'log'", "scale 'log'; it must be above 0"),
+        ("[[setting]]\nname = 'gamma'\nlow = 0.0\nhigh = 0.9\nscale = 'log'", "with scale 'log' it must be above 0"),
         (
             "[[setting]]\nname = 'gamma'\nlow = 0.1\nhigh = 0.9\nscale = 'lin'",
             "scale is 'lin'; it must be linear, log, ",
         ),
         ("[[setting]]\nname = 'gamma'\nlow = 0.1\nhigh = 1.0\nscale = 'complement'", "at least 0 and below 1"),
-        ("[[setting]]\nname = 'num_envs'\nlow = 3\nhigh = 10\nscale = 'doubling'", "high must be low doubled so many"),
+        ("[[setting]]\nname = 'num_envs'\nlow = 3\nhigh = 10\nscale = 'doubling'", "high must be low times 2"),
         ("[[setting]]\nname = 'num_envs'\nlow = 1.5\nhigh = 8", "num_envs is 1.5; it must be a whole number"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9]", "they must be a list of at least two values"),
-        ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 0.9]", "where one is there twice"),
+        ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 0.9]", "each must be there only once"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 'none']", "gamma is 'none'; it must be a number"),
         ("[[setting]]\nname = 'gamma'\nchoices = [0.9, 1.0]\nscale = 'log'", "it has a scale beside choices"),
         ("[[setting]]\nname = 'gamma'\nchioces = [0.9, 1.0]", r"it has 'chioces'; did you mean choices\?"),
@@ -165,11 +168,11 @@ def test_what_lies_outside_is_not_suggested_for_what_there_was(tmp_path):
         (
             "[[setting]]\nname = 'gamma'\nchoices = [0.9, 1.0]\nwhen = {optimizer = 'adam'}\n"
             "[[setting]]\nname = 'optimizer'\nchoices = ['adam', 'rmsprop']",
-            r"setting 2 \(optimizer\): it must stand above gamma, whose `when` asks for it",
+            r"setting 2 \(optimizer\): move it above gamma, whose `when` asks for it",
         ),
     ],
 )
-def test_what_is_no_space_gets_one_sentence(tmp_path, text, message):
+def test_a_wrong_space_file_is_refused_in_one_sentence(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as raised:
         space_of(tmp_path, text)
     assert "\n" not in str(raised.value)

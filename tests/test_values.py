@@ -1,4 +1,4 @@
-"""What environments return, on every way that it takes: workers, replays, pictures, compiled forms, policies."""
+"""Values that environments return, wherever they go: workers, replays, pictures, compiled forms, policies."""
 
 import json
 from pathlib import Path
@@ -317,7 +317,7 @@ def test_a_policy_of_0_3_that_saw_bytes_as_they_were_is_refused(quick, tmp_path,
     """There, bytes went into the networks as they were; now it would act as another policy."""
     policy = image_bits(quick, total_steps=8)
     written_in_format_1(policy, tmp_path, **said)
-    with pytest.raises(UserError, match=r"trained on bytes that were not scaled, as 0.3 did; it must be trained anew"):
+    with pytest.raises(UserError, match=r"trained on bytes that were not scaled, as 0.3 did; train it again"):
         Policy.load(tmp_path)
 
 

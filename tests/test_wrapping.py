@@ -1,4 +1,4 @@
-"""What settings put around an environment: Atari's preprocessing, stacked frames, words of texts, lives."""
+"""Wrappers that settings put around an environment: Atari preprocessing, frame stack, words of texts, lives."""
 
 import gymnasium
 import numpy as np
@@ -63,17 +63,15 @@ def test_a_lost_life_is_learnt_as_an_end_and_counted_as_none():
     envs.close()
 
 
-def test_where_lives_are_not_noted_a_lost_one_changes_nothing():
+def test_if_lives_are_not_noted_a_lost_one_changes_nothing():
     envs, learner = learner_of()
     learner.update()
     assert learner._rollout.ended is learner._rollout.terminated
     envs.close()
 
 
-def test_an_environment_that_says_nothing_of_lives_is_told_what_is_missing(quick):
-    with pytest.raises(
-        a2c.EnvError, match=r'gave an info that says nothing of lives; .* info\["lives"\] must be how many'
-    ):
+def test_an_environment_without_lives_gets_an_error_that_says_what_is_missing(quick):
+    with pytest.raises(a2c.EnvError, match=r'gave an info without "lives"; .* it must be the number of lives left'):
         a2c.train(lambda: Lives(says=False), **quick, terminal_on_life_loss=True)
 
 
@@ -144,7 +142,7 @@ def test_arrays_are_stacked_and_choices_texts_and_masks_are_the_newest():
 
 
 @pytest.mark.parametrize("space", [spaces.Discrete(256), spaces.MultiDiscrete([256, 256])])
-def test_what_has_as_many_choices_as_there_are_words_is_no_text(space):
+def test_a_multidiscrete_with_as_many_choices_as_words_is_not_a_text(space):
     found = fit(space, spaces.Discrete(2)).values
     assert "text_words" not in found
     assert found["hidden_sizes"] == (128, 128)
@@ -189,7 +187,7 @@ def test_texts_are_left_out_or_seen_word_by_word():
 
 
 @pytest.mark.filterwarnings("ignore:the entropy is")  # It is sure of what it does, and right.
-def test_what_a_text_says_is_learnt_with_what_fits(quick):
+def test_what_a_text_says_is_learnt(quick):
     settings = {name: value for name, value in quick.items() if name not in ("hidden_sizes", "preset")}
     run = a2c.train(Tells, **settings | {"total_steps": 8_000, "final_eval_episodes": 20})
     assert run.config.text_words == 16
@@ -282,7 +280,7 @@ def test_without_a_seed_every_game_is_another():
     assert games[0].unwrapped.np_random.integers(2**40) != games[1].unwrapped.np_random.integers(2**40)
 
 
-def test_a_probability_that_is_none_is_refused():
+def test_a_wrong_probability_is_refused():
     with pytest.raises(a2c.UserError, match=r"repeat_action_probability 1.5; it must be at least 0 and below 1"):
         make_env("ALE/Pong-v5", {"repeat_action_probability": 1.5}, wrapping=ATARI)
 
@@ -295,18 +293,18 @@ def test_every_game_has_the_preset_of_its_family(env_id):
     assert origins(config, "auto")["frame_stack"] == "preset atari"
 
 
-def test_what_is_no_game_has_not():
+def test_an_id_that_is_no_game_has_no_preset():
     assert preset_name("CartPole-v1", "none") == preset_name("ALE/NoSuchGame-v5", "auto") == ""
 
 
 @pytest.mark.parametrize(
     ("env", "kwargs", "sentence"),
     [
-        ("CartPole-v1", {}, "atari_preprocessing is for games of ale_py, and CartPole-v1 is none; leave it out"),
-        (Lives, {}, "atari_preprocessing is for games of ale_py, and Lives is none"),
+        ("CartPole-v1", {}, "atari_preprocessing is for games of ale_py, and CartPole-v1 is not one; leave it out"),
+        (Lives, {}, "atari_preprocessing is for games of ale_py, and Lives is not one"),
         ("ALE/Pong-v5", {"frameskip": 4}, "env_kwargs has frameskip 4; leave it out"),
         ("ALE/Pong-v5", {"obs_type": "ram"}, "env_kwargs has obs_type 'ram'; leave it out"),
-        (lambda: gymnasium.make("ALE/Pong-v5"), {}, "with frameskip 4; .* must be made with frameskip=1"),
+        (lambda: gymnasium.make("ALE/Pong-v5"), {}, "with frameskip 4; .* so make it with frameskip=1"),
     ],
 )
 def test_what_cannot_be_preprocessed_is_refused_in_a_sentence(env, kwargs, sentence):
@@ -314,7 +312,7 @@ def test_what_cannot_be_preprocessed_is_refused_in_a_sentence(env, kwargs, sente
         make_env(env, kwargs, wrapping=ATARI)
 
 
-def test_what_is_compiled_has_nothing_around_it():
+def test_a_compiled_environment_has_no_wrappers():
     with pytest.raises(a2c.UserError, match="frame_stack is 2; leave it out"):
         a2c.make_envs("CartPole-v1", 1, vectorization="compiled", frame_stack=2)
     envs = a2c.make_envs("CartPole-v1", 1, vectorization="local", frame_stack=2)

@@ -131,7 +131,7 @@ def test_mlflow_has_the_curves_in_a_file_and_a_run_that_goes_on_once(folder):
 
 @quiet
 @mlflow_only
-def test_mlflow_goes_where_its_own_variable_says(folder, monkeypatch, tmp_path):
+def test_mlflow_writes_to_where_its_own_variable_says(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mine.db'}")
     written(folder, "mlflow", ROWS)
     assert (tmp_path / "mine.db").exists()
@@ -140,7 +140,7 @@ def test_mlflow_goes_where_its_own_variable_says(folder, monkeypatch, tmp_path):
 
 @quiet
 @mlflow_only
-def test_where_mlflow_cannot_begin_a_sentence_says_so(folder, monkeypatch):
+def test_if_mlflow_cannot_begin_there_is_a_sentence(folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
     with pytest.raises(a2c.UserError, match=r"MLflow cannot begin a run: .*nonsense"):
         written(folder, "mlflow", ROWS)

@@ -1,1 +1,1 @@
-"""The verbs of the command line: a dataclass each, whose fields are its flags and whose `run` does it."""
+"""The verbs of the command line. Each is a dataclass: its fields are the flags, and `run` carries it out."""

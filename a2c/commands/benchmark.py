@@ -1,4 +1,4 @@
-"""`a2c benchmark ENV`: what stepping and training cost on this machine, in every way that is possible here."""
+"""`a2c benchmark ENV`: how fast an environment steps and trains on this machine, with every placement it has here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from a2c.commands.groups import Preset, Settings
+from a2c.commands.groups import Preset, Settings, refuse_cluster
 from a2c.config import Config
 from a2c.envs.make import envs_for
 from a2c.envs.placement import is_compiled
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Measure what training on an environment costs on this machine, beside stepping it with random actions."""
+    """Measure how fast training on an environment is on this machine, compared with stepping it at random."""
 
     config: Settings
     preset: Preset = "auto"
     seconds: float = 1.0
     """How long each measurement takes."""
     rounds: int = 5
-    """How often each is measured, in turn, so that a slow moment of the machine hits all alike."""
+    """Measurements of each, taken in turn, so that a slow moment of the machine hits all alike."""
     json: bool = False
     """Print one JSON object."""
 
     def with_preset(self, named: Collection[str]) -> Benchmark:
-        """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
+        """The same verb with the preset's settings as defaults; the flags that the user named are parsed over them."""
         chosen = {name: value for name, value in vars(self.config).items() if name in named}
         fit = fit_beside_preset(self.config.env_id, self.preset, chosen)
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, {}, fit))
@@ -51,11 +51,12 @@ class Benchmark:
             raise UserError(f"seconds is {self.seconds}; it must be above 0 and at most 3600")
         if not 1 <= self.rounds <= 1000:
             raise UserError(f"rounds is {self.rounds}; it must be from 1 to 1000")
-        with importing():  # Here: importing Numba takes a while, and few verbs need it.
+        refuse_cluster(self.config, "measuring this machine")
+        with importing():  # Not at the top: Numba is slow to import, and few verbs need it.
             from a2c.kernels.compiler import compilation_shown
         with contextlib.ExitStack() as cleanup:
             cleanup.enter_context(compilation_shown())
-            contestants = ways(self.config)
+            contestants = contestants_for(self.config)
             for contestant in contestants.values():
                 cleanup.callback(contestant.close)
             measurements = {name: functools.partial(one.rate, self.seconds) for name, one in contestants.items()}
@@ -72,26 +73,26 @@ class Benchmark:
 
 
 class Contestant:
-    """Something that takes agent steps for as long as it is asked to."""
+    """Something that takes agent steps, to be timed."""
 
     def __init__(self, take_steps: Callable[[], int], close: Callable[[], None]) -> None:
-        """Takes what takes some steps and says how many, and what ends it."""
+        """Creates it from a function that takes some steps and returns their number, and a function that closes it."""
         self._take_steps, self.close = take_steps, close
 
     def rate(self, seconds: float) -> float:
-        """Steps per second, over that many seconds."""
+        """Takes steps for so many seconds; returns the steps per second."""
         start, steps = time.perf_counter(), 0
         while (passed := time.perf_counter() - start) < seconds:
             steps += self._take_steps()
         return steps / passed
 
 
-def ways(config: Config) -> dict[str, Contestant]:
-    """Random actions in this process, then training in every way that is possible here.
+def contestants_for(config: Config) -> dict[str, Contestant]:
+    """Random actions in this process, then training with every placement that is possible here.
 
     Raises:
         UserError: The environment is not usable.
-        EnvError: It raised.
+        EnvError: The environment raised.
     """
     found = {"random actions, this process": _stepping(config)}
     if compiled_form(config.env_id) is not None and not config.env_kwargs:
@@ -106,10 +107,10 @@ def ways(config: Config) -> dict[str, Contestant]:
 def alternate(
     contestants: Mapping[str, Callable[[], float]], rounds: int, say: Callable[[str], Any]
 ) -> dict[str, dict[str, Any]]:
-    """Runs every contestant once a round, in turn, after one round that does not count.
+    """Runs every contestant once a round, in turn, after one warm-up round that does not count.
 
     Returns:
-        For each: "median" and all "rounds" of its rate.
+        For each, the "median" of its rates and all of them, "rounds".
     """
     rates: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
@@ -145,7 +146,7 @@ def _training(config: Config, **placement: Any) -> Contestant:
 
     envs = _envs(config, **placement)
     learner = Learner(config, envs)
-    # Several updates a call where they come in microseconds.
+    # A fused update takes microseconds: several a call, so that the cost of the call does not count.
     count = max(1, 100_000 // config.steps_per_update) if learner.is_fused else 1
 
     def take_steps() -> int:

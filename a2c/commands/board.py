@@ -1,4 +1,4 @@
-"""`a2c board [RUNS]`: the curves of runs in TensorBoard or VisualDL, on this machine alone."""
+"""`a2c board [RUNS]`: shows the curves of runs in TensorBoard or VisualDL, reachable from this machine only."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Board:
     """Show the curves of runs in TensorBoard or VisualDL, whichever is installed, until Ctrl-C."""
 
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUNS]")] = ("runs",)
-    """Runs, or folders of runs; runs that are under way are followed."""
+    """Run folders, or folders of runs; curves of runs still in training grow."""
     board: Literal["auto", "tensorboard", "visualdl"] = "auto"
-    """Which. auto: TensorBoard, where it is installed."""
+    """Which of them. auto: TensorBoard if it is installed."""
     port: int = 0
-    """Port on 127.0.0.1. 0: one that is free."""
+    """Port on 127.0.0.1. 0: any free port."""
     refresh_seconds: float = 5.0
-    """How often the records are looked at for new rows, and the folders for new runs."""
+    """How often to look for new rows and new runs."""
 
     def run(self) -> int:
         """Returns the exit code."""
         if not 0.1 <= self.refresh_seconds <= 3600:
             raise UserError(f"refresh_seconds is {self.refresh_seconds}; it must be from 0.1 to 3,600")
         kind = installed(self.board)
-        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # In order, as by Ctrl-C.
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # To close as Ctrl-C does.
         try:
             with tempfile.TemporaryDirectory(prefix="a2c-board-") as scratch:
                 root = Path(scratch) / "runs"
@@ -50,7 +50,7 @@ class Board:
                         )
                         while process.poll() is None:
                             time.sleep(self.refresh_seconds)
-                            with contextlib.suppress(UserError):  # A run that is just being made, or was removed.
+                            with contextlib.suppress(UserError):  # A run that is just being created, or was removed.
                                 curves.follow()
                     raise UserError(f"{NAMES[kind]} ended, with exit code {process.returncode}")
                 finally:

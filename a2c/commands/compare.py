@@ -1,4 +1,4 @@
-"""`a2c compare A... -- B...`: which of two groups of runs is better, and how sure that is."""
+"""`a2c compare A... -- B...`: says which of two groups of runs is better, and how sure that is."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from a2c.run.policies import BestOrFinal
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Compare two groups of runs, say seeds of two settings: A... -- B..."""
+    """Compare two groups of runs, such as the seeds of two settings: A... -- B..."""
 
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="A... -- B...")]
-    """The runs' folders, or folders of runs, of either group."""
+    """Run folders, or folders of runs, of both groups, with -- between them."""
     which: BestOrFinal = "final"
-    """Evaluations of the final policies, or of the best by evaluation during training."""
+    """Which policies' scores to compare: the final ones, or the best by evaluation during training."""
     json: bool = False
     """Print one JSON object."""
 
@@ -49,7 +49,7 @@ class Compare:
 
 
 def in_words(comparison: Comparison) -> str:
-    """A table for each environment, what the groups differ in, and the verdict; no line has more than 80 columns."""
+    """A table for each environment, the settings that differ, and the verdict, in lines of at most 80 columns."""
     lines = []
     for env_id, environment in comparison.environments.items():
         lines += [f"{printable(env_id, 40)}, {comparison.which} policies", *table(environment), ""]
@@ -59,12 +59,12 @@ def in_words(comparison: Comparison) -> str:
             text = f"{printable(name)}: {printable(ours, 200)} (A), {printable(theirs, 200)} (B)"
             lines += textwrap.wrap(text, 78, initial_indent="  ", subsequent_indent="    ")
     else:
-        lines.append("They differ in no setting that decides results.")
+        lines.append("All settings that affect results are the same.")
     return "\n".join([*lines, "", *textwrap.wrap(comparison.verdict(), 80)])
 
 
 def table(environment: Environment, names: tuple[str, str] = NAMES) -> list[str]:
-    """Runs, interquartile mean with its interval, and the lowest and the highest run of either group."""
+    """The lines of a table: runs, interquartile mean with its interval, lowest and highest run of each group."""
     rows = [("", "runs", "IQM", "95 %", "lowest", "highest")]
     for name, side in zip(names, environment.sides, strict=True):
         numbers = [side.iqm.point, side.iqm.low, side.iqm.high, side.scores.min(), side.scores.max()]

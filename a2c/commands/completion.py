@@ -1,4 +1,4 @@
-"""`a2c completion SHELL`: what lets a shell complete verbs, flags and their values."""
+"""`a2c completion SHELL`: prints the script with which a shell completes verbs, flags and their values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tyro
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-    """Print what makes a shell complete a2c's verbs, flags and their values.
+    """Print the script with which a shell completes a2c's verbs, flags and their values.
 
     a2c completion bash > ~/.local/share/bash-completion/completions/a2c
 

@@ -1,4 +1,4 @@
-"""`a2c evaluate RUN`: whole episodes of a run's policy on fresh environments."""
+"""`a2c evaluate RUN`: evaluates a run's policy over whole episodes in new environments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from a2c.run.policies import Which
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a run's policy on fresh environments."""
+    """Evaluate a run's policy in new environments."""
 
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
@@ -25,19 +25,21 @@ class Evaluate:
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     which: Which = "best"
-    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    """The best policy by evaluation during training, the final one, or the one saved after so many steps."""
     seed: int | None = None
-    """Decides the episodes; by default the run's seed."""
+    """Seed of the episodes; by default the run's seed."""
     eval_num_envs: int | Literal["auto"] = "auto"
-    """Environments played side by side; decides which episodes are played."""
+    """Environments played side by side. Another number plays other episodes."""
     env: str | None = None
-    """Make this environment instead of the one the run names; needed where that would import a module."""
+    """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     json: bool = False
     """Print one JSON object."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         evaluation = run.evaluate(self.episodes, self.greedy, self.which, self.seed, self.env, self.eval_num_envs)
         summary = evaluation.summary()
         if self.json:

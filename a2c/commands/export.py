@@ -1,4 +1,4 @@
-"""`a2c export RUN --to FORMAT`: the policy for use elsewhere."""
+"""`a2c export RUN --to FORMAT`: writes the policy in a format for use elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import io
 import os
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,9 @@ from a2c.run.folder import Run, settled
 from a2c.run.policies import Which
 
 Format = Literal["onnx", "c", "html", "numpy", "paddle", "pdparams"]
+
+_OF_PADDLE = ("paddle", "pdparams")
+"""Formats that have a layer of the user's own."""
 
 _ENDINGS: dict[Format, str] = {
     "onnx": ".onnx",
@@ -37,18 +41,20 @@ class Export:
     """The run's folder."""
     to: Format
     """onnx: a model for onnxruntime. c: one file of C99. html: a page that plays the policy. numpy: one file of Python
-    that needs NumPy alone. paddle: an inference model of PaddlePaddle. pdparams: parameters for PaddlePaddle, to be
-    loaded into a2c.exports.layer.ActorCritic."""
+    that needs only NumPy. paddle: an inference model of PaddlePaddle. pdparams: parameters for PaddlePaddle, to load
+    into a2c.exports.layer.ActorCritic."""
     out: str | None = None
-    """Where to; by default policy.onnx, policy.c and so on in the run."""
+    """The file to write; by default policy.onnx, policy.c and so on in the run's folder."""
     which: Which = "best"
-    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    """The best policy by evaluation during training, the final one, or the one saved after so many steps."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     masks: bool = True
-    """Let whoever calls the policy say which actions are allowed; --no-masks leaves that out, where all always are."""
+    """Let the caller say which actions are allowed. --no-masks leaves that out: all actions are allowed."""
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         path = settled(self.out) if self.out else run.path / f"policy{_ENDINGS[self.to]}"
         for written in export(run.policy(self.which), self.to, path, self.masks):
             print(written)
@@ -59,17 +65,23 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
     """Writes a policy in a format.
 
     Args:
-        policy: What is written.
+        policy: The policy.
         to: The format.
-        path: The file; of Paddle's model, that of the program, with the parameters beside it (.json and .pdiparams).
+        path: The file. For Paddle's model it is the program's (.json), with the parameters beside it (.pdiparams).
         masks: Whether callers can say which actions are allowed.
 
     Returns:
         The files that were written.
 
     Raises:
-        UserError: The file cannot be written, the format cannot express the policy, or what writes it is not installed.
+        UserError: The file cannot be written, the format cannot express the policy, or a package is not installed.
     """
+    own = policy.architecture.own
+    if own is not None and to not in _OF_PADDLE:
+        raise UserError(
+            f"--to {to} has no layers but ours, and this policy goes through {own.name}; --to paddle and --to pdparams "
+            "have it"
+        )
     if to == "pdparams":
         write_pdparams(policy, path)
         return [path]
@@ -83,10 +95,19 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
             onnx_model = _imported("onnx_model", to, "onnx")
             contents = {path: onnx_model.model_of(description).SerializeToString()}
         case "paddle":
-            # Read where Paddle is imported: its own functions print a warning whenever a program is made of them.
+            # Paddle reads it when it is imported; without it, Paddle warns of its own functions for every program.
             os.environ.setdefault("GLOG_minloglevel", "2")
             paddle_model = _imported("paddle_model", to, "PaddlePaddle", "paddle")
-            found = paddle_model.files_of(description, path.name.removesuffix(".json"))
+            try:
+                found = paddle_model.files_of(description, path.name.removesuffix(".json"))
+            except Exception as error:  # Whatever Paddle raises where it makes a program of a layer of the user's own.
+                if own is None:
+                    raise
+                said = textwrap.shorten((str(error).strip().splitlines() or [""])[-1], 200)
+                raise UserError(
+                    f"Paddle makes no program of {own.name} ({type(error).__name__}: {said}); what it does must not "
+                    "depend on the values or the number of rows"
+                ) from error
             contents = {path.parent / name: data for name, data in found.items()}
         case "c":
             from a2c.exports.c import source_of
@@ -107,10 +128,10 @@ def export(policy: Policy, to: Format, path: Path, masks: bool = True) -> list[P
 
 
 def _imported(name: str, to: Format, package: str, extra: str = "") -> Any:
-    """A module of `a2c.exports` that needs a package that not everybody has.
+    """A module of `a2c.exports` that needs an optional package.
 
     Raises:
-        UserError: It is not installed.
+        UserError: The package is not installed.
     """
     try:
         return importlib.import_module(f"a2c.exports.{name}")
@@ -121,16 +142,16 @@ def _imported(name: str, to: Format, package: str, extra: str = "") -> Any:
 
 
 def write_pdparams(policy: Policy, path: Path) -> None:
-    """Writes the parameters as `paddle.save` does: a pickle, which we write and never read.
+    """Writes the parameters as `paddle.save` does: a pickle, which a2c writes for Paddle's users but never reads.
 
     Raises:
         UserError: The file cannot be written, Paddle is not installed, or the policy has convolutions or memory.
     """
     layer = _imported("layer", "pdparams", "PaddlePaddle", "paddle")
-    if policy.architecture.images:
-        raise UserError("--to pdparams has no convolutions; this policy sees images through them; --to paddle has them")
+    if policy.architecture.num_image_features:
+        raise UserError("--to pdparams cannot hold the convolutions of this policy; --to paddle can")
     if policy.architecture.memory_size:
-        raise UserError("--to pdparams has no recurrent unit; this policy has memory; --to paddle has one")
+        raise UserError("--to pdparams cannot hold the recurrent unit of this policy; --to paddle can")
     network = layer.ActorCritic(policy.architecture)
     network.set_state_dict(policy.parameters)
     data = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Config on the command line: its flags in the groups that it is made of, which --help shows one by one."""
+"""Config on the command line: how its fields become flags, in the groups that --help shows one by one."""
 
 from __future__ import annotations
 
@@ -15,29 +15,39 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from a2c.config import GROUPS, Config
+from a2c.errors import UserError
 from a2c.presets import PRESETS
 
 registry = ConstructorRegistry()
-"""What tyro is to know of our types."""
+"""The rules by which tyro, the parser, reads our types."""
 
 Preset = Annotated[
     str,
     tyro.conf.arg(
         metavar="NAME|FILE",
-        help="Settings for what the command line leaves out. auto: those named like the environment; none; one of "
-        + ", ".join(PRESETS)
-        + "; or the file of some, as `a2c tune` writes it.",
+        help="Gives the settings that the command line does not name. auto: the preset named like the environment; "
+        "none; a file, such as `a2c tune` writes; or one of " + ", ".join(PRESETS) + ".",
     ),
 ]
-"""The name of a preset, or its file; --help shows which there are."""
+"""The name of a preset, or its file; --help lists the names."""
 
 Settings = Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
-"""Config as a field of a verb: its flags bear no prefix."""
+"""Config as a field of a verb, with flags without a prefix."""
+
+
+def refuse_cluster(config: Config, what: str) -> None:
+    """Refuses a cluster where environments are stepped on this machine all the same.
+
+    Raises:
+        UserError: One was chosen.
+    """
+    if config.cluster != "none":
+        raise UserError(f"cluster is {config.cluster!r}, which is for single runs of `a2c train`, not {what}; drop it")
 
 
 @registry.struct_rule
 def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """One of ours, as tyro would take it, but for line breaks within a field's documentation: those it would keep."""
+    """Reads a dataclass of ours as tyro does, except that line breaks in a field's documentation become spaces."""
     if not dataclasses.is_dataclass(info.type) or not info.type.__module__.startswith("a2c."):
         return None
     kind: Any = info.type
@@ -49,7 +59,7 @@ def _dataclass(info: StructTypeInfo) -> StructConstructorSpec | None:
                 field.name,
                 types[field.name],
                 _default(field, info.default),
-                functools.partial(_help, kind, field.name),  # Asked for by --help alone: it reads the source.
+                functools.partial(_help, kind, field.name),  # Lazily: it parses the source, and only --help needs it.
             )
             for field in dataclasses.fields(kind)
         ),
@@ -62,7 +72,7 @@ def _help(kind: type, name: str) -> str | None:
 
 @functools.cache
 def _documentation(kind: type) -> dict[str, str]:
-    """What the strings below the fields of a class say."""
+    """The docstrings below the fields of a class, by field."""
     definition = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0])
     return {
         field.target.id: " ".join(text.value.value.split())
@@ -80,7 +90,7 @@ def _default(field: dataclasses.Field[Any], instance: Any) -> Any:
     return tyro.MISSING if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-@registry.struct_rule  # The last rule is asked first.
+@registry.struct_rule  # tyro tries the last rule first.
 def _config(info: StructTypeInfo) -> StructConstructorSpec | None:
     if info.type is not Config:
         return None
@@ -91,7 +101,7 @@ def _config(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def _part(kind: type, config: Any) -> Any:
-    """What a Config holds of one group, or whatever tyro gives where there is no Config yet."""
+    """The fields of one group, from a Config; without a Config, tyro's own value for "missing"."""
     if not isinstance(config, Config):
         return config
     return kind(**{field.name: getattr(config, field.name) for field in dataclasses.fields(kind)})

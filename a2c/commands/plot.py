@@ -1,4 +1,4 @@
-"""`a2c plot RUN...`: learning curves, as a picture."""
+"""`a2c plot RUN...`: draws learning curves as a picture."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from a2c.run.folder import Run
 Groups = Mapping[str, Sequence[Run]]
 """Runs by the name of their group; "" is the name of the only one."""
 
-# Okabe and Ito's colours, told apart by colour-blind people too, without the yellow, which white paper swallows.
+# Okabe and Ito's colours, which colour-blind people can distinguish too, without the yellow: too pale on white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 _STYLES = (("-", "."), ("--", "s"), (":", "^"), ("-.", "x"))
-"""Line and marker: no two curves beside each other need their colours to be told apart, and no two of 28 are alike."""
+"""Line style and marker. Neighbouring curves differ even without colours, and all of the first 28 differ."""
 
 _MOST_MARKERS = 60
 _MOST_FAINT = 6
@@ -40,29 +40,27 @@ _MOST_FAINT = 6
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """Draw learning curves: of one run, or of several in one picture, where seeds of one setting are one line."""
+    """Draw the learning curves of one run, or of several in one picture; the seeds of one setting are one line."""
 
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN... [-- RUN...]")]
-    """The runs' folders, or folders of runs; with -- between them groups, each of which is one line."""
+    """Run folders, or folders of runs. With -- between groups, each group is one line."""
     to: str | None = None
-    """Where to; the ending chooses the format (png, pdf, svg). By default curve.png in the run, or curves.png here."""
+    """The file to write (.png, .pdf or .svg). By default curve.png in the run's folder; of several runs, curves.png."""
     over: Over = "steps"
-    """What returns are drawn over: agent steps, or seconds of training, evaluations and checkpoints apart."""
+    """The horizontal axis: agent steps, or seconds of training without evaluations and checkpoints."""
     smooth: int = 1
-    """Draw each point as the mean of so many of its run's, itself the last of them; the axis says so."""
+    """Draw the mean of the last so many points at each point; the axis says so."""
     follow: bool = False
     """Draw again while runs train: in a window, or with --to in that file. Ends with the runs, or by Ctrl-C."""
     json: bool = False
-    """Print one JSON object: where the picture is, and what it shows."""
+    """Print one JSON object: the path of the picture, and its curves in numbers."""
 
     def run(self) -> int:
         """Returns the exit code."""
         if not 1 <= self.smooth <= 1_000_000:
-            raise UserError(
-                f"smooth is {self.smooth}; it must be from 1, which draws every point as it is, to 1,000,000"
-            )
+            raise UserError(f"smooth is {self.smooth}; it must be from 1 (no smoothing) to 1,000,000")
         if self.follow and self.json:
-            raise UserError("--follow draws again and again, and --json prints one object; choose one of them")
+            raise UserError("--follow draws again and again, but --json prints one object; choose one of them")
         groups, look = groups_in(self.folders, "plot"), Look(self.over, self.smooth)
         runs = [run for group in groups.values() for run in group]
         by_default = runs[0].path / "curve.png" if len(runs) == 1 else Path("curves.png")
@@ -80,7 +78,7 @@ class Plot:
 
 
 def _shower(path: Path | None, look: Look) -> Callable[[Groups], bool]:
-    """What shows groups while they train, in a file or, where none is named, in a window: see `follow`."""
+    """The function that shows groups for `follow`: in a file or, without a path, in a window."""
     if path is None:
         return Window(look).show
 
@@ -95,12 +93,12 @@ def follow(read: Callable[[], Groups], show: Callable[[Groups], bool], wait_seco
     """Shows groups again whenever their metrics have grown, until all of their runs have ended.
 
     Args:
-        read: Gives the groups as they are now: a folder may have new runs.
-        show: Shows them; returns whether anybody looks on.
-        wait_seconds: How long between two looks.
+        read: Returns the groups as they are now, since a folder may have new runs.
+        show: Shows them; returns False once the window is closed.
+        wait_seconds: The pause between two checks.
     """
     seen: dict[Path, int] = {}
-    with contextlib.suppress(KeyboardInterrupt):  # Whoever has seen enough.
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the usual end.
         while True:
             groups = read()
             runs = [run for group in groups.values() for run in group]
@@ -124,24 +122,24 @@ class Window:
     """A window with curves, which stays open until somebody closes it."""
 
     def __init__(self, look: Look) -> None:
-        """Opens none yet.
-
-        Raises:
-            UserError: There is no display for one.
-        """
+        """Creates it without opening it: `show` does."""
         self._look = look
         self._figure: Any = None
 
     def show(self, groups: Groups) -> bool:
-        """Draws the groups; returns whether the window is open."""
+        """Draws the groups; returns whether the window is still open.
+
+        Raises:
+            UserError: There is no display.
+        """
         pyplot = _matplotlib(lambda: importlib.import_module("matplotlib.pyplot"))
         if self._figure is None:
             self._figure = pyplot.figure(layout="constrained")
             if self._figure.canvas.required_interactive_framework is None:
                 pyplot.close(self._figure)
                 raise UserError(
-                    f"there is no display to open a window on (Matplotlib draws with {pyplot.get_backend()}); with "
-                    "--to FILE, the picture in it is drawn again and again"
+                    f"there is no display to open a window on (Matplotlib draws with {pyplot.get_backend()}); use "
+                    "--to FILE to draw into a file again and again"
                 )
         if not pyplot.fignum_exists(self._figure.number):
             return False
@@ -153,10 +151,10 @@ class Window:
 
 
 def _matplotlib(load: Callable[[], Any]) -> Any:
-    """What is loaded of Matplotlib, which is slow to import: only where a picture is drawn.
+    """Imports a part of Matplotlib, with `load`. It is slow, so only drawing a picture does it.
 
     Raises:
-        UserError: It cannot be used: it reads MPLBACKEND.
+        UserError: It cannot be imported, for instance because MPLBACKEND names no backend.
     """
     try:
         return load()
@@ -170,34 +168,34 @@ def draw(
     look: Look = Look(),  # noqa: B008 - immutable
     drawn: Sequence[Panel] | None = None,
 ) -> Path:
-    """Draws returns: evaluations as lines with points, episodes of training as faint lines.
+    """Draws returns: evaluations as lines with points, training episodes as faint lines.
 
-    Every environment has axes of its own. Runs that differ in their seeds only are one line, their interquartile mean,
-    in its 95 % bootstrap interval.
+    Every environment has its own axes. Runs that differ only in their seeds are one line: their interquartile mean,
+    with its 95 % bootstrap interval.
 
     Args:
-        groups: At least one run; or groups of them by name, each of which is one line.
-        path: Where to; the ending chooses the format.
+        groups: At least one run; or groups of runs by name, each of which is one line.
+        path: The file; its ending chooses the format.
         look: How they are drawn.
-        drawn: Their panels, where these are there already.
+        drawn: Their panels, if they were already made.
 
     Returns:
         The path.
 
     Raises:
-        UserError: No run has something to draw, or the picture cannot be written.
+        UserError: No run has anything to draw, or the picture cannot be written.
     """
     if path.is_dir():
-        raise UserError(f"cannot draw to {path}, which is a folder; name a file in it that ends in .png, .pdf or .svg")
+        raise UserError(f"cannot draw to {path}: it is a folder; name a file that ends in .png, .pdf or .svg")
     if not path.suffix:
-        raise UserError(f"cannot tell the format of the picture {path}; it must end in .png, .pdf or .svg")
+        raise UserError(f"cannot draw to {path}: its name must end in .png, .pdf or .svg")
     if drawn is None:
         drawn = panels(groups, look)
     matplotlib = _matplotlib(lambda: importlib.import_module("matplotlib"))
     picture = io.BytesIO()
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # Whatever the machine's matplotlibrc says, LaTeX for one.
-        # The same runs give the same file: no time of day, and no random names in an SVG.
+        matplotlib.rcdefaults()  # The machine's matplotlibrc may ask for LaTeX, for instance.
+        # The same runs give the same file: without this, an SVG holds the time of day and random names.
         matplotlib.rcParams["svg.hashsalt"] = "a2c"
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         try:
@@ -213,7 +211,7 @@ def draw(
 
 
 def _in_numbers(panel: Panel) -> dict[str, Any]:
-    """What a panel shows, for `--json`; null is a gap."""
+    """The curves of a panel in numbers, for `--json`; null is a gap."""
 
     def numbers(values: NDArray[np.float64]) -> list[float | None]:
         return [finite_or_none(value) for value in values.tolist()]
@@ -240,7 +238,7 @@ def _in_numbers(panel: Panel) -> dict[str, Any]:
 
 
 def _caption(groups: Groups | Sequence[Run], drawn: Sequence[Panel]) -> str:
-    """What lines, faint lines and bands are."""
+    """The sentence that explains lines, faint lines and bands."""
     runs = [run for group in groups.values() for run in group] if isinstance(groups, Mapping) else groups
     kinds = {"greedy " if run.config.eval_greedy else "sampled " for run in runs}
     kind = f"{kinds.pop() if len(kinds) == 1 else ''}evaluations"
@@ -261,7 +259,7 @@ def _shows_training(curve: Curve, panel: Panel) -> bool:
 
 
 def _figure(drawn: Sequence[Panel], caption: str, look: Look, figure: Any = None) -> Any:
-    """All panels in one figure: a new one, or one that is there and empty."""
+    """Draws all panels in one figure: a new one, or the given empty one."""
     from matplotlib.figure import Figure
 
     columns = math.ceil(math.sqrt(len(drawn)))
@@ -269,7 +267,7 @@ def _figure(drawn: Sequence[Panel], caption: str, look: Look, figure: Any = None
     longest = max(len(curve.label) for panel in drawn for curve in panel.curves)
     width = 8.0 if columns == 1 or longest > 55 else 5.5
     legends = [_legend_columns(panel, width) for panel in drawn]
-    # The axes stay as large as they are, however long a legend is.
+    # The figure grows with the legend, so that the axes stay equally large.
     lines = max(math.ceil(len(panel.curves) / n) for panel, n in zip(drawn, legends, strict=True))
     if figure is None:
         figure = Figure(figsize=(width * columns, rows * (4.3 + 0.2 * lines) + 0.2), layout="constrained")
@@ -310,7 +308,7 @@ def _draw_panel(axes: Any, panel: Panel, look: Look) -> None:
             line.x, line.middle, color=color, linestyle=style, marker=shown, markersize=4, label=curve.label or "run"
         )
     if look.over == "steps":
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, 1M; a tenth of a second would be 100m
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, 1M. Not for seconds: 0.1 would be 100m.
     axes.set_xlabel(look.x_label)
     axes.set_ylabel(look.y_label)
     axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""`a2c record RUN`: an episode of a run's policy, or of policies kept during training side by side, as GIF or MP4."""
+"""`a2c record RUN`: records an episode of a run's policy, or of the policies saved during training, as GIF or MP4."""
 
 from __future__ import annotations
 
@@ -34,27 +34,29 @@ from a2c.stage import play
 from a2c.video import check_target, encoded, every
 
 _STILL_SECONDS = 1.5
-"""How long stages stand still once all episodes are over, before the video begins again."""
+"""How long the last picture of `--stages` stands still once all episodes are over, before the video repeats."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """Record an episode of a run's policy as a GIF or MP4; or policies kept during training, side by side."""
+    """Record an episode of a run's policy as GIF or MP4; or of the policies saved during training, side by side."""
 
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     to: str | None = None
-    """Where to: a .gif or .mp4 file. By default video.gif in the run, or stages.gif."""
+    """The .gif or .mp4 file to write. By default video.gif or stages.gif in the run's folder."""
     which: Which = "best"
-    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    """The best policy by evaluation during training, the final one, or the one saved after so many steps."""
     stages: bool = False
-    """Show the policies that --keep-policy-at of a2c train kept, and the final one, side by side in one episode."""
+    """Show the policies that a2c train --keep-policy-at saved, and the final one, side by side in the same episode."""
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     seed: int = 0
     """Seed of the episode."""
     env: str | None = None
-    """Make this environment instead of the one the run names; needed where that would import a module."""
+    """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     max_steps: int = 1_000
     """Stop recording after this many steps."""
     caption: bool = True
@@ -62,7 +64,7 @@ class Record:
 
     def run(self) -> int:
         """Returns the exit code."""
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         path = Path(self.to).expanduser() if self.to else run.path / ("stages.gif" if self.stages else "video.gif")
         how = self.greedy, self.seed, self.max_steps, self.env, self.caption
         if not self.stages:
@@ -70,7 +72,7 @@ class Record:
             print(f"{recording.path} (return {shown_returns([recording.episode_return])[0]}, {recording.steps} steps)")
             return 0
         if self.which != "best":
-            raise UserError(f"which is {self.which}, and --stages shows every policy that was kept; take one of them")
+            raise UserError(f"which is {self.which}, but --stages shows every saved policy; leave out one of them")
         for stage, recording in record_stages(run, path, *how).items():
             (shown,) = shown_returns([recording.episode_return])
             print(f"{_title(stage)}: return {shown}, {recording.steps} steps")
@@ -101,17 +103,17 @@ def record(
     Args:
         run: Whose policy acts.
         path: A .gif or .mp4 file.
-        which: "best", "final", or after how many steps the run kept it.
+        which: "best", "final", or the number of steps after which the run saved it.
         greedy: The most probable action; False samples.
         seed: Of the episode.
         max_steps: At most this many steps, at least 1.
-        env: What to make instead of what the run names, as in `Run.evaluate`.
-        caption: Whether to write the return and the step above the pictures. Those that are too small for text are
-            enlarged, then.
+        env: The environment to make instead of the run's, as in `Run.evaluate`.
+        caption: Whether to write the return and the step above the pictures, which are enlarged if they are too small
+            for text.
 
     Raises:
-        UserError: The environment draws no pictures, the ending is another, there is no ffmpeg for an .mp4, or the file
-            cannot be written.
+        UserError: The environment draws no pictures, the file's ending is neither, ffmpeg is missing for an .mp4, or
+            the file cannot be written.
         EnvError: The environment raised.
     """
     target = _target(path, max_steps)
@@ -134,42 +136,44 @@ def record_stages(
     env: EnvSource | None = None,
     caption: bool = True,
 ) -> dict[int, Recording]:
-    """Records the same episode of every policy that a run kept, and of its final one, side by side in one video.
+    """Records the same episode of every policy that a run saved, and of its final one, side by side in one video.
 
-    A policy whose episode is over stands still, darker, until all are.
+    If a policy's episode ends early, its last picture stays, dimmed, until all have ended.
 
     Args:
         run: Whose policies act.
         path: A .gif or .mp4 file.
-        greedy: As in `record`, as are all that follow.
-        seed: Of the episode of each of them.
+        greedy: As in `record`.
+        seed: Seed of the episode, the same for each.
         max_steps: At most this many steps of each.
-        env: What to make.
-        caption: Whether to write above each after how many steps of training it acted so, its return and the step.
+        env: As in `record`.
+        caption: Whether to write above each its steps of training, its return and the step.
 
     Returns:
-        What was recorded, by steps of training.
+        The recordings, by steps of training.
 
     Raises:
-        UserError: As in `record`; or the run kept no policy.
+        UserError: As in `record`; or the run saved no policy during training.
         EnvError: The environment raised.
     """
     target = _target(path, max_steps)
     stages: dict[int, Which] = {steps: steps for steps in run.kept_policies}
     if not stages:
         raise UserError(
-            f"{run.path} kept no policy on its way; `a2c train ... --keep-policy-at 0,10000,50000` does, for its stages"
+            f"{run.path} saved no policy during training; `a2c train ... --keep-policy-at 0,10000,50000` does"
         )
     if run.steps > max(stages):
         stages[run.steps] = "final"
     films, width = [], width_for(len(stages))
     for which in stages.values():
         film = _filmed(run, which, _How(greedy, seed, max_steps, env), path)
-        # Only now are they made smaller, each episode by itself: all of them in full size would fill the memory.
+        # Shrunk after each episode, since all episodes in full size would fill the memory.
         films.append(film._replace(pictures=np.stack([fitted(legible(one), width) for one in film.pictures])))
     sizes = list(dict.fromkeys(film.pictures.shape[1:3] for film in films))
     if len(sizes) > 1:
-        raise UserError(f"the environment drew pictures of different sizes, {sizes[0]} and {sizes[1]}; a video has one")
+        raise UserError(
+            f"the environment drew pictures of different sizes, {sizes[0]} and {sizes[1]}; in a video all must be equal"
+        )
     files.write_bytes(target, encoded(_sheets(films, list(stages), caption), films[0].fps, path))
     return {steps: Recording(path, film.returns[-1], film.steps[-1]) for steps, film in zip(stages, films, strict=True)}
 
@@ -184,7 +188,7 @@ class _How(NamedTuple):
 
 
 class _Film(NamedTuple):
-    """The pictures of an episode, as many as are shown."""
+    """The pictures of an episode that the video shows."""
 
     pictures: NDArray[np.uint8]  # [L, H, W, 3]
     returns: list[float]  # [L] sum of rewards up to there
@@ -194,10 +198,10 @@ class _Film(NamedTuple):
 
 
 def _target(path: Path, max_steps: int) -> Path:
-    """The file, wherever an environment may change the working directory to.
+    """The file as an absolute path, because an environment may change the working directory.
 
     Raises:
-        UserError: Nothing can be written there, or there is nothing to record.
+        UserError: The file cannot be written, or max_steps is below 1.
     """
     check_target(path)
     if max_steps < 1:
@@ -206,7 +210,7 @@ def _target(path: Path, max_steps: int) -> Path:
 
 
 def _filmed(run: Run, which: Which, how: _How, path: Path) -> _Film:
-    """Plays an episode, and takes the pictures that the format of a path can show, and the last one."""
+    """Plays an episode and takes as many pictures as the file's format can show, and always the last."""
     pictures, returns, steps, total = [], [], [], 0.0
     with play(run, which, how.greedy, how.seed, "rgb_array", how.env) as episode:
         take = every(path, episode.fps)
@@ -216,7 +220,7 @@ def _filmed(run: Run, which: Which, how: _How, path: Path) -> _Film:
                 pictures.append(picture_of(frame))
                 returns.append(total)
                 steps.append(step + 1)
-        if steps[-1] <= step:  # Cut off between two pictures: the last one shown is to have the last return.
+        if steps[-1] <= step:  # max_steps ended it between two pictures: the last picture must show the last return.
             pictures.append(picture_of(frame))
             returns.append(total)
             steps.append(step + 1)
@@ -224,7 +228,7 @@ def _filmed(run: Run, which: Which, how: _How, path: Path) -> _Film:
 
 
 def _captions(film: _Film, shown: Sequence[str], title: str = "") -> list[Caption]:
-    """What stands above each picture; returns as they are shown, all with as many digits."""
+    """The text above each picture; `shown` are its returns as text, all with as many digits."""
     captions = [
         Caption(f"return {total}", f"step {step:,}", title) for total, step in zip(shown, film.steps, strict=True)
     ]
@@ -255,7 +259,7 @@ def _sheets(films: Sequence[_Film], stages: Sequence[int], caption: bool) -> Ite
         for film, texts in zip(films, captions, strict=True):
             last = len(film.pictures) - 1
             picture = film.pictures[min(number, last)]
-            if film.is_over and last < number < length:  # Others go on.
+            if film.is_over and last < number < length:  # Others still play.
                 picture = dimmed(picture)
             row.append(strip.above(picture, texts[min(number, last)]) if caption else picture)
         yield side_by_side(row)

@@ -1,4 +1,4 @@
-"""`a2c replay RUN`: takes the steps again that led to a failure, with one environment in one process."""
+"""`a2c replay RUN`: repeats the steps that led to an environment's failure, in one process, for a debugger."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from a2c.spaces import row_type, unplain, value_of
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """Take the steps again that led to an environment's failure: one environment, in one process, no training."""
+    """Repeat the steps that led to an environment's failure: one environment in one process, without training."""
 
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
-    """The run's folder, which has failure.json."""
+    """The run's folder, with failure.json in it."""
     env: str | None = None
-    """Make this environment instead of the one the run names; needed where that would import a module."""
+    """Make this environment instead of the run's; needed if the run's would import a module."""
 
     def run(self) -> int:
-        """Returns the exit code; what the environment raises is raised, and what ends the process ends it."""
+        """Returns the exit code. An exception of the environment is raised; a crash ends this process."""
         run = Run(self.folder)
         failure = run.failure()
         env = make_env(run.environment(self.env), run.config.env_kwargs, None, Wrapping.of(run.config))
@@ -40,22 +40,22 @@ class Replay:
         try:
             actions = unplain(failure.actions, right)
         except ValueError as error:
-            raise UserError(f"{path} has actions that are none of {run.config.env_id}: {error}") from error
+            raise UserError(f"{path} holds actions that {run.config.env_id} does not have: {error}") from error
         if actions.shape[1:] != right.shape or actions.dtype != right.base:
             raise UserError(
-                f"{path} has actions {actions.dtype} {actions.shape[1:]}, {run.config.env_id} takes {right.base} "
+                f"{path} holds actions {actions.dtype} {actions.shape[1:]}, but {run.config.env_id} takes {right.base} "
                 f"{right.shape}; they must be the same"
             )
         value = value_of(space)
         for action in actions:
             if not space.contains(value(action)):
-                raise UserError(f"failure.safetensors has an action {shown(action)}; {run.config.env_id} takes {space}")
+                raise UserError(f"{path} holds an action {shown(action)}, but {run.config.env_id} takes {space}")
         print(
             f"environment {failure.env_index}, episode {failure.episode}: reset with seed {failure.episode_seed}, "
             f"then {len(actions)} steps",
             file=sys.stderr,
         )
-        # As in training: with the same seeds, and the same eye on what it returns.
+        # As in training: with the same seeds, and the same checks of what the environment returns.
         seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env, Feedback(run.config.reward_weights))
         seeded.episode = failure.episode - 1
         try:
@@ -69,7 +69,7 @@ class Replay:
                 print(f"\rstep {number}", end="", file=sys.stderr, flush=True)
                 obs, reward, terminated, truncated, _ = seeded.step(action)
                 rows[0] = obs
-                # Nobody acts on, or values, the last observation of a terminated episode.
+                # The last observation of a terminated episode is never used, so it need not be finite.
                 if not finite(reward) or not (terminated or finite(rows).all()):
                     print(f"\nstep {number} gave reward {reward}, observation {obs}")
                     return 1
@@ -82,7 +82,7 @@ class Replay:
             print(f"\n{error}")
             return 1
         except KeyboardInterrupt:
-            traceback.print_exc()  # Where an environment hung is what one wants to know.
+            traceback.print_exc()  # It shows at which line the environment hangs.
             return 130
         finally:
             print(file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`a2c report RUN...`: what runs reached and how sure that is, as one HTML file."""
+"""`a2c report RUN...`: writes one HTML file about runs: their scores, and how sure these are."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Write one HTML file about a run, or about groups of them: what was reached, and how sure that is."""
+    """Write one HTML file about a run, or about groups of runs: their scores, and how sure these are."""
 
     folders: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN... [-- RUN...]")]
-    """The runs' folders, or folders of runs; with -- between them groups, else seeds of one setting are a group."""
+    """Run folders, or folders of runs. -- separates groups; without it, the seeds of one setting are a group."""
     to: str | None = None
-    """Where to. By default report.html in the run, or report.html here."""
+    """The file to write. By default report.html in the run's folder; of several runs, in this folder."""
     which: BestOrFinal = "final"
-    """Compare groups by their final policies, or by the best by evaluation during training."""
+    """Which policies' scores count: the final ones, or the best by evaluation during training."""
     video: bool = True
-    """Put the run's video.gif or video.mp4 in the file, where there is one."""
+    """Put the run's video.gif or video.mp4 into the file, if there is one."""
     json: bool = False
-    """Print one JSON object: where the report is, and what it says."""
+    """Print one JSON object: the path of the report, and its figures."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -51,17 +51,17 @@ class Report:
 
 
 def read(groups: Mapping[str, Sequence[Run]], which: BestOrFinal, with_video: bool) -> tuple[Page, dict[str, Any]]:
-    """The report of one run, or of groups of them: as a page, and as JSON.
+    """The report of one run, or of groups of runs: as a page, and as JSON.
 
     Args:
-        groups: The runs, by the name of their group; "" is the name of the only one.
-        which: What groups are compared by.
-        with_video: Whether a run's video is put into it.
+        groups: The runs by group; a single group is called "".
+        which: Which policies' scores count.
+        with_video: Whether to put a run's video into it.
 
     Raises:
         UserError: The groups cannot be compared.
     """
-    from a2c.report import findings, one_run, several_runs  # Here: other verbs begin without them.
+    from a2c.report import findings, one_run, several_runs  # Not at the top: other verbs start faster without them.
     from a2c.report.facts import facts_of
 
     runs = [run for group in groups.values() for run in group]
@@ -73,15 +73,15 @@ def read(groups: Mapping[str, Sequence[Run]], which: BestOrFinal, with_video: bo
 
 
 def write(page: Page, path: Path) -> Path:
-    """Writes a page as an HTML file; returns where.
+    """Writes a page as an HTML file; returns its path.
 
     Raises:
         UserError: It cannot be written.
     """
-    from a2c.report.document import to_html  # Here: as above.
+    from a2c.report.document import to_html  # As in `read`.
 
     if path.is_dir():
-        raise UserError(f"cannot write the report {path}, which is a folder; name a file in it that ends in .html")
+        raise UserError(f"cannot write the report {path}: it is a folder; name a file that ends in .html")
     try:
         files.write_bytes(path, to_html(page).encode())
     except UserError as error:
@@ -90,7 +90,7 @@ def write(page: Page, path: Path) -> Path:
 
 
 def write_report(run: Run, path: Path) -> Path:
-    """Writes the report of one run; returns where.
+    """Writes the report of one run; returns its path.
 
     Raises:
         UserError: It cannot be written.

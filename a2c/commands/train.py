@@ -1,4 +1,4 @@
-"""`a2c train ENV`: trains, evaluates, draws the curve and records an episode."""
+"""`a2c train ENV`: trains, evaluates, draws the curve, records an episode and writes the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from a2c.commands.groups import Preset, Settings
+from a2c.commands.groups import Preset, Settings, refuse_cluster
 from a2c.commands.plot import draw
 from a2c.commands.record import record
 from a2c.commands.report import write_report
@@ -29,25 +29,26 @@ from a2c.start import settled
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train a policy on a Gymnasium environment and keep everything about it in a run folder."""
+    """Train a policy on a Gymnasium environment and write everything about it to a run folder."""
 
     config: Settings
     preset: Preset = "auto"
     seeds: int = 1
-    """Train this many times, with the seeds that follow --seed."""
+    """How many seeds to train, counted up from --seed."""
     jobs: int | Literal["auto"] = "auto"
     """Seeds trained at the same time, each in a process with its share of the cores. auto: as many as have room."""
     pictures: bool = True
-    """Draw curve.png, record video.gif, write report.html at the end; of several seeds, one picture of all curves."""
+    """Draw curve.png, record video.gif and write report.html at the end; with several seeds, one picture of all curves
+    instead."""
     resume: bool = False
-    """Go on with the newest run of these settings in --run-dir, where there is one; leave a finished one as it is."""
+    """Continue the newest run with these settings in --run-dir, if there is one; a finished one is left as it is."""
     quiet: bool = False
-    """Say nothing while it trains, warnings apart."""
+    """Print only warnings while it trains."""
     json: bool = False
-    """Print the summaries as one JSON object, {"runs": [...]}; of several seeds with what they come to together."""
+    """Print the summaries as one JSON object, {"runs": [...]}; with several seeds, also their statistics."""
 
     def with_preset(self, named: Collection[str]) -> Train:
-        """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
+        """The same verb with the preset's settings as defaults; the flags that the user named are parsed over them."""
         chosen = {name: value for name, value in vars(self.config).items() if name in named}
         fit = fit_beside_preset(self.config.env_id, self.preset, chosen)
         return dataclasses.replace(self, config=configure(self.config.env_id, self.preset, chosen, fit))
@@ -58,7 +59,9 @@ class Train:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         if self.jobs != "auto" and not 1 <= self.jobs <= 1_000:
             raise UserError(f"jobs is {self.jobs}; it must be from 1 to 1,000, or auto")
-        config = settled(self.config)  # Before a run is looked for: which one it is depends on what that file holds.
+        if self.seeds > 1:
+            refuse_cluster(self.config, "several seeds")
+        config = settled(self.config)  # First, because --resume finds a run by the contents of --start-from's file.
         seeds = range(config.seed, config.seed + self.seeds)
         warn_of_other_environment(config.env_id, self.preset)
         jobs = [Job(dataclasses.replace(config, seed=seed), self.preset, self.resume) for seed in seeds]
@@ -69,9 +72,9 @@ class Train:
         if not self.json:
             print(report(run))
         if run.stopped_by:
-            print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` goes on", file=sys.stderr)
+            print(f"stopped by {run.stopped_by.name}; `{run.command('resume')}` continues it", file=sys.stderr)
         elif self.pictures:
-            # Standard output belongs to the JSON object alone.
+            # With --json, standard output holds nothing but the JSON object.
             draw_pictures(run, run.config.env_id, sys.stderr if self.json else sys.stdout)
         if self.json:
             print_json({"runs": [{"run": str(run.path), **run.summary}]})
@@ -90,7 +93,7 @@ class Train:
         else:
             print(seeds_in_words(rows, runs))
         if stopped_by:
-            what = "the same command with --resume goes on with all seeds" if runs else "no run had begun"
+            what = "the same command with --resume continues all seeds" if runs else "no run had begun"
             print(f"stopped by {signal.Signals(stopped_by).name}; {what}", file=sys.stderr)
         elif self.pictures and runs:
             path = runs[0].path.parent / f"{runs[0].path.name.rpartition('-seed')[0]}-seeds{first}-{last}.png"
@@ -104,7 +107,7 @@ def exit_code(run: Run) -> int:
 
 
 def report(run: Run) -> str:
-    """What a run came to, in lines."""
+    """The lines that sum up a run: its speed, its evaluations, and why it is not exact if it is not."""
     summary = run.summary
     lines = [f"{summary['steps']} steps, {summary['steps_per_second']:.0f} a second"]
     for name, label in (("evaluation", "best policy "), ("final_evaluation", "final policy")):
@@ -118,7 +121,7 @@ def report(run: Run) -> str:
 
 
 def _why_best(summary: dict[str, Any]) -> list[str]:
-    """When the best policy was the best, and whether it still is: it was chosen on other episodes."""
+    """When the best policy was chosen, and whether the final one beats it: it was chosen on other episodes."""
     best, final = summary.get("best", {}), summary.get("final_evaluation", {})
     if best.get("evaluation_return") is None or best.get("steps") == summary["steps"]:
         return []
@@ -131,15 +134,14 @@ def _why_best(summary: dict[str, Any]) -> list[str]:
 
 
 def draw_pictures(run: Run, env_id: str, file: TextIO) -> None:
-    """Draws and records; the run is finished, and a picture that fails is no reason to fail."""
+    """Draws the curve, records a video and writes the report. An error only leaves one out: the run is finished."""
     attempt_picture("curve", lambda: draw([run], run.path / "curve.png"), file)
     attempt_picture("video", lambda: record(run, run.path / "video.gif", max_steps=500, env=env_id).path, file)
-
     attempt_picture("report", lambda: write_report(run, run.path / "report.html"), file)
 
 
 def attempt_picture(name: str, make: Callable[[], Path], file: TextIO) -> None:
-    """Makes a picture and says where it is, or why there is none."""
+    """Makes a picture and prints its path, or why there is none."""
     try:
         print(f"{name:<7} {make()}", file=file)
     except (UserError, EnvError) as error:

@@ -1,4 +1,4 @@
-"""`a2c tune ENV`: searches for settings, and says what they are worth on seeds that nothing was chosen on."""
+"""`a2c tune ENV`: searches for better settings, and compares them with the old ones on seeds that it did not use."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import tyro
 
 from a2c import files
 from a2c.commands.compare import table
-from a2c.commands.groups import Preset, Settings
+from a2c.commands.groups import Preset, Settings, refuse_cluster
 from a2c.errors import NumbersError, UserError
 from a2c.evaluation import shown_returns
 from a2c.fitting import lines
 from a2c.imports import importing
+from a2c.model.own import is_own
 from a2c.output import print_json
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
 from a2c.start import settled
@@ -35,40 +36,40 @@ if TYPE_CHECKING:
 _TRIALS = 50
 _EPISODES = 30
 _MOST = 1_000
-"""Of seeds, and of processes."""
+"""The largest number of seeds, and of processes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tune:
-    """Search for better settings on some seeds, and compare what is found with what you had on others."""
+    """Search for better settings on some seeds, and compare the best with your own settings on other seeds."""
 
     config: Settings
     preset: Preset = "auto"
     space: str | None = None
-    """The file that says what may be tried; by default a2c/tuning/space.toml, which explains itself."""
+    """A file with the settings to search and their ranges; by default a2c/tuning/space.toml, which shows the format."""
     study: str | None = None
-    """The study's folder. By default tune-ENV in --run-dir. The same command again goes on with what is in it, and a
-    second one beside it helps."""
+    """The study's folder. By default tune-ENV in --run-dir. The same command again continues the study; a second one at
+    the same time helps with it."""
     trials: int | None = None
-    """Trials that the study has in the end; by default 50, or with --minutes as many as fit."""
+    """Trials in all, with those already in the study; by default 50, or with --minutes as many as fit."""
     minutes: float | None = None
-    """How long all of it takes, about, the comparison on other seeds included."""
+    """About how long to search, including the comparison on other seeds."""
     seeds: int = 4
-    """Runs of each trial, with the seeds that follow --seed; a trial counts with their interquartile mean."""
+    """Runs of each trial, with seeds counted up from --seed; a trial's score is their interquartile mean."""
     confirm_seeds: int = 4
-    """Further runs, with the seeds that follow, of a trial that would be the best, and of the settings you had: of many
-    trials, some are good by luck on a few seeds."""
+    """Further runs, with the next seeds, of a trial that would be the best and of your own settings, because among many
+    trials some are good by luck on a few seeds."""
     unseen_seeds: int = 10
-    """Seeds that the best settings are compared on with those you had, from --seed + 1000; 0: none."""
+    """Other seeds, from --seed + 1000, on which to compare the best settings with your own; 0: none."""
     jobs: int = 1
-    """Processes that make trials, and the runs that follow. With one, the same seed makes the same trials."""
+    """Processes for trials and for the comparison. With 1, the same seed makes the same trials."""
     json: bool = False
     """Print one JSON object."""
     named: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
-    """What the command line names, and is not searched."""
+    """The settings that the command line names: they are not searched."""
 
     def with_preset(self, named: Collection[str]) -> Tune:
-        """The same with the preset's settings as defaults, for the command line, which names some, to be read over."""
+        """The same verb with the preset's settings as defaults; the flags that the user named are parsed over them."""
         fields = {field.name for field in dataclasses.fields(self.config)}
         known = tuple(sorted({name.removeprefix("no_") for name in named} & fields))
         chosen = {name: getattr(self.config, name) for name in known}
@@ -79,7 +80,7 @@ class Tune:
     def run(self) -> int:
         """Tunes; returns the exit code: 128 + the signal's number if one ended it early."""
         self._check()
-        with importing():  # Here: importing Numba and Optuna takes a while, and few verbs need them.
+        with importing():  # Not at the top: Numba and Optuna are slow to import, and few verbs need them.
             from a2c.signals import Stopped, StopSignals
             from a2c.tuning.search import Budget
             from a2c.tuning.study import Study, open_optuna
@@ -89,7 +90,7 @@ class Tune:
         study = Study(Path(self.study) if self.study else self._folder(), asked)
         trials = self.trials if self.trials is not None or self.minutes is not None else _TRIALS
         budget = Budget(trials, time.time(), self.minutes, 2 * self.unseen_seeds, self.jobs)
-        say = _Teller(asked, budget)
+        say = _Progress(asked, budget)
         say.begins(study)
         try:
             with StopSignals() as stop:
@@ -100,9 +101,9 @@ class Tune:
                     study.leave()
                     raise
             if not is_last:
-                say.line(f"another process is still making trials of {study.path}; the last one compares and reports")
+                say.line(f"other processes still make trials of {study.path}; the last of them compares and reports")
             result = self._result(study, say) if is_last else None
-        except (Stopped, KeyboardInterrupt):  # The latter while environments and networks are made.
+        except (Stopped, KeyboardInterrupt):  # The second, if Ctrl-C comes while environments and networks are made.
             return self._stopped(study, say, stop)
         if self.json:
             print_json(result or {"study": str(study.path), "is_last": False})
@@ -121,13 +122,14 @@ class Tune:
         if self.seeds + self.confirm_seeds > _MOST:
             raise UserError(
                 f"seeds is {self.seeds} and confirm_seeds {self.confirm_seeds}; together they must be at most "
-                f"{_MOST:,}, as those from there on are compared on"
+                f"{_MOST:,}, since the seeds after these are for the comparison"
             )
+        refuse_cluster(self.config, "trials")
         if self.config.stop_at_return is not None:
-            raise UserError("stop_at_return ends runs before others, which cannot be compared then; drop it")
+            raise UserError("stop_at_return would give runs different lengths, which do not compare; leave it out")
 
     def _folder(self) -> Path:
-        """As runs are: only what every file system takes."""
+        """The default folder, named with characters that every file system takes, as runs are."""
         return Path(self.config.run_dir) / f"tune-{re.sub(r'[^A-Za-z0-9._-]', '-', self.config.env_id)}"
 
     def _asked(self) -> Asked:
@@ -152,14 +154,14 @@ class Tune:
         searched = space.without(self.named)
         if not searched.active(config):
             raise UserError(
-                f"nothing is left to search: of {', '.join(space.names())}, the command line names all that count here"
+                f"nothing is left to search: of {', '.join(space.names())}, the command line names all that apply here"
             )
         return Asked(config, settings_from, searched, self.seeds, self.confirm_seeds, self._episodes())
 
     def _episodes(self) -> int:
-        """Of the evaluation that ends each run of a trial: fewer than end other runs, unless they were asked for.
+        """Episodes of the evaluation at the end of each trial's run: fewer than other runs have, unless asked for.
 
-        What seeds differ in is more than what episodes do; where it is not, presets have more `eval_episodes`.
+        Seeds usually differ more than episodes do; where they do not, presets set a larger `eval_episodes`.
         """
         final = self.config.final_eval_episodes
         if "final_eval_episodes" in self.named and final not in ("auto", 0):
@@ -167,7 +169,7 @@ class Tune:
         enough = max(_EPISODES, self.config.eval_episodes)
         return enough if final in ("auto", 0) else min(enough, int(final))
 
-    def _search(self, study: Study, budget: Budget, stop: StopSignals, say: _Teller) -> None:
+    def _search(self, study: Study, budget: Budget, stop: StopSignals, say: _Progress) -> None:
         from a2c.kernels.compiler import compilation_shown
         from a2c.tuning.search import Helpers, made
 
@@ -183,8 +185,8 @@ class Tune:
             for other in helpers.wait(stop):
                 say.trial(other, study)
 
-    def _result(self, study: Study, say: _Teller) -> dict[str, Any]:
-        """Compares, writes the preset and the picture, and says what came; the same for `--json`."""
+    def _result(self, study: Study, say: _Progress) -> dict[str, Any]:
+        """Compares, writes the preset and the picture, and prints the result; returns it for `--json`."""
         from a2c.tuning import outcome
         from a2c.tuning.importance import importances
         from a2c.tuning.picture import draw
@@ -211,11 +213,13 @@ class Tune:
         if not self.json:
             print(in_words(trials, best, mattered, unseen, verdict))
             print(f"\npicture  {picture}\npreset   {preset}\n")
-            print(shlex.join(["a2c", "train", study.asked.config.env_id, "--preset", str(preset)]))
+            config = study.asked.config
+            network = ["--network", config.network] if is_own(config.network) else []  # No file chooses an import.
+            print(shlex.join(["a2c", "train", config.env_id, "--preset", str(preset), *network]))
         return result
 
-    def _compared(self, study: Study, best: Trial, say: _Teller) -> Unseen | None:
-        """Runs on unseen seeds, of the best settings and of those one had."""
+    def _compared(self, study: Study, best: Trial, say: _Progress) -> Unseen | None:
+        """Trains the best settings and the user's own on unseen seeds, and compares them."""
         from a2c.tuning import unseen
 
         if not self.unseen_seeds:
@@ -223,7 +227,7 @@ class Tune:
         asked = study.asked
         seeds = unseen.unseen_seeds(asked, self.unseen_seeds)
         plan = unseen.plan(asked, study.path, best, seeds)
-        say.line(f"trial {best.number} and the settings as they were, on seeds {seeds[0]} to {seeds[-1]} each:")
+        say.line(f"trial {best.number} and the settings as they were, each on seeds {seeds[0]} to {seeds[-1]}:")
         sides = {}
         for name, settings in zip(plan, (best.settings, {}), strict=True):
             found = {**asked.origins, **dict.fromkeys(settings, unseen.TUNED)}
@@ -239,23 +243,23 @@ class Tune:
             sides[name] = sorted(runs, key=lambda run: run.config.seed)
         return unseen.compared_on(seeds, study.path, sides)
 
-    def _stopped(self, study: Study, say: _Teller, stop: StopSignals) -> int:
-        """Says what is known, and how to go on."""
+    def _stopped(self, study: Study, say: _Progress, stop: StopSignals) -> int:
+        """Prints the best trial so far and how to continue; returns the exit code."""
         import signal
 
         from a2c.tuning import outcome
         from a2c.tuning.study import best_of
 
-        # A run on unseen seeds has ears of its own, and the number is that of what it heard.
+        # Runs on unseen seeds handle signals themselves: of theirs, only the KeyboardInterrupt arrives here.
         name = signal.Signals(stop.received).name if stop.received else "SIGINT"
         trials = study.trials()
         best = best_of(trials)
         preset = None
         if best is not None:
-            preset = outcome.preset(study, best, "Not compared on other seeds yet: it was stopped before.")
+            preset = outcome.preset(study, best, "Not compared on other seeds: the study was stopped before that.")
             say.line(f"best so far: {shown_returns([best.value])[0]} (trial {best.number}); {preset} has its settings")
         ended = sum(one.state in ("complete", "pruned") for one in trials)
-        say.line(f"stopped by {name}; the same command goes on, --trials {ended} compares what there is")
+        say.line(f"stopped by {name}; the same command continues; with --trials {ended}, it compares the best so far")
         if self.json:
             print_json(
                 outcome.as_json(study, best)
@@ -264,8 +268,8 @@ class Tune:
         return 128 + (stop.received or signal.SIGINT)
 
 
-class _Teller:
-    """Says on standard error how it goes."""
+class _Progress:
+    """Prints the study's progress on standard error."""
 
     def __init__(self, asked: Asked, budget: Budget) -> None:
         self._asked, self._budget = asked, budget
@@ -277,20 +281,20 @@ class _Teller:
         print(text, file=sys.stderr, flush=True)
 
     def passing(self, text: str) -> None:
-        """A line that the next one takes the place of, where somebody watches."""
+        """Prints a line that the next one overwrites, if standard error is a terminal."""
         if self._is_terminal and (text or self._passing):
             print(f"\r{text:{len(self._passing)}}\r{text}", end="", file=sys.stderr, flush=True)
             self._passing = text
 
     def begins(self, study: Study) -> None:
-        """What is searched, and where."""
+        """Prints which settings are searched, and where."""
         asked = self._asked
         for text in lines(asked.config, asked.origins):
             self.line(textwrap.fill(text, 78, subsequent_indent="  "))
         seeds = asked.seeds
         which = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
         if asked.num_more:
-            which += f", to {asked.more_seeds[-1]} where one would be the best"
+            which += f", to {asked.more_seeds[-1]} if one would be the best"
         known = study.trials()
         ended = [one for one in known if one.state in ("complete", "pruned")]
         names = ", ".join(asked.space.reachable(asked.config))
@@ -300,7 +304,7 @@ class _Teller:
         self.line(f"study {study.path}" + (f", which has {len(ended)} trials" if ended else ""))
 
     def trial(self, trial: Trial, study: Study) -> None:
-        """A trial that came on, or ended."""
+        """Prints how far a trial is, or how it ended."""
         from a2c.tuning.outcome import named
         from a2c.tuning.study import best_of
 
@@ -331,10 +335,10 @@ class _Teller:
         if trial.is_default and self._budget.trials is not None:
             runs = (self._budget.trials - 1) * self._asked.num_seeds
             most = _duration(runs * trial.seconds_each / self._budget.jobs)
-            self.line(f"{'':8}{self._budget.trials - 1} more take about {most}, less what is given up on the way")
+            self.line(f"{'':8}{self._budget.trials - 1} more take at most about {most}; bad trials are given up early")
 
     def unseen(self, name: str, run: Any) -> None:
-        """A run on an unseen seed."""
+        """Prints the score of a run on an unseen seed."""
         reached = run.summary["final_evaluation"]["mean"]
         self.line(f"  {name:12s} seed {run.config.seed}  {shown_returns([reached])[0]:>10}")
 
@@ -342,19 +346,19 @@ class _Teller:
 def in_words(
     trials: Sequence[Trial], best: Trial, mattered: Mapping[str, float], unseen: Unseen | None, verdict: str
 ) -> str:
-    """What a study came to; no line has more than 80 columns."""
+    """The result of a study, in lines of at most 80 columns."""
     from a2c.tuning.outcome import named
 
     counts = {state: sum(one.state == state for one in trials) for state in ("complete", "pruned", "failed")}
-    told = f"{counts['complete'] + counts['pruned']} trials, {counts['pruned']} of them given up on the way"
-    cut = f"; {counts['failed']} cut short and made again" if counts["failed"] else ""
-    text = [f"{told}{cut}", ""]
+    ended = f"{counts['complete'] + counts['pruned']} trials, {counts['pruned']} of them given up early"
+    cut = f"; {counts['failed']} interrupted and made again" if counts["failed"] else ""
+    text = [f"{ended}{cut}", ""]
     default = next((one for one in trials if one.is_default and one.value is not None), None)
     values = shown_returns([best.value, None if default is None else default.value])
     if best.is_default:
-        text.append(f"The best is what you had: {values[0]} on the seeds tuned on")
+        text.append(f"The best settings are your own: {values[0]} on the seeds tuned on")
     else:
-        was = f" ({values[1]} as it was)" if default is not None else ""
+        was = f" (your own settings: {values[1]})" if default is not None else ""
         text += [f"The best is trial {best.number}: {values[0]} on the seeds tuned on{was}"]
         text += textwrap.wrap(named(best.settings), 78, initial_indent="  ", subsequent_indent="  ")
     if mattered:

@@ -1,4 +1,4 @@
-"""`a2c watch RUN`: a run's policy in a window, with keys to begin again, pause and slow down."""
+"""`a2c watch RUN`: shows a run's policy in a window, with keys to pause, slow down and restart."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from a2c.stage import CannotRenderError, Episode, play, require_display
 from a2c.window import HELP, Controls, Window, screen
 
 _SHOWN_SECONDS = 1 / 60
-"""How long a picture stays at least: a screen shows no more."""
+"""The shortest time that a picture stays: a screen shows no more than 60 a second."""
 _NAP_SECONDS = 0.01
-"""How often keys are looked at while nothing is to be done."""
+"""The pause between two looks at the keys."""
 _END_SECONDS = 1.0
 """How long the last picture of an episode stays."""
 _AT_LEAST = 480
-"""Narrower pictures are enlarged by a whole factor to this width."""
+"""Narrower pictures are enlarged, by a whole factor, to at least this width."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +35,19 @@ class Watch:
     folder: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run's folder."""
     episodes: int = 3
-    """How many."""
+    """How many episodes to show."""
     which: Which = "best"
-    """The best policy by evaluation during training, the final one, or the one kept after so many steps."""
+    """The best policy by evaluation during training, the final one, or the one saved after so many steps."""
     greedy: bool = True
     """Take the most probable action; --no-greedy samples."""
     env: str | None = None
-    """Make this environment instead of the one the run names; needed where that would import a module."""
+    """Make this environment instead of the run's; needed if the run's would import a module."""
+    network: str | None = None
+    """The run's own network, module:Class: import it; needed if somebody else trained it."""
     seed: int = 0
-    """Seed of the first episode; the next ones follow."""
+    """Seed of the first episode; it grows by 1 with each."""
     speed: float = 1.0
-    """How many times as fast as the environment's own time, at the start."""
+    """The speed at the start, as a multiple of the environment's own."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -53,21 +55,21 @@ class Watch:
             raise UserError(f"episodes is {self.episodes}; it must be at least 1")
         if not 0.01 <= self.speed <= 100:
             raise UserError(f"speed is {self.speed}; it must be from 0.01 to 100")
-        run = Run(self.folder)
+        run = Run(self.folder, self.network)
         require_display()
         try:
-            # The screen first, before an environment meets what is wrong with it.
+            # The screen is opened first, so that an error in it is ours and not the environment's.
             with screen(), play(run, self.which, self.greedy, self.seed, "rgb_array", self.env, True) as episode:
                 self._watch(run, episode)
         except CannotRenderError as error:
             if "human" not in error.modes:
                 raise
-            print(f"{error}: its own window is shown, which takes no keys", file=sys.stderr)
+            print(f"{error}; showing its own window instead, which takes no keys", file=sys.stderr)
             self._watch_without_keys(run)
         return 0
 
     def _watch(self, run: Run, episode: Episode) -> None:
-        """Plays the episodes in a window of ours."""
+        """Plays the episodes in our own window."""
         controls = Controls()
         controls.speed = self.speed
         view = _View(f"{run.config.env_id}, {in_words(self.which, run.config)}", episode, controls)
@@ -94,7 +96,7 @@ class Watch:
 
 
 class _Seen(NamedTuple):
-    """What is in the window."""
+    """What the window shows."""
 
     picture: Picture
     total: float
@@ -102,13 +104,13 @@ class _Seen(NamedTuple):
 
 
 class _View:
-    """An episode in a window, in time."""
+    """An episode in a window, played at the chosen speed."""
 
     def __init__(self, title: str, episode: Episode, controls: Controls) -> None:
         """Opens a window for the pictures of an episode that has begun.
 
         Raises:
-            UserError: There is none to be had, or the environment draws no pictures.
+            UserError: No window can be opened, or the environment draws no pictures.
         """
         self._episode, self._controls, self._what = episode, controls, ""
         self._strip: tuple[int, Strip] | None = None
@@ -118,12 +120,12 @@ class _View:
         self._window = Window(f"{title} (H: keys)", height, width)
 
     def begin(self, what: str) -> None:
-        """Shows the first picture of an episode, which is called so."""
+        """Shows the first picture of an episode, with `what` as its title."""
         self._what = what
         self._show(0.0, 0)
 
     def play(self) -> tuple[float, int]:
-        """Plays it to its end, or until it is left; returns the sum of rewards and the number of steps."""
+        """Plays the episode to its end, or until a key leaves it; returns the sum of rewards and the steps."""
         controls, total, steps = self._controls, 0.0, 0
         due = time.perf_counter() + self._step_seconds()
         self._wait(due)
@@ -131,7 +133,7 @@ class _View:
             total, steps = total + reward, steps + 1
             if self._episode.is_over or controls.is_paused or time.perf_counter() - self._shown_at >= _SHOWN_SECONDS:
                 self._show(total, steps)
-            # Time that was lost is not made up for.
+            # After a slow step, do not hurry to catch up.
             due = max(due + self._step_seconds(), time.perf_counter() - _SHOWN_SECONDS)
             self._wait(due)
             if controls.leaves:
@@ -141,14 +143,14 @@ class _View:
         return total, steps
 
     def _until_left(self) -> Iterator[tuple[float, object]]:
-        """The steps of the episode, none once it was left before the first."""
+        """The steps of the episode; none if it was left before the first."""
         return iter(()) if self._controls.leaves else self._episode.steps(rendered=False)
 
     def _step_seconds(self) -> float:
         return 1 / (self._episode.fps * self._controls.speed)
 
     def _wait(self, due: float) -> None:
-        """Takes keys until it is time for the next step: in a pause, until one is wanted."""
+        """Handles keys until the next step is due; in a pause, until a key asks for a step."""
         controls = self._controls
         while not controls.leaves:
             keys = self._window.keys()
@@ -177,7 +179,7 @@ class _View:
         return legible(in_bytes(picture_of(self._episode.render())), _AT_LEAST)
 
     def _framed(self) -> Picture:
-        """The picture with what is said of it."""
+        """The picture with the text above it."""
         picture, total, steps = self._seen
         if self._strip is None or self._strip[0] != picture.shape[1]:
             longest = Caption("return -10,000.000", "step 100,000, 1/64x, paused", "episode 100 of 100, seed 1000")

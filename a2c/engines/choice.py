@@ -1,4 +1,4 @@
-"""Which engine a run has."""
+"""Chooses the engine of a run, and its threads."""
 
 from __future__ import annotations
 
@@ -16,37 +16,43 @@ from a2c.team import Team
 
 
 def team_for(config: Config, architecture: Architecture) -> Team:
-    """As many threads as are asked for, or as there are cores; more than there are chunks would only wait."""
+    """As many threads as `num_threads` asks for, or as there are cores; but no more than chunks, as they would idle."""
     chunks, _ = divide(config.num_envs, config.rollout_length, architecture.num_parameters, len(architecture.images))
     return Team(min(cores() if config.num_threads == "auto" else config.num_threads, len(chunks) - 1))
 
 
 def choose_engine(config: Config, architecture: Architecture, num_masks: int, team: Team) -> Engine:
-    """The engine for a run, its parameters 0.
+    """The engine for a run; its parameters are 0.
 
     Args:
         config: Which engine and device; loss weights; size of a rollout.
         architecture: Of the networks.
-        num_masks: Columns of action masks, K.
-        team: Who computes.
+        num_masks: K, the columns of action masks.
+        team: The threads that compute.
 
     Raises:
-        UserError: Paddle is asked for and not installed, the device is not there, or what is asked for is not there for
-            images.
+        UserError: Paddle is needed and not installed, the device is missing, or the engine or the actor's step does not
+            work with these images or with the user's own layer.
     """
     if config.engine == "compiled" and config.device != "cpu":
         raise UserError(f"engine is 'compiled', which has no device {config.device!r}; use engine 'paddle' for that")
     images = len(architecture.images)
-    if images and config.actor_step == "natural":
+    if architecture.own is not None and config.engine == "compiled":
         raise UserError(
-            "actor_step is 'natural', which is not there for images that go through convolutions; 'gradient' is, and "
-            "network 'mlp' takes images as numbers"
+            f"engine is 'compiled', which cannot compute network {architecture.own.name!r}, a layer of PaddlePaddle; "
+            "use engine 'paddle' or 'auto'"
+        )
+    if architecture.num_image_features and config.actor_step == "natural":
+        raise UserError(
+            "actor_step is 'natural', which does not work with images that go through convolutions; use actor_step "
+            "'gradient', or network 'mlp', which takes images as plain numbers"
         )
     if config.engine == "compiled" and images > 1:
         raise UserError(
-            f"engine is 'compiled', which takes one image, not the {images} of these observations; 'paddle' does"
+            f"engine is 'compiled', which takes one image, and these observations have {images}; use engine 'paddle'"
         )
-    if config.engine == "compiled" or (config.engine == "auto" and config.device == "cpu" and images < 2):
+    is_simple = config.device == "cpu" and images < 2 and architecture.own is None
+    if config.engine == "compiled" or (config.engine == "auto" and is_simple):
         return CompiledEngine(config, architecture, num_masks, team)
     with importing():
         try:

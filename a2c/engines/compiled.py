@@ -1,4 +1,4 @@
-"""The compiled engine: kernels for the CPU. What `forward` computes is kept for the gradient."""
+"""The compiled engine: kernels for the CPU. Activations that `forward` computes are reused for the gradient."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from a2c.team import Team
 
 
 class CompiledEngine:
-    """An Engine of compiled kernels."""
+    """An Engine made of compiled kernels."""
 
     def __init__(self, config: Config, architecture: Architecture, num_masks: int, team: Team) -> None:
         """Lays out the network.
@@ -27,20 +27,20 @@ class CompiledEngine:
         Args:
             config: Loss weights, sizes of a rollout.
             architecture: Of the networks.
-            num_masks: Columns of action masks.
-            team: Computes gradients; results do not depend on how many they are.
+            num_masks: K, the columns of action masks.
+            team: The threads that compute gradients; results do not depend on their number.
         """
         self._architecture, self._team, self._is_natural = architecture, team, config.actor_step == "natural"
         bounds, room = divide(
             config.num_envs, config.rollout_length, architecture.num_parameters, len(architecture.images)
         )
-        # Behind the rollout's inputs there are those of successors, and room for minibatches of the critic.
+        # After the rollout's inputs come the N of row T, then room for minibatches of the critic.
         spare = (len(bounds) - 1) * BLOCK_ROWS if self._is_natural else 0
         inputs = config.steps_per_update + config.num_envs + spare
         network = network_for(architecture, inputs, (len(bounds) - 1) * room, len(bounds) - 1)
         work = work_for(network, bounds, room, config.rollout_length, team.crew.threads)
         loss = Loss(table_of(architecture.factors, num_masks), config.value_weight, config.entropy_coef)
-        # To wake threads takes longer than a few numbers' way through a network.
+        # Without images, waking threads takes longer than evaluating the networks.
         self._actors = Team(1) if network.torso is None else team
         self.theta = network.theta
         self._model = Model(network, loss, work)
@@ -49,16 +49,16 @@ class CompiledEngine:
 
     @property
     def machine_code(self) -> Model:
-        """Network, loss and room to work in."""
+        """Network, loss and working memory."""
         return self._model
 
     def forward(self, rollout: Rollout, t: int) -> None:
-        """Actor and critic on the inputs of step t."""
+        """Evaluates actor and critic on the inputs of step t."""
         network, _, work = self._model
         self._actors.run(forward_step, network, work, t, rollout)
 
     def value(self, inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32]) -> Floats:
-        """The critic."""
+        """Evaluates the critic: [B, D], [B, P], [B, H] -> [B]."""
         value = np.empty(len(inputs), np.float32)
         network, _, work = self._model
         values_of(
@@ -72,10 +72,10 @@ class CompiledEngine:
         return value
 
     def gradient(self, rollout: Rollout) -> tuple[Floats, Metrics]:
-        """Of the loss that `Engine` and the design give.
+        """The gradient of the loss that `Engine` defines, and the metrics.
 
         Raises:
-            ValueError: A, V and G are not [T, N] of this engine, whose kernels would read beyond them.
+            ValueError: A, V or G is not [T, N] as this engine was made for; its kernels would read past their ends.
         """
         shape = (len(self._model.work.stamps) - 1, int(self._model.work.chunks[-1]))
         shapes = [array.shape for array in (rollout.value[:-1], rollout.advantage, rollout.returns)]
@@ -86,18 +86,18 @@ class CompiledEngine:
         return self._model.work.gradients[: len(self.theta)], Metrics(*metrics.tolist())
 
     def fisher(self, rollout: Rollout, direction: Floats) -> Floats:
-        """The exact product with the policy's Fisher matrix: tangents forward, the distribution's matrix, backward."""
+        """F v, exactly: J v by a forward pass of tangents, M times that, then J^T times that by a backward pass."""
         product = np.empty_like(self.theta)
         self._team.run(fisher, self._model, rollout, direction, product)
         return product
 
     def critic_gradient(self, rollout: Rollout, rows: NDArray[np.int64]) -> Floats:
-        """Of the critic's mean squared error on some rows of the rollout."""
+        """The gradient of the critic's mean squared error on some rows of the rollout."""
         self._team.run(critic_gradient, self._model, rollout, rows, 0, len(rows))
         return self._model.work.gradients[: len(self.theta)]
 
     def follow(self) -> None:
-        """Transposes the weights that gradients are propagated through; what was kept is of no use any more."""
+        """Transposes the weights that `backward` reads, and marks the stored activations as outdated."""
         self._team.run(follow, self._model)
 
     def views(self, flat: Floats) -> Parameters:
@@ -105,7 +105,7 @@ class CompiledEngine:
         return views(self._model.network, flat, self._architecture)
 
     def prepare(self, rollout: Rollout) -> None:
-        """Compiles what training step by step needs, or loads it from disk, so that the first update costs no more."""
+        """Compiles the kernels of step-by-step training, or loads them from disk, so that the first update is fast."""
         network, _, work = self._model
         prepare(forward_step, 0, self._team.crew, network, work, 0, rollout)
         prepare(values_of, network, work, rollout.inputs[0], rollout.pixels[0], rollout.carry[0], rollout.value[0])

@@ -1,6 +1,6 @@
-"""What is acted on: one vector interface for environments in this process and in worker processes.
+"""Environments: one vector interface, whether they run in this process, in worker processes or as machine code.
 
-Importing this registers the compiled environments with Gymnasium: `gymnasium.make("a2c/CartPole-v1")`.
+Importing this package registers the compiled environments with Gymnasium: `gymnasium.make("a2c/CartPole-v1")`.
 """
 
 from __future__ import annotations

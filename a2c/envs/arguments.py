@@ -1,4 +1,4 @@
-"""What vector environments are handed, checked before anything is done with it: actions, seeds, masks."""
+"""Checks of what callers pass to vector environments: actions, seeds, reset masks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from a2c.spaces import batch_of, is_nested, limits, parts, row_type
 
 
 class ActionCheck:
-    """Refuses actions that are none of the space's.
+    """Refuses actions that do not belong to the action space.
 
-    Kind, shape and, of what is counted (Discrete, MultiDiscrete, MultiBinary), range: an array of the block would take
-    0.9 for 0 and NaN for any number, and machine code would read beyond its tables at 5 of 2. A Box's bounds are not
-    checked: as in Gymnasium's vector environments, actions go to the environment as they are, and many clip them
-    themselves.
+    Kind and shape are checked, and the range of discrete actions (Discrete, MultiDiscrete, MultiBinary): written into
+    an integer array, 0.9 would become 0 and NaN an arbitrary number, and machine code that is given action 5 of 2 would
+    read past the end of its tables. The bounds of a Box are not checked: as in Gymnasium's vector environments, actions
+    reach the environment unchanged, and many environments clip them themselves.
     """
 
     def __init__(self, space: gymnasium.Space[Any], num_envs: int) -> None:
-        """What is right.
+        """Prepares the checks.
 
         Args:
-            space: Of one environment.
+            space: The action space of one environment.
             num_envs: N.
         """
         self._space, self._num_envs = space, num_envs
@@ -38,7 +38,7 @@ class ActionCheck:
         """Checks actions: rows [N] of the space.
 
         Raises:
-            ValueError: They are of another shape or kind, or one is outside what is counted.
+            ValueError: They have another shape or kind, or a discrete action is out of range.
         """
         if self._whole is not None:
             self._whole(action)
@@ -51,11 +51,11 @@ class ActionCheck:
             part(action[part.name])
 
     def read(self, actions: Any) -> NDArray[Any]:
-        """Actions as anybody may give them, or rows, as rows [N].
+        """Actions as rows [N], from rows or from whatever else the space's batched form allows.
 
         Raises:
-            TypeError: One number for all.
-            ValueError: As `__call__`, or a Box's action is NaN.
+            TypeError: The actions are a single number.
+            ValueError: As in `__call__`, or an action of a Box is NaN.
         """
         if self._whole is not None:
             return self._whole.read(actions)
@@ -68,7 +68,7 @@ class ActionCheck:
 
 
 class _PartCheck:
-    """Refuses actions that are none of a space that is not divided, or of such a part of one."""
+    """Checks actions of a space that is neither a Dict nor a Tuple, or one such part of a nested space."""
 
     def __init__(self, space: gymnasium.Space[Any], num_envs: int, name: str) -> None:
         self._space, self.name = space, name
@@ -76,9 +76,9 @@ class _PartCheck:
         self._dtype = row_type(space).base
         self._is_real = self._dtype.kind == "f"
         self._is_discrete = isinstance(space, gymnasium.spaces.Discrete)
-        self._first, self._last = 0, 0  # of a Discrete
+        self._first, self._last = 0, 0  # range of a Discrete
         self._limits = limits(space)
-        if self._limits is None and not self._is_real:  # Of a Box of whole numbers, all that its type holds is right.
+        if self._limits is None and not self._is_real:  # A Box of integers allows whatever its type can hold.
             self._limits = np.array(np.iinfo(self._dtype).min), np.array(np.iinfo(self._dtype).max)
         elif self._is_discrete and self._limits is not None:
             self._first, self._last = int(self._limits[0]), int(self._limits[1])
@@ -93,18 +93,20 @@ class _PartCheck:
         if self._limits is None:
             return
         if self._is_discrete and len(action) <= _LONG:
-            numbers = action.tolist()  # A fifth of the time of NumPy's min and max, for a few.
+            numbers = action.tolist()  # For a few numbers, a fifth of the time of NumPy's min and max.
             if min(numbers) < self._first or max(numbers) > self._last:
                 raise self._outside(action, *self._limits)
         elif (action < self._limits[0]).any() or (action > self._limits[1]).any():
             raise self._outside(action, *self._limits)
 
     def read(self, actions: Any) -> NDArray[Any]:
-        """Actions as anybody may give them, as an array."""
+        """Actions [N, ...] as an array, from any nesting of numbers."""
         try:
             array = np.asarray(actions)
         except ValueError as error:
-            raise ValueError(f"the actions are {shown(actions)}, which is no array of shape {self._shape}") from error
+            raise ValueError(
+                f"the actions are {shown(actions)}; they must be an array of shape {self._shape}"
+            ) from error
         if array.ndim == 0:
             raise TypeError(f"the actions are {shown(actions)}; they must be an array of shape {self._shape}")
         self(array)
@@ -136,15 +138,15 @@ _LONG = 64
 
 
 def seeds_for(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
-    """A seed for each environment: seed + i of a single one, as everywhere in Gymnasium.
+    """One seed per environment; from a single seed, environment i gets seed + i, as in Gymnasium.
 
     Raises:
-        ValueError: Not as many seeds as environments, or one that is no whole number from 0 to 2**63 - 1.
+        ValueError: There are not as many seeds as environments, or one is not a whole number from 0 to 2**63 - 1.
     """
     if seed is None or isinstance(seed, int | np.integer):
         return [None if seed is None else checked_seed(int(seed) + i) for i in range(num_envs)]
     if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str | bytes):
-        raise ValueError(f"seed is {shown(seed)}; it must be a whole number, or one for each environment")
+        raise ValueError(f"seed is {shown(seed)}; it must be a whole number, or a list of one for each environment")
     if len(seed) != num_envs:
         raise ValueError(f"{len(seed)} seeds for {num_envs} environments; there must be one for each")
     return [None if one is None else checked_seed(one) for one in seed]
@@ -154,7 +156,7 @@ def checked_seed(seed: Any) -> int:
     """The seed as an int.
 
     Raises:
-        ValueError: It is no whole number from 0 to 2**63 - 1.
+        ValueError: It is not a whole number from 0 to 2**63 - 1.
     """
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise ValueError(f"seed is {shown(seed)}; it must be from 0 to 2**63 - 1")
@@ -162,24 +164,24 @@ def checked_seed(seed: Any) -> int:
 
 
 def reset_mask(options: dict[str, Any] | None, num_envs: int) -> list[bool]:
-    """Which environments a reset is for: those of `options["reset_mask"]`, or all.
+    """Which environments to reset, [N]: those in `options["reset_mask"]`, or all.
 
     Raises:
-        ValueError: The mask is no array of N bools, or names nobody.
+        ValueError: The mask is not an array of N bools, or all of it is False.
     """
     mask = (options or {}).get("reset_mask", np.ones(num_envs, np.bool_))
     if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (num_envs,):
         raise ValueError(f"options['reset_mask'] is {mask!r}; it must be an array of {num_envs} bools")
     if not mask.any():
-        raise ValueError("options['reset_mask'] names no environment; it must name at least one")
+        raise ValueError("options['reset_mask'] is False everywhere; it must be True for at least one environment")
     return [bool(item) for item in mask]
 
 
 def one_each(values: Any, num_envs: int) -> list[Any]:
-    """Values of an attribute, one for each environment: a list or tuple has them, anything else is for all.
+    """One value of an attribute per environment: the items of a list or tuple; anything else is repeated for all.
 
     Raises:
-        ValueError: Not as many as environments.
+        ValueError: There are not as many values as environments.
     """
     if not isinstance(values, list | tuple):
         return [values] * num_envs

@@ -1,4 +1,4 @@
-"""One environment from what makes it, and the sentences that say why there is none."""
+"""Constructs one environment, checks its spaces, and turns whatever goes wrong into a sentence for the user."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _PIP_NAMES = {
     "pkg_resources": "setuptools<81",
     "distutils": "setuptools",
 }
-"""What to give pip for a module, where that is another name."""
+"""The pip name of a module, if it differs from the module's name."""
 
-# What MuJoCo, GLFW and PyOpenGL say, and what pygame, pyglet, Tk, Qt and GLFW say, of a screen that is not there.
+# Error texts that mean "no display": of MuJoCo, GLFW and PyOpenGL; then of pygame, pyglet, Tk, Qt and GLFW.
 _NO_OPENGL = re.compile(
     r"opengl|gladload|glfw|osmesa|mujoco_gl|\begl|\bglx",
     re.IGNORECASE,
@@ -58,20 +58,20 @@ _NO_DISPLAY = re.compile(
 
 
 class Traits(NamedTuple):
-    """What one environment tells of all; copies, which outlive it."""
+    """What is read from one environment and holds for all N; copies, which outlive it."""
 
     observation_space: gymnasium.Space[Any]
-    """As far as it is learnt from."""
+    """Only the parts that are learnt from: `learnable`."""
     action_space: gymnasium.Space[Any]
     spec: EnvSpec | None
     metadata: dict[str, Any]
     render_mode: str | None
     max_episode_steps: int | None
-    """After how many steps it cuts an episode off, as far as its wrappers or its registration tell."""
+    """Steps after which it truncates an episode; None if neither a wrapper nor its registration says."""
     normalizers: tuple[str, ...] = ()
-    """Names of Gymnasium's normalising wrappers that are around it."""
+    """Names of Gymnasium's normalising wrappers around it."""
     left_out: str = ""
-    """Which parts of its observations are no numbers, and nothing is learnt from; empty where there are none."""
+    """The parts of its observations that are not numbers, and are ignored, in words; empty if there are none."""
 
 
 def construct(
@@ -81,13 +81,13 @@ def construct(
 
     Args:
         make: Constructs it.
-        name: What to call it.
-        source: What `make` calls in the end.
+        name: What errors call it.
+        source: The id, specification or callable behind `make`.
         kwargs: Arguments of its constructor, as the user gave them.
 
     Raises:
-        UserError: It lacks a package, an argument or a display, is none of Gymnasium's, or has spaces that are not
-            supported.
+        UserError: A package, an argument or a display is missing, the result is not a gymnasium.Env, or its spaces are
+            not supported.
         EnvError: Its constructor raised something else.
     """
     try:
@@ -98,7 +98,7 @@ def construct(
     except (Exception, SystemExit) as error:
         raise _refusal(error, name, source, kwargs) from error
     if not isinstance(made, gymnasium.Env):
-        with contextlib.suppress(Exception):  # A coroutine, a window, N environments: whatever it is, nobody wants it.
+        with contextlib.suppress(Exception):  # It may hold something (a window, N environments), or have no close().
             made.close()
         raise UserError(f"{name} made {_instead(made)}")
     claim(made)
@@ -112,7 +112,7 @@ def construct(
 
 @contextlib.contextmanager
 def only_warnings() -> Iterator[None]:
-    """Takes back what a package says to Python meanwhile, that warnings are errors in the whole process: ours, too."""
+    """Removes the filters by which a package, while it is imported, turns warnings of the whole process into errors."""
     filters: Any = warnings.filters
     before = list(filters)
     try:
@@ -124,17 +124,17 @@ def only_warnings() -> Iterator[None]:
 
 
 def traits(env: gymnasium.Env[Any, Any]) -> Traits:
-    """What an environment tells of all of its kind."""
-    metadata = _asked(env, "metadata")
+    """Reads the `Traits` of an environment."""
+    metadata = _attribute(env, "metadata")
     normalizing = (gymnasium.wrappers.NormalizeObservation, gymnasium.wrappers.NormalizeReward)
     observed = _copied(env.observation_space)
     left = learnable(observed, env.action_space)
     return Traits(
-        observed if left is None else left,  # Some have a length, which may be 0.
+        observed if left is None else left,  # Not `left or observed`: a space may have a length of 0.
         _copied(env.action_space),
-        _asked(env, "spec"),
+        _attribute(env, "spec"),
         dict(metadata) if isinstance(metadata, Mapping) else {},
-        _asked(env, "render_mode"),
+        _attribute(env, "render_mode"),
         _time_limit(env),
         tuple(type(wrapper).__name__ for wrapper in wrappers_of(env) if isinstance(wrapper, normalizing)),
         not_learnable(env.observation_space, env.action_space),
@@ -142,7 +142,7 @@ def traits(env: gymnasium.Env[Any, Any]) -> Traits:
 
 
 def _time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
-    spec: Any = _asked(env, "spec")
+    spec: Any = _attribute(env, "spec")
     limits = [spec.max_episode_steps if spec is not None else None]
     inner = env
     for wrapper in wrappers_of(env):
@@ -156,25 +156,25 @@ def _time_limit(env: gymnasium.Env[Any, Any]) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _asked(env: gymnasium.Env[Any, Any], name: str) -> Any:
-    """An attribute nothing depends on; None where asking for it raises."""
+def _attribute(env: gymnasium.Env[Any, Any], name: str) -> Any:
+    """An attribute that is nice to have; None if reading it raises."""
     with contextlib.suppress(Exception):
         return getattr(env, name)
     return None
 
 
 def _copied(space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
-    """A space of ours: sampling from it must not turn the generator of an environment that samples from its own."""
+    """A copy of our own: sampling from the original would advance a generator that the environment may use, too."""
     with contextlib.suppress(Exception):  # A stranger's subclass may not let itself be copied.
         return copy.deepcopy(space)
     return space
 
 
 def checked_source(env: Any) -> EnvSource:
-    """What environments are to be made from.
+    """Checks that environments can be made from an argument, and returns it.
 
     Raises:
-        UserError: Nothing can be made from it.
+        UserError: It is an environment, a vector environment, or nothing that makes one.
     """
     if isinstance(env, gymnasium.Env):
         spec = None
@@ -182,7 +182,7 @@ def checked_source(env: Any) -> EnvSource:
             spec = env.spec
         how = f'"{spec.id}"' if spec is not None else f"lambda: {type(env).__name__}(...)"
         raise UserError(
-            f"env is an environment that is made already (a {type(env).__name__}); give what makes one, as {how}: "
+            f"env is an environment that is made already (a {type(env).__name__}); pass what makes one, as {how}: "
             "training and evaluation need several"
         )
     if isinstance(env, gymnasium.vector.VectorEnv) or _is_gyms(type(env)):
@@ -197,10 +197,10 @@ def checked_source(env: Any) -> EnvSource:
 
 
 def checked_kwargs(kwargs: Any) -> dict[str, Any]:
-    """Arguments of a constructor; None stands for none.
+    """The arguments of a constructor as a dictionary; None is an empty one.
 
     Raises:
-        UserError: They are no names and values.
+        UserError: They are not a mapping from names.
     """
     kwargs = {} if kwargs is None else kwargs
     if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
@@ -211,10 +211,10 @@ def checked_kwargs(kwargs: Any) -> dict[str, Any]:
 
 
 def checked_weights(weights: Any) -> tuple[float, ...] | None:
-    """What the numbers of a reward count; None stands for a reward that is one number.
+    """The weight of each number of a vector reward; None for a scalar reward.
 
     Raises:
-        UserError: They are no finite numbers.
+        UserError: They are not finite numbers.
     """
     if weights is None:
         return None
@@ -238,7 +238,7 @@ def env_name(env: Any) -> str:
 
 
 def _is_gyms(kind: Any) -> bool:
-    """Whether a class is of Gym, which Gymnasium replaced."""
+    """Whether a class belongs to Gym, the predecessor of Gymnasium."""
     return isinstance(kind, type) and any(base.__module__.partition(".")[0] == "gym" for base in kind.__mro__)
 
 
@@ -249,7 +249,7 @@ _OF_GYM = (
 
 
 def _instead(made: Any) -> str:
-    """What came in the place of an environment, and what would be right."""
+    """Describes what was made instead of a gymnasium.Env, and what would be right."""
     kind = type(made).__name__
     if _is_gyms(type(made)):
         return f"an environment of Gym (a {kind}), {_OF_GYM}"
@@ -264,7 +264,7 @@ def _instead(made: Any) -> str:
 
 
 def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[str, Any]) -> UserError | EnvError:
-    """What to raise for what a constructor raised."""
+    """The error to raise for what a constructor raised."""
     text = textwrap.shorten(str(error), 300)
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
@@ -295,20 +295,20 @@ def _refusal(error: BaseException, name: str, env: EnvSource, kwargs: Mapping[st
 
 
 def _alone_hint(error: BaseException) -> str:
-    """What helps where there may be only one in a process; empty where that is not what it raised."""
+    """The options that help if a process can hold only one of these environments; empty if the error is another."""
     if not _ONLY_ONE.search(str(error)):
         return ""
-    return "\n\nwith as many --num-workers as --num-envs, and --isolate-envs, each has a process of its own"
+    return "\n\nwith --isolate-envs and as many --num-workers as --num-envs, each has a process of its own"
 
 
 _ONLY_ONE = re.compile(
     r"(multiple|more than one|only one|two) [\w ]*(per|in (the|this|one|a)( same)?) process", re.IGNORECASE
 )
-"""What consoles' emulators say of a second one."""
+"""What emulators of game consoles raise when a process creates a second one."""
 
 
 def _newest(env_id: str) -> str:
-    """The newest version that is registered of an environment; the id itself where it has none, or is that."""
+    """The id of an environment's newest registered version; the id itself if it has no version or is the newest."""
     name, dash, version = env_id.rpartition("-v")
     if not (dash and version.isdigit()):
         return env_id
@@ -317,28 +317,31 @@ def _newest(env_id: str) -> str:
 
 
 def pip_name(module: str) -> str:
-    """What to give pip for a module."""
+    """The name under which pip installs a module."""
     return _PIP_NAMES.get(module, module)
 
 
 def display_hint(error: BaseException) -> str:
-    """What helps where an environment found no display to draw on; empty where that is not what it raised."""
-    said = f"{type(error).__name__}: {error}"
-    if _NO_OPENGL.search(said) and not os.environ.get("MUJOCO_GL"):
-        return "without a display, MUJOCO_GL=egl or MUJOCO_GL=osmesa lets MuJoCo draw, and xvfb-run a2c ... the others"
-    if _NO_DISPLAY.search(said):
-        return "without a display, `xvfb-run a2c ...` pretends that there is one"
+    """What to type if an environment found no display to draw on; empty if the error is another."""
+    text = f"{type(error).__name__}: {error}"
+    if _NO_OPENGL.search(text) and not os.environ.get("MUJOCO_GL"):
+        return (
+            "without a display, set MUJOCO_GL=egl or MUJOCO_GL=osmesa for MuJoCo, or start `xvfb-run a2c ...` for "
+            "other environments"
+        )
+    if _NO_DISPLAY.search(text):
+        return "without a display, start `xvfb-run a2c ...`, which emulates one"
     return ""
 
 
 def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
-    """How the arguments do not fit the constructor's; empty where they do, or nobody knows."""
+    """Why the arguments do not fit the constructor; empty if they do, or its signature is not known."""
     given = dict(kwargs)
     try:
         if isinstance(env, str | EnvSpec):
             given = {**(gymnasium.spec(env.rpartition(":")[2]) if isinstance(env, str) else env).kwargs, **given}
         parameters = inspect.signature(_creator(env)).parameters
-    except Exception:  # noqa: BLE001 - a callable written in C, say; then there is nothing to tell
+    except Exception:  # noqa: BLE001 - e.g. a callable written in C, which has no signature
         return ""
     kinds = {parameter.kind for parameter in parameters.values()}
     named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -360,7 +363,7 @@ def _misfit(env: EnvSource, kwargs: Mapping[str, Any]) -> str:
 
 
 def _creator(env: EnvSource) -> Any:
-    """What is called in the end; None where nobody knows."""
+    """The class or function that constructs the environment; None if it cannot be found."""
     if not isinstance(env, str | EnvSpec):
         return env
     with contextlib.suppress(Exception):
@@ -370,11 +373,11 @@ def _creator(env: EnvSource) -> Any:
 
 
 def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
-    """Refuses spaces that nothing here can be trained on.
+    """Refuses environments whose spaces are not supported.
 
     Raises:
-        UserError: Naming the space.
-        EnvError: Asking for it raised.
+        UserError: A space is missing, empty or not supported.
+        EnvError: Reading a space raised.
     """
     for which in ("observation_space", "action_space"):
         try:
@@ -391,18 +394,18 @@ def _check_spaces(env: gymnasium.Env[Any, Any], name: str) -> None:
     obs, action = env.observation_space, env.action_space
     for path, part in left_out(action):
         if 0 in (part.shape or ()):
-            raise UserError(f"{_which(path, name)} is {shown(part)}, which is empty; leave it out")
+            raise UserError(f"{_which(path, name)} is {shown(part)}, which is empty; remove it from the space")
         raise UserError(f"{_which(path, name)} is {shown(part)}, which is not supported; {_ACTIONS}")
     for _, path, part in parts(action):
         if np.dtype(part.dtype).kind == "b":
             raise UserError(
-                f"{_which(path, name)} is {shown(part)}, which is not supported; what is made of bits is a MultiBinary"
+                f"{_which(path, name)} is {shown(part)}, which is not supported; use a MultiBinary for bits"
             )
     left = learnable(obs, action)
     if left is None and left_out(obs):
         raise UserError(
-            f"the observation space of {name} is {shown(obs)}, which is not supported: there are no numbers in it to "
-            "learn from"
+            f"the observation space of {name} is {shown(obs)}, which is not supported: it must have a part that is "
+            "made of numbers"
         )
     if left is None or not parts(action):
         raise UserError(
@@ -425,11 +428,11 @@ _ACTIONS = "it must be a Discrete, a MultiDiscrete, a MultiBinary, a Box of numb
 def learnable(
     observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
 ) -> gymnasium.Space[Any] | None:
-    """What of observations is learnt from: neither what cannot be numbers nor the action mask; None: nothing is."""
+    """The part of the observation space that is learnt from: numbers only, without the action mask; None if empty."""
     return numbers_only(without_mask(observation_space, action_space))
 
 
 def not_learnable(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> str:
-    """Which parts of the observations nothing is learnt from, in words; empty where there are none."""
+    """The parts of the observations that are ignored because they are not numbers, in words; empty if none are."""
     found = left_out(without_mask(observation_space, action_space))
     return ", ".join(f"{named(path)} ({type(part).__name__})" for path, part in found if 0 not in (part.shape or ()))

@@ -1,4 +1,4 @@
-"""One environment in seeded episodes: episode k of environment i always starts with the same reset."""
+"""One environment in seeded episodes: episode k of environment i always starts from the same reset seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.history import Course
+from a2c.envs.history import Recording
 from a2c.envs.masks import ActionMasks, without_mask
 from a2c.envs.notes import number_in
 from a2c.envs.seeding import Spaces, give_own_spaces
@@ -25,19 +25,19 @@ from a2c.randomness import episode_seed
 from a2c.spaces import is_value, numbers_only, row_type, value_of
 
 _STEPS_TO_CHECK_MEMORY = 100
-"""BipedalWalker-v3 shows within a few what it remembers."""
+"""BipedalWalker-v3, the known case, differs within a few steps."""
 
 
 class SeededEnv:
     """An environment that counts its episodes and steps, and seeds each episode by its number.
 
-    The state of a deterministic environment is therefore (episode, actions since its reset).
+    So the state of a deterministic environment is (number of the episode, actions since its reset).
 
     Attributes:
         env: The environment.
-        mask: [K] which actions it allows where it stands; None: all of them.
-        lost_life: Whether the last step cost a life, where that is noted.
-        noted: Numbers out of the info of the last step of an episode that ended, where such are wanted.
+        mask: [K] the actions that are allowed next; None: all of them.
+        lost_life: Whether the last step cost a life; False unless `Feedback.notes_lives`.
+        noted: The `Feedback.info_keys` of the info with which the last episode ended.
     """
 
     __slots__ = (
@@ -72,15 +72,15 @@ class SeededEnv:
         Args:
             make: Constructs it.
             seed: The run's seed.
-            index: Which of the run's environments this is, from 0.
-            env: One that was constructed already, and never reset.
-            feedback: How what steps bring is taken.
+            index: Number of this environment in the run, from 0.
+            env: An environment that was constructed already and never reset; None: `make` constructs one.
+            feedback: How rewards, lives and infos are read.
 
         Raises:
-            UserError: It is an environment that is in use already.
+            UserError: `make` returned an environment that is in use already.
             EnvError: The constructor raised.
         """
-        # What the seeds of episodes follow from, and the number of the episode from which on they do.
+        # Episode `first + j` has the seed episode_seed(seed, index, j).
         self.seed, self.first, self.index = seed, 0, index
         self.episode = -1
         self.episode_seed: int | None = None
@@ -100,17 +100,18 @@ class SeededEnv:
             self._spaces = Spaces(self.env)
             observed, acted = self.env.observation_space, self.env.action_space
             self._observations_of = Observations(without_mask(observed, acted))
-            # A row that is a value already is not made one again, which takes a tenth of a cheap environment's step.
+            # Skipped if a row is a value of the space as it is: the conversion takes a tenth of a cheap environment's
+            # step.
             self._action_of = None if is_value(acted) else value_of(acted)
             self._masks = ActionMasks(self.env) if mask_size(acted) else None
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
     def require_rows(self, obs: NDArray[Any], action: NDArray[Any], mask: NDArray[np.uint8]) -> None:
-        """Refuses an environment whose spaces have other parts than those of the first, which the rows are made for.
+        """Refuses an environment whose spaces differ from the first one's, which fixed the layout of the rows.
 
         Raises:
-            EnvError: Naming both.
+            EnvError: A space differs; the error names both.
         """
         observed, acted = self.env.observation_space, self.env.action_space
         left = numbers_only(without_mask(observed, acted))
@@ -118,27 +119,27 @@ class SeededEnv:
             ours = row_type(space) if space is not None else np.dtype(np.void)
             if ours.shape != rows.shape[1:] or ours.base.names != rows.dtype.names:
                 right = rows.dtype if rows.dtype.names else f"{rows.dtype} {rows.shape[1:]}"
-                said = f"has the {name} space {shown(space)}; it must be of the rows of the first environment, {right}"
-                raise EnvError(self.index, "construction", -1, None, 0, said, raised=False)
+                details = f"has the {name} space {shown(space)}; it must be like that of the first environment, {right}"
+                raise EnvError(self.index, "construction", -1, None, 0, details, raised=False)
         if mask_size(acted) != mask.shape[1]:
-            said = (
-                f"has the action space {shown(acted)}; it must have {mask.shape[1]} choices, as the first environment"
+            details = (
+                f"has the action space {shown(acted)}; it must have {mask.shape[1]} choices, like the first environment"
             )
-            raise EnvError(self.index, "construction", -1, None, 0, said, raised=False)
+            raise EnvError(self.index, "construction", -1, None, 0, details, raised=False)
 
     def begin_anew(self, seed: int) -> None:
-        """From the next episode on, goes through those of another seed, from the first of them."""
+        """Makes the next episode the first one of another seed."""
         self.seed, self.first = seed, self.episode + 1
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begins the next episode, and returns its first observation, a row, and info.
+        """Begins the next episode; returns its first observation, as a row, and the info.
 
         Args:
-            seed: The episode's, and what the seeds of all later ones follow from; None: the next one's own.
+            seed: The seed of this episode, from which those of all later ones follow; None: the next in order.
             options: Passed to the environment.
 
         Raises:
-            EnvError: The environment raised, or returned what it must not.
+            EnvError: The environment raised, or returned a wrong value.
         """
         self.episode += 1
         self.steps = 0
@@ -163,24 +164,24 @@ class SeededEnv:
             return self.env.reset(seed=self.episode_seed, options=options)
         except TypeError as error:
             called = list(traceback.walk_tb(error.__traceback__))[-1][0].f_globals.get("__name__", "")
-            # Raised by the call of a reset; one that a reset makes in turn is the environment's own error.
+            # Whether calling reset itself raised; a call made inside of reset is the environment's own error.
             is_call_of_reset = called == __name__ or called.startswith("gymnasium.") or "reset() got" in str(error)
             for name in ("seed", "options"):
                 if is_call_of_reset and f"unexpected keyword argument '{name}'" in str(error):
                     raise WrongValueError(
-                        f"has a reset that takes no {name}, which is Gym's old interface; it must be reset(self, *, "
+                        f"has a reset that takes no {name}, which is Gym's old interface; define it as reset(self, *, "
                         "seed=None, options=None)"
                     ) from error
             raise
 
     def step(self, action: Any) -> Outcome:
-        """Takes a step, which is counted.
+        """Takes a step, and counts it.
 
         Args:
-            action: A row of the action space, which nobody writes again: the environment may keep it.
+            action: A row of the action space that is never overwritten: the environment may hold on to it.
 
         Raises:
-            EnvError: The environment raised, or returned what it must not.
+            EnvError: The environment raised, or returned a wrong value.
         """
         self.steps += 1
         try:
@@ -188,7 +189,7 @@ class SeededEnv:
             found = outcome(result, self._observations_of, self._feedback.reward_weights)
             if self._masks is not None:
                 self.mask = None
-                # Nobody acts after an end: what is allowed there, an environment need not know.
+                # No action follows an end, so an environment may have no mask there.
                 if (self._masks.is_always or found[4]) and not (found[2] or found[3]):
                     self.mask = self._masks(result[0], found[4])
             if self._feedback.notes_lives:
@@ -200,69 +201,69 @@ class SeededEnv:
         except (Exception, SystemExit) as error:
             raise self.error("step") from error
 
-    def restore(self, course: Course, beat: Callable[[], None]) -> Any:
-        """Goes the same course again: the reset with its seed, then its actions.
+    def replay(self, recording: Recording, beat: Callable[[], None]) -> Any:
+        """Replays an episode so far: the reset with its seed, then its actions.
 
         Args:
-            course: To where the environment shall stand; its episode has begun.
+            recording: The episode so far; it must have begun.
             beat: Called after each step.
 
         Returns:
-            The observation there.
+            The last observation.
 
         Raises:
             EnvError: The environment raised.
-            ReplayError: An episode ended which did not.
+            ReplayError: The episode ended earlier than the recorded one.
         """
-        *_, obs = self._observations(course, beat)
+        *_, obs = self._observations(recording, beat)
         return obs
 
-    def check_memory(self, course: Course, beat: Callable[[], None]) -> None:
-        """Goes the beginning of a course twice, with another episode between.
+    def check_memory(self, recording: Recording, beat: Callable[[], None]) -> None:
+        """Checks that episodes do not depend on earlier ones: replays the first steps twice, another episode between.
 
-        What an environment keeps of earlier episodes (BipedalWalker-v3 its physics engine's memory of contacts) its
-        observation after a replay need not tell; and then later episodes go another way than they would have gone.
+        BipedalWalker-v3, for instance, carries its physics engine's contacts into the next episode. The last
+        observation of a replay need not show that, but later episodes would differ.
 
         Args:
-            course: Of any environment of this kind.
+            recording: The episode so far of any environment of this kind.
             beat: Called after each step.
 
         Raises:
             EnvError: The environment raised.
-            ReplayError: The second time, something was observed that was not the first time.
+            ReplayError: The observations of the two replays differ.
         """
-        course = course._replace(actions=course.actions[:_STEPS_TO_CHECK_MEMORY])
+        recording = recording._replace(actions=recording.actions[:_STEPS_TO_CHECK_MEMORY])
         dtype = self._observations_of.dtype
-        first = [np.array(obs, dtype) for obs in self._observations(course, beat)]
-        with contextlib.suppress(EnvError, ReplayError):  # These actions were not meant for that one.
-            for _ in self._observations(course._replace(seed=course.seed ^ 1), beat):
+        first = [np.array(obs, dtype) for obs in self._observations(recording, beat)]
+        with contextlib.suppress(EnvError, ReplayError):  # In that episode, these actions may lead anywhere.
+            for _ in self._observations(recording._replace(seed=recording.seed ^ 1), beat):
                 pass
-        for before, after in zip(first, self._observations(course, beat), strict=True):
+        for before, after in zip(first, self._observations(recording, beat), strict=True):
             if not same_bits(before, np.asarray(after, dtype)):
                 raise ReplayError(
                     f"its observation differs after the same {self.steps} steps with another episode between"
                 )
 
-    def _observations(self, course: Course, beat: Callable[[], None]) -> Iterator[Any]:
-        """What is observed on the course, from its reset to its last step."""
-        self.stand_before(course)
-        obs, _ = self.reset(course.seed, course.options)
-        self.seed, self.first = course.root, course.first
+    def _observations(self, recording: Recording, beat: Callable[[], None]) -> Iterator[Any]:
+        """The observations of a replay, from the reset to the last step."""
+        self.set_counters_before(recording)
+        obs, _ = self.reset(recording.seed, recording.options)
+        self.seed, self.first = recording.root, recording.first
         yield obs
-        # One that nobody writes again: an environment may keep its action.
-        for action in course.actions.copy():
+        # A copy, as an environment may hold on to its actions.
+        for action in recording.actions.copy():
             obs, _, terminated, truncated, _ = self.step(action)
             beat()
             yield obs
             if terminated or truncated:
-                raise ReplayError(f"its episode ended after {self.steps} of {len(course.actions)} steps")
+                raise ReplayError(f"its episode ended after {self.steps} of {len(recording.actions)} steps")
 
-    def stand_before(self, course: Course) -> None:
-        """Counts as before the episode of the course; what is reset then is that episode."""
-        self.episode, self.seed, self.first = course.episode - 1, course.root, course.first
+    def set_counters_before(self, recording: Recording) -> None:
+        """Sets the counters so that the next reset begins the recorded episode."""
+        self.episode, self.seed, self.first = recording.episode - 1, recording.root, recording.first
 
     def error(self, phase: str) -> EnvError:
-        """The exception being handled, with where this environment stands: "construction", "reset" or "step"."""
+        """An EnvError for the exception being handled; `phase` is "construction", "reset" or "step"."""
         error = sys.exc_info()[1]
         at = self.index, phase, self.episode, self.episode_seed, self.steps
         if isinstance(error, WrongValueError):
@@ -271,7 +272,7 @@ class SeededEnv:
 
 
 def own_traceback(error: BaseException | None) -> str:
-    """What an environment raised, as Python shows it, without the frames of ours that led there."""
+    """The traceback of what an environment raised, without our own frames above it."""
     if error is None:
         return ""
     trace = error.__traceback__
@@ -284,37 +285,37 @@ def own_traceback(error: BaseException | None) -> str:
 
 
 def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays of one type are equal, NaN to NaN and -0 apart from 0."""
+    """Whether two arrays of the same type are equal bit by bit: NaN equals NaN, -0 differs from 0."""
     return a.tobytes() == b.tobytes()
 
 
 class ReplayError(Exception):
-    """An environment did not come to where it had been."""
+    """Replaying the recorded actions did not bring an environment back to the same state."""
 
 
 _claimed: dict[int, weakref.ref[Any]] = {}
-"""The environments of this process that are in use, by their address."""
+"""The environments of this process that are in use, by id()."""
 
 
 def claim(env: gymnasium.Env[Any, Any]) -> None:
-    """Takes an environment into use, until it is closed. In two places at once, two courses would be mixed.
+    """Marks an environment as in use until it is closed: used in two places at once, it would mix two episodes.
 
     Raises:
-        UserError: It is in use.
+        UserError: It is in use already.
     """
     own = env.unwrapped
     known = _claimed.get(id(own))
     if known is not None and known() is own:
         raise UserError(
-            f"the same environment (a {type(own).__name__}) was made twice: what is called must construct a new "
+            f"the same environment (a {type(own).__name__}) was made twice; the callable must construct a new "
             "one every time (lambda: MyEnv(), not an object made before)"
         )
-    with contextlib.suppress(TypeError):  # Of a class without weak references.
+    with contextlib.suppress(TypeError):  # Its class does not allow weak references.
         _claimed[id(own)] = weakref.ref(own)
 
 
 def close(env: gymnasium.Env[Any, Any]) -> None:
-    """Closes an environment; what it raises then is a warning, since nothing depends on it any more."""
+    """Closes an environment; an exception becomes a warning, as nothing depends on the environment any more."""
     _claimed.pop(id(env.unwrapped), None)
     try:
         env.close()

@@ -1,7 +1,7 @@
-"""Somebody else's vector environment as a stepper: EnvPool's, ale_py's, what `gymnasium.make_vec` makes.
+"""A stepper for other people's vector environments: EnvPool's, ale_py's, whatever `gymnasium.make_vec` makes.
 
-It begins episodes as it likes, so none can be brought back: a run that is resumed begins new ones, and is not exact
-from there on. What it must do is to begin an episode of one environment without a step of the others: see `Ends`.
+They seed their episodes themselves, so episodes cannot be replayed: a resumed run begins new ones and is not exact from
+there on. They must be able to begin an episode of one environment without stepping the others: see `Ends`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.construction import EnvSource, Traits, env_name, learnable, not_learnable, only_warnings
 from a2c.envs.episode import own_traceback
-from a2c.envs.history import Course
+from a2c.envs.history import Recording
 from a2c.envs.masks import observes_mask
 from a2c.envs.memory import Block
 from a2c.envs.notes import info_of_one, number_in
@@ -31,20 +31,20 @@ from a2c.errors import EnvError, UserError, shown
 from a2c.randomness import episode_seed
 from a2c.spaces import batch_of, batched, row_type, rows_of
 
-_LOST = "somebody else's vector environment cannot bring episodes back: each of the {} environments began a new one"
+_LOST = "somebody else's vector environment cannot replay episodes: each of the {} environments began a new one"
 
 _MASKED = (
-    "{} of somebody else's vector environment is not obeyed; vectorization 'auto' steps single environments, and obeys "
-    "theirs"
+    "somebody else's vector environment gives {}, which would be ignored; set vectorization 'auto', which steps single "
+    "environments and obeys their masks"
 )
 
 
 class Ends(enum.Enum):
-    """How the next episode begins where one has ended."""
+    """How a vector environment begins the next episode of an environment whose episode has ended."""
 
-    SAME_STEP = "the step brings its first observation, and the last of the other in infos['final_obs']"
-    MASK = "reset(options={'reset_mask': mask}) begins those of the mask"
-    INDICES = "reset(indices) begins those, as EnvPool's does, and returns their observations alone"
+    SAME_STEP = "the step returns the next episode's first observation; the last one is in infos['final_obs']"
+    MASK = "reset(options={'reset_mask': mask}) begins those in the mask"
+    INDICES = "reset(indices), as EnvPool has it, begins these and returns only their observations"
 
 
 def make_vector_env(
@@ -54,31 +54,32 @@ def make_vector_env(
     seed: int = 0,
     wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
 ) -> VectorEnv[Any, Any, Any]:
-    """N environments as whoever made them steps them.
+    """Makes somebody else's vector environment of N environments.
 
     Args:
-        env: An id that has a vector environment of its own, or a callable that makes one, and is given `num_envs` and
-            `seed` if it takes these.
-        kwargs: Arguments for either.
+        env: An id with a `vector_entry_point`, or a callable that makes a vector environment; it is passed `num_envs`
+            and `seed` if it has parameters of these names.
+        kwargs: Further arguments for either.
         num_envs: N.
-        seed: Of the run.
-        wrapping: What is to be put around each, which nothing can be.
+        seed: The run's seed.
+        wrapping: Must be the default: nothing can be wrapped around the single environments.
 
     Raises:
-        UserError: There is none, or it is not of N environments, or nothing can be put around it.
+        UserError: There is no vector environment, it is not of N environments, or wrappers are asked for.
         EnvError: Its constructor raised.
     """
     name, source = env_name(env), maker_of(env, {}, Wrapping()).source
     arguments: dict[str, Any] = {**kwargs}
     if isinstance(source, EnvSpec) and source.vector_entry_point is None:
         raise UserError(
-            f"vectorization is 'vector', and {name} has no vector environment of its own; 'auto' steps single ones"
+            f"vectorization is 'vector', but {name} has no vector environment of its own; set 'auto', which steps "
+            "single ones"
         )
     if wrapping != Wrapping():
         (first, *_) = (field for field in wrapping._fields if getattr(wrapping, field) != getattr(Wrapping(), field))
         raise UserError(
-            f"{first} is {getattr(wrapping, first)}; leave it out, as nothing can be put around the environments in "
-            "somebody else's vector environment"
+            f"{first} is {getattr(wrapping, first)}; leave it out, as the environments in somebody else's vector "
+            "environment cannot be wrapped"
         )
     try:
         with only_warnings():
@@ -93,36 +94,36 @@ def make_vector_env(
         raise EnvError(0, "construction", -1, None, 0, own_traceback(error)) from error
     if not isinstance(made, VectorEnv):
         raise UserError(
-            f"vectorization is 'vector', and {name} made a {type(made).__name__}; it must make a "
+            f"vectorization is 'vector', but {name} made a {type(made).__name__}; it must make a "
             "gymnasium.vector.VectorEnv"
         )
     if made.num_envs != num_envs:
         made.close()
         raise UserError(
-            f"{name} made {made.num_envs} environments, and num_envs is {num_envs}; let it take num_envs, or ask for "
-            "as many"
+            f"{name} made {made.num_envs} environments, but num_envs is {num_envs}; give it a parameter num_envs, or "
+            f"set num_envs {made.num_envs}"
         )
     return made
 
 
 class ForeignStepper:
-    """N environments that somebody else's vector environment steps."""
+    """A `Stepper` of N environments that are stepped by somebody else's vector environment."""
 
     num_workers = 0
     placement = "in a vector environment of its own"
-    num_here, beats, at = 0, 0, 0  # None that this process steps one by one.
+    num_here, beats, at = 0, 0, 0  # This process steps none of them one by one.
     machine_code = None
 
     def __init__(self, envs: VectorEnv[Any, Any, Any], seed: int, feedback: Feedback) -> None:
-        """Room for a step of theirs.
+        """Allocates the arrays of a step.
 
         Args:
-            envs: The environments, which this owns from now on.
-            seed: What their first reset is seeded with.
-            feedback: How what steps bring is taken.
+            envs: The environments; this object closes them.
+            seed: Seeds their resets.
+            feedback: How rewards, lives and infos are read.
 
         Raises:
-            UserError: They cannot begin an episode without a step that is none, or a space is not supported.
+            UserError: They begin episodes by a step that ignores its action, or a space is not supported.
         """
         self.num_envs: int = envs.num_envs
         self.broken = self.is_stepping = False
@@ -134,7 +135,9 @@ class ForeignStepper:
         if observes_mask(envs.single_observation_space, envs.single_action_space):
             raise UserError(_MASKED.format("the action_mask in observations"))
         if observed is None:
-            raise UserError(f"there are no numbers in the observations {shown(envs.single_observation_space)}")
+            raise UserError(
+                f"the observation space is {shown(envs.single_observation_space)}; it must have a part made of numbers"
+            )
         self._observed, self._acted = observed, envs.single_action_space
         n, obs, action = self.num_envs, row_type(observed), row_type(self._acted)
         self.block = Block(
@@ -152,7 +155,7 @@ class ForeignStepper:
         self._lives = np.zeros(n, np.int64)
 
     def hold(self) -> None:
-        """Nothing to do: nobody steps them from here one by one."""
+        """Nothing to do: this process steps none of them one by one."""
 
     def release(self) -> None:
         """Nothing to do."""
@@ -161,16 +164,16 @@ class ForeignStepper:
         """Begins the next episode of the masked environments; there are no infos.
 
         Raises:
-            EnvError: It raised, or gave what it must not.
+            EnvError: The reset raised, or returned a wrong value.
         """
         which = np.asarray(mask, np.bool_)
         if which.all():
             first = seeds[0]
             seed = episode_seed(self._seed, 0, int(self._episodes[0]) + 1) if first is None else first
-            seed %= 2**31  # As many take no more.
+            seed %= 2**31  # Many C++ environments take an int32.
             takes = inspect.signature(self._envs.reset).parameters
             named_ones = {"seed": seed, "options": options}
-            obs, infos = self._asked("reset", **{name: named_ones[name] for name in named_ones if name in takes})
+            obs, infos = self._call("reset", **{name: named_ones[name] for name in named_ones if name in takes})
             self.block.obs[...] = self._rows(obs)
             self._note_lives(infos)
         else:
@@ -179,7 +182,7 @@ class ForeignStepper:
         return [{} for _ in range(self.num_envs)]
 
     def begin_anew(self, seed: int) -> None:
-        """From the next reset of all on, as if made with another seed."""
+        """Behaves, from the next reset of all environments on, as if made with this seed."""
         self._seed = seed
         self._episodes[...] = -1
 
@@ -188,13 +191,13 @@ class ForeignStepper:
         self.block.action[...] = action
 
     def finish(self) -> list[Info]:
-        """Steps every environment and begins anew where an episode ended; there are no infos.
+        """Steps every environment and begins the next episode of those whose episode ended; there are no infos.
 
         Raises:
-            EnvError: It raised, or gave what it must not.
+            EnvError: The step raised, or returned a wrong value.
         """
         block = self.block
-        obs, reward, terminated, truncated, infos = self._asked("step", batched(self._acted, block.action))
+        obs, reward, terminated, truncated, infos = self._call("step", batched(self._acted, block.action))
         block.reward[...] = [reward_of(one, self._feedback.reward_weights) for one in np.asarray(reward)]
         block.terminated[...], block.truncated[...] = terminated, truncated
         rows, ended = self._rows(obs), block.terminated | block.truncated
@@ -214,25 +217,25 @@ class ForeignStepper:
         return [{} for _ in range(self.num_envs)]
 
     def numbers(self) -> NDArray[np.int64]:
-        """[N] number of the episode under way, from 0; -1 where there was no reset."""
+        """[N] number of the episode under way, from 0; -1: never reset."""
         return self._episodes.copy()
 
     def mark(self) -> None:
-        """Nothing to do: nothing can be brought back."""
+        """Nothing to do: episodes cannot be replayed."""
 
     def bound(self) -> None:
-        """Nothing to do: nothing is remembered."""
+        """Nothing to do: no actions are recorded."""
 
     def state(self) -> Arrays:
-        """How many episodes there were; more is not known."""
+        """The numbers of the episodes; nothing else is known."""
         return {"episode": self._episodes.copy()}
 
     def restore(self, state: Arrays, obs: NDArray[Any]) -> NDArray[np.bool_]:
-        """Begins new episodes: those under way cannot be brought back.
+        """Begins new episodes, as those under way cannot be replayed; returns [N] True.
 
         Raises:
             KeyError: The state lacks an array.
-            ValueError: It is not of N environments.
+            ValueError: The state is of another number of environments.
             EnvError: The reset raised.
         """
         episodes = state["episode"]
@@ -248,7 +251,7 @@ class ForeignStepper:
         events, self.events = self.events, []
         return events
 
-    def course_to(self, n: int) -> Course:
+    def recording_to(self, n: int) -> Recording:
         """Never called: this process steps none of them one by one."""
         raise NotImplementedError
 
@@ -259,15 +262,19 @@ class ForeignStepper:
         """Nothing: their steps are not recorded."""
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        """Each environment's method called with the same arguments, or its attribute read, where theirs can; [N]."""
+        """Each environment's method called with the same arguments, or its attribute read, if it supports that; [N]."""
         return list(self._envs.call(name, *args, **kwargs))
 
     def set_attr(self, name: str, values: Sequence[Any]) -> None:
-        """Sets an attribute of each environment to its own value, [N], where theirs can."""
+        """Sets an attribute of each environment to its own value, [N], if it supports that."""
         self._envs.set_attr(name, list(values))
 
     def generators(self) -> list[np.random.Generator]:
-        """They have none that anybody could ask for."""
+        """Not available.
+
+        Raises:
+            AttributeError: Always.
+        """
         raise AttributeError("the generators of somebody else's vector environment are not known")
 
     def generator_seeds(self) -> list[int]:
@@ -278,11 +285,11 @@ class ForeignStepper:
         """Closes every environment."""
         self._envs.close()
 
-    def _asked(self, what: str, *args: Any, **kwargs: Any) -> Any:
-        """What their method returns.
+    def _call(self, what: str, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method of the vector environment.
 
         Raises:
-            EnvError: They raised.
+            EnvError: It raised.
         """
         try:
             return getattr(self._envs, what)(*args, **kwargs)
@@ -293,48 +300,54 @@ class ForeignStepper:
         return EnvError(0, what, int(self._episodes[0]), None, 0, details, raised)
 
     def _rows(self, obs: Any, count: int | None = None) -> NDArray[Any]:
-        """Observations in Gymnasium's batched form as rows.
+        """Turns observations in Gymnasium's batched form into rows.
 
         Raises:
-            EnvError: They are none of the space's.
+            EnvError: They do not fit the space.
         """
         try:
             return batch_of(self._observed, obs, self.num_envs if count is None else count)
         except (ValueError, TypeError) as error:
-            raise self._error("step", f"gave an observation that is none of its space: {error}", False) from error
+            raise self._error("step", f"gave an observation that does not fit its space: {error}", False) from error
 
     def _begin(self, which: NDArray[np.bool_]) -> None:
-        """Begins the next episode of some environments and writes what they observe, and no others'.
+        """Begins the next episode of some environments and writes only their observations.
 
         Raises:
-            EnvError: It raised, or began others', too.
+            EnvError: The reset raised, or reset other environments, too.
         """
         if self._ends is Ends.INDICES:
-            obs, infos = self._asked("reset", np.flatnonzero(which))
+            obs, infos = self._call("reset", np.flatnonzero(which))
             self.block.obs[which] = self._rows(obs, int(which.sum()))
             if self._feedback.notes_lives:
                 self._lives[which] = infos["lives"]
             return
         if self._ends is Ends.SAME_STEP:
-            raise UserError("this vector environment begins episodes itself, and only where one has ended")
-        obs, infos = self._asked("reset", options={"reset_mask": which})
+            raise UserError(
+                "this vector environment begins an episode only when one has ended; reset all environments at once, "
+                "without reset_mask"
+            )
+        obs, infos = self._call("reset", options={"reset_mask": which})
         rows = self._rows(obs)
         if (rows[~which] != self.block.obs[~which]).any():
-            details = "began episodes of environments that were not in its reset_mask"
+            details = "reset environments that were not in its reset_mask; it must leave those as they are"
             raise self._error("reset", details, raised=False)
         self.block.obs[...] = rows
         lives = self._lives.copy()
         self._note_lives(infos)
-        self._lives[~which] = lives[~which]  # Of the others it says nothing.
+        self._lives[~which] = lives[~which]  # The infos of a reset count only for those that were reset.
 
     def _take_last(self, infos: Any, ended: NDArray[np.bool_]) -> None:
-        """Takes in the last observations of the episodes that ended.
+        """Writes the last observations of the episodes that ended, from infos["final_obs"].
 
         Raises:
-            EnvError: They are not there.
+            EnvError: They are missing, or do not fit the space.
         """
         if not isinstance(infos, Mapping) or "final_obs" not in infos:
-            details = "says that it begins episodes in the step that ends one, and gave no infos['final_obs']"
+            details = (
+                "has autoreset_mode SAME_STEP but gave no infos['final_obs']; there must be the last observation of "
+                "each episode that ended"
+            )
             raise self._error("step", details, raised=False)
         final = infos["final_obs"]
         for n in np.flatnonzero(ended).tolist():
@@ -343,11 +356,11 @@ class ForeignStepper:
                 self.block.final_obs[n] = rows_of(self._observed, one)
             except (ValueError, TypeError) as error:
                 raise self._error(
-                    "step", f"gave a last observation that is none of its space: {error}", False
+                    "step", f"gave a last observation that does not fit its space: {error}", False
                 ) from error
 
     def _note_info(self, infos: Any, ended: NDArray[np.bool_]) -> None:
-        """Takes in numbers out of the infos of the steps that ended an episode, as Gymnasium has them: arrays [N]."""
+        """Writes the wanted numbers of steps that ended an episode; in Gymnasium's infos these are arrays [N]."""
         keys = self._feedback.info_keys
         if not keys:
             return
@@ -359,11 +372,11 @@ class ForeignStepper:
             self.block.noted[n] = [number_in(of_one, key) for key in keys]
 
     def _note_lives(self, infos: Any) -> None:
-        """Takes in how many lives are left, where that is asked for.
+        """Writes how many lives are left, if lives are noted.
 
         Raises:
-            UserError: What they say of actions that are not allowed would not be obeyed.
-            EnvError: They do not say how many.
+            UserError: The infos have action masks, which would be ignored.
+            EnvError: The infos do not say how many lives are left.
         """
         if isinstance(infos, Mapping) and "action_mask" in infos:
             raise UserError(_MASKED.format("infos['action_mask']"))
@@ -372,7 +385,7 @@ class ForeignStepper:
         lives = np.asarray(infos.get("lives") if isinstance(infos, Mapping) else None)
         if lives.shape != self._lives.shape or lives.dtype.kind not in "iu":
             details = (
-                "says nothing of lives; where terminal_on_life_loss is True, infos['lives'] must be how many are left"
+                "gave no infos['lives']; with terminal_on_life_loss True, it must be how many are left, [N] integers"
             )
             raise self._error("step", details, raised=False)
         self._lives[...] = lives
@@ -382,7 +395,7 @@ def _how_it_ends(envs: VectorEnv[Any, Any, Any]) -> Ends:
     """How a vector environment begins the next episode of one environment.
 
     Raises:
-        UserError: Not without a step that is none.
+        UserError: By a step that ignores its action (NEXT_STEP), or it does not say how.
     """
     mode = (envs.metadata or {}).get("autoreset_mode")
     if mode is AutoresetMode.SAME_STEP:
@@ -392,14 +405,13 @@ def _how_it_ends(envs: VectorEnv[Any, Any, Any]) -> Ends:
     if mode is AutoresetMode.DISABLED:
         return Ends.MASK
     raise UserError(
-        f"{type(envs).__name__} begins an episode by a step that is none (autoreset_mode "
-        f"{getattr(mode, 'value', mode)}), which nothing can be learnt from; make it with autoreset_mode SAME_STEP or "
-        "DISABLED"
+        f"{type(envs).__name__} has autoreset_mode {getattr(mode, 'value', mode)}, in which a step that begins an "
+        "episode ignores its action; make it with autoreset_mode SAME_STEP or DISABLED"
     )
 
 
 def traits_of(envs: VectorEnv[Any, Any, Any]) -> Traits:
-    """What a vector environment tells of each of its environments."""
+    """Reads the `Traits` of the single environments in a vector environment."""
     observed = learnable(envs.single_observation_space, envs.single_action_space)
     limit = getattr(envs.spec, "max_episode_steps", None)
     return Traits(

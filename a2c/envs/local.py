@@ -1,4 +1,4 @@
-"""A share of the environments, stepped one after another in whatever process holds it."""
+"""A share of the environments, stepped one after another by one process: the parent or a worker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gymnasium
 from numpy.typing import NDArray
 
 from a2c.envs.episode import ReplayError, SeededEnv, close, same_bits
-from a2c.envs.history import Course
+from a2c.envs.history import Recording
 from a2c.envs.memory import BEATS, FOREIGN, ROW, Block
 from a2c.envs.seeding import Watch
 from a2c.envs.values import Feedback
@@ -19,7 +19,7 @@ Info = dict[str, Any]
 
 
 class Share:
-    """Environments stepped one after another, each in its row of a Block."""
+    """Environments that are stepped one after another, each with a row of a Block."""
 
     def __init__(
         self,
@@ -36,18 +36,18 @@ class Share:
         Args:
             make: Constructs one environment.
             seed: The run's seed.
-            indices: Which of the run's environments these are.
+            indices: The numbers of these environments in the run.
             block: Their rows.
-            line: Flags, where whoever waits can see which environment is at work, and that it gets on.
-            first: The first of them, where that was constructed already.
-            feedback: How what steps bring is taken.
+            line: Flags that show a waiting process which environment is at work, and that it makes progress.
+            first: The first of them, if it was constructed already.
+            feedback: How rewards, lives and infos are read.
 
         Raises:
-            EnvError: One of them could not be constructed; those before it are closed.
+            EnvError: An environment could not be constructed; those before it are closed.
         """
         self._block, self._line = block, line
         block.mask[...] = 1
-        self._is_masked = [False] * len(indices)  # whether that is otherwise in a row
+        self._is_masked = [False] * len(indices)  # whether a row's mask may hold a 0
         self._watch = Watch()
         self._watch.begin()
         self.envs: list[SeededEnv] = []
@@ -58,17 +58,17 @@ class Share:
                 self.envs[-1].require_rows(block.obs, block.action, block.mask)
                 self._beat()
         except BaseException:
-            self.close()  # They may hold what the next attempt needs.
+            self.close()  # They may hold a port or a licence that the next attempt needs.
             raise
         self._end_watch()
 
     def begin_anew(self, seed: int) -> None:
-        """From the next reset on, goes through the episodes of another seed."""
+        """Makes the next episodes the first ones of another seed."""
         for env in self.envs:
             env.begin_anew(seed)
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
-        """Begins the next episode of the masked environments, writes `obs`, and returns everybody's infos.
+        """Begins the next episode of the masked environments and writes `obs`; returns the infos of all.
 
         Raises:
             EnvError: A reset raised.
@@ -84,40 +84,42 @@ class Share:
         self._end_watch()
         return infos
 
-    def restore(self, courses: Sequence[Course], obs: NDArray[Any]) -> list[str | None]:
-        """Brings every environment to where it stood, and writes `obs`; one that cannot begins its next episode.
+    def restore(self, recordings: Sequence[Recording], obs: NDArray[Any]) -> list[str | None]:
+        """Replays every environment's episode so far and writes `obs`; one that differs begins its next episode.
 
         Args:
-            courses: One each.
-            obs: What each gave when it stood there.
+            recordings: One for each environment.
+            obs: [n, ...] the observations that the replays must reproduce.
 
         Returns:
-            For each, why it could not; None: it stands there, to the bit as far as its observation tells.
+            For each environment why the replay differs; None if it reproduces the observation bit by bit.
 
         Raises:
             EnvError: A reset raised.
         """
         faults: list[str | None] = []
-        is_checked = False  # One for all, as they are of one kind.
-        for row, (env, course) in enumerate(zip(self.envs, courses, strict=True)):
+        is_checked = False  # Checking one environment is enough, as all are of one kind.
+        for row, (env, recording) in enumerate(zip(self.envs, recordings, strict=True)):
             self._line[ROW] = row
             fault = None
-            if course.forgotten:
-                fault = f"of the {course.length} steps of its episode, only the last {len(course.actions)} were kept"
-            elif course.episode >= 0:
+            if recording.dropped:
+                fault = (
+                    f"of its episode's {recording.length} steps, only the last {len(recording.actions)} were recorded"
+                )
+            elif recording.episode >= 0:
                 try:
-                    if not is_checked and len(course.actions):
+                    if not is_checked and len(recording.actions):
                         is_checked = True
-                        env.check_memory(course, self._beat)
-                    self._block.obs[row] = env.restore(course, self._beat)
+                        env.check_memory(recording, self._beat)
+                    self._block.obs[row] = env.replay(recording, self._beat)
                     if not same_bits(self._block.obs[row], obs[row]):
                         fault = f"its observation differs after the same {env.steps} steps"
                 except (ReplayError, EnvError) as error:
                     fault = str(error).strip().splitlines()[-1]
-            else:  # Never reset, but perhaps told which seed to begin with.
-                env.seed, env.first = course.root, course.first
+            else:  # Never reset, but `begin_anew` may have changed its seed.
+                env.seed, env.first = recording.root, recording.first
             if fault is not None:
-                env.stand_before(course)
+                env.set_counters_before(recording)
                 env.episode += 1
                 self._block.obs[row], _ = env.reset()
             self._write_mask(row, env)
@@ -126,23 +128,23 @@ class Share:
         return faults
 
     def step(self, skip: Collection[int] = ()) -> list[Info]:
-        """Steps every environment and begins the next episode where one ended.
+        """Steps every environment, and begins the next episode of those whose episode ended.
 
-        Reads `action` and writes the rest of the block. Copies what the environment returns, so an environment may
-        reuse its arrays.
+        Reads `action` and writes the rest of the block. What environments return is copied, so they may reuse their
+        arrays.
 
         Args:
             skip: Rows to leave as they are.
 
         Returns:
-            The infos; where an episode ended, those of the reset, with the last step's under "final_info".
+            The infos; if an episode ended, that of the reset, with the last step's info under "final_info".
 
         Raises:
             EnvError: A step or reset raised.
         """
         infos: list[Info] = []
         _, next_obs, final_obs, reward, terminated, truncated, lost_life, _, noted = self._block
-        # An environment may keep its action (to penalise changes, say): give it one that nobody writes again.
+        # A copy: an environment may hold on to its action, to penalise changes, say.
         actions = self._block.action.copy()
         line = self._line
         is_watched = self._watch.is_due()
@@ -173,7 +175,7 @@ class Share:
         """Each environment's method called, or its attribute read.
 
         Raises:
-            AttributeError: An environment has nothing of that name.
+            AttributeError: An environment has no attribute of that name.
         """
         results = []
         for env in self.envs:
@@ -187,7 +189,7 @@ class Share:
             env.env.set_wrapper_attr(name, value)
 
     def close(self) -> None:
-        """Closes every environment; one that raises is warned of."""
+        """Closes every environment; an exception becomes a warning."""
         for env in self.envs:
             close(env.env)
 

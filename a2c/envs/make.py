@@ -1,4 +1,4 @@
-"""Making environments: `make_env` makes one, `make_envs` N behind one interface."""
+"""Makes environments: `make_env` one, `make_envs` N behind one interface."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """What the N environments are: all the same, but for their seeds."""
+    """What to make N environments of; they differ only in their seeds."""
 
     env: EnvSource
     kwargs: Mapping[str, Any]
@@ -42,11 +42,13 @@ class Kind(NamedTuple):
     seed: int
     """Decides every episode of every environment."""
     wrapping: Wrapping = Wrapping()
-    """What is put around each."""
+    """The wrappers around each."""
     feedback: Feedback = Feedback()
-    """How what steps bring is taken."""
+    """How rewards, lives and infos are read."""
     is_vector: bool = False
-    """Whether `env` makes N at once."""
+    """Whether `env` makes a vector environment of N."""
+    offset: int = 0
+    """The number that the first of these environments has in the run, if the others are stepped elsewhere."""
 
 
 def kind_of(
@@ -56,20 +58,20 @@ def kind_of(
     wrapping: Wrapping = Wrapping(),  # noqa: B008 - immutable
     reward_weights: Sequence[float] | None = None,
 ) -> Kind:
-    """What is asked for, checked. Lives are not noted.
+    """A Kind from checked arguments; lives are not noted.
 
     Raises:
-        UserError: Nothing can be made of it.
+        UserError: An argument is wrong.
     """
     feedback = Feedback(checked_weights(reward_weights))
     return Kind(checked_source(env), checked_kwargs(env_kwargs), seed, wrapping, feedback)
 
 
 def kind_for(config: Config, env: EnvSource, seed: int | None = None) -> Kind:
-    """What a run's policy plays on, by its settings; with the run's seed, unless another is given.
+    """The environments that a run's policy plays on, by its settings; with the run's seed, unless another is given.
 
     Raises:
-        UserError: Nothing can be made of it.
+        UserError: A setting is wrong.
     """
     seed = config.seed if seed is None else seed
     kind = kind_of(env, config.env_kwargs, seed, Wrapping.of(config), config.reward_weights)
@@ -77,10 +79,20 @@ def kind_for(config: Config, env: EnvSource, seed: int | None = None) -> Kind:
     return kind._replace(feedback=feedback, is_vector=makes_many(config.vectorization, env))
 
 
-def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
-    """Whether what is to be made is somebody else's vector environment even where single ones would do.
+def training_kind(config: Config, env: EnvSource) -> Kind:
+    """The kind of environment that a run trains on: `kind_for`, with lives noted if the run learns from them.
 
-    Most ids have both; a callable makes one or the other.
+    Raises:
+        UserError: An argument or setting is not usable.
+    """
+    kind = kind_for(config, env)
+    return kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
+
+
+def makes_many(vectorization: Vectorization, env: EnvSource) -> bool:
+    """Whether somebody else's vector environment must be made, even for an evaluation.
+
+    A callable makes either a vector environment or single ones; most ids have both, and then single ones will do.
     """
     if vectorization != "vector":
         return False
@@ -99,11 +111,12 @@ def make_env(
     Args:
         env: A Gymnasium id, `module:Id`, or a callable.
         env_kwargs: Arguments of its constructor.
-        render_mode: "human", "rgb_array" or None, as Gymnasium has it.
-        wrapping: What is put around it.
+        render_mode: "human", "rgb_array" or None, as in Gymnasium.
+        wrapping: The wrappers around it.
 
     Raises:
-        UserError: It is unknown, lacks a package, does not take these arguments, or its spaces are not supported.
+        UserError: It is unknown, needs a package that is not installed, does not take these arguments, or its spaces
+            are not supported.
         EnvError: Its constructor raised something else.
     """
     env = checked_source(env)
@@ -133,19 +146,19 @@ def make_envs(
         env: A Gymnasium id, `module:Id`, or a callable; callables need no `__main__` guard.
         num_envs: N, at least 1.
         env_kwargs: Arguments of the constructor.
-        vectorization: "vector": somebody else's vector environment, of the id or made by the callable. Else single
-            ones: "local" in this process, "workers" in worker processes too, "auto" the faster of them, found by
-            stepping one for a moment; the numbers that come out are the same. "compiled": in compiled form, of a
-            CompiledEnv (where it is also what "auto" takes) or of Gymnasium's classic control, whose resets then draw
-            other numbers than Gymnasium's.
+        vectorization: Where environments run. "local": in this process. "workers": in worker processes, too. "auto":
+            the faster of these, found by stepping one for a moment, or machine code if `env` is a CompiledEnv. All of
+            them give the same numbers. "compiled": as machine code, of a CompiledEnv or of Gymnasium's classic control,
+            whose resets then draw other numbers than Gymnasium's. "vector": somebody else's vector environment,
+            registered under the id or made by the callable.
         num_workers: Worker processes beside this one; "auto": one per spare core.
         isolate_envs: Put every environment in a worker. By default this process steps a share itself.
-        env_timeout_seconds: A worker in which an environment does nothing for this long is replaced.
+        env_timeout_seconds: A worker is replaced if an environment in it makes no progress for this long.
         seed: Decides every episode of every environment.
-        max_episode_steps: Cut episodes off after so many steps; None: only where the environment does.
-        atari_preprocessing: Whether an Atari is played as Mnih et al. (2015) did.
-        frame_stack: How many observations, the last ones, are observed at once.
-        reward_weights: How much each number of a reward of several counts; None: a reward is one number.
+        max_episode_steps: Truncate episodes after so many steps; None: only the environment's own limit.
+        atari_preprocessing: Whether to preprocess an Atari game as Mnih et al. (2015) did.
+        frame_stack: How many of the last observations make up one.
+        reward_weights: The weight of each number of a vector reward; None: rewards are scalars.
 
     Raises:
         UserError: The environment is unknown or not supported, or an argument is out of range.
@@ -161,7 +174,7 @@ def make_envs(
         [1.0, 1.0]
         >>> envs.close()
     """
-    from a2c.config import Config  # Here, because worker processes import this package and need no command line.
+    from a2c.config import Config  # Here: worker processes import this package and do not need the command line.
 
     env = checked_source(env)
     config = Config(
@@ -181,21 +194,18 @@ def make_envs(
 
 
 def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:
-    """N environments of a kind, where the settings want them; `vectorization` is as they say, or decided already."""
+    """N environments of a kind, placed as the settings say; `vectorization` replaces theirs."""
     if vectorization == "vector":
         return _foreign_envs(kind, config.num_envs)
     env, own = kind.env, own_form(kind.env)
-    # It gives one number for a reward, and is as it is.
+    # Machine code has no wrappers, no vector rewards, no lives and no infos.
     may_be_compiled = (
         own is not None and not config.wants_workers and (kind.wrapping, kind.feedback) == (Wrapping(), Feedback())
     )
     if vectorization == "compiled" or (vectorization == "auto" and may_be_compiled):
         return _compiled_envs(kind, config.num_envs)
     envs = gymnasium_envs(kind, config.num_envs, Placement.of(config)._replace(vectorization=vectorization))
-    if envs.left_out:
-        warnings.warn(
-            f"observations of {env_name(env)} have parts that are no numbers, left out: {envs.left_out}", stacklevel=3
-        )
+    warn_of_ignored_parts(envs, env)
     return envs
 
 
@@ -203,9 +213,9 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
     """The environments that a run trains on.
 
     Args:
-        config: Its settings.
-        env: What to make: `config.env_id`, or the callable of that name.
-        compiled: Whether in compiled form.
+        config: The run's settings.
+        env: `config.env_id`, or the callable of that name.
+        compiled: Whether to use the compiled form.
 
     Raises:
         UserError: The environment is unknown or not supported.
@@ -214,18 +224,30 @@ def envs_for(config: Config, env: EnvSource, compiled: bool) -> Envs:
     """
     vectorization: Vectorization = "compiled" if compiled else config.vectorization
     if vectorization == "auto" and not config.wants_workers and compiled_form(env) is not None:
-        vectorization = "local"  # It could be compiled, and is to stay as it was.
-    kind = kind_for(config, env)
-    kind = kind._replace(feedback=kind.feedback._replace(notes_lives=config.terminal_on_life_loss))
-    envs = _envs(config, kind, vectorization)
+        vectorization = "local"  # A run that began without the compiled form must go on without it.
+    envs = _envs(config, training_kind(config, env), vectorization)
+    warn_of_normalizers(envs, env)
+    return envs
+
+
+def warn_of_ignored_parts(envs: Envs, env: EnvSource) -> None:
+    """Warns if parts of the observations are ignored because they are not numbers."""
+    if envs.left_out:
+        warnings.warn(
+            f"these parts of the observations of {env_name(env)} are not numbers and are ignored: {envs.left_out}",
+            stacklevel=4,
+        )
+
+
+def warn_of_normalizers(envs: Envs, env: EnvSource) -> None:
+    """Warns of Gymnasium's normalising wrappers, whose statistics are one per environment."""
     for wrapper in envs.normalizers:
         field = "normalize_returns" if wrapper == "NormalizeReward" else "normalize_observations"
         warnings.warn(
-            f"{wrapper} is around {env_name(env)}: its statistics are one per environment, in no policy that is saved "
-            f"and others in an evaluation; leave it out and take {field} (--{field.replace('_', '-')})",
-            stacklevel=2,
+            f"{env_name(env)} is wrapped in {wrapper}: its statistics are one per environment, are not saved with the "
+            f"policy, and differ in an evaluation; leave it out and use {field} (--{field.replace('_', '-')})",
+            stacklevel=3,
         )
-    return envs
 
 
 def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
@@ -239,31 +261,33 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
     if kind.is_vector:
         return _foreign_envs(kind, num_envs)
     make = maker_of(kind.env, kind.kwargs, kind.wrapping)
-    # The first environment tells spaces and metadata. It may hold a port, or a licence: never are there more than N.
+    # Spaces and metadata are read from the first environment, which then is one of the N if possible: each may hold a
+    # port or a licence, so there are never more than N.
     probe = construct(make, env_name(kind.env), make.source, kind.kwargs)
     first: gymnasium.Env[Any, Any] | None = probe
     try:
-        told = traits(probe)
+        traits_of_all = traits(probe)
         workers, was_stepped = choose_workers(probe, num_envs, placement)
     except BaseException:
         close(probe)
         raise
-    if placement.isolate_envs or was_stepped:  # One that remembers what it did before would begin otherwise.
+    if placement.isolate_envs or was_stepped:  # An environment that remembers earlier steps would begin differently.
         close(probe)
         first = None
     pool = Pool(
         make,
         num_envs,
-        told.action_space,
-        told.observation_space,
+        traits_of_all.action_space,
+        traits_of_all.observation_space,
         workers,
         placement.isolate_envs,
         kind.seed,
         placement.env_timeout_seconds,
         first,
         kind.feedback,
+        kind.offset,
     )
-    return Envs(told, pool)
+    return Envs(traits_of_all, pool)
 
 
 def _foreign_envs(kind: Kind, num_envs: int) -> Envs:
@@ -282,37 +306,39 @@ def _compiled_envs(kind: Kind, num_envs: int) -> Envs:
     if form is None:
         name = env_name(kind.env)
         if name in CLASSIC_CONTROL:
-            name += ", which here is not what Gymnasium registers under that name,"
+            name += ", which was registered again with something else,"
         raise UserError(
-            f"vectorization is 'compiled', and {name} has no compiled form; there are "
-            f"{', '.join(CLASSIC_CONTROL)} and any a2c.CompiledEnv"
+            f"vectorization is 'compiled', but {name} has no compiled form; only {', '.join(CLASSIC_CONTROL)} and any "
+            "a2c.CompiledEnv do"
         )
     if kind.kwargs:
         raise UserError(f"env_kwargs is {shown(dict(kind.kwargs))}; the compiled form of {form.name} takes none")
     if kind.wrapping.max_episode_steps is not None:
         raise UserError(
             f"max_episode_steps is {kind.wrapping.max_episode_steps}; the compiled form of {form.name} has a limit of "
-            "its own, vectorization 'local' takes another"
+            "its own; set vectorization 'local' to change it"
         )
     for name in ("atari_preprocessing", "frame_stack", "text_words"):
         if getattr(kind.wrapping, name) != getattr(Wrapping(), name):
             raise UserError(
-                f"{name} is {getattr(kind.wrapping, name)}; leave it out, as nothing can be put around the compiled "
-                f"form of {form.name}"
+                f"{name} is {getattr(kind.wrapping, name)}; leave it out, as the compiled form of {form.name} cannot "
+                "be wrapped"
             )
     if kind.feedback.notes_lives:
         raise UserError(f"terminal_on_life_loss is True; leave it out, as {form.name} has no lives")
     if kind.feedback.info_keys:
         raise UserError(
             f"log_info is {shown(kind.feedback.info_keys)}; leave it out, as the compiled form of {form.name} has no "
-            "info; vectorization 'local' steps the environment itself, where there is one"
+            "info, or set vectorization 'local', which steps Gymnasium's own environment"
         )
     if kind.feedback.reward_weights is not None:
         raise UserError(
-            f"reward_weights is {shown(kind.feedback.reward_weights)}; leave it out, as {form.name} gives one number "
-            "for a reward"
+            f"reward_weights is {shown(kind.feedback.reward_weights)}; leave it out, as rewards of {form.name} are "
+            "single numbers"
         )
     from a2c.envs.compiled.stepper import CompiledStepper  # Here: importing Numba takes a while.
 
-    told = Traits(form.observation_space, form.action_space, None, {"render_modes": []}, None, form.max_episode_steps)
-    return Envs(told, CompiledStepper(form, num_envs, kind.seed))
+    traits_of_all = Traits(
+        form.observation_space, form.action_space, None, {"render_modes": []}, None, form.max_episode_steps
+    )
+    return Envs(traits_of_all, CompiledStepper(form, num_envs, kind.seed))

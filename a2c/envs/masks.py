@@ -1,7 +1,7 @@
-"""Action masks of an environment, wherever it keeps them.
+"""Finds the action mask of an environment.
 
-An environment gives a mask under the key "action_mask" of a dict that it observes, under that key of an info, or by a
-method `action_masks()`; the first of these counts. `a2c.masks` reads it.
+An environment can give a mask in three places: under the key "action_mask" of a dict observation, under that key of an
+info, or by a method `action_masks()`. The first one found counts. `a2c.masks` reads it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def observes_mask(observation_space: gymnasium.Space[Any], action_space: gymnasi
 
 
 def without_mask(observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
-    """The space without the mask, which is obeyed and not learnt from; itself where nothing would be left."""
+    """The space without the mask, which is obeyed but not learnt from; the space itself if nothing else is in it."""
     if not observes_mask(observation_space, action_space):
         return observation_space
     assert isinstance(observation_space, spaces.Dict)  # noqa: S101 - for mypy: it observes a mask
@@ -40,14 +40,14 @@ class ActionMasks:
     """Finds and reads the masks of one environment.
 
     Attributes:
-        is_always: Whether there may be one where the info is empty.
+        is_always: Whether there may be a mask even if the info is empty.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        """Asks the environment for its method, once.
+        """Looks up the environment's `action_masks`, once.
 
         Raises:
-            WrongValueError: It is no method, or needs arguments.
+            WrongValueError: It is not a method, or needs arguments.
         """
         self._read = MaskReader(env.action_space)
         self._is_observed = observes_mask(env.observation_space, env.action_space)
@@ -57,15 +57,15 @@ class ActionMasks:
         if method is not None and not callable(method):
             raise WrongValueError(f"has action_masks that is {shown(method)}; it must be a method")
         if method is not None and (lacking := _lacking(method)):
-            raise WrongValueError(f"has a method action_masks that needs more ({lacking}); it must need nothing")
+            raise WrongValueError(f"has a method action_masks that takes arguments ({lacking}); it must take none")
         self._method: Callable[[], Any] | None = method
         self.is_always = self._is_observed or self._method is not None
 
     def __call__(self, obs: Any, info: Mapping[str, Any]) -> Mask | None:
-        """The mask [K] that belongs to what an environment just gave; None: everything is allowed.
+        """The mask [K] that belongs to an observation and its info; None: every action is allowed.
 
         Raises:
-            WrongValueError: It is of another shape, holds something other than 0 and 1, or leaves nothing to do.
+            WrongValueError: It has another shape, holds something other than 0 and 1, or allows no action.
         """
         mask = None
         if self._is_observed and isinstance(obs, Mapping):
@@ -85,11 +85,11 @@ class ActionMasks:
 
 
 def _lacking(method: Callable[..., Any]) -> str:
-    """Why a method cannot be called without arguments; empty where it can, or nobody knows."""
+    """Why a method cannot be called without arguments; empty if it can, or its signature is not known."""
     try:
         inspect.signature(method).bind()
     except TypeError as error:
         return str(error)
-    except ValueError:  # Of one written in C, say.
+    except ValueError:  # A method written in C may have no signature.
         pass
     return ""

@@ -1,11 +1,11 @@
-"""What parent and workers share: the arrays of a vector step, and the flags by which they hand it to and fro.
+"""The memory that parent and workers share: the arrays of a vector step, and the flags by which they hand it over.
 
-A vector step is a number: the parent writes the actions and raises POSTED; each worker steps its rows and sets its
-FINISHED to the same number. Whoever waits looks at the number for a short while (spinning, a few microseconds of
-latency), then sleeps on the pipe until a message wakes it. Messages carry everything rare: resets, calls, infos and
-errors. Where spinning does not pay, every step comes and goes with exactly one wake-up, and nobody looks at numbers.
+A vector step has a number: the parent writes the actions and raises POSTED; each worker steps its rows and sets its
+FINISHED to the same number. A waiting process first watches the number for a short while (spinning, a few microseconds
+of latency), then sleeps on the pipe until a message wakes it. Everything rare travels in messages: resets, calls, infos
+and errors. If spinning does not pay (`workers.may_spin`), exactly one wake-up announces each step and each answer.
 
-The block has no name: it is an unlinked file, gone with the last process that maps it, however that one ends.
+The block is an unlinked file without a name: it vanishes with the last process that maps it, however that one ends.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ POSTED, WANT_INFOS = 0, 1
 """In the parent's line: the number of the step last posted; whether infos are wanted."""
 
 FINISHED, HAS_MESSAGE, WORKER_SLEEPS, PARENT_SLEEPS = 0, 1, 2, 3
-"""In a worker's line: the step last finished; whether a message (infos or an error) follows; who sleeps on the pipe."""
+"""In a worker's line: the step last finished; whether a message (infos or an error) follows; whether the worker, or the
+parent that waits for it, sleeps on the pipe."""
 
 SPIN_SECONDS = 0.002
-"""How long a waiter spins before it sleeps. Longer than a small update, so that a worker is awake for the next step."""
+"""How long to spin before sleeping: longer than a small update takes, so that a worker is awake for the next step."""
 
 NAP_SECONDS = 0.02
-"""A sleeper looks again this often, should its wake-up have crossed with its falling asleep."""
+"""How often a sleeping process looks at the number anyway, as a wake-up sent while it fell asleep may be lost."""
 
 yield_core = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
-"""Called while spinning: where cores are short after all, the process that is waited for may need this very one."""
+"""Called while spinning: if cores are short, the process that is waited for may need this one."""
 
 ROW, BEATS = 4, 5
-"""In every line: which of its environments a process is at, and a number that grows with everything one of them does.
-Whoever waits knows by it that there is life, and whom to name where there is none."""
+"""In every line: the row of the environment that a process is at, and a number that grows with every step and reset.
+A waiting process sees from it whether the other one makes progress, and which environment to name if it does not."""
 
 FOREIGN = 6
-"""In every line: which generators of the whole process its environments drew from, as `seeding.Watch` found."""
+"""In every line: the process-wide random generators that its environments drew from, as found by `seeding.Watch`."""
 
 WAKE = b""
-"""The message that only wakes."""
+"""A message that only wakes the receiver."""
 
 CLOSE = "close"
 """The request that ends a worker."""
@@ -55,17 +56,17 @@ class Block(NamedTuple):
 
     action: NDArray[Any]  # [N, ...] rows of the action space
     obs: NDArray[Any]  # [N, ...] rows to act on next: after an end, the first observation of the next episode
-    final_obs: NDArray[Any]  # [N, ...] the last observation of an episode, where one ended in this step
+    final_obs: NDArray[Any]  # [N, ...] the last observation of an episode, if one ended in this step
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N]
     truncated: NDArray[np.bool_]  # [N]
-    lost_life: NDArray[np.bool_]  # [N] whether the step cost a life, where that is noted
-    mask: NDArray[np.uint8]  # [N, K] what may be done next, in the order of `masks.py`; all 1 where nobody said
-    noted: NDArray[np.float64]  # [N, M] numbers out of the last step's info, where an episode ended: `notes.py`
+    lost_life: NDArray[np.bool_]  # [N] whether the step cost a life, if lives are noted
+    mask: NDArray[np.uint8]  # [N, K] actions allowed next, in the order of `masks.py`; all 1 without a mask
+    noted: NDArray[np.float64]  # [N, M] numbers from the last step's info, if an episode ended: `notes.py`
 
     def rows(self, rows: slice) -> Block:
         """Views of some environments' rows."""
-        return Block(*(array[rows] for array in self))  # type: ignore[arg-type]  # each of its own type, in order
+        return Block(*(array[rows] for array in self))  # type: ignore[arg-type]  # in order, so of the right types
 
 
 class Field(NamedTuple):

@@ -1,4 +1,4 @@
-"""Numbers that a run wants to know of its episodes (`log_info`), out of the info of each one's last step."""
+"""Numbers that a run logs of its episodes (`log_info`), read from the info of each episode's last step."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN, MISSING, NO_NUMBER = math.nan, math.inf, -math.inf
-"""What stands for a number that is not there, as numbers are all that workers and we share: nobody saw the episode's
-end; the info has nothing of that name; what it has is no finite number."""
+"""Stand for a missing number, as only numbers fit into the shared memory: the end of the episode was not seen; the info
+has no such key; its value is not a finite number."""
 
 
 def number_in(info: Mapping[str, Any], key: str) -> float:
-    """The number of that name in an info; a dot leads into dicts.
+    """The number under a key of an info, or MISSING or NO_NUMBER; a dot in the key leads into nested dicts.
 
     Example:
         >>> number_in({"success": True, "costs": {"energy": 0.5}}, "costs.energy")
@@ -29,13 +29,13 @@ def number_in(info: Mapping[str, Any], key: str) -> float:
     try:
         array = np.asarray(value)
         number = float(array.reshape(())) if array.size == 1 and array.dtype.kind in "biuf" else NO_NUMBER
-    except Exception:  # noqa: BLE001 - whatever the conversion of a foreign array raises
+    except Exception:  # noqa: BLE001 - converting a foreign array may raise anything
         return NO_NUMBER
     return number if math.isfinite(number) else NO_NUMBER
 
 
 def info_of_one(infos: Any, n: int) -> dict[str, Any]:
-    """The info of environment n out of what Gymnasium's vector environments give: arrays [N], and who has one.
+    """The info of environment n from those of a Gymnasium vector environment: arrays [N], and masks of who has a value.
 
     Example:
         >>> infos = {"success": [1.0, 0.0], "_success": [True, False]}
@@ -55,7 +55,7 @@ def info_of_one(infos: Any, n: int) -> dict[str, Any]:
 
 
 def faults(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, str]:
-    """What is wrong with the numbers of some episodes, in a sentence for each name; empty where nothing is.
+    """A sentence for each name whose number is missing in some episodes; empty if none is.
 
     Args:
         keys: M names.
@@ -66,23 +66,23 @@ def faults(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, str]:
         if (column == MISSING).any():
             found[key] = f"the info of an episode's last step has no {key!r} (log_info)"
         elif (column == NO_NUMBER).any():
-            found[key] = f"what the info of an episode's last step has for {key!r} (log_info) is no finite number"
+            found[key] = f"the {key!r} (log_info) in the info of an episode's last step is not a finite number"
     return {key: f"{fault}; such episodes are left out of its mean" for key, fault in found.items()}
 
 
 def totals(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over the episodes that have a number, and how many these are: rows [episodes, M] -> [2, M].
+    """Sums over the episodes that have a number, and how many have one: rows [episodes, M] -> [2, M].
 
     Example:
         >>> totals(np.array([[1.0, MISSING], [0.5, NO_NUMBER]])).tolist()
         [[1.5, 0.0], [2.0, 0.0]]
     """
-    there = np.isfinite(rows)
-    return np.array([np.where(there, rows, 0.0).sum(0), there.sum(0)])
+    is_known = np.isfinite(rows)
+    return np.array([np.where(is_known, rows, 0.0).sum(0), is_known.sum(0)])
 
 
 def means(keys: Sequence[str], rows: NDArray[np.float64]) -> dict[str, float]:
-    """Means over the episodes that have a number, by name; without those of which none has.
+    """Means over the episodes that have a number, by name; a name that no episode has is left out.
 
     Example:
         >>> means(("success", "energy"), np.array([[1.0, MISSING], [0.0, NO_NUMBER]]))

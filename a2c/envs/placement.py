@@ -1,4 +1,4 @@
-"""Where environments run: in this process, in how many workers, or compiled."""
+"""Decides where environments run: in this process, in workers (and how many), or as machine code."""
 
 from __future__ import annotations
 
@@ -17,80 +17,83 @@ from a2c.errors import UserError
 from a2c.machine import cores
 
 if TYPE_CHECKING:
-    from a2c.config import Config  # Only then: worker processes import this package, and need no command line.
+    from a2c.config import Config  # Only then: worker processes import this package and do not need the command line.
 
 Vectorization = Literal["auto", "compiled", "local", "workers", "vector"]
 
 _WORTH_A_WORKER_SECONDS = 60e-6
-"""A step of all environments that takes longer is trained on faster with a worker: by a quarter and more, as measured
-by `benchmarks/placement.py`. Below, there is less to gain, and a worker takes half a second to start."""
+"""If a step of all environments takes longer than this, a worker makes training faster by a quarter or more
+(`benchmarks/placement.py`). Below, it gains less, and a worker takes half a second to start."""
 
 
 class Placement(NamedTuple):
-    """Where N environments are to run. It changes no number, but for "compiled"."""
+    """Where N environments run. Except for "compiled" and "vector", that changes no number."""
 
     vectorization: Vectorization = "auto"
     num_workers: int | Literal["auto"] = "auto"
     isolate_envs: bool = False
     """Every environment in a worker. By default this process steps a share itself."""
     env_timeout_seconds: float = 60.0
-    """A worker in which an environment does nothing for this long is replaced."""
+    """A worker is replaced if an environment in it makes no progress for this long."""
 
     @classmethod
     def of(cls, config: Config) -> Placement:
-        """That of a run's settings."""
+        """From a run's settings."""
         return cls(config.vectorization, config.num_workers, config.isolate_envs, config.env_timeout_seconds)
 
 
 def is_compiled(config: Config, env: EnvSource) -> bool:
-    """Whether a new run trains on environments in compiled form: if there is one and nothing else is asked for.
+    """Whether a new run trains on the compiled form: if there is one, and no setting needs ordinary environments.
 
     Raises:
         UserError: The environment's module cannot be imported.
     """
     if config.vectorization != "auto":
         return config.vectorization == "compiled"
-    if config.wants_workers or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
+    if config.is_elsewhere or config.env_kwargs or Wrapping.of(config) != Wrapping() or config.terminal_on_life_loss:
         return False
-    if config.log_info:  # Which a compiled form has not.
+    if config.log_info:  # A compiled form has no info.
         return False
     return compiled_form(env) is not None
 
 
 def stays_compiled(was_compiled: bool, config: Config, run: str) -> bool:
-    """The same of a run that goes on, which it cannot change: resets draw other numbers.
+    """Whether a resumed run trains on the compiled form: as it began, since resets draw other numbers there.
 
     Args:
-        was_compiled: How it began.
-        config: What is asked for now.
-        run: Its folder, for the sentence.
+        was_compiled: Whether it began with the compiled form.
+        config: The settings now.
+        run: Its folder, for the error.
 
     Raises:
-        UserError: Another kind is asked for.
+        UserError: The settings ask for the other form.
     """
-    if was_compiled and (config.wants_workers or config.vectorization not in ("auto", "compiled")):
+    if was_compiled and (config.is_elsewhere or config.vectorization not in ("auto", "compiled")):
         raise UserError(
-            f"{run} trains on the compiled form of {config.env_id}, which is in no worker and no other "
-            "vectorization; without isolate_envs, num_workers and vectorization it goes on"
+            f"{run} trains on the compiled form of {config.env_id}, which has no workers, no actors on a "
+            "cluster and no other vectorization; leave out isolate_envs, num_workers, cluster and vectorization to "
+            "resume it"
         )
     if not was_compiled and config.vectorization == "compiled":
-        raise UserError(f"{run} does not train on the compiled form of {config.env_id}; vectorization must stay")
+        raise UserError(
+            f"{run} does not train on the compiled form of {config.env_id}; leave out vectorization to resume it"
+        )
     return was_compiled
 
 
 def choose_workers(probe: gymnasium.Env[Any, Any], num_envs: int, placement: Placement) -> tuple[int, bool]:
-    """How many workers, and whether the probe was stepped to find that out.
+    """The number of workers, and whether the probe was stepped to find out.
 
     Raises:
-        UserError: So many cannot be had.
+        UserError: That many workers are impossible.
     """
     vectorization, num_workers, isolate_envs, _ = placement
     at_most = num_envs if isolate_envs else num_envs - 1  # Every process has at least one environment.
     may_have = not multiprocessing.current_process().daemon
     if not may_have and (isolate_envs or vectorization == "workers" or num_workers not in ("auto", 0)):
         raise UserError(
-            "workers are asked for in a daemonic process of multiprocessing, which may start none; num_workers 0 steps "
-            "all environments here, and Process(daemon=False) may have workers"
+            "workers are asked for in a daemonic process of multiprocessing, which may start none; set num_workers 0 "
+            "to step all environments here, or start this process with Process(daemon=False)"
         )
     if num_workers != "auto":
         if num_workers > at_most:
@@ -104,8 +107,8 @@ def choose_workers(probe: gymnasium.Env[Any, Any], num_envs: int, placement: Pla
     wanted = isolate_envs or vectorization == "workers"
     if wanted and not at_most:
         raise UserError(
-            "vectorization is 'workers' with 1 environment, which this process steps itself; isolate_envs puts it in a "
-            "worker"
+            "vectorization is 'workers' with 1 environment, which this process steps itself; set isolate_envs to put "
+            "it in a worker"
         )
     spare = min(at_most, cores() if isolate_envs else max(1, cores() - 1))
     if wanted or cores() == 1 or not may_have:
@@ -114,7 +117,7 @@ def choose_workers(probe: gymnasium.Env[Any, Any], num_envs: int, placement: Pla
 
 
 def _seconds_per_step(env: gymnasium.Env[Any, Any]) -> float:
-    """How long a step takes, from some random ones; 0 if the environment raises (it will again, where it is named)."""
+    """Median time of a step with random actions; 0 if the environment raises (it will again, and be reported then)."""
     seconds: list[float] = []
     with contextlib.suppress(Exception):
         env.action_space.seed(0)

@@ -1,4 +1,4 @@
-"""The shares of all processes, ours and the workers', kept in step with each other."""
+"""Pool: N environments in shares, one in this process and one per worker, that take every step together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.episode import close
-from a2c.envs.history import Course, History
+from a2c.envs.history import History, Recording
 from a2c.envs.local import Share
 from a2c.envs.memory import BEATS, FOREIGN, LINE, POSTED, ROW, WANT_INFOS, Field, Layout
 from a2c.envs.notes import UNKNOWN
@@ -28,24 +28,24 @@ from a2c.masks import mask_size
 from a2c.spaces import row_type, unplain
 
 MOST_DEATHS = 3
-"""Workers lost at one and the same step before nobody else is sent there."""
+"""Workers lost at the same step before we give up."""
 
 _STEP = b"step"
-"""Stands for the step that is posted, among requests."""
+"""Stands for the posted step where a request is expected."""
 
 
 class Pool:
-    """A `Stepper` of N environments in consecutive shares, the first of them stepped here, the others by a worker each.
+    """A `Stepper` of N environments in consecutive shares: the first is stepped here, each other one by a worker.
 
-    A worker that dies or hangs is replaced by one whose environments take the same course again.
+    A worker that dies or hangs is replaced by a new one, which replays the episodes of its environments.
 
     Attributes:
         num_envs: N.
-        seed: The run's.
+        seed: The run's seed.
         block: The arrays of the last vector step.
         is_stepping: Whether an environment of our own share is at work.
-        broken: Whether a worker was lost for good or interrupted; nothing can be asked of it any more.
-        events: What happened, for whoever takes it from here.
+        broken: Whether a worker was lost for good or interrupted; only `close` may be called then.
+        events: What happened since `take_events`.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Pool:
         timeout_seconds: float,
         first: gymnasium.Env[Any, Any] | None = None,
         feedback: Feedback = Feedback(),  # noqa: B008 - immutable
+        offset: int = 0,
     ) -> None:
         """Starts the workers and constructs the environments, all at the same time.
 
@@ -67,25 +68,28 @@ class Pool:
             make: Constructs one environment.
             num_envs: N.
             action_space: Of one environment.
-            observation_space: Of one environment, as far as it is learnt from.
+            observation_space: Of one environment, only the parts that are learnt from.
             num_workers: Worker processes beside this one.
             isolate: Whether this process steps none itself.
             seed: The run's seed.
-            timeout_seconds: How long an environment in a worker may do nothing.
-            first: The first environment, where it was constructed already and this process steps it; closed on errors.
-            feedback: How what steps bring is taken.
+            timeout_seconds: How long an environment in a worker may make no progress.
+            first: The first environment, if it was constructed already and this process steps it; closed on errors.
+            feedback: How rewards, lives and infos are read.
+            offset: The number that the first of these environments has in the run, if the others are stepped
+                elsewhere; there are no workers then.
 
         Raises:
-            EnvError: An environment could not be constructed; those that were are closed.
-            UserError: A constructor returned an environment that is in use, or there is not room enough for workers.
+            EnvError: An environment could not be constructed; the others are closed.
+            UserError: A constructor returned an environment that is in use, or the system has too little shared memory,
+                too few processes or too few open files for the workers.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         self.broken = self.is_stepping = self._held = False
         self.events: list[Event] = []
         self._workers: list[Worker] = []
-        # Of a pool that nobody closed: when it is forgotten, or before Python waits for its workers at its exit.
+        # Ends the workers of a pool that nobody closed, at the latest before Python waits for them at its exit.
         util.Finalize(self, _kill, (self._workers,), exitpriority=10)
-        self.num_envs, self.seed = num_envs, seed
+        self.num_envs, self.seed, self._offset = num_envs, seed, offset
         mask = Field((mask_size(action_space),), np.dtype(np.uint8))
         layout = Layout(
             num_envs, num_workers, _field(action_space), _field(observation_space), mask, len(feedback.info_keys)
@@ -98,10 +102,10 @@ class Pool:
                 close(first)
             raise
         self._flags, self.block = layout.map(buffer)
-        self._history = History(num_envs, action_space, seed)
-        self._obs = self.block.obs.copy()  # before the step under way, in which a worker may die
-        self._attributes: dict[str, list[Any]] = {}  # that were set, [N] each
-        self._foreign = 0  # generators of a whole process that were noted, `seeding.Watch.found`
+        self._history = History(num_envs, action_space, seed, offset)
+        self._obs = self.block.obs.copy()  # as before the step under way, in which a worker may die
+        self._attributes: dict[str, list[Any]] = {}  # that `set_attr` set, [N] each; a new worker needs them
+        self._foreign = 0  # process-wide generators reported so far, as in `seeding.Watch.found`
         here, *elsewhere = shares = _shares(num_envs, num_workers, isolate)
         self._rows = [slice(share.start, share.stop) for share in shares]
         spins = may_spin(num_workers)
@@ -111,19 +115,20 @@ class Pool:
         ]
         ready = [first] if first is not None else []
         block, ours = self.block.rows(self._rows[0]), self._flags[:LINE]
-        self._share = Share(make, seed, (), block, ours)  # Nobody's, until all stand.
+        self._share = Share(make, seed, (), block, ours)  # Empty, so that `close` works if a constructor raises.
 
         def construct() -> None:
-            self._share = Share(make, seed, here, block, ours, ready.pop() if ready else None, feedback)
+            indices = range(offset + here.start, offset + here.stop)
+            self._share = Share(make, seed, indices, block, ours, ready.pop() if ready else None, feedback)
 
         try:
             for start in self._starts:
                 self._workers.append(start())
-            _, failures = _heard([construct, *(self._asked(number, None) for number in range(num_workers))])
+            _, failures = _call_all([construct, *(self._answer_of(number, None) for number in range(num_workers))])
             if failures:
                 raise failures[0]
         except BaseException as error:
-            # Asked to, workers close what they constructed; killed, they would leave it behind.
+            # Ask workers to close before killing them: a killed one leaves behind what its environments hold.
             self.broken = True
             for env in ready:
                 close(env)
@@ -134,7 +139,7 @@ class Pool:
             if isinstance(error, OSError | EOFError):  # Too few open files or processes, say.
                 raise UserError(
                     f"cannot start {num_workers} workers: {getattr(error, 'strerror', None) or type(error).__name__}; "
-                    "a smaller num_workers needs fewer open files and processes (ulimit -n, ulimit -u)"
+                    "set a smaller num_workers, or allow more open files and processes (ulimit -n, ulimit -u)"
                 ) from error
             raise
 
@@ -153,7 +158,7 @@ class Pool:
 
     @property
     def machine_code(self) -> None:
-        """There is none: they are stepped by Python."""
+        """None: Python steps these environments."""
 
     @property
     def num_here(self) -> int:
@@ -162,7 +167,7 @@ class Pool:
 
     @property
     def beats(self) -> int:
-        """Grows with everything that an environment of our own share does."""
+        """Grows with every step and reset of our own share."""
         return int(self._flags[BEATS])
 
     @property
@@ -171,7 +176,7 @@ class Pool:
         return int(self._flags[ROW])
 
     def take_events(self) -> list[Event]:
-        """What happened since the last call: also that environments were seen to draw from another's generator."""
+        """What happened since the last call; also that environments draw from process-wide generators, once."""
         found = self._foreign
         for number in range(1 + self.num_workers):
             found |= self._flags[number * LINE + FOREIGN]
@@ -182,43 +187,43 @@ class Pool:
         return events
 
     def numbers(self) -> NDArray[np.int64]:
-        """[N] number of the episode under way, from 0; -1 where there was no reset."""
+        """[N] number of the episode under way, from 0; -1: never reset."""
         return self._history.numbers()
 
     def mark(self) -> None:
-        """From here on, `state` is as of now."""
+        """Makes `state` describe this moment from now on."""
         self._history.mark()
 
     def bound(self) -> None:
-        """From here on, only the last `history.UNMARKED_BYTES` of actions are kept, unless `mark` is called."""
+        """Limits the recorded actions to the last `history.UNMARKED_BYTES`, until `mark` is called."""
         self._history.bound()
 
     def state(self) -> Arrays:
-        """Where every environment stood at the last mark: its episode, and the actions since. See `History`."""
+        """The episodes under way at the last mark and their actions: `History.state`."""
         return self._history.state()
 
-    def course_to(self, n: int) -> Course:
-        """How environment n came to where it stands, with the action under way."""
-        course = self._history.course(n)
-        return course._replace(actions=np.concatenate([course.actions, self.block.action[n : n + 1]]))
+    def recording_to(self, n: int) -> Recording:
+        """The episode so far of environment n, with the action under way."""
+        recording = self._history.recording(n)
+        return recording._replace(actions=np.concatenate([recording.actions, self.block.action[n : n + 1]]))
 
     def failure(self, error: Exception) -> Failure | None:
-        """How an environment came to where it raised or hung; None where that is not known, or cannot be replayed."""
+        """The steps that led an environment to an error or a hang; None if they are not known or not all recorded."""
         if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
             return None
-        course = self.course_to(error.env_index)
-        if course.forgotten and not (isinstance(error, EnvError) and error.phase == "reset"):
+        recording = self.recording_to(error.env_index - self._offset)
+        if recording.dropped and not (isinstance(error, EnvError) and error.phase == "reset"):
             return None
         if isinstance(error, WorkerError):
-            return Failure(error.env_index, course.episode, course.seed, course.actions)
+            return Failure(error.env_index, recording.episode, recording.seed, recording.actions)
         if error.phase not in ("reset", "step") or error.episode_seed is None:
             return None
         # A reset that raised began an episode without actions.
-        actions = course.actions if error.phase == "step" else course.actions[:0]
+        actions = recording.actions if error.phase == "step" else recording.actions[:0]
         return Failure(error.env_index, error.episode, error.episode_seed, actions)
 
     def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
-        """How environment n came to where it stood: `length` steps into an episode, so many vector steps ago."""
+        """The first `length` steps of an episode of environment n, the last of them `steps_ago` vector steps ago."""
         actions = self._history.actions(n, length, steps_ago)
         return Failure(n, episode, self._history.seed_of(n, episode), actions)
 
@@ -231,27 +236,32 @@ class Pool:
         return self.call("np_random", (), {})
 
     def generator_seeds(self) -> list[int]:
-        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        """[N] the seed that was last passed to a reset of each environment; if none was, that of its episode."""
         own = self.call("np_random_seed", (), {})
         given = self._history.given_seeds()
         return [mine if seed is None else seed for seed, mine in zip(given, own, strict=True)]
 
     def everywhere(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Calls a method of every share, each with its own arguments, and joins the lists they return.
+        """Calls a method of every share, each with its own arguments, and joins the returned lists.
 
         Raises:
-            Exception: What a share raised.
+            Exception: A share raised it.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         requests = [packed(method, args) for args in arguments[1:]]
         self._send(requests)
         ours = functools.partial(self._here, getattr(self._share, method), *arguments[0])
-        answers = [self._asked(number, request) for number, request in enumerate(requests)]
+        answers = [self._answer_of(number, request) for number, request in enumerate(requests)]
         results = self._gather([ours, *answers])
         return [item for result in results for item in result or []]
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: dict[str, Any] | None) -> list[Info]:
-        """Begins the next episode of the masked environments: all arguments [N], or for all.
+        """Begins the next episode of the masked environments; returns the infos, [N].
+
+        Args:
+            seeds: [N] the seed of the episode, from which those of later ones follow; None: the next in order.
+            mask: [N] which environments.
+            options: Passed to each of them.
 
         Raises:
             EnvError: A reset raised.
@@ -265,7 +275,7 @@ class Pool:
         return infos
 
     def begin_anew(self, seed: int) -> None:
-        """From the next reset on, the environments go through the episodes of another seed, as if made with it."""
+        """Behaves, from the next reset on, as if made with another seed."""
         self.everywhere("begin_anew", [(seed,) for _ in self._rows])
         self._history.begin_anew(seed)
 
@@ -275,17 +285,17 @@ class Pool:
         self._attributes[name] = list(values)
 
     def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
-        """Brings every environment to where it stood; one that cannot begins its next episode.
+        """Replays every environment's episode so far; one whose replay differs begins its next episode.
 
         Args:
-            state: As `history` gave it.
-            obs: [N, ...] what they observed there, as rows or as `plain` writes them.
+            state: As `state` returned it.
+            obs: [N, ...] the observations that the replays must reproduce, as rows or in the form of `plain`.
 
         Returns:
-            [N] which could not.
+            [N] which ones differed.
 
         Raises:
-            KeyError, ValueError: The state is not one of these environments.
+            KeyError, ValueError: The state does not belong to these environments.
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
@@ -295,9 +305,9 @@ class Pool:
             raise ValueError(f"obs is {obs.dtype} {obs.shape}; it must be {self._obs.dtype} {self._obs.shape}")
         self._obs[...] = obs
         episodes = state["episode"].copy()
-        self._send([packed("restore", self._courses(rows)) for rows in self._rows[1:]])
-        ours = functools.partial(self._here, self._share.restore, *self._courses(self._rows[0]))
-        answers = self._gather([ours, *(self._asked(number, None) for number in range(self.num_workers))])
+        self._send([packed("restore", self._recordings(rows)) for rows in self._rows[1:]])
+        ours = functools.partial(self._here, self._share.restore, *self._recordings(self._rows[0]))
+        answers = self._gather([ours, *(self._answer_of(number, None) for number in range(self.num_workers))])
         for rows, faults in zip(self._rows, answers, strict=True):
             self._lose(rows, faults or [], stepping=False)
         self._history.mark()
@@ -318,17 +328,17 @@ class Pool:
             raise
 
     def finish(self) -> list[Info]:
-        """Does our share of the step and waits for the others.
+        """Does our share of the step and waits for the workers.
 
         Returns:
-            The infos [N], {} of environments whose worker had none; none at all where none are wanted.
+            The infos [N], {} for environments whose worker had none; an empty list if infos are not wanted.
 
         Raises:
             EnvError: An environment raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
         of_shares = self._gather(
-            [functools.partial(self._here, self._share.step), *map(self._stepped, range(self.num_workers))]
+            [functools.partial(self._here, self._share.step), *map(self._step_of, range(self.num_workers))]
         )
         block = self.block
         self._history.append(block.action)
@@ -357,16 +367,16 @@ class Pool:
                 worker.close()
 
     def abandon(self) -> None:
-        """Ends the workers at once: they are no longer in step with us, or nobody wants them any more."""
+        """Ends the workers at once: they are out of step with us, or no longer needed."""
         self.broken = True
         _kill(self._workers)
 
     def hold(self) -> None:
-        """Lets nobody come back from our own share, until `release`."""
+        """Blocks the thread that steps our own share once it comes back from it, until `release`."""
         self._held = True
 
     def release(self) -> None:
-        """Lets whoever was held go on."""
+        """Lets that thread go on."""
         self._held = False
 
     def _here(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -376,7 +386,7 @@ class Pool:
             return call(*args)
         finally:
             self.is_stepping = False
-            while self._held:  # The run is being ended by another thread.
+            while self._held:  # Another thread is ending the run.
                 time.sleep(0.1)
 
     def _send(self, requests: Sequence[bytes]) -> None:
@@ -388,8 +398,8 @@ class Pool:
             self.abandon()
             raise
 
-    def _stepped(self, number: int) -> Callable[[], list[Info] | None]:
-        """What waits for a worker's share of the step; a worker that replaces it does the step on request."""
+    def _step_of(self, number: int) -> Callable[[], list[Info] | None]:
+        """Returns a function that waits for a worker's share of the step; a replacement is asked to do the step."""
 
         def wait() -> list[Info] | None:
             try:
@@ -400,8 +410,8 @@ class Pool:
 
         return wait
 
-    def _asked(self, number: int, request: bytes | None) -> Callable[[], Any]:
-        """What waits for a worker's answer; a worker that replaces it is asked again, or (None) only brought there."""
+    def _answer_of(self, number: int, request: bytes | None) -> Callable[[], Any]:
+        """Returns a function that waits for a worker's answer; a replacement gets the request again, if not None."""
 
         def wait() -> Any:
             try:
@@ -412,11 +422,11 @@ class Pool:
         return wait
 
     def _replace(self, number: int, request: bytes | None, error: WorkerError) -> Any:
-        """Puts a new worker in the place of one that was lost, brings it to where that one was, and asks again.
+        """Replaces a lost worker: the new one replays the episodes so far, and gets the request again.
 
         Args:
             number: Which worker.
-            request: What the lost one was asked; _STEP: the step that is posted; None: no more than to stand there.
+            request: The request to the lost worker; _STEP: the posted step; None: nothing beyond the replay.
             error: How it was lost.
 
         Returns:
@@ -424,10 +434,10 @@ class Pool:
 
         Raises:
             EnvError: An environment raised.
-            WorkerError: It was lost in the same place again and again.
+            WorkerError: Its replacements were lost there, too.
         """
         for _ in range(MOST_DEATHS - 1):
-            self.events.append(Event("worker_restarts", f"{error}; another one takes its place"))
+            self.events.append(Event("worker_restarts", f"{error}; a new worker replaces it"))
             self._workers[number].kill()
             try:
                 worker = self._workers[number] = self._starts[number]()
@@ -435,38 +445,43 @@ class Pool:
                 rows = slice(worker.rows.start, worker.rows.stop)
                 for name, values in self._attributes.items():
                     worker.ask(packed("set_attr", (name, values[rows])))
-                lost = self._lose(rows, worker.ask(packed("restore", self._courses(rows))), stepping=request is _STEP)
+                lost = self._lose(
+                    rows, worker.ask(packed("restore", self._recordings(rows))), stepping=request is _STEP
+                )
                 if request is None:
                     return None
                 return worker.ask(packed("step", (lost,)) if request is _STEP else request)
             except WorkerError as another:
                 error = another
-        raise self._last_words(number, error)
+        raise self._lost_for_good(number, error)
 
-    def _courses(self, rows: slice) -> tuple[list[Course], NDArray[Any]]:
-        """What `Share.restore` takes, to bring environments to before the step under way."""
-        return [self._history.course(n) for n in range(rows.start, rows.stop)], self._obs[rows].copy()
+    def _recordings(self, rows: slice) -> tuple[list[Recording], NDArray[Any]]:
+        """The arguments of `Share.restore` that bring environments to before the step under way."""
+        return [self._history.recording(n) for n in range(rows.start, rows.stop)], self._obs[rows].copy()
 
     def _lose(self, rows: slice, faults: Sequence[str | None], stepping: bool) -> list[int]:
-        """Takes note of environments that did not come to where they had been, and began their next episode.
+        """Records that environments could not be replayed and began their next episode.
 
-        No step is invented: in the middle of one, the old episode is cut off where it stood.
+        No transition is invented: if a step is under way, the lost episode is truncated at its last observation.
 
         Args:
-            rows: Of the share.
-            faults: One each, or None.
+            rows: The rows of the share.
+            faults: For each of them why its replay differed, or None.
             stepping: Whether a step is under way.
 
         Returns:
-            Which of the share's.
+            The lost environments, by their place in the share.
         """
         lost = [row for row, fault in enumerate(faults) if fault is not None]
         for row in lost:
             n, block = rows.start + row, self.block
             self.events.append(
-                Event("episodes_lost", f"environment {n} does not replay: {faults[row]}; it began its next episode")
+                Event(
+                    "episodes_lost",
+                    f"environment {self._offset + n} does not replay: {faults[row]}; it began its next episode",
+                )
             )
-            if stepping:  # `finish` begins the next episode, as wherever one ended.
+            if stepping:  # `finish` then records the next episode, as for every environment whose episode ended.
                 block.final_obs[n], block.reward[n] = self._obs[n], 0.0
                 block.terminated[n], block.truncated[n], block.noted[n] = False, True, UNKNOWN
             else:
@@ -474,20 +489,19 @@ class Pool:
                 self._obs[n] = block.obs[n]
         return lost
 
-    def _last_words(self, number: int, error: WorkerError) -> WorkerError:
+    def _lost_for_good(self, number: int, error: WorkerError) -> WorkerError:
         worker = self._workers[number]
         n = worker.at
-        course = self._history.course(n)
-        where = f"environment {n}, episode {course.episode}, episode seed {course.seed}, step {course.length + 1}"
-        return WorkerError(f"{error}; {MOST_DEATHS} workers were lost there, at {where}", n)
+        recording = self._history.recording(n)
+        place = (
+            f"environment {n}, episode {recording.episode}, episode seed {recording.seed}, step {recording.length + 1}"
+        )
+        return WorkerError(f"{error}; {MOST_DEATHS} workers were lost there, at {place}", n)
 
     def _gather(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """Calls all, and only then raises what one of them answered with.
-
-        Whatever keeps us from hearing all of them breaks the pool.
-        """
+        """Calls all, and only then raises the first exception; if an answer is missing, the pool is broken."""
         try:
-            results, failures = _heard(calls)
+            results, failures = _call_all(calls)
         except BaseException:
             self.abandon()
             raise
@@ -496,11 +510,11 @@ class Pool:
         return results
 
 
-def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exception]]:
-    """Calls all: what they returned, and what they raised.
+def _call_all(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exception]]:
+    """Calls all, and returns their results and their exceptions.
 
-    An answer left in a pipe would be taken for the next one; so what keeps us from hearing all of them (an interrupt, a
-    worker lost for good) is raised.
+    All must be called: an answer left in a pipe would be taken for the answer to the next request. What prevents that
+    (an interrupt, a worker lost for good) is raised at once.
     """
     results, failures = [], []
     for call in calls:
@@ -508,36 +522,36 @@ def _heard(calls: Sequence[Callable[[], Any]]) -> tuple[list[Any], list[Exceptio
             results.append(call())
         except WorkerError:
             raise
-        except Exception as error:  # noqa: BLE001 - handed on
+        except Exception as error:  # noqa: BLE001 - returned
             failures.append(error)
     return results, failures
 
 
 def _pickled(make: tuple[Callable[[], gymnasium.Env[Any, Any]], Feedback]) -> bytes:
-    """What makes an environment, and how what it brings is taken, on their way to a worker.
+    """The constructor and the feedback as bytes for a worker.
 
     Raises:
-        UserError: It holds what cannot be sent.
+        UserError: They cannot be pickled.
     """
     try:
         return bytes(cloudpickle.dumps(make))
     except Exception as error:
         raise UserError(
-            f"what makes the environment cannot be sent to a worker: {plain(str(error))}; it must hold nothing that "
-            "belongs to this process, or vectorization 'local' keeps it here"
+            f"the callable that makes the environment cannot be sent to a worker: {plain(str(error))}; it must refer "
+            "to nothing that belongs to this process, or set vectorization 'local' to use no workers"
         ) from error
 
 
 def _shared(num_bytes: int) -> Any:
-    """Bytes that lie in an unlinked file: shared with the workers, and nameless.
+    """Bytes shared with the workers, in an unlinked file without a name.
 
     Raises:
         UserError: There is no room for them.
     """
     if not room_for(num_bytes):
         raise UserError(
-            f"there is no room for {num_bytes:,} bytes that workers share, neither in /dev/shm nor in "
-            f"{util.get_temp_dir()}; vectorization 'local' needs none"
+            f"workers share {num_bytes:,} bytes, for which there is no room in /dev/shm and {util.get_temp_dir()}; set "
+            "vectorization 'local', which needs none"
         )
     return start_context().RawArray("b", num_bytes)
 
@@ -548,7 +562,7 @@ def _kill(workers: Sequence[Worker]) -> None:
 
 
 def _shares(num_envs: int, num_workers: int, isolate: bool) -> list[range]:
-    """Consecutive environments for this process and for each worker, as equal as can be; ours is never the larger."""
+    """Consecutive environments for this process and for each worker, as equal as possible; ours is the smallest."""
     parts = num_workers if isolate else num_workers + 1
     bounds = [num_envs * part // parts for part in range(parts + 1)]
     shares = [range(start, stop) for start, stop in itertools.pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""Chance that `reset(seed=...)` does not reach: an environment's spaces are seeded here, the rest is found out."""
+"""Randomness that `reset(seed=...)` does not reach: spaces are seeded here; process-wide generators are detected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 PYTHONS, NUMPYS = 1, 2
-"""Bits that name the generators of a whole process: `random`, and `np.random`."""
+"""Bits that stand for the process-wide generators `random` and `np.random`."""
 
 _NAMES = {PYTHONS: "Python's random", NUMPYS: "NumPy's np.random"}
 
@@ -22,30 +22,30 @@ _MASK128 = (1 << 128) - 1
 
 
 _taken: weakref.WeakValueDictionary[int, gymnasium.Space[Any]] = weakref.WeakValueDictionary()
-"""Spaces that environments of this process sample from, by their identity."""
+"""Spaces that belong to an environment of this process, by id()."""
 
 
 def give_own_spaces(env: gymnasium.Env[Any, Any]) -> None:
-    """Copies the spaces that an environment shares with others, so that sampling from them is its own.
+    """Copies the spaces that an environment shares with others, so that others do not advance their generators.
 
-    They may be shared by all of a class, or be one object that several are given, whole or as a part of theirs.
+    A space may be an attribute of the class, or one object that several environments use, whole or as a part.
     """
-    copies: dict[int, Any] = {}  # One that has two names keeps being one.
+    copies: dict[int, Any] = {}  # So that a space with two names stays one space.
     for layer, name, space in _with_names(env):
         if isinstance(layer, gymnasium.Wrapper) and space is getattr(layer.env, name, None):
-            continue  # It has what the one below has.
+            continue  # The wrapper passes on the space of the layer below.
         of_class = vars(type(layer)).get(name)
         if (of_class is not None and not isinstance(of_class, property)) or any(
             _taken.get(id(part)) is part for part in _undivided([space])
         ):
-            with contextlib.suppress(AttributeError, TypeError):  # Of one without room for attributes.
+            with contextlib.suppress(AttributeError, TypeError):  # A class with __slots__ may not allow it.
                 setattr(layer, name, copy.deepcopy(space, copies))
     for part in _undivided([space for _, _, space in _with_names(env)]):
         _taken[id(part)] = part
 
 
 def _with_names(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[Any, str, gymnasium.Space[Any]]]:
-    """The spaces of an environment and of its wrappers, from the outermost on, and where each stands."""
+    """(layer, attribute, space) for the spaces of an environment and of its wrappers, the outermost first."""
     layer: Any = env
     while True:
         for name in ("action_space", "observation_space"):
@@ -57,17 +57,17 @@ def _with_names(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[Any, str, gymnas
 
 
 class Spaces:
-    """The spaces of an environment and of its wrappers, which it may sample from; and what its reset leaves unseeded.
+    """Seeds what an environment's reset may leave unseeded: the spaces of all its layers, and `np_random`.
 
-    A reset that does not pass its seed on (`super().reset(seed=seed)`) leaves `np_random` to the operating system: a
-    generator of ours stands there, until a reset puts the environment's own in its place.
+    If a reset does not pass its seed on (`super().reset(seed=seed)`), the operating system would seed `np_random`. So
+    we put a generator of ours there, until a reset replaces it with a seeded one.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        """Finds them; those that the environment replaces later are found then."""
+        """Replaces `np_random`; spaces are looked up when `seed` is called, as the environment may replace them."""
         self._env, self._own = env, env.unwrapped
         self._ours: np.random.Generator | None = None
-        # Of one that puts something of its own in the place of `np_random`, nothing is known.
+        # Not if the class overrides `np_random`: it may be anything.
         if getattr(type(self._own), "np_random", None) is gymnasium.Env.np_random:
             self._ours = self._own.np_random = np.random.Generator(np.random.PCG64(0))
         self._found: tuple[Any, Any] = (None, None)
@@ -75,15 +75,15 @@ class Spaces:
         self._others: list[gymnasium.Space[Any]] = []
 
     def seed(self, seed: int) -> None:
-        """Makes what they sample from here on a function of the seed.
+        """Makes all later samples a function of the seed.
 
-        `space.seed` makes a new generator, which takes as long as two steps of CartPole; most environments never
-        sample. Putting the generator that is there into another state takes a tenth of that.
+        `space.seed` makes a new generator, which takes as long as two steps of CartPole, and most environments never
+        sample. Setting the state of the existing generator takes a tenth of that.
         """
         if self._own.action_space is not self._found[0] or self._own.observation_space is not self._found[1]:
             self._find()
         if self._ours is not None and self._own.np_random is not self._ours:
-            self._ours = None  # It was seeded.
+            self._ours = None  # The environment's reset has seeded it.
         if self._ours is not None:
             _put(self._ours.bit_generator, seed, len(self._generators))
         for number, generator in enumerate(self._generators):
@@ -92,11 +92,11 @@ class Spaces:
             space.seed(seed)
 
     def _find(self) -> None:
-        """Each space once, from the outermost wrapper to the environment itself."""
+        """Collects each space once, from the outermost wrapper to the environment itself."""
         self._found = self._own.action_space, self._own.observation_space
         self._generators, self._others = [], []
         for space in _undivided([space for _, _, space in _with_names(self._env)]):
-            # What is made of others in a way of its own has a generator for each.
+            # Other spaces may consist of several, each with a generator: those are seeded by `space.seed`.
             if isinstance(space, _SINGLE) and isinstance(space.np_random.bit_generator, np.random.PCG64):
                 self._generators.append(space.np_random.bit_generator)
             else:
@@ -109,11 +109,11 @@ _SINGLE = (
     gymnasium.spaces.MultiDiscrete,
     gymnasium.spaces.MultiBinary,
 )
-"""Spaces that sample with one generator of their own."""
+"""Spaces that sample with a single generator."""
 
 
 def _undivided(spaces: list[gymnasium.Space[Any]]) -> list[gymnasium.Space[Any]]:
-    """What dicts and tuples are made of, once each: seeding these as Gymnasium does it makes generators anew."""
+    """The leaves of Dicts and Tuples, each once; seeding the Dict or Tuple itself would make new generators."""
     found: list[gymnasium.Space[Any]] = []
     left = spaces[::-1]
     while left:
@@ -128,7 +128,7 @@ def _undivided(spaces: list[gymnasium.Space[Any]]) -> list[gymnasium.Space[Any]]
 
 
 def _put(generator: Any, seed: int, number: int) -> None:
-    """Puts a PCG64 into a state of its own for each seed and number."""
+    """Sets the state of a PCG64, a different one for each seed and number."""
     state = (seed + 1) * 0xDA942042E4DD58B5_2360ED051FC65DA5 + number * 0x9E3779B97F4A7C15
     generator.state = {
         "bit_generator": "PCG64",
@@ -139,14 +139,14 @@ def _put(generator: Any, seed: int, number: int) -> None:
 
 
 class Watch:
-    """Looks, every now and then, whether what is done between `begin` and `end` draws from a generator of the process.
+    """Detects, every now and then, that code between `begin` and `end` draws from a process-wide generator.
 
-    Those are nobody's in particular: what one environment draws, another in the same process does not. The numbers then
-    depend on which environments share a process, and cannot be brought back.
+    All environments of a process share those, so their numbers depend on which environments share a process, and a
+    replay cannot reproduce them.
     """
 
     def __init__(self) -> None:
-        self.found = 0  # bits
+        self.found = 0  # PYTHONS and NUMPYS
         self._steps, self._next = 0, 1
         self._before: tuple[Any, ...] | None = None
 
@@ -159,11 +159,11 @@ class Watch:
         return True
 
     def begin(self) -> None:
-        """What follows is watched."""
+        """Remembers the states of the generators."""
         self._before = _states()
 
     def end(self) -> None:
-        """Up to here."""
+        """Compares them, and adds what changed to `found`."""
         if self._before is not None:
             for bit, before, after in zip((PYTHONS, NUMPYS), self._before, _states(), strict=True):
                 if before != after:
@@ -172,24 +172,25 @@ class Watch:
 
 
 def _states() -> tuple[Any, Any]:
-    numpys: Any = np.random.get_state()  # noqa: NPY002 - the one that is looked for
+    numpys: Any = np.random.get_state()  # noqa: NPY002 - the legacy generator is the one to detect
     _, key, *rest = numpys
     return random.getstate(), (key.tobytes(), *rest)
 
 
 def seed_process(seed: int) -> None:
-    """Seeds the generators of this process, a worker.
+    """Seeds the process-wide generators of a worker.
 
-    A fork server has one state of `np.random`, and every worker that it forks would draw the same numbers from it.
+    Otherwise all workers would inherit one state of `np.random` from the server that forks them, and draw the same
+    numbers.
     """
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - environments that use it are why
+    np.random.seed(seed)  # noqa: NPY002 - for environments that use the legacy generator
 
 
 def in_words(found: int) -> str:
-    """What was found, for a person."""
+    """A sentence on what a Watch found."""
     names = " and ".join(name for bit, name in _NAMES.items() if found & bit)
     return (
-        f"environments draw from {names}, which no episode's seed governs: other numbers of workers and a resumed run "
-        "give other results; self.np_random is seeded for every episode"
+        f"environments draw from {names}, which episode seeds do not reach, so results change with the number of "
+        "workers and after a resume; draw from self.np_random, which is seeded for every episode"
     )

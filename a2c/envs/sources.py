@@ -1,4 +1,4 @@
-"""From a name to what makes an environment: Gymnasium ids, `module:Id`, callables, and what is registered elsewhere."""
+"""Finds what constructs an environment: from Gymnasium ids, `module:Id`, callables, and ids of well-known packages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from a2c.errors import UserError, shown
 
 @dataclasses.dataclass(frozen=True)
 class EnvMaker:
-    """Constructs one environment, here or (pickled) in a worker that knows nothing of what was registered here."""
+    """Constructs one environment, here or (pickled) in a worker, where nothing that was registered here is known."""
 
     source: EnvSpec | Callable[[], gymnasium.Env[Any, Any]]
     kwargs: dict[str, Any]
@@ -38,7 +38,7 @@ class EnvMaker:
             if self.source.entry_point is None and self.source.vector_entry_point is not None:
                 raise UserError(
                     f"cannot make {self.source.id}: its entry_point is not specified, only a vector_entry_point, which "
-                    "makes many at once; vectorization 'vector' steps these, or register it with the entry_point of one"
+                    "makes many at once; set vectorization 'vector', or register it with an entry_point, too"
                 )
             kwargs = self.wrapping.arguments(self.source, self.kwargs) | {"disable_env_checker": True}
             env, repeats = gymnasium.make(self.source, **kwargs), self.wrapping.repeats(self.source, self.kwargs)
@@ -50,23 +50,23 @@ class EnvMaker:
         return self.wrapping.around(env, env_name(self.source), repeats) if isinstance(env, gymnasium.Env) else env
 
     def _refuse_if_it_registers(self, before: Mapping[str, EnvSpec]) -> None:
-        """Says what to name instead of a function that makes no environment, but registers some."""
+        """If the callable returned None and registered environments instead, says how to name one of these."""
         registered = [name for name, spec in gymnasium.registry.items() if spec is not before.get(name)]
         if not registered:
             return
         name, module = env_name(self.source), getattr(self.source, "__module__", "__main__")
         if module == "__main__":
-            hint = f"call it first, and give {registered[0]!r}"
+            hint = f"call it first, and pass {registered[0]!r}"
         elif name in _REGISTERING:
-            hint = f"name one as {module}:{registered[0]}"
+            hint = f"pass one as {module}:{registered[0]}"
         else:
-            hint = f"rename it {_REGISTERING[0]}, or call it in {module}, and name {module}:{registered[0]}"
+            hint = f"rename it {_REGISTERING[0]}, or call it in {module}, and pass {module}:{registered[0]}"
         several = ", ..." if len(registered) > 5 else ""
         raise UserError(f"{name} makes no environment, it registers {', '.join(registered[:5])}{several}; {hint}")
 
 
 def compiled_form(env: EnvSource) -> CompiledEnv | None:
-    """The environment in compiled form: as it is, or that of Gymnasium's classic control.
+    """The compiled form of an environment: itself if it is one, or that of Gymnasium's classic control; else None.
 
     Raises:
         UserError: The module cannot be imported.
@@ -75,7 +75,7 @@ def compiled_form(env: EnvSource) -> CompiledEnv | None:
 
 
 def own_form(env: EnvSource) -> CompiledEnv | None:
-    """An environment that is a compiled one: itself, the one that `module:NAME` names, or one that is registered.
+    """The CompiledEnv that is given, that `module:NAME` names, or that is registered under the id; else None.
 
     Raises:
         UserError: The module cannot be imported.
@@ -86,7 +86,7 @@ def own_form(env: EnvSource) -> CompiledEnv | None:
 
 
 def compiled_in_module(name: str) -> CompiledEnv | None:
-    """The CompiledEnv that `module:NAME` names, if it does name one.
+    """The CompiledEnv that `module:NAME` names; None if it names something else.
 
     Raises:
         UserError: The module cannot be imported.
@@ -97,7 +97,7 @@ def compiled_in_module(name: str) -> CompiledEnv | None:
 
 
 def _callable_in_module(name: str) -> Callable[..., gymnasium.Env[Any, Any]] | None:
-    """What `module:Class` or `module:function` names, where no environment is registered under that."""
+    """What `module:Class` or `module:function` names; None if `Class` is a registered id, or not callable."""
     module, _, attribute = name.rpartition(":")
     if not module or attribute in gymnasium.registry:
         return None
@@ -113,28 +113,28 @@ def _import(module: str, name: str) -> types.ModuleType:
         fault = f"{type(error).__name__}: {error}"
         lacks = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         root = module.partition(".")[0]
-        right = "it must be installed, or in this folder or PYTHONPATH"
+        right = "it must be installed, in this folder, or on PYTHONPATH"
         if lacks == root:
             known = [package for its_module, package in _PACKAGES.values() if its_module.partition(".")[0] == root]
             right = f"pip install {shown(known[0]) if '[' in known[0] else known[0]}" if known else right
-        elif lacks:  # The module is there, and imports what is not.
+        elif lacks:  # The module exists, but imports one that does not.
             right = f"{module} needs it: pip install {shown(pip_name(lacks))}"
         elif display_hint(error):
             right = display_hint(error)
         elif isinstance(error, ImportError | AttributeError):
-            right = f"{module} is there, but does not go with what else is installed"
+            right = f"{module} is installed, but not compatible with the other installed packages"
         elif root in sys.modules or (root and importlib.util.find_spec(root) is not None):
-            right = f"{module} is there, and raises that when it is imported"
+            right = f"{module} exists, but raises this when it is imported"
         raise UserError(f"cannot import the module of {name!r} ({fault}); {right}") from error
 
 
 def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> EnvMaker:
-    """What constructs an environment.
+    """The maker of an environment.
 
     Args:
         env: An id, `module:Id`, a specification or a callable.
         kwargs: Arguments of the constructor.
-        wrapping: What is put around it.
+        wrapping: The wrappers around it.
 
     Raises:
         UserError: The environment is unknown, or its module cannot be imported.
@@ -142,16 +142,16 @@ def maker_of(env: EnvSource, kwargs: Mapping[str, Any], wrapping: Wrapping) -> E
     source: Any = env
     if isinstance(env, str):
         source = compiled_in_module(env) or _callable_in_module(env) or _find_spec(env)
-    checked_source(source)  # A module may have anything under that name.
+    checked_source(source)  # `module:NAME` may name anything.
     if isinstance(source, EnvSpec):
-        # We never step before a reset, so the wrapper that checks for it would only cost time.
+        # We never step before a reset, so the wrapper that checks that would only cost time.
         spec = dataclasses.replace(source, order_enforce=False)
         return EnvMaker(spec, dict(kwargs), wrapping)
     return EnvMaker(source, dict(kwargs), wrapping)
 
 
 ATARI = r"ALE/|\w+(NoFrameskip|Deterministic)-v\d"
-"""How the ids of ale_py's games begin."""
+"""Matches the beginning of ids of ale_py's games."""
 
 _PACKAGES = {
     ATARI: ("ale_py", "a2c[atari]"),
@@ -195,19 +195,19 @@ _PACKAGES = {
     r"procgen": ("procgen", "procgen2"),
     r"[Ss]umo-rl-": ("sumo_rl", "sumo-rl"),
 }
-"""Well-known families of ids, the module that registers each, and what to pip install for it."""
+"""Beginnings of the ids of well-known packages: the module that registers them, and what to pip install."""
 
 
 _OF_AN_EXTRA = "a2c["
-"""What such a package begins with where an extra of ours brings it. Its ids need no module before them."""
+"""Packages that begin so are installed by an extra of ours; their ids need no module before them."""
 
 
 def _package_of(env_id: str) -> tuple[str, str] | None:
-    """The module that registers an id of a well-known family, and what to pip install for it; None: not known."""
+    """The module that registers an id of a well-known package, and what to pip install; None if it is not known."""
     return next((both for pattern, both in _PACKAGES.items() if re.match(pattern, env_id)), None)
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
@@ -217,12 +217,13 @@ def _package_hint(env_id: str) -> str | None:
         return None
     module, package = found
     if package.startswith(_OF_AN_EXTRA):
-        return None if _is_there(module) else f'pip install "{package}" brings it'
-    return f"its module goes before it, {module}:{env_id}" + ("" if _is_there(module) else f" (pip install {package})")
+        return None if _is_installed(module) else f'pip install "{package}" brings it'
+    hint = f"put its module before it, {module}:{env_id}"
+    return hint if _is_installed(module) else f"{hint} (pip install {package})"
 
 
 def register_family(env_id: str) -> None:
-    """Imports what registers an id, where that is a package which an extra of ours brings, and it is installed.
+    """Imports the package that registers an id, if one of our extras brings that package and it is installed.
 
     Raises:
         UserError: It cannot be imported.
@@ -230,12 +231,12 @@ def register_family(env_id: str) -> None:
     found = _package_of(env_id)
     if found is not None and found[1].startswith(_OF_AN_EXTRA) and env_id not in gymnasium.registry:
         module, _ = found
-        if _is_there(module):
+        if _is_installed(module):
             _register(_import(module, f"{module}:{env_id}"), env_id)
 
 
 def is_atari(env_id: str) -> bool:
-    """Whether ale_py registers an id, with or without its module before it."""
+    """Whether ale_py registers an id; the id may have a module before it."""
     name = env_id.rpartition(":")[2]
     if not re.match(ATARI, name):
         return False
@@ -245,11 +246,11 @@ def is_atari(env_id: str) -> bool:
 
 
 _SHIMMY = ("GymV21Environment-v0", "GymV26Environment-v0")
-"""What makes an environment of Gym one of Gymnasium; Gymnasium has these ids, too, and what it makes only raises."""
+"""Ids under which shimmy adapts Gym's environments. Gymnasium registers them, too, but only to raise."""
 
 
 def _find_spec(env_id: str) -> EnvSpec:
-    """The registered specification, by value: a worker need not know the registration."""
+    """The registered specification itself, as nothing may be registered under the id in a worker."""
     module, colon, name = env_id.rpartition(":")
     before = set(gymnasium.registry)
     if colon:
@@ -262,14 +263,14 @@ def _find_spec(env_id: str) -> EnvSpec:
 
 
 _REGISTERING = ("register_envs", "register_environments", "register_env", "register_all", "register")
-"""Functions that register a package's environments, where importing it does not."""
+"""Names of functions with which packages register their environments, if importing them does not."""
 
 
 def _register(module: types.ModuleType, name: str) -> None:
-    """Calls what registers a module's environments, if importing it has not registered this one.
+    """Calls the function that registers a module's environments, if importing the module did not register this one.
 
-    The user has named the module, and a function of that name has one meaning. It must be the package's own (many
-    import `register` from Gymnasium) and need no argument.
+    The user has named the module, and a function of that name means nothing else. It must be the package's own (many
+    import `register` from Gymnasium) and take no required argument.
 
     Raises:
         UserError: It raised.
@@ -296,17 +297,17 @@ def _needs_nothing(function: Callable[..., Any]) -> bool:
 
 
 def _hint(module: str, name: str, new: Collection[str]) -> str:
-    """What may be meant by an id that is not registered, where importing the module registered some new ones."""
+    """What the user may have meant by an unknown id; `new` are the ids that importing the module registered."""
     if module and _is_in_gym(name):
         version = re.findall(r"\d+", str(getattr(sys.modules.get("gym"), "__version__", "0.26")))
-        is_old = [int(number) for number in version[:2]] < [0, 26]  # From there on, step returns five values.
-        # The checker of the newer ones needs a NumPy before 2.
+        is_old = [int(number) for number in version[:2]] < [0, 26]  # Since 0.26, step returns five values.
+        # The environment checker of newer ones does not work with NumPy 2.
         arguments = {} if is_old else {"make_kwargs": {"disable_env_checker": True}}
         shimmys = _SHIMMY[0 if is_old else 1]
         kwargs = json.dumps({"env_id": f"{module}:{name}", **arguments})
         install = "" if importlib.util.find_spec("shimmy") else "pip install shimmy, and "
         return (
-            f"it is registered with Gym, which Gymnasium has replaced; {install}name it as shimmy:{shimmys} "
+            f"it is registered with Gym, which Gymnasium has replaced; {install}pass it as shimmy:{shimmys} "
             f"--env-kwargs '{kwargs}'"
         )
     hint = _package_hint(name) if not module else None
@@ -314,7 +315,7 @@ def _hint(module: str, name: str, new: Collection[str]) -> str:
         return hint
     theirs = sorted({*_ids_of(module), *new})
     known = theirs or list(gymnasium.registry)
-    cutoff = 0.6 if theirs or not module else 0.8  # An id of another package's must be nearly this one.
+    cutoff = 0.6 if theirs or not module else 0.8  # Ids of other packages are suggested only if almost equal.
     close = (
         difflib.get_close_matches(name, known, n=3, cutoff=cutoff)
         or [k for k in known if k.lower().startswith(name.lower())][:3]
@@ -325,12 +326,12 @@ def _hint(module: str, name: str, new: Collection[str]) -> str:
     if theirs:
         return f"{module} registers {', '.join(theirs[:5])}{', ...' if len(theirs) > 5 else ''}"
     if module:
-        return f"{module} registers none; name a class or a function of it that makes one, as {module}:Class"
+        return f"{module} registers none; pass a class or a function of it that makes one, as {module}:Class"
     return "it must be a Gymnasium id or module:Id"
 
 
 def _ids_of(module: str) -> list[str]:
-    """What is registered with an entry point in a module's package."""
+    """The ids that are registered with an entry point in a module's package."""
     root = module.partition(".")[0]
     found = []
     for name, spec in gymnasium.registry.items():
@@ -341,14 +342,14 @@ def _ids_of(module: str) -> list[str]:
 
 
 def _is_in_gym(name: str) -> bool:
-    """Whether an id is registered with Gym, as far as a module has imported that."""
+    """Whether an id is registered with Gym; False if nothing has imported Gym."""
     registry = getattr(sys.modules.get("gym.envs.registration"), "registry", None)
     ids = registry if isinstance(registry, Mapping) else getattr(registry, "env_specs", None)
     return isinstance(ids, Mapping) and name in ids
 
 
 def _without_script(spec: EnvSpec) -> EnvSpec:
-    """The specification with its class itself, where it names one in `__main__`: in a worker that is another script."""
+    """The specification with the class in the place of a name in `__main__`, which a worker could not look up."""
     entry_point = spec.entry_point
     if isinstance(entry_point, str) and entry_point.startswith("__main__:"):
         found: Any = gymnasium.envs.registration.load_env_creator(entry_point)

@@ -1,4 +1,4 @@
-"""Stepper: what steps N environments of one kind, under the one `Envs`."""
+"""Stepper: the protocol of whatever steps the N environments of an `Envs`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.envs.history import Course
+from a2c.envs.history import Recording
 from a2c.envs.memory import Block
 from a2c.errors import Failure
 
@@ -24,19 +24,19 @@ class Event(NamedTuple):
 
 
 class Stepper(Protocol):
-    """N environments. Each goes from episode to episode; what a step gave lies in the block.
+    """N environments of one kind, each going from episode to episode; `block` holds the results of the last step.
 
     Attributes:
         num_envs: N.
         block: The arrays of the last vector step.
         num_workers: Worker processes beside this one.
         placement: Where the environments run, in words.
-        broken: Whether nothing can be asked of it any more.
+        broken: Whether only `close` may still be called.
         events: What happened since `take_events`.
-        num_here: Environments that this process steps itself, one after another: nobody can replace one that hangs.
-        is_stepping: Whether one of those is at a step or reset.
-        beats: Grows with everything that one of those does.
-        at: Which of those is, or was last, at work.
+        num_here: Environments that this process steps one by one; if one of these hangs, it cannot be replaced.
+        is_stepping: Whether one of these is at a step or reset.
+        beats: Grows with every step and reset of these.
+        at: Which of these is, or was last, at work.
     """
 
     num_envs: int
@@ -57,22 +57,25 @@ class Stepper(Protocol):
     def at(self) -> int: ...  # noqa: D102
 
     def hold(self) -> None:
-        """Lets whoever steps environments here go no further than the step it is at, until `release`."""
+        """Blocks the thread that steps environments of this process after its current step, until `release`."""
         ...
 
     def release(self) -> None:
-        """Lets whoever was held go on."""
+        """Lets that thread go on."""
         ...
 
     @property
     def machine_code(self) -> Any:
-        """What machine code may step instead, `a2c.envs.compiled.stepping.MachineCode`; None: there is none."""
+        """`a2c.envs.compiled.stepping.MachineCode` to step them without Python; None if there is none."""
         ...
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: Info | None) -> list[Info]:
-        """Begins the next episode of the masked environments, and gives everybody's infos; all [N].
+        """Begins the next episode of the masked environments; returns the infos of all, [N].
 
-        An episode has the seed given here, from which those of the later ones follow, or (None) its own.
+        Args:
+            seeds: [N] the seed of the episode, from which those of later ones follow; None: the next in order.
+            mask: [N] which environments.
+            options: Passed to each of them.
 
         Raises:
             EnvError: A reset raised.
@@ -81,7 +84,7 @@ class Stepper(Protocol):
         ...
 
     def begin_anew(self, seed: int) -> None:
-        """From the next reset on, the environments go through the episodes of another seed, as if made with it."""
+        """Behaves, from the next reset on, as if made with another seed."""
         ...
 
     def post(self, action: NDArray[Any], want_infos: bool) -> None:
@@ -89,7 +92,10 @@ class Stepper(Protocol):
         ...
 
     def finish(self) -> list[Info]:
-        """Completes it; where an episode ended, the next one has begun. The infos [N], or none where none are wanted.
+        """Completes the vector step; whenever an episode ended, the next one has begun.
+
+        Returns:
+            The infos [N]; may be an empty list if they are not wanted.
 
         Raises:
             EnvError: An environment raised.
@@ -98,33 +104,33 @@ class Stepper(Protocol):
         ...
 
     def numbers(self) -> NDArray[np.int64]:
-        """[N] number of the episode under way, from 0; -1 where there was no reset."""
+        """[N] number of the episode under way, from 0; -1: never reset."""
         ...
 
     def mark(self) -> None:
-        """From here on, `state` is as of now."""
+        """Makes `state` describe this moment from now on."""
         ...
 
     def bound(self) -> None:
-        """From here on, no more need be remembered than some last steps, unless `mark` is called."""
+        """Lets the stepper record only the last steps, until `mark` is called."""
         ...
 
     def state(self) -> Arrays:
-        """Where every environment stood at the last mark."""
+        """The state of every environment at the last mark."""
         ...
 
     def restore(self, state: Arrays, obs: NDArray[Any]) -> NDArray[np.bool_]:
-        """Brings every environment to where it stood; one that does not come there begins its next episode.
+        """Brings every environment back to a state; one that cannot come back begins its next episode.
 
         Args:
-            state: What `state` gave.
-            obs: [N, ...] rows that were observed there.
+            state: What `state` returned.
+            obs: [N, ...] rows of the observations in that state.
 
         Returns:
-            [N] which did not, as far as their observations tell; an event says why.
+            [N] which did not come back, judged by their observations; an event says why.
 
         Raises:
-            KeyError, ValueError: The state is not one of these environments.
+            KeyError, ValueError: The state does not belong to these environments.
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
@@ -134,22 +140,22 @@ class Stepper(Protocol):
         """What happened since the last call."""
         ...
 
-    def course_to(self, n: int) -> Course:
-        """How environment n, which this process steps itself, came to where it stands, with the action under way."""
+    def recording_to(self, n: int) -> Recording:
+        """The episode so far of environment n, which this process steps itself, with the action under way."""
         ...
 
     def failure(self, error: Exception) -> Failure | None:
-        """How an environment came to where it raised or hung; None where that is not known."""
+        """The steps that led an environment to an error or a hang; None if they are not known."""
         ...
 
     def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure | None:
-        """How environment n came to where it stood; None where that is not known.
+        """The first steps of an episode; None if they are not known.
 
         Args:
-            n: Which.
-            episode: That of its episodes that was under way, begun with its own seed.
-            length: Steps of it that led there.
-            steps_ago: How many vector steps ago that was, since the last mark.
+            n: Which environment.
+            episode: Number of the episode; its reset was passed no seed.
+            length: How many steps.
+            steps_ago: How many vector steps ago the last of them was; not before the last mark.
         """
         ...
 
@@ -166,7 +172,7 @@ class Stepper(Protocol):
         ...
 
     def generator_seeds(self) -> list[int]:
-        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        """[N] the seed that was last passed to a reset of each environment; if none was, that of its episode."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What environments return, checked before it is cast into its row: a cast that loses is refused."""
+"""Checks what environments return before it is cast into a row; a cast that would lose information is refused."""
 
 from __future__ import annotations
 
@@ -17,36 +17,40 @@ from a2c.spaces import Path, is_nested, is_numbers, limits, named, native, numbe
 
 
 class WrongValueError(ValueError):
-    """An environment returned what it must not. Its text goes on from "environment 3 ..."."""
+    """An environment returned a wrong value. The text continues a sentence that begins "environment 3 ..."."""
 
 
 Outcome = tuple[NDArray[Any], float, bool, bool, dict[str, Any]]
-"""What a step gave, in our types: obs, reward, terminated, truncated, info. Not a NamedTuple, as most environments give
-this very tuple already, and to make another would cost as much as all the checks."""
+"""The result of a step in our types: obs, reward, terminated, truncated, info. Not a NamedTuple: most environments
+return exactly such a tuple, and making another would cost as much as all the checks."""
 
 
 class Feedback(NamedTuple):
-    """How what a step brings is taken."""
+    """How rewards, lives and infos of a step are read."""
 
     reward_weights: tuple[float, ...] | None = None
-    """How much each number of a reward of several counts; None: a reward is one number."""
+    """The weight of each number of a vector reward; None: rewards are scalars."""
     notes_lives: bool = False
-    """Whether a life that is lost, by `info["lives"]`, is noted."""
+    """Whether to note that a life was lost, by `info["lives"]`."""
     info_keys: tuple[str, ...] = ()
-    """What is noted of the info of an episode's last step, by name (`a2c.envs.notes`)."""
+    """The numbers to note from the info of an episode's last step, by name (`a2c.envs.notes`)."""
 
 
 class Observations:
-    """Takes observations of one space, without those parts of it that cannot be numbers.
+    """Checks and casts observations of one space; the parts of it that are not numbers are ignored.
 
     Attributes:
-        dtype: Of what it gives: the space's, or that of a row where the space is nested.
-        are_right: Whether an observation is an array of the space's shape and type (or a number that a Discrete
-            counts), and can be used as it is; what every step asks.
+        dtype: The type of the result: the space's, or that of a row if the space is nested.
+        are_right: Whether an observation can be used as it is: an array of the space's shape and type, or a number in
+            the range of a Discrete. Called at every step, so it must be fast.
     """
 
     def __init__(self, space: gymnasium.Space[Any]) -> None:
-        """What is right: the structure, the shapes and the types that the space declares."""
+        """Prepares the checks: structure, shapes and types as the space declares them.
+
+        Raises:
+            WrongValueError: No part of the space is made of numbers.
+        """
         left = numbers_only(space)
         if left is None:
             raise WrongValueError(f"has the observation space {shown(space)}, in which there are no numbers")
@@ -54,7 +58,7 @@ class Observations:
         self._take, self._fill = None, None
         self.are_right: Callable[[Any], bool] = _never
         if is_nested(space):
-            # An error names a part by its place in the environment's own space, a row by that in what is left of it.
+            # Errors name a part by its path in the environment's own space; rows have only the parts that are numbers.
             fields = [part.name for part in parts(left)]
             takers = [_Numbers(part.space, part.name) for part in parts(space)]
             self._fill = _filler(space, (), iter(zip(fields, takers, strict=True)))
@@ -63,13 +67,13 @@ class Observations:
             self.are_right = self._take.is_right
 
     def __call__(self, obs: Any) -> NDArray[Any]:
-        """An observation as an array of the space's type, the same numbers; float64 is rounded where that is float32.
+        """An observation as an array of the space's type, or as a row of shape () if the space is nested.
 
-        Of a nested space, all its parts as a row of shape ().
+        Numbers stay the same, except that float64 is rounded if the space is float32.
 
         Raises:
-            WrongValueError: It has another structure or shape, is of no numbers, or the type cannot hold one of them;
-                or a Discrete, MultiDiscrete or MultiBinary does not count as far.
+            WrongValueError: It has another structure or shape, is not made of numbers, one of them does not fit into
+                the type, or one is out of the range of a Discrete, MultiDiscrete or MultiBinary.
         """
         if self._take is not None:
             return self._take(obs)
@@ -80,7 +84,7 @@ class Observations:
 
 
 def _never(obs: Any) -> bool:
-    """Nothing that an environment of a nested space gives is a row as it is."""
+    """Observations of a nested space always have to be packed into a row."""
     return False
 
 
@@ -88,7 +92,7 @@ _Fill = Callable[[Any, NDArray[Any]], None]
 
 
 def _filler(space: gymnasium.Space[Any], path: Path, takers: Iterator[tuple[str, _Numbers]]) -> _Fill | None:
-    """What writes a value of a part of a space into a row; None: there are no numbers in it."""
+    """A function that writes a value of a (part of a) space into a row; None if there are no numbers in it."""
     if isinstance(space, gymnasium.spaces.Dict):
         made = [(key, _filler(inner, (*path, key), takers)) for key, inner in space.spaces.items()]
         named_fills = [(key, fill) for key, fill in made if fill is not None]
@@ -129,21 +133,21 @@ def _filler(space: gymnasium.Space[Any], path: Path, takers: Iterator[tuple[str,
 
 
 def _gave(name: str, of: str, has: str) -> str:
-    """How a sentence begins on an observation, or on one of its parts."""
+    """The beginning of a sentence about an observation, or about the part of it that has a name."""
     return f"gave an observation whose {name!r} {has}" if name else f"gave an observation {of}"
 
 
 _LONG = 64
-"""Up to so many numbers, Python compares them one by one in a third of the time that NumPy takes for all."""
+"""Up to this many numbers, comparing one by one in Python takes a third of the time that NumPy takes."""
 
 
 class _Numbers:
-    """Takes observations of a space that is not divided, or of such a part of one."""
+    """Checks and casts observations of a space that is neither Dict nor Tuple, or one such part of a nested space."""
 
     def __init__(self, space: gymnasium.Space[Any], name: str) -> None:
-        """What is right, and what an error calls it: "" where it is the whole observation."""
+        """Prepares the checks; `name` is what errors call the part, "" for a whole observation."""
         self._shape, self._dtype, self._name = tuple(space.shape or ()), native(space.dtype), name
-        # Numbers of float64 whose squares sum up to no more than this can be held, each of them.
+        # If the squares of float64 numbers sum up to no more than this, each of them fits into the type.
         self._most = float(np.finfo(self._dtype).max) ** 2 if self._dtype in (np.float16, np.float32) else -1.0
         self._limits = limits(space)
         self._size = math.prod(self._shape)
@@ -160,9 +164,9 @@ class _Numbers:
     def __call__(self, obs: Any) -> NDArray[Any]:
         """The numbers of an observation, as `Observations` gives them."""
         if self.is_right(obs):
-            return obs  # type: ignore[no-any-return]  # it is an array, or a number that can stand for one
+            return obs  # type: ignore[no-any-return]  # it is an array, or a number, which assigns to a row likewise
         array = obs if type(obs) is np.ndarray and obs.dtype.kind in "biuf" else self._array(obs)
-        if array.size == self._size == 1:  # Whatever its shape, it can be one number only.
+        if array.size == self._size == 1:  # A single number is unambiguous, whatever its shape.
             array = array.reshape(self._shape)
         if array.shape != self._shape:
             shape = f"shape {array.shape}, its space says {self._shape}"
@@ -172,10 +176,10 @@ class _Numbers:
             return array.astype(self._dtype)
         if array.dtype == self._dtype:
             return array
-        # What is ordinary costs a tenth of what follows.
+        # A shortcut for ordinary numbers, which takes a tenth of the time of what follows.
         if array.dtype.char == "d" and array.dtype.isnative and self._most >= 0:
             flat = array.reshape(-1)
-            if flat.dot(flat) <= self._most:  # Not where there is a NaN.
+            if flat.dot(flat) <= self._most:  # False if there is a NaN.
                 return array.astype(self._dtype)
         with np.errstate(all="ignore"):
             cast = array.astype(self._dtype)
@@ -183,7 +187,7 @@ class _Numbers:
                 lost = np.isfinite(array) & ~np.isfinite(cast)
             else:
                 lost = cast != array
-                if array.dtype.kind == "f":  # Beyond the type's range, what a cast gives is anybody's guess.
+                if array.dtype.kind == "f":  # Beyond the type's range, the result of a cast is undefined.
                     lost |= ~np.isfinite(array) | (np.abs(array) >= 2.0**63)
         if lost.any():
             raise self._loses(array, lost)
@@ -194,7 +198,7 @@ class _Numbers:
         return type(obs) is np.ndarray and obs.dtype == self._dtype and obs.shape == self._shape
 
     def is_array_within(self, obs: Any) -> bool:
-        """Whether it is an array of the shape and type, of numbers that are counted."""
+        """Whether it is an array of the space's shape and type, and all numbers are in range."""
         if not self.is_array(obs) or self._limits is None:
             return False
         low, high = self._limits
@@ -204,7 +208,7 @@ class _Numbers:
         return all(map(operator.le, self._lowest, counted)) and all(map(operator.ge, self._highest, counted))
 
     def is_number(self, obs: Any) -> bool:
-        """Whether it is a whole number that is counted."""
+        """Whether it is a whole number in the range of the Discrete."""
         return (type(obs) is int or type(obs) is np.int64) and bool(self._first <= obs <= self._last)
 
     def _array(self, obs: Any) -> NDArray[Any]:
@@ -231,7 +235,7 @@ class _Numbers:
         return "a whole number" if self._is_discrete else f"an array of {self._dtype}"
 
     def _require_within(self, array: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> None:
-        """Refuses what the space does not count: whoever looks it up in a table would read beyond its end."""
+        """Refuses numbers out of the space's range: used as an index, they would read past the end of a table."""
         wrong = ~((array >= low) & (array <= high))
         if array.dtype.kind == "f" and not wrong.any():
             wrong = array != np.trunc(array)
@@ -251,7 +255,7 @@ class _Numbers:
             right = "True or False"
         else:
             held = np.iinfo(self._dtype)
-            right = f"whole numbers from {held.min} to {held.max}, or the space of a type that holds it"
+            right = f"whole numbers from {held.min} to {held.max}, or the space must have a larger type"
         return WrongValueError(
             f"{_gave(self._name, 'with', 'has')} {value}{_place(index)}, which its space's type {self._dtype} cannot "
             f"hold; it must be {right}"
@@ -259,51 +263,51 @@ class _Numbers:
 
 
 def _place(index: tuple[int, ...]) -> str:
-    """Where in an array something is."""
+    """The place of a number in an array, in words."""
     return f" at index {index[0] if len(index) == 1 else index}" if index else ""
 
 
 def reward_of(reward: Any, weights: tuple[float, ...] | None = None) -> float:
-    """A reward as a float: any real number, or an array of one, a tensor included.
+    """A reward as a float: from any real number, or from an array or tensor.
 
     Args:
-        reward: What the environment gave.
-        weights: How much each number of a reward of several counts; None: a reward is one number.
+        reward: What the environment returned.
+        weights: The weight of each number of a vector reward; None: rewards are scalars.
 
     Raises:
-        WrongValueError: It is something else, or has more numbers or fewer than there are weights.
+        WrongValueError: It is something else, or does not have as many numbers as there are weights.
     """
     if isinstance(reward, float) and weights is None:
-        return float(reward)  # Of a subclass, np.float64 say, too.
+        return float(reward)  # It may be a subclass, e.g. np.float64.
     if not isinstance(reward, numbers.Number | np.bool_) and (
         isinstance(reward, list | tuple) or hasattr(reward, "__array__")
     ):
         array = _small(reward, "reward")
         if isinstance(reward, list | tuple) and array.dtype.kind in "US":
-            array = np.array(reward, object)  # A text among numbers makes texts of them all.
+            array = np.array(reward, object)  # NumPy has turned numbers beside a string into strings.
         if array.ndim == 1 and (weights is not None or array.size > 1):
             return _weighted(array, weights)
         if array.size != 1:
             right = "one number" if weights is None else f"{len(weights)} numbers in a row"
             raise WrongValueError(f"gave a reward of shape {array.shape} ({shown(reward)}); it must be {right}")
         reward = array.reshape(()).item()
-    not_real = complex | np.complexfloating | np.timedelta64  # Numbers to Python's `numbers`, all the same.
+    not_real = complex | np.complexfloating | np.timedelta64  # These are instances of numbers.Number, too.
     if not isinstance(reward, numbers.Number | np.bool_) or isinstance(reward, not_real):
         right = "a number" if weights is None or len(weights) == 1 else f"{len(weights)} numbers in a row"
         raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be {right}")
     number: Any = reward
     try:
         value = float(number)
-    except Exception as error:  # 10**400, say.
-        raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number that float64 holds") from error
+    except Exception as error:  # e.g. 10**400
+        raise WrongValueError(f"gave a reward that is {_a(reward)}; it must be a number that fits float64") from error
     return value if weights is None else _weighted(np.array([value]), weights)
 
 
 def _weighted(array: NDArray[Any], weights: tuple[float, ...] | None) -> float:
-    """A reward of several numbers as one: what each of them counts, summed up."""
+    """The weighted sum of a vector reward."""
     given = f"{array.size} number{'' if array.size == 1 else 's'} ({shown(array.tolist())})"
     if weights is None:
-        raise WrongValueError(f"gave a reward of {given}; reward_weights (--reward-weights) says how much each counts")
+        raise WrongValueError(f"gave a reward of {given}; set reward_weights (--reward-weights), a weight for each")
     if array.size != len(weights):
         raise WrongValueError(f"gave a reward of {given}; reward_weights {shown(weights)} are for {len(weights)}")
     terms = [weight * reward_of(one) for weight, one in zip(weights, array.tolist(), strict=True)]
@@ -311,7 +315,7 @@ def _weighted(array: NDArray[Any], weights: tuple[float, ...] | None) -> float:
 
 
 def flag_of(flag: Any, name: str) -> bool:
-    """`terminated` or `truncated` as a bool: one, or 0 or 1, or an array of one of those.
+    """`terminated` or `truncated` as a bool: from a bool, 0 or 1, or an array of one of these.
 
     Raises:
         WrongValueError: It is something else.
@@ -339,26 +343,26 @@ def info_of(info: Any) -> dict[str, Any]:
         return info
     if isinstance(info, Mapping):
         return dict(info)
-    raise WrongValueError(f"gave an info that is {_a(info)}; it must be a dict, {{}} at least")
+    raise WrongValueError(f"gave an info that is {_a(info)}; it must be a dict, {{}} if there is nothing to tell")
 
 
 def lives_in(info: Mapping[str, Any]) -> int:
-    """How many lives are left, by an info.
+    """How many lives are left, from an info.
 
     Raises:
-        WrongValueError: It does not say, or not by a whole number.
+        WrongValueError: `info["lives"]` is missing or not a whole number.
     """
     lives = info.get("lives")
     if not isinstance(lives, int | np.integer):
-        said = f"says {shown(lives)}" if "lives" in info else "says nothing of lives"
+        fault = f'an info["lives"] of {shown(lives)}' if "lives" in info else 'an info without "lives"'
         raise WrongValueError(
-            f'gave an info that {said}; where terminal_on_life_loss is True, info["lives"] must be how many are left'
+            f"gave {fault}; with terminal_on_life_loss True, it must be the number of lives left, a whole number"
         )
     return int(lives)
 
 
 def outcome(result: Any, observations: Observations, weights: tuple[float, ...] | None = None) -> Outcome:
-    """What `step` returned; `weights` are those of `reward_of`.
+    """Checks and casts what `step` returned; `weights` as in `reward_of`.
 
     Raises:
         WrongValueError: It is not (observation, reward, terminated, truncated, info), or one of them is wrong.
@@ -390,7 +394,7 @@ def outcome(result: Any, observations: Observations, weights: tuple[float, ...] 
 
 
 def first(result: Any, observations: Observations) -> tuple[NDArray[Any], dict[str, Any]]:
-    """What `reset` returned.
+    """Checks and casts what `reset` returned.
 
     Raises:
         WrongValueError: It is not (observation, info), or one of them is wrong.
@@ -406,20 +410,20 @@ def first(result: Any, observations: Observations) -> tuple[NDArray[Any], dict[s
 def _small(values: Any, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(values)
-    except Exception as error:  # Whatever the conversion of a foreign array raises.
+    except Exception as error:  # Converting a foreign array may raise anything.
         raise WrongValueError(f"gave a {name} that is {_a(values)}; it must be one value") from error
     if _is_masked(values):
-        raise WrongValueError(f"gave a {name} that is masked; it must be there")
+        raise WrongValueError(f"gave a {name} that is a masked element; it must have a value")
     return array
 
 
 def _is_masked(values: Any) -> bool:
-    """Whether an element is missing, for which NumPy would put what happens to lie under the mask."""
+    """Whether an element is masked; np.asarray would put in its place whatever lies under the mask."""
     return isinstance(values, np.ma.MaskedArray) and bool(np.ma.getmaskarray(values).any())
 
 
 def _a(value: Any) -> str:
-    """What something is, with its value."""
+    """The type of a value, with an article, and the value."""
     if value is None:
         return "None"
     return f"{with_article(type(value).__name__)} ({shown(value)})"

@@ -1,4 +1,4 @@
-"""Envs: N environments behind one interface, whatever steps them."""
+"""Envs: N environments behind one interface, wherever they run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from a2c.spaces import batched, value_of
 
 
 class Step(NamedTuple):
-    """What one vector step gave. The arrays are views, valid until the next call."""
+    """The result of one vector step. The arrays are views, valid until the next call."""
 
-    obs: NDArray[Any]  # [N, ...] what to act on next: where an episode ended, the first observation of the next one
-    next_obs: NDArray[Any]  # [N, ...] the true successor: where an episode ended, its last observation; else obs itself
+    obs: NDArray[Any]  # [N, ...] what to act on next: if the episode ended, the first observation of the next one
+    next_obs: NDArray[Any]  # [N, ...] the true successor: if the episode ended, its last observation; else obs
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N] ended by the task
     truncated: NDArray[np.bool_]  # [N] ended by a time limit
-    lost_life: NDArray[np.bool_]  # [N] cost a life, where that is noted
-    noted: NDArray[np.float64]  # [N, M] numbers out of the info, where an episode ended
+    lost_life: NDArray[np.bool_]  # [N] cost a life, if lives are noted
+    noted: NDArray[np.float64]  # [N, M] numbers from the info, if the episode ended
 
 
 def step_of(block: Block) -> Step:
-    """A Step from what was written of it; `final_obs` counts only where an episode ended."""
+    """The Step in a block; rows of `final_obs` are read only if their episode ended."""
     done = block.terminated | block.truncated
     next_obs = block.obs
     if done.any():
@@ -42,35 +42,34 @@ def step_of(block: Block) -> Step:
 
 
 class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
-    """N copies of an environment, put on what steps them: this process, workers, machine code.
+    """N copies of an environment, stepped by this process, by workers or by machine code.
 
-    Two faces. A2C's own: `begin() -> obs` and `advance(action) -> Step`, with nothing in dictionaries. Gymnasium's:
-    `reset`, `step` (or `step_async` and `step_wait`), `call`, `get_attr`, `set_attr`, as any VectorEnv with SAME_STEP
-    autoreset. They may be mixed.
+    It has two interfaces, which may be mixed. A2C's own: `begin() -> obs` and `advance(action) -> Step`, without
+    dictionaries. Gymnasium's: `reset`, `step` (or `step_async` and `step_wait`), `call`, `get_attr`, `set_attr`, as any
+    VectorEnv with SAME_STEP autoreset.
 
-    Episode k of environment i is seeded with `episode_seed(seed, i, k)`: the numbers do not depend on how many workers
-    there are. After `reset(seed=s)` everything follows from s, as in Gymnasium's own:
-    the episode it begins in environment i has the seed s + i, the j-th after it `episode_seed(s + i, i, j)`. `reset()`
-    without a seed goes on from there.
+    Episode k of environment i is seeded with `episode_seed(seed, i, k)`, so the numbers do not depend on the number of
+    workers. After `reset(seed=s)` everything follows from s, as in Gymnasium: the episode that begins in environment i
+    has the seed s + i, the j-th after it `episode_seed(s + i, i, j)`. `reset()` without a seed goes on from there.
 
-    Whoever uses the first face alone and marks may have every state again, however long an episode. Once the second is
-    used, only the last `history.UNMARKED_BYTES` of actions are kept until somebody marks: a worker that dies in a
-    longer episode is replaced, and its environments begin their next ones.
+    With A2C's interface and `mark`, every state can be restored, however long an episode is. Once Gymnasium's interface
+    is used, only the last `history.UNMARKED_BYTES` of actions are recorded until `mark` is called: if a worker dies in
+    a longer episode, it is replaced, and its environments begin their next episodes.
 
-    Reference: Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`, whose contract the second face follows.
+    Reference: Gymnasium's `SyncVectorEnv` and `AsyncVectorEnv`, whose contract the second interface follows.
     """
 
     autoreset_mode = AutoresetMode.SAME_STEP
 
     def __init__(self, probe: Traits, stepper: Stepper) -> None:
-        """Puts both faces on a stepper.
+        """Puts both interfaces on a stepper.
 
         Args:
-            probe: What one that was constructed tells of all.
-            stepper: The environments, which this owns from now on.
+            probe: Spaces and metadata of the environments.
+            stepper: The environments; `close` closes them.
         """
         self._waiting = self._has_begun = False
-        self._said = 0  # events that the second face warned of
+        self._num_warned = 0  # events that Gymnasium's interface has warned of
         self.stepper = stepper
         self._block = stepper.block
         self.num_envs = stepper.num_envs
@@ -79,7 +78,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.metadata = {**probe.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = probe.render_mode
         self.max_episode_steps = probe.max_episode_steps
-        # Without what cannot be learnt from: `construction.learnable`.
+        # Only what is learnt from: `construction.learnable`.
         self.single_observation_space = probe.observation_space
         self.single_action_space = probe.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -113,14 +112,14 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def mask(self) -> NDArray[np.uint8]:
-        """[N, K] which actions may be done next, in the order of `masks.py`; a view."""
+        """[N, K] which actions are allowed next, in the order of `masks.py`; a view."""
         return self._block.mask
 
     def begin(self, seed: int | None = None) -> NDArray[Any]:
         """Begins the next episode of every environment and returns the observations, [N, ...].
 
         Args:
-            seed: From here on, the episodes are those of environments just made with this seed; None: they go on.
+            seed: Behave, from now on, as if made with this seed; None: go on to the next episodes.
 
         Raises:
             EnvError: A reset raised.
@@ -136,7 +135,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Steps every environment: action [N, ...], rows of `single_action_space`.
 
         Raises:
-            ValueError: The actions have another shape or kind, or one is outside what is counted.
+            ValueError: The actions have another shape or kind, or a discrete one is out of range.
             ResetNeeded: An environment was never reset.
             EnvError: A step raised, or the reset after it.
             WorkerError: A worker died or gave no answer in time.
@@ -148,25 +147,25 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return step_of(self._block)
 
     def mark(self) -> None:
-        """From here on, `state` is as of now."""
+        """Makes `state` describe this moment from now on."""
         self.stepper.mark()
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Where every environment stood at the last mark."""
+        """The state of every environment at the last mark."""
         return self.stepper.state()
 
     def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
-        """Brings every environment to where it stood; one that does not come there begins its next episode.
+        """Brings every environment back to a state; one that cannot come back begins its next episode.
 
         Args:
-            state: What `state` gave.
-            obs: [N, ...] what was observed there, as rows or as `plain` writes them.
+            state: What `state` returned.
+            obs: [N, ...] the observations in that state, as rows or in the form of `plain`.
 
         Returns:
-            [N] which did not, as far as their observations tell; `take_events` says why.
+            [N] which did not come back, judged by their observations; `take_events` says why.
 
         Raises:
-            KeyError, ValueError: The state is not one of these environments.
+            KeyError, ValueError: The state does not belong to these environments.
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
@@ -174,10 +173,10 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     def take_events(self) -> list[Event]:
         """What happened since the last call."""
-        self._said = 0
+        self._num_warned = 0
         return self.stepper.take_events()
 
-    # -- Gymnasium's face --
+    # -- Gymnasium's interface --
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -185,16 +184,16 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Begins an episode in every environment, or in those of `options["reset_mask"]`, [N] of bool.
 
         Args:
-            seed: One for all (environment i gets seed + i), or one each; the later episodes follow from it, too. None:
+            seed: One for all (environment i gets seed + i), or one each; later episodes follow from it, too. None:
                 each environment goes on to its next episode.
             options: Passed to each environment, without "reset_mask".
 
         Returns:
-            Observations, as `observation_space` has them: an array [N, ...], or these in dicts and tuples; and infos.
+            Observations of `observation_space`, an array [N, ...] or such arrays in dicts and tuples; and infos.
 
         Raises:
-            ValueError: Not as many seeds as environments, a seed outside 0..2**63-1, or a mask of another kind
-                or of nobody.
+            ValueError: There are not as many seeds as environments, a seed is outside 0..2**63-1, or the mask has
+                another kind or is False everywhere.
             EnvError: A reset raised.
             WorkerError: A worker died or gave no answer in time.
         """
@@ -207,11 +206,11 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         return batched(self.single_observation_space, self._block.obs), self._merged(infos)
 
     def step_async(self, actions: Any) -> None:
-        """Sends actions out, as `action_space` has them; `step_wait` brings what they led to.
+        """Sends actions, of `action_space`, to the environments; `step_wait` returns the results.
 
         Raises:
-            TypeError: One number for all.
-            ValueError: The actions have another shape or kind, one is outside what is counted, or NaN.
+            TypeError: The actions are a single number.
+            ValueError: The actions have another shape or kind, a discrete one is out of range, or one is NaN.
             ResetNeeded: An environment was never reset.
         """
         self._require_begun("step_async")
@@ -222,10 +221,10 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def step_wait(
         self,
     ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Info]:
-        """What the actions of `step_async` led to: obs, reward, terminated, truncated, infos.
+        """The results of `step_async`: obs, reward, terminated, truncated, infos.
 
-        Where an episode ended, obs is the first of the next one; infos["final_obs"] and infos["final_info"] hold the
-        last of the one that ended.
+        If an episode ended, obs is the first of the next one, and infos["final_obs"] and infos["final_info"] hold the
+        last ones of the episode that ended.
 
         Raises:
             NoAsyncCallError: No step is under way.
@@ -273,7 +272,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
         """Each environment's frame, in order."""
         return self.call("render")
 
-    @property  # type: ignore[misc]  # VectorEnv lets it be set; here, as in SyncVectorEnv, each environment has its own
+    @property  # type: ignore[misc]  # VectorEnv has a setter; here, as in SyncVectorEnv, each environment has its own
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]  # as above
         """Each environment's random number generator."""
         self._require_in_step("np_random")
@@ -281,7 +280,7 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # one each, as SyncVectorEnv has
-        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        """[N] the seed that was last passed to a reset of each environment; if none was, that of its episode."""
         self._require_in_step("np_random_seed")
         return tuple(self.stepper.generator_seeds())
 
@@ -298,18 +297,18 @@ class Envs(gymnasium.vector.VectorEnv[Any, Any, Any]):
     def _merged(self, infos: Sequence[Info]) -> Info:
         merged: Info = {}
         for i, info in enumerate(infos):
-            # As SyncVectorEnv does it: what ended comes first, then what the reset said.
+            # In the order of SyncVectorEnv: first the info of the episode that ended, then that of the reset.
             final: Info = {name: info.pop(name) for name in ("final_obs", "final_info") if name in info}
             merged = self._add_info(merged, final, i)
             merged = self._add_info(merged, info, i)
         return merged
 
     def _warn(self) -> None:
-        """Warns of episodes that were lost: whoever steps us through Gymnasium's face never takes events."""
-        for event in self.stepper.events[self._said :]:
+        """Warns of lost episodes, as users of Gymnasium's interface never call `take_events`."""
+        for event in self.stepper.events[self._num_warned :]:
             if event.kind == "episodes_lost":
                 warnings.warn(event.details, stacklevel=3)
-        self._said = len(self.stepper.events)
+        self._num_warned = len(self.stepper.events)
 
     def _require_begun(self, name: str) -> None:
         self._require_in_step(name)

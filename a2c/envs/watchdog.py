@@ -1,4 +1,4 @@
-"""A watch on the environments that this process steps itself: nobody else can replace it when one of them hangs."""
+"""Watches the environments that this process steps itself, which cannot be replaced if one of them hangs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from a2c.machine import started
 
 @contextlib.contextmanager
 def watched(stepper: Stepper, timeout_seconds: float, on_hang: Callable[[int], None]) -> Iterator[None]:
-    """Looks on, from a thread of its own, while the block runs.
+    """Watches environments from a thread while the `with` block runs.
 
-    An environment that hangs without ever letting another Python thread run cannot be seen from here.
+    An environment that hangs without releasing Python's GIL is not noticed, as the thread cannot run either.
 
     Args:
-        stepper: Whose share of this process is watched; where it steps none, nothing is done.
-        timeout_seconds: How long an environment may be at one step.
-        on_hang: Called once, in that thread, with the environment that took longer. Should the environment come back
-            after all, the thread that stepped it goes no further.
+        stepper: Whose environments of this process are watched; if there are none, this does nothing.
+        timeout_seconds: How long an environment may take for one step.
+        on_hang: Called once, in that thread, with the number of the environment that took longer. If the environment
+            comes back after all, the thread that stepped it is blocked.
     """
     if not stepper.num_here:
         yield
@@ -35,7 +35,7 @@ def watched(stepper: Stepper, timeout_seconds: float, on_hang: Callable[[int], N
         start = time.monotonic()
         while not ended.wait(slice_seconds):
             now = time.monotonic()
-            # If more time went by than we asked for, the process was stopped meanwhile.
+            # Count no more than the time we asked for: the process itself may have been stopped.
             silent += min(now - start, slice_seconds)
             start = now
             if not stepper.is_stepping or stepper.beats != beats:
@@ -45,13 +45,13 @@ def watched(stepper: Stepper, timeout_seconds: float, on_hang: Callable[[int], N
                 if stepper.is_stepping:
                     on_hang(stepper.at)
                     return
-                stepper.release()  # It came back in this very moment.
+                stepper.release()  # It came back just now.
 
     thread = threading.Thread(target=watch, daemon=True, name="a2c-watchdog")
     if not started(thread):
         warnings.warn(
-            "this machine gives no further thread: environments of this process are not watched, and one that hangs is "
-            "waited for",
+            "no further thread can be started: environments of this process are not watched, so one that hangs blocks "
+            "the run",
             stacklevel=3,
         )
         yield

@@ -1,4 +1,4 @@
-"""Environments in worker processes: the parent's side. `memory.py` says how both sides talk."""
+"""Environments in worker processes: the parent's side. `memory.py` describes how both sides communicate."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _JOIN_SECONDS = 2.0
 _SLOW_START_SECONDS = 15.0
 _ROOM_TO_SPARE = 1 << 20
 
-# Seeing the number before the data it announces is impossible on x86 (stores are seen in order), possible elsewhere.
+# x86 makes stores visible in order, so a number never appears before the data it announces. Elsewhere it may.
 _STORES_ARE_ORDERED = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -65,18 +65,18 @@ class Worker:
         spins: bool,
         timeout_seconds: float,
     ) -> None:
-        """Starts the process; its first `reply` comes when its environments stand.
+        """Starts the process; its first `reply` comes when its environments are constructed.
 
         Args:
             number: Which worker, from 0.
-            make: Cloudpickled constructor of an environment, and what the numbers of its reward count.
+            make: The constructor of an environment and the `Feedback`, cloudpickled.
             seed: The run's seed.
             layout: Where flags and arrays lie in the buffer.
             buffer: The shared bytes.
             flags: The flags in them.
             rows: Indices of the worker's environments.
             spins: Whether both sides wait by spinning first.
-            timeout_seconds: How long it may leave the parent without an answer.
+            timeout_seconds: How long it may give neither an answer nor a sign of progress.
         """
         self.rows = rows
         self._number = number
@@ -88,28 +88,28 @@ class Worker:
         self._beats = 0
         flags[self._line + ROW] = 0
         flags[self._line + HAS_MESSAGE] = flags[self._line + WORKER_SLEEPS] = flags[self._line + PARENT_SLEEPS] = 0
-        flags[self._line + FINISHED] = flags[POSTED]  # What was posted so far is none of its business.
+        flags[self._line + FINISHED] = flags[POSTED]  # The steps posted so far are not for this worker.
         context = start_context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=run,
             args=(theirs, make, seed, layout, buffer, number, rows, spins),
             name=f"a2c-worker-{number}",
-            # Daemonic ones may have no children, which some environments have. Who ends them: `Pool`, at the exit of
-            # this process at the latest, and they themselves when it is gone.
+            # Daemonic processes may not start processes, as some environments do. `Pool` ends this one, at the exit of
+            # our process at the latest; and it ends itself when our process is gone.
             daemon=False,
         )
-        with _starting_cleanly(), _slow_start_told():
+        with _starting_cleanly(), _warning_if_slow():
             self._process.start()
         theirs.close()
 
     @property
     def at(self) -> int:
-        """The environment that it is, or was, at."""
+        """The environment that is, or was last, at work."""
         return self.rows[self._flags[self._line + ROW]]
 
     def ring(self) -> None:
-        """Tells the worker that a step was posted. One that is dead is found out when its answer is waited for."""
+        """Tells the worker that a step was posted. If it is dead, `wait` will notice."""
         if not self._spins or self._flags[self._line + WORKER_SLEEPS]:
             self.request(WAKE)
 
@@ -117,7 +117,7 @@ class Worker:
         """Waits until the worker has finished the step last posted.
 
         Returns:
-            Its infos, where they were wanted and there are any.
+            Its infos; None if they are not wanted or all empty.
 
         Raises:
             EnvError: An environment raised.
@@ -138,14 +138,14 @@ class Worker:
 
     def request(self, message: bytes) -> None:
         """Sends a request, as `packed` makes it; `reply` waits for the answer."""
-        with contextlib.suppress(OSError):  # Whoever waits for the answer finds out why.
+        with contextlib.suppress(OSError):  # `reply` will say why.
             self._pipe.send_bytes(message)
 
     def reply(self) -> Any:
         """Waits for the answer to a request.
 
         Raises:
-            Exception: What the worker raised, its traceback as the cause.
+            Exception: The worker raised it; its traceback is the cause.
             WorkerError: The worker died or gave no answer in time.
         """
         self._silent_seconds = 0.0
@@ -167,12 +167,12 @@ class Worker:
         self.request(packed(CLOSE, ()))
 
     def close(self) -> None:
-        """Waits for the process to end, and if it does not, ends it."""
+        """Waits for the process to end, and kills it if it does not."""
         self._process.join(_JOIN_SECONDS)
         self.kill()
 
     def kill(self) -> None:
-        """Ends the process at once. May be called twice."""
+        """Kills the process. May be called twice."""
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -182,7 +182,7 @@ class Worker:
         self._flags[self._line + PARENT_SLEEPS] = 1
         try:
             while self._flags[self._line + FINISHED] != step:
-                # An answer follows its flag: where the flag is not up yet, what lies in the pipe is an old wake-up.
+                # An answer is sent after its flag is set: before that, the pipe can only hold an old wake-up.
                 if self._poll(NAP_SECONDS) and self._flags[self._line + FINISHED] != step:
                     self._receive()
         finally:
@@ -200,7 +200,7 @@ class Worker:
         """Whether a message came within some seconds.
 
         Raises:
-            WorkerError: The worker died, or has shown no sign of life for too long.
+            WorkerError: The worker died, or has shown no sign of progress for too long.
         """
         start = time.monotonic()
         try:
@@ -208,7 +208,7 @@ class Worker:
                 return True
         except OSError as error:
             raise self._death() from error
-        # If more time went by than we asked for, this process was stopped, and the worker perhaps with it.
+        # Count no more than the time we asked for: this process may have been stopped, and the worker with it.
         self._silent_seconds += min(time.monotonic() - start, seconds)
         beats = self._flags[self._line + BEATS]
         if beats != self._beats:
@@ -228,7 +228,7 @@ class Worker:
             how = f"was killed by {known.get(-code, f'signal {-code}')}"
         else:
             how = f"ended (exit {code})"
-        return WorkerError(f"{self._name()} {how} without a word")
+        return WorkerError(f"{self._name()} {how} without an error message")
 
     def _name(self) -> str:
         first, last = self.rows[0], self.rows[-1]
@@ -237,17 +237,17 @@ class Worker:
 
 
 def packed(name: str, args: tuple[Any, ...]) -> bytes:
-    """A request for the method of Share of that name."""
+    """A request to call a method of the worker's Share."""
     return bytes(cloudpickle.dumps((name, args)))
 
 
 def may_spin(num_workers: int) -> bool:
-    """Whether waiting by spinning pays: only where every process, this one too, has a core to itself."""
+    """Whether spinning pays: only if every process, this one included, has a core to itself, and stores are ordered."""
     return _STORES_ARE_ORDERED and num_workers + 1 <= cores()
 
 
 def start_context() -> ForkServerContext | SpawnContext:
-    """How workers start: from a clean server process where there is one, so never as a copy of a threaded parent."""
+    """How workers start: forked from a clean server process, or spawned; never as a copy of a threaded parent."""
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     claim_temporary_folder()
@@ -257,14 +257,14 @@ def start_context() -> ForkServerContext | SpawnContext:
 
 
 @contextlib.contextmanager
-def _slow_start_told() -> Iterator[None]:
-    """Warns where a start takes long: the server that forks workers may be stopped, and is waited for for ever."""
+def _warning_if_slow() -> Iterator[None]:
+    """Warns if the start of a worker takes long: `start` waits for ever if the server that forks workers is stopped."""
 
     def tell() -> None:
         pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # not in the stubs
         warnings.warn(
             f"a worker has not started for {_SLOW_START_SECONDS:g} s; the process that forks workers ({pid}) may be "
-            "stopped: SIGCONT lets it go on, SIGKILL and another start replace it",
+            f"stopped: `kill -CONT {pid}` lets it go on",
             stacklevel=2,
         )
 
@@ -278,7 +278,7 @@ def _slow_start_told() -> Iterator[None]:
 
 
 def room_for(num_bytes: int) -> bool:
-    """Whether memory of this size can be shared: what is mapped and finds no room ends the process with SIGBUS."""
+    """Whether there is room to share so many bytes; writing to mapped memory without room would end us with SIGBUS."""
     if sys.platform == "win32":
         return True
     places = [Path("/dev/shm"), Path(util.get_temp_dir())]  # noqa: S108 - where Python looks for room
@@ -287,16 +287,16 @@ def room_for(num_bytes: int) -> bool:
 
 @contextlib.contextmanager
 def _starting_cleanly() -> Iterator[None]:
-    """Keeps what starts in the block (a worker, the server that forks it) from two things of the parent's.
+    """Shields processes started in the `with` block (a worker, the server that forks it) from two things.
 
     From importing the user's script: what a worker needs is pickled by value, and a script that calls us without an
     `if __name__ == "__main__"` guard would start itself again in every worker. And from Ctrl-C, which reaches every
-    process of a terminal: a process that begins with SIGINT blocked has no moment in which it could be interrupted
-    (the parent still is, during the block or after it).
+    process of a terminal: a process that starts with SIGINT blocked cannot be interrupted before it has installed its
+    handler. For the parent, the signal is only delayed until the end of the block.
     """
     unblocked = None
     if sys.platform != "win32":
-        resource_tracker.ensure_running()  # Started later, inside the block, it would unblock the signal.
+        resource_tracker.ensure_running()  # Its start unblocks SIGINT, so it must not happen inside the block.
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -1,4 +1,4 @@
-"""What is put around an environment because a setting says so: Atari's preprocessing, words of texts, a time limit."""
+"""Wrappers that settings put around an environment: Atari preprocessing, words of texts, frame stack, time limit."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from a2c.masks import KEY as MASK
 from a2c.spaces import left_out
 
 if TYPE_CHECKING:
-    from a2c.config import Config  # Only then: worker processes import this package, and need no command line.
+    from a2c.config import Config  # Only then: worker processes import this package and do not need the command line.
 
 ATARI_ENTRY_POINT = "ale_py.env:AtariEnv"
 
-_NO_ATARI = "atari_preprocessing is for games of ale_py, and {} is none; leave it out"
+_NO_ATARI = "atari_preprocessing is for games of ale_py, and {} is not one; leave it out"
 
 _FIRE = 1
-"""That action, of games that have it."""
+"""The action FIRE, in games that have it."""
 
 
 class Wrapping(NamedTuple):
-    """Settings of that name, as `Config` has them."""
+    """The settings of `Config` that put wrappers around an environment."""
 
     max_episode_steps: int | None = None
-    """Cut episodes off after so many steps; None: only where the environment does."""
+    """Truncate episodes after so many steps; None: only the environment's own limit."""
     atari_preprocessing: bool = False
-    """Whether an Atari is played as Mnih et al. (2015) did."""
+    """Whether to preprocess an Atari game as Mnih et al. (2015) did."""
     frame_stack: int = 1
-    """How many observations, the last ones, are observed at once."""
+    """How many of the last observations make up one."""
     text_words: int = 0
-    """How many words of each text are observed, the first ones; 0: none."""
+    """How many words of each text are observed, counted from the first; 0: texts are ignored."""
 
     @classmethod
     def of(cls, config: Config) -> Wrapping:
-        """That of a run's settings."""
+        """From a run's settings."""
         return cls(config.max_episode_steps, config.atari_preprocessing, config.frame_stack, config.text_words)
 
     def arguments(self, spec: EnvSpec, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The constructor's arguments: those given, and what goes inside the wrappers.
+        """The constructor's arguments: the given ones, and those that the Atari preprocessing needs.
 
         Raises:
-            UserError: They do not go together, or it is no Atari and is to be played like one.
+            UserError: They contradict each other, or atari_preprocessing is set for another environment.
         """
         if not self.atari_preprocessing:
             return dict(kwargs)
@@ -64,16 +64,16 @@ class Wrapping(NamedTuple):
             if name in kwargs:
                 raise UserError(
                     f"env_kwargs has {name} {shown(kwargs[name])}; leave it out, as atari_preprocessing skips frames "
-                    "and looks at the screen itself (atari_preprocessing False plays the game as it is)"
+                    "and reads the screen itself, or set atari_preprocessing False"
                 )
-        # AtariPreprocessing looks at the screen itself. A game that shows its memory does not copy it at every frame.
+        # AtariPreprocessing reads the screen itself; with "ram", the game does not copy it at every frame.
         return {**kwargs, "frameskip": 1, "obs_type": "ram", "repeat_action_probability": 0.0}
 
     def repeats(self, spec: EnvSpec, kwargs: Mapping[str, Any]) -> float | None:
-        """With which probability actions are to be repeated that ale_py is not to repeat; None: nothing is known.
+        """The probability of sticky actions, which `Console` draws instead of ale_py; None without preprocessing.
 
         Raises:
-            UserError: It is none.
+            UserError: It is not a number from 0 to below 1.
         """
         if not self.atari_preprocessing:
             return None
@@ -85,10 +85,15 @@ class Wrapping(NamedTuple):
         return float(found)
 
     def around(self, env: gymnasium.Env[Any, Any], name: str, repeats: float | None) -> gymnasium.Env[Any, Any]:
-        """The environment in its wrappers; `name` is for errors, and `repeats` gave what was said of repeated actions.
+        """The environment in its wrappers.
+
+        Args:
+            env: The environment.
+            name: What errors call it.
+            repeats: What `repeats` returned; None: ale_py itself repeats actions, if at all.
 
         Raises:
-            UserError: It is no Atari, and is to be played like one; or a package is missing.
+            UserError: atari_preprocessing is set for an environment that is not an Atari game, or a package is missing.
         """
         if self.atari_preprocessing:
             if getattr(env.unwrapped, "ale", None) is None:
@@ -96,8 +101,8 @@ class Wrapping(NamedTuple):
             skip = getattr(env.unwrapped, "_frameskip", None)
             if skip != 1:
                 raise UserError(
-                    f"{name} makes a game with frameskip {shown(skip)}; atari_preprocessing skips frames itself: it "
-                    "must be made with frameskip=1"
+                    f"{name} makes a game with frameskip {shown(skip)}; atari_preprocessing skips frames itself, so "
+                    "make it with frameskip=1"
                 )
             if importlib.util.find_spec("cv2") is None:
                 raise UserError(
@@ -122,7 +127,7 @@ def wrappers_of(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Wrapper[Any,
 
 
 def frame_limit(env: gymnasium.Env[Any, Any], spec: EnvSpec | None) -> int | None:
-    """After how many steps a game of ale_py is cut off, which counts frames; None: that is not known."""
+    """The time limit of a game of ale_py in steps, from its limit in frames; None if it is not known."""
     arguments = {} if spec is None else spec.kwargs
     frames, skip = arguments.get("max_num_frames_per_episode"), arguments.get("frameskip", 1)
     for wrapper in wrappers_of(env):
@@ -132,11 +137,12 @@ def frame_limit(env: gymnasium.Env[Any, Any], spec: EnvSpec | None) -> int | Non
 
 
 class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """A game of ale_py whose chance is drawn here, from the generator that its reset seeds.
+    """A game of ale_py whose sticky actions are drawn here, from the generator that each reset seeds.
 
-    Seeding ale_py's own means loading the game again, at every episode: as long as 250 steps of Pong. So sticky actions
-    are drawn here as ale_py does (Machado et al. 2018), it draws nothing, and every episode begins with the state that
-    the game had when it was loaded. (A reset alone leaves something behind in Freeway, Tennis and Frostbite.)
+    Seeding ale_py's own generator means loading the game again at every episode, which takes as long as 250 steps of
+    Pong. So sticky actions are drawn here in the same way (Machado et al. 2018), ale_py draws nothing, and every
+    episode begins with the state of the game right after it was loaded. (In Freeway, Tennis and Frostbite, a reset
+    alone does not restore the whole state.)
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], repeat_action_probability: float) -> None:
@@ -146,11 +152,11 @@ class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._repeats = repeat_action_probability
         self._start: Any = None
         self._last: Any = 0
-        gray: Any = np.uint8  # All that `AtariPreprocessing` asks for is the size.
+        gray: Any = np.uint8  # `AtariPreprocessing` reads only the size of this space.
         self.observation_space = spaces.Box(0, 255, game.ale.getScreenDims(), gray)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """The game as it was when it was loaded, and a generator with this seed."""
+        """Restores the game as it was loaded, and seeds its generator."""
         is_first = self._start is None
         if is_first:
             result = self.env.reset(seed=0, options=options)
@@ -159,12 +165,12 @@ class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
             result = self.env.reset(options=options)
             self._game.ale.restoreState(self._start)
         if seed is not None or is_first:
-            self._game.np_random = seeding.np_random(seed)[0]  # Of the system's, where nobody gave a seed.
+            self._game.np_random = seeding.np_random(seed)[0]  # From the operating system if the seed is None.
         self._last = 0
         return result
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """A frame with this action, or with that of the frame before."""
+        """Plays a frame with this action or, at random, with that of the frame before."""
         if self._repeats and self._game.np_random.random() < self._repeats:
             action = self._last
         self._last = action
@@ -172,9 +178,9 @@ class Console(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Stacked(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Arrays in observations become the last so many of them, the newest last; all else, masks too, is the newest.
+    """Stacks the last few arrays of observations, the newest last; everything else, masks too, is the newest.
 
-    Gymnasium's `FrameStackObservation` stacks choices and masks as well, of which nothing can be learnt then.
+    Gymnasium's `FrameStackObservation` also stacks Discretes and masks, which cannot be learnt from then.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], count: int) -> None:
@@ -184,15 +190,15 @@ class Stacked(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.observation_space = self._space(env.observation_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """The first observation, as often."""
+        """Begins an episode; its first observation is repeated to fill the stack."""
         obs, info = self.env.reset(seed=seed, options=options)
         self._frames.extend([copy.deepcopy(obs)] * self._count)
         return self._stacked(self.env.observation_space, list(self._frames)), info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """A step, with what was observed before it."""
+        """Steps, and returns the stacked observations."""
         obs, reward, terminated, truncated, info = self.env.step(action)
-        self._frames.append(copy.deepcopy(obs))  # An environment may use its arrays again.
+        self._frames.append(copy.deepcopy(obs))  # An environment may reuse its arrays.
         stacked = self._stacked(self.env.observation_space, list(self._frames))
         return stacked, reward, terminated, truncated, info
 
@@ -210,7 +216,7 @@ class Stacked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return spaces.Box(low, high, dtype=kind)
 
     def _stacked(self, space: gymnasium.Space[Any], values: list[Any]) -> Any:
-        """Some values of a space as one; what is none of it stays, and is named by whoever looks at it."""
+        """Stacks values of a space; a value that does not fit the space is passed on, for `values.py` to refuse."""
         newest = values[-1]
         if isinstance(space, spaces.Dict) and isinstance(newest, Mapping):
             return {
@@ -227,7 +233,7 @@ class Stacked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Presses FIRE where a life begins, as some games wait for it: a policy that never does would play for ever.
+    """Presses FIRE when a life begins: some games wait for it, and a policy that never presses it would play for ever.
 
     Reference: `FireResetEnv` of OpenAI's Baselines.
     """
@@ -237,14 +243,14 @@ class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._lives = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """The first observation after FIRE was pressed."""
+        """Begins an episode; returns the first observation after FIRE was pressed."""
         self.env.reset(seed=seed, options=options)
         obs, _, _, _, info = self.env.step(_FIRE)
         self._lives = info.get("lives", 0)
         return obs, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """A step; and where it cost a life, one more, whose reward counts with it."""
+        """Steps; if that cost a life, presses FIRE in one more step, whose reward is added."""
         obs, reward, terminated, truncated, info = self.env.step(action)
         lost, self._lives = info.get("lives", 0) < self._lives, info.get("lives", 0)
         if lost and not (terminated or truncated):
@@ -255,23 +261,23 @@ class FireAtStart(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 WORDS = 256
-"""What a word is one of: 0 stands for none, the others for a remainder each. No two of MiniGrid's that could be in
-one another's place have the same."""
+"""Numbers that a word may become: 0 for no word, else 1 + a remainder. Words of MiniGrid's missions that could take one
+another's place have different ones."""
 
 
 def _is_text(space: gymnasium.Space[Any]) -> bool:
-    """Gymnasium's Text, or a space of a package's own that says it holds strings, as MiniGrid's missions."""
+    """Whether a space holds strings: Gymnasium's Text, or a package's own space, like that of MiniGrid's missions."""
     return space.dtype is not None and np.dtype(space.dtype).kind == "U"
 
 
 def reads_texts(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment's observations have texts, whose words its wrappers read."""
+    """Whether an environment's observations have texts that a `WordsOfTexts` around it reads."""
     readers = (wrapper for wrapper in wrappers_of(env) if isinstance(wrapper, WordsOfTexts))
     return any(_is_text(leaf) for reader in readers for _, leaf in left_out(reader.env.observation_space))
 
 
 class WordsOfTexts(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """Texts in observations become a MultiDiscrete of their first words, each by the remainder of its checksum.
+    """Replaces texts in observations by a MultiDiscrete of their first words, each hashed by its checksum's remainder.
 
     Reference: Weinberger et al., "Feature hashing for large scale multitask learning" (2009), for remainders instead
         of a vocabulary.
@@ -283,7 +289,7 @@ class WordsOfTexts(gymnasium.ObservationWrapper[Any, Any, Any]):
         self.observation_space = self._space(env.observation_space)
 
     def observation(self, observation: Any) -> Any:
-        """With words as numbers, in the place of texts."""
+        """The observation with words as numbers in the place of texts."""
         return self._numbers(self.env.observation_space, observation)
 
     def _space(self, space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
@@ -305,7 +311,7 @@ class WordsOfTexts(gymnasium.ObservationWrapper[Any, Any, Any]):
 
 
 def words_of(text: str, count: int) -> NDArray[np.int64]:
-    """The first words of a text as numbers from 0 to WORDS - 1, [count]; 0 behind the last of a shorter one.
+    """The first words of a text as numbers from 1 to WORDS - 1, [count]; padded with 0 if it has fewer words.
 
     Example:
         >>> words_of("Go to the RED ball!", 6).tolist() == words_of("go to the red ball", 6).tolist()

@@ -1,1 +1,1 @@
-"""What a policy is exported as."""
+"""Exports of a policy: to C, Python, ONNX, Paddle's formats and a page for the browser."""

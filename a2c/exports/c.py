@@ -35,7 +35,7 @@ _TYPES = {"float32": "float", "float64": "double"}
 
 
 def source_of(description: Description) -> str:
-    """The file, ready to be compiled."""
+    """The text of the file, ready to be compiled."""
     d = description
     body = "".join(_operation(d, step) for step in d.operations)
     heads = "".join(_head(d, head) for head in d.heads)
@@ -57,7 +57,7 @@ def source_of(description: Description) -> str:
     return (
         f"{_comment(d)}\n{includes}{_sizes(d)}\n{_prototype(d, 'outputs')};\n{_prototype(d, 'act')};\n\n"
         f"{constants}{''.join(helpers)}\n"
-        f"/* What the actor says: logits of choices and of bits, means of real numbers. */\n"
+        f"/* The actor's outputs: logits of choices and of bits, means of real numbers. */\n"
         f"{_prototype(d, 'outputs')}\n{{\n{vectors}\n{body}}}\n\n"
         f"{_prototype(d, 'act')}\n{{\n    float outputs[A2C_OUTPUTS];\n    a2c_outputs(obs{carried}, outputs);\n"
         f"{heads}}}\n\n{_example(d)}"
@@ -65,7 +65,7 @@ def source_of(description: Description) -> str:
 
 
 def _own(d: Description) -> dict[str, int]:
-    """The vectors that a call has of its own."""
+    """The local vectors of a call, with their sizes."""
     return {name: size for name, size in d.sizes.items() if name not in (CARRY, OUTPUTS)}
 
 
@@ -105,7 +105,7 @@ def _table(kind: str, name: str, numbers: Iterable[str]) -> str:
 
 
 def _number(x: float, is_single: bool = False) -> str:
-    """A constant with exactly this value."""
+    """A C constant with exactly this value."""
     if np.isinf(x):
         return "HUGE_VAL" if x > 0 else "-HUGE_VAL"
     text = f"{x:.9g}" if is_single else repr(float(x))
@@ -180,7 +180,7 @@ def _dense(d: Description, step: Dense) -> str:
 
 
 def _lookup(lookup: Lookup, weight: str, target: str, size: int) -> str:
-    """Adds rows of the weights, by the same loop as any product."""
+    """Code that adds the rows of weights that choices select, with the same loop as any product."""
     one = "(const float[]){1.0f}, 1"
     if len(lookup.sizes) == 1:
         number = f"choice(obs[{lookup.first}] - {_number(lookup.starts[0])}, {lookup.sizes[0]})"
@@ -223,7 +223,7 @@ def _head(d: Description, head: Head) -> str:
         case Bits():
             value = f"outputs[{head.output} + i] > 0.0f"
             if head.mask >= 0:
-                zero, one = (f"!mask[{head.mask + bit} + 2 * i]" for bit in (0, 1))  # May not be.
+                zero, one = (f"!mask[{head.mask + bit} + 2 * i]" for bit in (0, 1))  # forbidden
                 value = f"mask && {one} ? 0 : (mask && {zero}) || {value}"
             return f"    for (int i = 0; i < {head.size}; i++)\n        action[{first} + i] = {value};\n"
         case Reals():
@@ -248,7 +248,7 @@ def _reals(head: Reals, kind: str) -> str:
     )
 
 
-# -- what people read --
+# -- comments and the example --
 
 
 def _comment(d: Description) -> str:
@@ -268,7 +268,7 @@ def _comment(d: Description) -> str:
         )
     if d.memory_size:
         lines.append(
-            f"    carry[{d.memory_size}]  what is remembered: set it to zeros where an episode begins, and hand it on"
+            f"    carry[{d.memory_size}]  the memory: set it to zeros when an episode begins, and pass it to every call"
         )
     stack = 4 * (sum(_own(d).values()) + d.num_outputs)
     lines += [
@@ -292,7 +292,7 @@ def _listed(title: str, parts: tuple[Part, ...]) -> list[str]:
 
 
 def said(text: str, most: int = 300) -> str:
-    """A text that came with a run, harmless in a comment of C, of one line."""
+    """A text from a run as one line that is harmless in a C comment, cut to `most` characters."""
     plain = "".join(letter if " " <= letter <= "~" else "_" for letter in " ".join(text.split()))
     plain = plain.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\\", "_")
     return plain if len(plain) <= most else f"{plain[:most]}..."

@@ -1,10 +1,10 @@
-"""The functions of C that a printed policy calls; each file has those that it needs."""
+"""The C functions that an exported policy calls. Each exported file contains those that it needs."""
 
 from __future__ import annotations
 
 DENSE = """
-/* y += x W: W has n rows of m numbers. Inner loops are such as compilers turn into vector instructions; four rows at a
-   time are added up before they are added to y, which rounds less. */
+/* y += x W: W has n rows of m numbers. Compilers turn the inner loops into vector instructions. Four rows at a time are
+   added up before they are added to y, which rounds less. */
 static void dense(const float *x, int n, const float *w, float *restrict y, int m)
 {
     int i = 0;
@@ -45,7 +45,7 @@ static void hyperbolic_tangent(float *y, int n)
 }
 """
 GATE = """
-/* A gated recurrent unit behind its products: carry = n + z (carry - n). */
+/* A gated recurrent unit, given its products: carry = n + z (carry - n). */
 static void gate(float *seen, const float *kept, float *carry, int n)
 {
     for (int i = 0; i < 2 * n; i++)
@@ -59,7 +59,7 @@ static void gate(float *seen, const float *kept, float *carry, int n)
 }
 """
 CONVOLVE = """
-/* y [lines, columns, filters] = relu(W x + b): of x [., width, depth], filters see `kernel` pieces of lines. */
+/* y [lines, columns, filters] = relu(W x + b), with x [., width, depth]. A window is `kernel` pieces of x's lines. */
 static void convolve(const float *x, int width, int depth, const float *w, const float *b, float *y, int lines,
                      int columns, int filters, int kernel, int stride)
 {
@@ -74,14 +74,14 @@ static void convolve(const float *x, int width, int depth, const float *w, const
 }
 """
 CHOICE = """
-/* The number of a choice; what is none of them counts as the nearest one. */
+/* The number of a choice; a number out of range counts as the nearest choice. */
 static int choice(double x, int n)
 {
     return !(x > 0.0) ? 0 : x > n - 1 ? n - 1 : (int)x;
 }
 """
 LARGEST = """
-/* The number of the largest of n that is allowed. */
+/* The index of the largest of n numbers among those that are allowed. */
 static int largest(const float *y, int n, const unsigned char *mask)
 {
     int best = -1;

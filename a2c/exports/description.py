@@ -1,4 +1,4 @@
-"""From a policy to the operations that exports print."""
+"""Translates a policy into the operations that exports print."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from a2c.errors import UserError
 from a2c.exports.operations import (
     CARRY,
     OUTPUTS,
+    OWN,
     Bits,
     Choices,
     Convolve,
@@ -24,12 +25,13 @@ from a2c.exports.operations import (
     Lookup,
     Numbers,
     Operation,
+    Own,
     Part,
     Pixels,
     Reals,
 )  # fmt: skip
 from a2c.masks import mask_size
-from a2c.model.architecture import Architecture, Leaf
+from a2c.model.architecture import Architecture, Leaf, name_in
 from a2c.model.factors import Actions
 from a2c.model.images import reach, size_after
 from a2c.moments import EPSILON
@@ -40,17 +42,19 @@ _EXACT_IN_SINGLE, _EXACT_IN_DOUBLE = 2**24, 2**53
 
 
 def description_of(policy: Policy) -> Description:
-    """A policy as operations.
+    """Describes a policy as operations.
 
     Raises:
-        UserError: A number of its spaces is too large to be counted exactly.
+        UserError: A discrete number of its spaces is above 2^53, so that float64 cannot hold it exactly.
     """
     architecture = policy.architecture
     observation, action = _parts(policy.observation_space), _parts(policy.action_space)
     firsts = {part.name: part.first for part in observation}
     operations: list[Operation] = []
     constants: dict[str, NDArray[Any]] = {
-        name: array for name, array in policy.parameters.items() if not name.startswith(("critic.", "log_"))
+        name: array
+        for name, array in policy.parameters.items()
+        if not name.startswith(("critic.", "log_", name_in("actor", "")))
     }
     numbers: list[str] = []
     column = 0
@@ -68,9 +72,13 @@ def description_of(policy: Policy) -> Description:
         operations.append(Numbers(target, firsts[leaf.name], leaf.columns, leaf.divisor, mean, std))
     images: list[str] = []
     for number, leaf in enumerate(architecture.images):
-        operations += _of_image(architecture, number, leaf, firsts[leaf.name])
-        images.append(f"image.{number}")
-    seen = (*numbers, *images)
+        if policy.own is None:
+            operations += _of_image(architecture, number, leaf, firsts[leaf.name])
+            images.append(f"image.{number}")
+        else:
+            images.append(f"image.{number}.pixels")
+            operations.append(Pixels(images[-1], firsts[leaf.name], leaf.image, leaf.divisor))
+    seen = (*numbers, *images) if policy.own is None else tuple(numbers)
     if architecture.memory_size:
         size = architecture.memory_size
         lookups = _lookups(architecture, firsts, architecture.num_floats + architecture.num_image_features)
@@ -80,10 +88,17 @@ def description_of(policy: Policy) -> Description:
             Gate("memory.seen", "memory.kept", size),
         ]
         seen = (*seen, CARRY)
+    layer = None
+    if policy.own is not None:
+        lookups = _lookups(architecture, firsts, 0)
+        layer = Own(seen, lookups, tuple(images), architecture.input_size, policy.own)
+        seen = (OWN,)
     blocks = architecture.blocks("actor")
     for number, block in enumerate(blocks):
         target = OUTPUTS if number == len(blocks) - 1 else block.name
-        lookups = () if number else _lookups(architecture, firsts, architecture.num_floats + architecture.num_features)
+        lookups = ()
+        if not number and layer is None:
+            lookups = _lookups(architecture, firsts, architecture.num_floats + architecture.num_features)
         names = f"{block.name}.weight", f"{block.name}.bias"
         operations.append(Dense(target, seen, lookups, block.outputs, *names, block.activation))
         seen = (target,)
@@ -91,27 +106,28 @@ def description_of(policy: Policy) -> Description:
     description = Description(
         policy.env_id, observation, action, _type(policy.observation_space), _type(policy.action_space),
         mask_size(policy.action_space), architecture.memory_size, tuple(operations), heads, constants,
+        own=layer,
     )  # fmt: skip
     _check(policy)
     return description
 
 
 def without_masks(description: Description) -> Description:
-    """The same policy, for where everything is always allowed."""
+    """The same policy without action masks, for environments in which every action is always allowed."""
     heads = tuple(head if isinstance(head, Reals) else head._replace(mask=-1) for head in description.heads)
     return description._replace(num_masks=0, heads=heads)
 
 
 def flat(space: gymnasium.Space[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Rows [B] of a space (`a2c.spaces`) as the numbers that exports see or give, [B, N]."""
+    """Rows [B] of a space (`a2c.spaces`) as the plain numbers that exports take or give, [B, N]."""
     columns = [part_of(rows, part.name).reshape(len(rows), -1).astype(np.float64) for part in parts(space)]
     return np.concatenate(columns, 1)
 
 
 def nested(space: gymnasium.Space[Any], leaf: Any) -> Any:
-    """The structure of a space in dicts and tuples, with leaf(name of a part) for each part.
+    """The structure of a space as dicts and tuples, with leaf(name of the part) in the place of each part.
 
-    Of a Tuple of which only some parts are numbers, those of the environment's own Tuple that are not are None.
+    If some parts of the environment's own Tuple are not numbers (text, for example), None is in their places.
     """
     names = {part.path: part.name for part in parts(space)}
 
@@ -140,7 +156,7 @@ def _parts(space: gymnasium.Space[Any]) -> tuple[Part, ...]:
 
 
 def _of_image(architecture: Architecture, number: int, leaf: Leaf, first: int) -> list[Operation]:
-    """From the bytes of an image to its features."""
+    """The operations from the bytes of an image to its features."""
     image, source = leaf.image, f"image.{number}.pixels"
     steps: list[Operation] = [Pixels(source, first, image, leaf.divisor)]
     before = image.lines, image.columns, image.channels
@@ -163,7 +179,7 @@ def _of_image(architecture: Architecture, number: int, leaf: Leaf, first: int) -
 
 
 def _lookups(architecture: Architecture, firsts: dict[str, int], row: int) -> tuple[Lookup, ...]:
-    """Of the choices that are observed; `row` is the first one's first row of weights."""
+    """The look-ups of the choices in an observation; `row` is the first row of weights of the first one."""
     found = []
     for leaf in architecture.leaves:
         if leaf.kind == "one_of":
@@ -194,7 +210,7 @@ def _heads(space: gymnasium.Space[Any], action: tuple[Part, ...]) -> tuple[Head,
 
 
 def _largest(space: gymnasium.Space[Any]) -> float:
-    """The largest number that a part counts to, or that its type can hold."""
+    """The largest magnitude that must be held exactly; 1 for real numbers of up to 32 bits, infinity for wider ones."""
     inner: Any = space
     match inner:
         case spaces.Discrete():
@@ -217,4 +233,4 @@ def _check(policy: Policy) -> None:
     for space in (policy.observation_space, policy.action_space):
         for part in parts(space):
             if not isinstance(part.space, spaces.Box) and _largest(part.space) > _EXACT_IN_DOUBLE:
-                raise UserError(f"cannot export a policy of {part.space}; exports count up to 2^53")
+                raise UserError(f"cannot export a policy of {part.space}; its numbers must not be above 2^53")

@@ -1,6 +1,7 @@
-"""A policy as a page that plays it in the browser: one file, and nothing leaves it.
+"""A policy as a page that plays it in the browser: one file, which loads nothing and sends nothing.
 
-Classic control is simulated and drawn (`page/environments.js`); of any other environment, what is observed is typed in.
+Gymnasium's classic control is simulated and drawn (`page/environments.js`). For any other environment, the user types
+in an observation, and the page shows the action.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _DRAWN = {
     "Pendulum-v1": (3, "reals"),
     "Acrobot-v1": (6, "choices"),
 }
-"""What environments.js draws: how many numbers are observed, and the head of an action."""
+"""The environments that environments.js draws: the numbers of an observation, and the kind of the action's head."""
 
 
 def page_of(description: Description) -> str:
-    """The page."""
-    # Within a script, only "<" could end it or begin a comment.
+    """The text of the page."""
+    # Inside <script>, only "<" could end the element or begin a comment.
     policy = json.dumps(_policy(description), allow_nan=False).replace("<", "\\u003c")
     parts = {
         "TITLE": html.escape(description.env_id),
@@ -42,7 +43,7 @@ def page_of(description: Description) -> str:
         "POLICY": policy,
     }
     page = _file("page.html")
-    pieces = page.split("@")  # Every other one is a name: what is put in is not looked at again.
+    pieces = page.split("@")  # Every other piece is a name. An "@" in what is inserted is not read as a mark.
     return "".join(parts[piece] if number % 2 else piece for number, piece in enumerate(pieces))
 
 
@@ -95,7 +96,7 @@ def _head(head: Head) -> dict[str, Any]:
 
 
 def _finite(array: NDArray[Any]) -> list[float | None]:
-    """Numbers for JSON, which has no infinity."""
+    """Numbers for JSON, with None for infinity, which JSON lacks."""
     return [float(x) if np.isfinite(x) else None for x in array.ravel()]
 
 

@@ -1,8 +1,8 @@
-"""A policy as an ONNX model, for onnxruntime and whatever else reads these.
+"""A policy as an ONNX model, for onnxruntime and other programs that read ONNX.
 
-Every part of an observation is an input of its own shape and type behind a free batch dimension: `obs`, or `obs.<part>`
-of a nested space; actions likewise. `action_mask` [batch, K] (bool), or [1, K] for all of them, may be left out:
-everything is allowed then. A policy with memory takes `carry` [batch, H] and gives `next_carry`.
+Every part of an observation is an input with the part's own type and shape, [batch, ...]: `obs`, or `obs.<part>` if the
+space is nested. Actions are outputs of the same form. `action_mask` is [batch, K] (bool), or [1, K] for the whole
+batch; without it, everything is allowed. A policy with memory takes `carry` [batch, H] and gives `next_carry`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Of protobuf, about its own versions.
+    warnings.simplefilter("ignore")  # protobuf warns about its own versions.
     import onnx
     from onnx import helper, numpy_helper
 
@@ -40,18 +40,18 @@ from a2c.exports.operations import (
 from a2c.version import __version__
 
 OPSET, IR = 17, 8
-"""Of 2022: whatever reads ONNX today reads these."""
+"""Versions of ONNX's operators and file format. They are of 2022, so that today's readers of ONNX know them."""
 
 
 class _Graph:
-    """Nodes and constants on their way into a model."""
+    """Collects the nodes and constants of a model."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
 
     def __call__(self, kind: str, *inputs: str, to: str = "", **attributes: Any) -> str:
-        """Adds a node with one output; returns the name of that."""
+        """Adds a node with one output; returns the output's name."""
         target = to or f"{kind.lower()}.{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [target], **attributes))
         return target
@@ -63,29 +63,29 @@ class _Graph:
         return name
 
     def numbers(self, *values: int) -> str:
-        """Adds whole numbers: shapes, axes, indices."""
+        """Adds an array of whole numbers (a shape, axes, indices); returns its name."""
         return self.constant(np.array(values, np.int64))
 
     def cast(self, source: str, dtype: Any) -> str:
-        """The same numbers in another type."""
+        """Adds a conversion to another type; returns its name."""
         target = f"cast.{len(self.nodes)}"
         self.nodes.append(helper.make_node("Cast", [source], [target], to=_type(dtype)))
         return target
 
     def columns(self, source: str, first: int, size: int) -> str:
-        """Some columns of a matrix."""
+        """Adds the selection of some columns of a matrix; returns its name."""
         return self("Slice", source, self.numbers(first), self.numbers(first + size), self.numbers(1))
 
 
 def model_of(description: Description) -> Any:
-    """The model, checked."""
+    """Builds the model (`onnx.ModelProto`) and checks it."""
     d, graph = description, _Graph()
     inputs = [_value(_called("obs", part), part.dtype, part.shape) for part in d.observation]
     outputs = [_value(_called("action", part), part.dtype, part.shape) for part in d.action]
     if d.num_masks:
-        # A name of its own for the number of rows: buffers of dimensions with one name are taken to be of one size.
+        # The rows' dimension has a name of its own: onnxruntime takes dimensions of one name to be of one size.
         inputs.append(_value("action_mask", "bool", (d.num_masks,), "batch_or_1"))
-        graph.constant(np.ones((1, d.num_masks), np.bool_), "action_mask")  # What it is where none is given.
+        graph.constant(np.ones((1, d.num_masks), np.bool_), "action_mask")  # the default, if the caller gives none
     if d.memory_size:
         inputs.append(_value(CARRY, "float32", (d.memory_size,)))
         outputs.append(_value("next_carry", "float32", (d.memory_size,)))
@@ -107,7 +107,7 @@ def model_of(description: Description) -> Any:
 
 
 def _metadata(d: Description) -> dict[str, str]:
-    """What the model is of: the environment's id, and its spaces as JSON."""
+    """The model's metadata: the environment's id, and its spaces as JSON."""
 
     def listed(name: str, parts: tuple[Part, ...]) -> str:
         return json.dumps({_called(name, part): part.says for part in parts})
@@ -136,7 +136,7 @@ def _value(name: str, dtype: str, shape: tuple[int, ...], rows: str = "batch") -
 
 
 def _operation(d: Description, graph: _Graph, parts: dict[int, Part], vectors: dict[str, str], step: Operation) -> None:
-    """Adds an operation; `vectors` has the names of what was computed before, and gets its own."""
+    """Adds an operation. `vectors` maps the description's vectors to names in the graph, and gets the new one."""
     match step:
         case Numbers():
             vectors[step.target] = _numbers(d, graph, parts[step.first], step)
@@ -144,7 +144,7 @@ def _operation(d: Description, graph: _Graph, parts: dict[int, Part], vectors: d
             planes, lines, columns, samples = step.image
             x = graph("Div", graph.cast(_called("obs", parts[step.first]), "float32"), _single(graph, step.divisor))
             x = graph("Reshape", x, graph.numbers(-1, planes, lines, columns, samples))
-            # Convolutions want channels first.
+            # ONNX's convolutions take channels first.
             x = graph("Transpose", x, perm=[0, 1, 4, 2, 3])
             vectors[step.target] = graph("Reshape", x, graph.numbers(-1, planes * samples, lines, columns))
         case Frame():
@@ -201,7 +201,7 @@ def _dense(d: Description, graph: _Graph, parts: dict[int, Part], vectors: dict[
 
 
 def _flattened(d: Description, graph: _Graph, vectors: dict[str, str], source: str) -> str:
-    """A vector as a row; what convolutions made, in the order of lines, columns and filters."""
+    """A vector as rows [batch, size]; the output of a convolution in the order lines, columns, filters."""
     made = {step.target: step for step in d.operations if isinstance(step, Convolve)}
     if source not in made:
         return vectors[source]
@@ -251,7 +251,7 @@ def _head(graph: _Graph, head: Head) -> None:
 
 
 def _choices(graph: _Graph, head: Choices) -> str:
-    """[batch, choices]: the numbers of the largest outputs that are allowed."""
+    """The numbers [batch, choices] of the largest allowed outputs, in the environment's counting."""
     found, output, mask = [], head.output, head.mask
     for size in head.sizes:
         logits = graph.columns(OUTPUTS, output, size)

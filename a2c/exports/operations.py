@@ -1,13 +1,13 @@
-"""A policy as a short list of operations on named vectors: what every export prints, in whatever language.
+"""A policy as a short list of operations on named vectors, which every export prints in its own language.
 
     obs         [N]   the numbers of an observation, the parts of its space one after another (`a2c.spaces.parts`)
-    <vector>    [..]  float32, the target of one operation, seen by later ones
-    outputs     [O]   the last vector: logits, means, the logits of ones
-    action      [C]   the numbers of an action, likewise, each part by its head
-    mask        [K]   what is allowed (`a2c.masks`), or nothing, where all is
-    carry       [H]   what is remembered; `Gate` writes it anew
+    <vector>    [..]  float32, the result of one operation, an input of later ones
+    outputs     [O]   the last vector: logits of choices, means, logits of bits
+    action      [C]   the numbers of an action, one part after another; each part is computed by its head
+    mask        [K]   what is allowed (`a2c.masks`); without a mask, everything is
+    carry       [H]   the memory's state; `Gate` replaces it by the new one
 
-There are five operations and three heads. A printer has a few lines for each of these, and needs to know nothing else
+There are six operations and three heads. An exporter has a few lines for each of them, and needs to know nothing else
 of policies.
 """
 
@@ -30,18 +30,18 @@ class Part(NamedTuple):
     """A part of an observation or of an action, as numbers of a row."""
 
     name: str
-    """As `a2c.spaces.parts` has it; "" where there is only one."""
+    """As in `a2c.spaces.parts`; "" if the space has no parts."""
     first: int
-    """Its first number in the row."""
+    """The index in the row of its first number."""
     shape: tuple[int, ...]
     dtype: str
-    """Of the space's own arrays, as NumPy names it."""
+    """The type of the space's arrays, by NumPy's name."""
     space: Any
-    """Its own space."""
+    """The Gymnasium space of this part."""
 
     @property
     def says(self) -> str:
-        """Its space, for people."""
+        """Its space as text, for readers."""
         return str(self.space)
 
     @property
@@ -56,7 +56,7 @@ class Part(NamedTuple):
 
     @property
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The lowest and the highest of each number."""
+        """The lowest and the highest value of each number, [size] each."""
         found = limits(self.space) or (self.space.low, self.space.high)
         low, high = (np.asarray(bound).astype(np.float64).ravel() for bound in found)
         return low, high
@@ -68,19 +68,19 @@ class Part(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """target = obs[first : first + size] / divisor; or, with statistics, clip((obs - mean) / std), in float64."""
+    """target = obs[first : first + size] / divisor; or, with statistics, clip((obs - mean) / std) in float64."""
 
     target: str
     first: int
     size: int
     divisor: float
     mean: str
-    """A constant; "": there are no statistics."""
+    """The name of a constant; "": the numbers are not normalised."""
     std: str
 
 
 class Pixels(NamedTuple):
-    """target = obs[first : ...] / divisor as [lines, columns, channels]: those of the first plane first."""
+    """target = obs[first : ...] / divisor as [lines, columns, channels], the first plane's channels first."""
 
     target: str
     first: int
@@ -94,7 +94,7 @@ class Pixels(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """target [lines, columns, channels] = source with zeros around it, where windows reach over its edges."""
+    """target [lines, columns, channels] = source, padded with zeros as far as windows reach over its edges."""
 
     target: str
     source: str
@@ -102,9 +102,9 @@ class Frame(NamedTuple):
     """Lines, columns and channels of the source."""
     after: tuple[int, int, int]
     above: int
-    """Lines of zeros above; the others are below."""
+    """Lines of zeros above the image; the others are below."""
     left: int
-    """Columns of zeros on the left; the others are on the right."""
+    """Columns of zeros left of the image; the others are on the right."""
 
     @property
     def size(self) -> int:
@@ -113,7 +113,7 @@ class Frame(NamedTuple):
 
     @property
     def around(self) -> tuple[int, int, int, int]:
-        """Lines above and below, columns on the left and on the right."""
+        """Zeros around the image: lines above and below, columns on the left and on the right."""
         lines, columns = (after - before for after, before in zip(self.after[:2], self.before[:2], strict=True))
         return self.above, lines - self.above, self.left, columns - self.left
 
@@ -138,7 +138,7 @@ class Convolve(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """Number i of obs[first : ...] chooses a row of W: `row` + sizes[0] + ... + sizes[i - 1] + obs - starts[i]."""
+    """Number i of obs[first : ...] selects a row of W: row + sizes[0] + ... + sizes[i - 1] + obs - starts[i]."""
 
     first: int
     row: int
@@ -147,7 +147,7 @@ class Lookup(NamedTuple):
 
 
 class Dense(NamedTuple):
-    """target = activation(W [sources, one after another] + b + the rows of W that lookups choose), W [in, size]."""
+    """target = activation(W [sources, one after another] + b + the rows of W that lookups select), W [in, size]."""
 
     target: str
     sources: tuple[str, ...]
@@ -159,9 +159,10 @@ class Dense(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """A gated recurrent unit behind its products: carry = n + z (carry - n).
+    """A gated recurrent unit, given its products with inputs (`seen`) and with the carry (`kept`), [3 H] each.
 
-    r = sigmoid(seen + kept), z likewise, n = tanh(seen + r kept): a third of either's columns each.
+    r = sigmoid(seen_r + kept_r),  z = sigmoid(seen_z + kept_z),  n = tanh(seen_n + r kept_n)
+    carry = n + z (carry - n)
     """
 
     seen: str
@@ -169,19 +170,32 @@ class Gate(NamedTuple):
     size: int
 
 
+class Own(NamedTuple):
+    """The user's own layer, which only Paddle can run: OWN = layer(sources side by side with choices, *images)."""
+
+    sources: tuple[str, ...]
+    lookups: tuple[Lookup, ...]
+    """Choices, which the layer gets one-hot."""
+    images: tuple[str, ...]
+    num_inputs: int
+    """Columns of its first argument: sources and choices."""
+    networks: Any
+    """The `a2c.model.own_layers.OwnNetworks` that hold the layer."""
+
+
 class Choices(NamedTuple):
-    """Action column i = starts[i] + the number of the largest of its sizes[i] outputs that is allowed."""
+    """Action column i = starts[i] + the index of the largest allowed one of its sizes[i] outputs."""
 
     part: Part
     output: int
     mask: int
-    """Its first number in the mask; -1: there is none."""
+    """The index in the mask of its first number; -1: it cannot be masked."""
     sizes: tuple[int, ...]
     starts: tuple[int, ...]
 
 
 class Bits(NamedTuple):
-    """1 where the output is above 0. The mask has two numbers for each: whether it may be 0, whether it may be 1."""
+    """1 if the output is above 0. The mask has two numbers for each bit: whether it may be 0, whether it may be 1."""
 
     part: Part
     output: int
@@ -190,13 +204,13 @@ class Bits(NamedTuple):
 
 
 class Reals(NamedTuple):
-    """clip(output * half_range + center, low, high) in float64, rounded to whole numbers if the space has these."""
+    """clip(output * half_range + center, low, high) in float64, rounded if the space has whole numbers."""
 
     part: Part
     output: int
     size: int
     scaling: Scaling
-    """Of its own columns."""
+    """The scaling of its own columns."""
 
     @property
     def is_whole(self) -> bool:
@@ -207,18 +221,18 @@ class Reals(NamedTuple):
 Operation = Numbers | Pixels | Frame | Convolve | Dense | Gate
 Head = Choices | Bits | Reals
 
-CARRY, OUTPUTS = "carry", "outputs"
-"""Vectors with these names: what is remembered, and the last of all."""
+CARRY, OUTPUTS, OWN = "carry", "outputs", "own"
+"""The names of these vectors: the memory's state, the actor's outputs, the features of the user's own layer."""
 
 
 class Description(NamedTuple):
-    """A policy, ready to be printed."""
+    """A policy as operations, ready to be printed."""
 
     env_id: str
     observation: tuple[Part, ...]
     action: tuple[Part, ...]
     obs_type: Literal["float32", "float64"]
-    """What holds every number of an observation exactly."""
+    """The type that holds every number of an observation exactly; `action_type` likewise."""
     action_type: Literal["float32", "float64"]
     num_masks: int
     memory_size: int
@@ -226,22 +240,25 @@ class Description(NamedTuple):
     heads: tuple[Head, ...]
     """One for each part of an action."""
     constants: dict[str, NDArray[Any]]
-    """float32 parameters of the actor, and float64 statistics, by the names in operations."""
+    """float32 parameters of the actor and float64 statistics, by the names that operations use."""
     obs_limit: float = CLIP
+    """Normalised numbers are clipped to [-obs_limit, obs_limit]."""
+    own: Own | None = None
+    """The user's own layer; it runs just before the last operation. Only the exports to Paddle can print it."""
 
     @property
     def num_obs(self) -> int:
-        """N: numbers of an observation."""
+        """N: the numbers of an observation."""
         return sum(part.size for part in self.observation)
 
     @property
     def num_actions(self) -> int:
-        """C: numbers of an action."""
+        """C: the numbers of an action."""
         return sum(part.size for part in self.action)
 
     @property
     def num_outputs(self) -> int:
-        """O: of the actor."""
+        """O: the outputs of the actor."""
         return self.sizes[OUTPUTS]
 
     @property

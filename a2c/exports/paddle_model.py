@@ -1,7 +1,7 @@
 """A policy as Paddle's inference model: a program and its parameters, for `paddle.inference` and `paddle.jit.load`.
 
 obs          [batch, N]   float32 or float64: the numbers of an observation, one part after another
-action_mask  [batch, K]   bool; [1, K] holds for the whole batch. Where no action can be forbidden there is none
+action_mask  [batch, K]   bool; [1, K] holds for the whole batch. Left out if actions cannot be masked
 carry        [batch, H]   float32, of a policy with memory
 ->  action [batch, C], next_carry [batch, H] of a policy with memory, outputs [batch, O]
 """
@@ -20,6 +20,7 @@ from a2c.exports.layer import paddle
 from a2c.exports.operations import (
     CARRY,
     OUTPUTS,
+    OWN,
     Bits,
     Choices,
     Convolve,
@@ -30,39 +31,44 @@ from a2c.exports.operations import (
     Head,
     Numbers,
     Operation,
+    Own,
     Pixels,
     Reals,
 )
 
 
 class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no types
-    """A description that runs on Paddle's tensors."""
+    """A layer that runs a description on Paddle's tensors."""
 
     def __init__(self, description: Description) -> None:
-        """A layer whose buffers are the constants of the description."""
+        """Makes a layer whose buffers are the constants of the description."""
         super().__init__()
         self._description = description
-        # All of them, as `paddle.to_tensor` prints a warning while a program is made.
+        # All constants are made here: `paddle.to_tensor` prints a warning while a program is recorded.
         for name, array in {**description.constants, **_more_constants(description)}.items():
             self.register_buffer(_name(name), paddle.to_tensor(array))
+        if description.own is not None:
+            self.own = description.own.networks.layers["actor"]
 
     def forward(self, obs: Any, second: Any = None, third: Any = None) -> tuple[Any, ...]:
-        """Actions [B, C], what is remembered then [B, H], if anything is, and outputs [B, O].
+        """Actions [B, C], with memory the next carry [B, H], and outputs [B, O].
 
         Args:
             obs: [B, N].
-            second: The mask [B, K], if actions can be forbidden; else what comes third.
-            third: The carry [B, H], if there is one.
+            second: The mask [B, K], if actions can be masked; else the carry.
+            third: The carry [B, H], if the policy has memory and a mask.
         """
         found: tuple[Any, ...] = self._act(obs, second, third)
         return found
 
-    @paddle.jit.not_to_static  # type: ignore[untyped-decorator]  # It translates source code, and knows no `match`.
+    @paddle.jit.not_to_static  # type: ignore[untyped-decorator]  # Paddle translates source code, but not `match`.
     def _act(self, obs: Any, second: Any, third: Any) -> tuple[Any, ...]:
         d, given = self._description, [second, third]
         mask = given.pop(0) if d.num_masks else None
         vectors = {"obs": obs, **({CARRY: given.pop(0)} if d.memory_size else {})}
         for step in d.operations:
+            if d.own is not None and isinstance(step, Dense) and step.sources == (OWN,):
+                vectors[OWN] = self._own(vectors, d.own)
             vectors[CARRY if isinstance(step, Gate) else step.target] = self._step(vectors, step)
         outputs = vectors[OUTPUTS]
         is_whole = not any(isinstance(head, Reals) for head in d.heads)
@@ -78,7 +84,7 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
                 image = step.image
                 size = int(np.prod(image))
                 x = vectors["obs"][:, step.first : step.first + size].astype("float32") / step.divisor
-                x = x.reshape([-1, *image]).transpose([0, 1, 4, 2, 3])  # Convolutions want channels first.
+                x = x.reshape([-1, *image]).transpose([0, 1, 4, 2, 3])  # Paddle's convolutions take channels first.
                 return x.reshape([-1, image.channels, image.lines, image.columns])
             case Frame():
                 above, below, left, right = step.around
@@ -93,6 +99,18 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
                 return self._dense(vectors, step)
             case Gate():
                 return _gate(vectors, step)
+
+    def _own(self, vectors: dict[str, Any], own: Own) -> Any:
+        """The features [B, F] that the user's own layer gives."""
+        columns = [vectors[source] for source in own.sources]
+        for lookup in own.lookups:
+            for number, (size, start) in enumerate(zip(lookup.sizes, lookup.starts, strict=True), lookup.first):
+                numbers = vectors["obs"][:, number].astype("int64") - start
+                columns.append(paddle.nn.functional.one_hot(numbers, size))
+        if not columns:
+            columns = [vectors["obs"][:, :0].astype("float32")]
+        numbers = paddle.concat(columns, 1) if len(columns) > 1 else columns[0]
+        return self.own(numbers, *(vectors[image] for image in own.images))
 
     def _constant(self, name: str) -> Any:
         return getattr(self, _name(name))
@@ -129,7 +147,7 @@ class PolicyLayer(paddle.nn.Layer):  # type: ignore[misc]  # Paddle ships no typ
                 for size, start in zip(head.sizes, head.starts, strict=True):
                     logits = outputs[:, output : output + size]
                     if mask is not None:
-                        # Adds 0 to what is allowed: `paddle.where` prints a warning.
+                        # Adds 0 to allowed logits, -1e30 to others; `paddle.where` would print a warning.
                         logits = logits + (mask[:, at : at + size].astype("float32") - 1) * 1e30
                     found.append(paddle.argmax(logits, 1, keepdim=True) + start)
                     output, at = output + size, at + size
@@ -151,7 +169,8 @@ def files_of(description: Description, name: str) -> dict[str, bytes]:
     """The files of the model, by name: `<name>.json`, the program, and `<name>.pdiparams`, its parameters."""
     d = description
     layer = PolicyLayer(d)
-    layer.eval()
+    if d.own is None:  # The user's own layer stays in the mode in which it was trained.
+        layer.eval()
     spec = paddle.static.InputSpec
     inputs = [spec([None, d.num_obs], d.obs_type, "obs")]
     if d.num_masks:
@@ -159,7 +178,7 @@ def files_of(description: Description, name: str) -> dict[str, bytes]:
     if d.memory_size:
         inputs.append(spec([None, d.memory_size], "float32", CARRY))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Paddle's own functions ask for what its programs do not have, and warn of it.
+        warnings.simplefilter("ignore")  # Paddle warns of attributes that its own functions ask programs for in vain.
         paddle.jit.save(layer, os.path.join(folder, name), input_spec=inputs)
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
@@ -169,7 +188,7 @@ def _name(name: str) -> str:
 
 
 def _row(x: Any) -> Any:
-    """A vector as a row; what convolutions made, in the order of lines, columns and filters."""
+    """A vector as rows [B, size]; the output of a convolution in the order lines, columns, filters."""
     return x if x.ndim == 2 else x.transpose([0, 2, 3, 1]).reshape([0, -1])
 
 
@@ -183,13 +202,13 @@ def _gate(vectors: dict[str, Any], step: Gate) -> Any:
 
 
 def _rounded(x: Any) -> Any:
-    """Whole numbers; halves go to the even one, where `paddle.round` takes them away from 0."""
+    """Rounds halves to the even number, as NumPy does; `paddle.round` rounds them away from 0."""
     up = paddle.floor(x + 0.5)
     return up - paddle.logical_and(up - x == 0.5, up % 2 == 1).astype("float64")
 
 
 def _more_constants(d: Description) -> dict[str, Any]:
-    """Where lookups find the first row of each choice, and the ranges of real actions."""
+    """More constants: the row of weights that belongs to 0 in each column of lookups; the scaling of real actions."""
     lookups = [lookup for step in d.operations if isinstance(step, Dense) for lookup in step.lookups]
     return {
         f"rows.{one.row}": (one.row + np.cumsum([0, *one.sizes[:-1]]) - np.array(one.starts)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""A policy as one file of Python that needs NumPy alone."""
+"""A policy as one Python file that needs only NumPy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _convolve(x, after, kernel, stride, weight, bias):
 _GATE = '''
 
 def _gate(seen, kept, carry):
-    """A gated recurrent unit behind its products."""
+    """The next carry [B, H] of a gated recurrent unit, given its products with inputs and with the carry."""
     size = carry.shape[1]
     gates = np.tanh((seen[:, : 2 * size] + kept[:, : 2 * size]) * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
     candidate = np.tanh(seen[:, 2 * size :] + gates[:, :size] * kept[:, 2 * size :])
@@ -55,24 +55,24 @@ def _lookup(obs, row, sizes, starts, weight):
     """The sum of the rows of weights that choices select."""
     number = obs.astype(np.int64) - starts
     if (number < 0).any() or (number >= sizes).any():
-        raise ValueError(f"obs has a choice that is none of {list(sizes)}, counted from {list(starts)}")
+        raise ValueError(f"obs has a choice out of range; there are {list(sizes)} choices, counted from {list(starts)}")
     return weight[row + np.cumsum([0, *sizes[:-1]]) + number].sum(1)
 '''
 _LARGEST = '''
 
 def _largest(outputs, mask):
-    """The number of the largest that is allowed."""
+    """The index of the largest allowed output, for each row."""
     return (outputs if mask is None else np.where(mask > 0, outputs, np.float32(-1e30))).argmax(1)
 '''
 _READING = '''
 
 def _taken(structure, value, name):
-    """The parts of a value of a space, in order, each with its number."""
+    """Yields the parts of a nested value in order: the part's number, its value, and its name for messages."""
     if isinstance(structure, dict):
         for key, inner in structure.items():
             yield from _taken(inner, value[key], f"{name}[{key!r}]")
     elif isinstance(structure, tuple):
-        if len(value) != len(structure):  # Without the parts that are no numbers.
+        if len(value) != len(structure):  # The caller left out the parts that are not numbers.
             structure = tuple(inner for inner in structure if inner is not None)
         if len(value) != len(structure):
             raise ValueError(f"{name} has {len(value)} parts; it must have {len(structure)}")
@@ -84,7 +84,7 @@ def _taken(structure, value, name):
 
 
 def _rows(obs):
-    """Observations as rows [B, N], and whether there was one, not a batch of them."""
+    """Observations as rows [B, N], and whether it was a single one, not a batch."""
     columns, is_single = {}, True
     for number, value, name in _taken(OBSERVATION, obs, "obs"):
         shape, dtype = OBSERVED[number]
@@ -97,12 +97,12 @@ def _rows(obs):
         columns[number] = array.astype(dtype).reshape(1 if is_single else len(array), -1)
     rows = np.concatenate([columns[number].astype(np.float64) for number in range(len(OBSERVED))], 1)
     if not np.isfinite(rows).all():
-        raise ValueError("obs holds what is no finite number")
+        raise ValueError("obs has NaN or infinity; its numbers must be finite")
     return rows, is_single
 
 
 def _filled(structure, leaf):
-    """What has the structure of a space, with leaf(number) for each part."""
+    """The structure of a space, with leaf(number) in the place of each part."""
     if isinstance(structure, dict):
         return {key: _filled(inner, leaf) for key, inner in structure.items()}
     if isinstance(structure, tuple):
@@ -112,7 +112,7 @@ def _filled(structure, leaf):
 _MASKS = '''
 
 def _mask(mask, batch):
-    """A mask as rows [B, K]: what it holds, one after another."""
+    """A mask, nested or not, as rows [B, K]."""
     if isinstance(mask, (dict, tuple, list)):
         parts = list(mask.values()) if isinstance(mask, dict) else mask
         array = np.concatenate([np.asarray(part).reshape(batch, -1) for part in parts], 1)
@@ -127,12 +127,12 @@ def _mask(mask, batch):
 def source_of(
     description: Description, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
 ) -> str:
-    """The file.
+    """The text of the file.
 
     Args:
         description: Of the policy.
-        observation_space: Whose values it takes.
-        action_space: Whose values it gives.
+        observation_space: Of the environment; its values are the arguments of `act`.
+        action_space: Of the environment; its values are the results of `act`.
     """
     d = description
     steps = "".join(f"    {_operation(d, step)}\n" for step in d.operations)
@@ -162,18 +162,18 @@ def _documentation(d: Description) -> str:
     carry = ", carry=begin()" if d.memory_size else ""
     result = "action, carry" if d.memory_size else "action"
     lines = [
-        f"A policy for {said(d.env_id)}, exported by a2c {__version__}. It needs NumPy alone.",
+        f"A policy for {said(d.env_id)}, exported by a2c {__version__}. It needs only NumPy.",
         "",
         "    import policy",
         "",
         f"    {result} = policy.act(obs{carry})",
         "",
-        "takes what the environment gives, one observation or a batch of them, and gives what its `step` takes.",
+        "takes an observation of the environment, or a batch of them, and returns what its `step` takes.",
         "",
         *[f"    obs     {said(part.name + ': ' if part.name else '')}{said(part.says)}" for part in d.observation],
         *[f"    action  {said(part.name + ': ' if part.name else '')}{said(part.says)}" for part in d.action],
         "",
-        "Run alone, it reads observations as numbers from standard input, one in each line, and prints actions:",
+        "As a program, it reads observations from standard input, one in each line, and prints an action for each:",
         "",
         f'    echo "{" ".join(["0"] * min(d.num_obs, 8))}{" ..." if d.num_obs > 8 else ""}" | python policy.py',
         "",
@@ -191,7 +191,7 @@ def _shapes(parts: Any) -> str:
 
 
 def _constants(d: Description) -> str:
-    """One text that holds all bytes, and where each array lies in it."""
+    """Code for the constants: one text with the bytes of all arrays, and a table of where each lies in it."""
     where, data = [], b""
     for name, array in sorted(d.constants.items(), key=lambda item: item[1].dtype != np.float64):
         kind = "<f8" if array.dtype == np.float64 else "<f4"
@@ -302,19 +302,19 @@ def _functions(d: Description, steps: str, heads: str) -> str:
     carries, masks = d.memory_size > 0, d.num_masks > 0
     arguments = "obs" + (", carry" if carries else "")
     said_of_mask = (
-        "        action_mask: What is allowed, as the environment says it, for each observation; None: what\n"
-        '            obs["action_mask"] says, where there is one, and else everything.\n'
+        "        action_mask: What is allowed, in the environment's own form, for each observation; None:\n"
+        '            obs["action_mask"] if obs has one, else everything is allowed.\n'
         if masks
         else ""
     )
-    said_of_carry = "        carry: What is remembered, as `begin` or the last call gave it.\n" if carries else ""
+    said_of_carry = "        carry: The memory's state, as `begin` or the last call returned it.\n" if carries else ""
     return f'''{_BEGIN if carries else ""}def outputs_of({arguments}):
-    """What the actor says of rows [B, N]: logits of choices and bits, means of reals{_AND_CARRY if carries else ""}."""
+    """The actor on rows [B, N]: logits of choices and bits, means of reals{_AND_CARRY if carries else ""}."""
 {steps}    return outputs{", carry" if carries else ""}
 
 
 def actions_of(outputs{", mask=None" if masks else ""}):
-    """The most probable actions as rows [B, {d.num_actions}], in the numbers of the environment."""
+    """The most probable actions as rows [B, {d.num_actions}], in the environment's numbers."""
     action = np.empty((len(outputs), {d.num_actions}))
 {heads}    return action
 
@@ -326,7 +326,7 @@ def act(obs{", carry" if carries else ""}{", action_mask=None" if masks else ""}
         obs: As the environment gives it, or a batch in Gymnasium's batched form.
 {said_of_carry}{said_of_mask}
     Returns:
-        What the environment's `step` takes; for a batch these in Gymnasium's batched form{_ALSO if carries else ""}.
+        What the environment's `step` takes; for a batch, in Gymnasium's batched form{_ALSO if carries else ""}.
     """
     rows, is_single = _rows(obs)
 {_READ_MASK if masks else ""}    outputs{", carry" if carries else ""} = outputs_of(rows{", carry" if carries else ""})
@@ -348,10 +348,10 @@ if __name__ == "__main__":
 '''
 
 
-_AND_CARRY = ", and what is remembered"
-_ALSO = "; and what is remembered then"
+_AND_CARRY = ", and the next carry"
+_ALSO = "; and the next carry"
 _BEGIN = '''def begin(batch=1):
-    """What is remembered where episodes begin."""
+    """The carry [batch, H] at the beginning of episodes."""
     return np.zeros((batch, REMEMBERED), np.float32)
 
 

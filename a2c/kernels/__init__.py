@@ -1,1 +1,1 @@
-"""Compiled arithmetic: pure functions on arrays."""
+"""Compiled arithmetic: functions on arrays, which Numba turns into machine code."""

@@ -1,4 +1,4 @@
-"""What time it is, for machine code that says where its time goes."""
+"""A clock for machine code, to measure where its time goes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CLOCK = 0 if _IS_WINDOWS else int(time.CLOCK_MONOTONIC)
 
 
 def seconds_per_tick() -> float:
-    """What a difference of two `ticks` counts."""
+    """The length of one tick of `ticks`, in seconds."""
     return time.get_clock_info("perf_counter").resolution if _IS_WINDOWS else 1e-9
 
 
 @inlined
 def ticks(reading: NDArray[np.int64]) -> int:
-    """The time on a clock that only goes forward; `reading` [2] takes what the system writes.
+    """The time in ticks, on a clock that only goes forward. `reading` [2] is memory for the system's answer.
 
-    About 25 nanoseconds where the system answers without entering the kernel, as on Linux.
+    A call takes about 25 nanoseconds on Linux, which answers without entering the kernel.
     """
     if _IS_WINDOWS:
         _read(reading.ctypes)

@@ -1,4 +1,4 @@
-"""Compiling kernels: by Numba at their first call, then kept on disk under a name that follows from their code."""
+"""Compiles kernels with Numba at their first call, and caches the machine code on disk, named by a hash of the code."""
 
 from __future__ import annotations
 
@@ -30,41 +30,47 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """Compiles a function on arrays and numbers to machine code when it is first called, or loads it from disk.
 
-    Strict arithmetic (nothing is reordered, so a number does not depend on where code was inlined), no bounds checks,
-    divisions as in NumPy, and the interpreter's lock released. The function must not create arrays. Where no folder can
-    be written, every process compiles anew.
+    Arithmetic is strict: nothing is reordered, so results do not depend on where code was inlined. Bounds are not
+    checked, division is that of NumPy, and the interpreter's lock is released. The function must not create arrays. If
+    no cache folder is writable, every process compiles anew.
     """
     return cast(Function, instance(function, function.__globals__))
 
 
 def inlined(function: Function) -> Function:
-    """Compiles a function that becomes part of whatever calls it: for small ones, whose arguments cost more than they.
+    """Compiles a small function that is inlined into its callers.
 
-    The arguments of a kernel are arrays by the dozen, each of them seven numbers to hand over.
+    Passing the arguments of such a function would cost more than its work: a kernel takes dozens of arrays, each passed
+    as seven numbers.
     """
     return cast(Function, instance(function, function.__globals__, forceinline=True))
 
 
 def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: bool = False) -> Any:
-    """Compiles a function in which global names stand for what `names` says.
+    """Compiles a function with `names` as its globals.
 
-    That is how one piece of code is compiled for many environments and still kept on disk: Numba does not keep
-    functions that close over other functions.
+    So one function can be compiled for many environments and still be cached on disk: Numba does not cache functions
+    that close over other functions.
+
+    Args:
+        template: The function.
+        names: The values of its global names.
+        forceinline: As `inlined` does.
     """
     function = types.FunctionType(template.__code__, names, template.__name__, template.__defaults__)
     function.__doc__, function.__annotations__ = template.__doc__, template.__annotations__
     function.__module__ = template.__module__
-    # Numba looks only at the file of a function, and only at its time, to tell whether what it kept is stale. The name
-    # says it better: it changes with the code of the function and of everything it uses, in whatever file.
+    # Numba compares only the time of the function's own file to tell whether the cache is stale. A hash in the name is
+    # safer: it changes with the code of the function and of everything it uses, in any file.
     function.__qualname__ = f"{template.__qualname__}_{digest(function, with_modules=True)}"
-    # Kernels allocate nothing, so nobody need count references: counting cost three quarters of a CartPole step.
+    # Kernels allocate nothing, so references need not be counted: counting took three quarters of a CartPole step.
     options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": forceinline}
     try:
         dispatcher = numba.njit(cache=True, **options)(function)
     except (
         RuntimeError,
         OSError,
-    ):  # No folder for the machine code: neither beside the source nor in the user's cache.
+    ):  # No folder is writable: neither beside the source nor in the user's cache.
         _Kept.is_possible = False
         return numba.njit(**options)(function)
     dispatcher._cache = _Kept(dispatcher._cache)
@@ -72,31 +78,31 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
 
 
 class _Kept:
-    """Machine code on disk that may be damaged, or have no room: then it is compiled, and that is said."""
+    """Numba's cache of a function. If it is damaged or the disk is full, it warns, and the function is compiled."""
 
     is_possible = True
-    """Of this process, as far as it has tried."""
+    """Whether this process can write a cache, as far as it has tried."""
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """What is there of a function, or None."""
+        """The cached machine code of a function, or None."""
         try:
             return self._cache.load_overload(signature, context)
         except Exception as error:  # noqa: BLE001 - damaged bytes raise anything
             self._give_up(f"is damaged ({type(error).__name__}) and was removed")
             with contextlib.suppress(Exception):
-                self._cache.flush()  # An empty index in its place, so that the next start is not lost, too.
+                self._cache.flush()  # Writes an empty index, so that the next start can use the cache again.
             return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        """Keeps a function, where there is room."""
+        """Writes the machine code of a function to disk, if possible."""
         try:
             self._cache.save_overload(signature, data)
-        except Exception as error:  # noqa: BLE001 - what cannot be kept is compiled again
+        except Exception as error:  # noqa: BLE001 - a full disk must not stop a run
             _Kept.is_possible = False
-            self._give_up(f"cannot be kept ({error}); every start compiles")
+            self._give_up(f"cannot be written ({error}); every start compiles it again")
 
     def _give_up(self, why: str) -> None:
         warnings.warn(f"machine code in {self._cache.cache_path} {why}", stacklevel=2)
@@ -106,36 +112,36 @@ class _Kept:
 
 
 class Compiled(numba.types.WrapperAddressProtocol):  # type: ignore[misc]  # Numba ships no types
-    """Machine code as an argument of other machine code, which then need not be compiled with it."""
+    """A compiled function as an argument of another one, which then need not be compiled together with it."""
 
     def __init__(self, kernel: Any, result: Any, *arguments: Any) -> None:
         """Compiles a kernel, or loads it from disk.
 
         Args:
-            kernel: What is called.
-            result: The type that it returns.
-            *arguments: Arguments like those that it will get.
+            kernel: The function.
+            result: The type of its result.
+            *arguments: Arguments of the same types as in later calls.
         """
         self._signature = result(*(numba.typeof(argument) for argument in arguments))
         kernel.compile(self._signature)
         self._code = kernel.overloads[self._signature.args]
 
     def __wrapper_address__(self) -> int:
-        """Where the code is."""
+        """The address of the machine code."""
         return int(self._code.library.get_pointer_to_function(self._code.fndesc.llvm_cfunc_wrapper_name))
 
     def signature(self) -> Any:
-        """Its types."""
+        """The types of its arguments and its result."""
         return self._signature
 
 
 def prepare(kernel: Any, *arguments: Any) -> None:
-    """Compiles a kernel for arguments like these, or loads it from disk, without running it."""
+    """Compiles a kernel for arguments of these types, or loads it from disk, without running it."""
     kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
 
 
 def processor() -> str:
-    """The processor that machine code is made for: another one may round sums differently."""
+    """The processor that machine code is compiled for. On another one, sums may be rounded differently."""
     return f"{llvmlite.binding.get_host_cpu_name()}"
 
 
@@ -144,8 +150,8 @@ def digest(function: Callable[..., Any], with_modules: bool = False) -> str:
 
     Args:
         function: A function, compiled or not.
-        with_modules: Whether it matters in which modules these functions are. To machine code that is loaded it does:
-            Numba imports them.
+        with_modules: Whether the functions' modules count. For cached machine code they do: Numba imports them when it
+            loads the code.
     """
     sha = hashlib.sha256()
     _Feed(sha, with_modules).value(function)
@@ -158,14 +164,18 @@ def _print(text: str) -> None:
 
 @contextlib.contextmanager
 def compilation_shown(say: Callable[[str], None] = _print) -> Iterator[None]:
-    """Says so when something has to be compiled in the block: the first use takes seconds."""
+    """Prints one line if something must be compiled within the block, as that takes seconds.
+
+    Args:
+        say: Prints the line.
+    """
     listener = _Announcement(say)
     with event.install_listener("numba:compile", listener):
         yield
 
 
 class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no types
-    """Says a line at the first compilation."""
+    """Prints one line at the first compilation."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -173,7 +183,7 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no typ
 
     def on_start(self, event: Any) -> None:
         if not self._said:
-            once = ", once, as it is kept on disk" if _Kept.is_possible else "; no folder to keep it in can be written"
+            once = ", once: it is cached on disk" if _Kept.is_possible else "; it cannot be cached on disk here"
             self._say(f"compiling for this machine: some seconds{once}")
         self._said = True
 
@@ -182,7 +192,7 @@ class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no typ
 
 
 class _Feed:
-    """Feeds what values mean for compiled code into a hash."""
+    """Feeds values, as compiled code depends on them, into a hash."""
 
     def __init__(self, sha: Any, with_modules: bool) -> None:
         self._sha, self._with_modules = sha, with_modules
@@ -238,7 +248,7 @@ class _Feed:
                 self.value(found)
 
     def _module(self, module: types.ModuleType, names: frozenset[str]) -> None:
-        """What code that looks up these names may read from a module, and from modules in it."""
+        """Feeds everything that code with these names may read from a module, and from modules in it."""
         if id(module) in self._seen:
             return
         self._seen.add(id(module))
@@ -256,13 +266,13 @@ class _Feed:
 
 @functools.cache
 def _code(code: types.CodeType) -> bytes:
-    """What a function's code says, apart from what its names stand for. Kernels share code, and it never changes."""
+    """A function's code as bytes, without the values of its global names. Cached, as many kernels share functions."""
     constants = [_code(one) if isinstance(one, types.CodeType) else _texts([repr(one)]) for one in code.co_consts]
     return code.co_code + _texts([*code.co_names, *code.co_varnames]) + b"".join(constants)
 
 
 def _texts(parts: Iterable[Any]) -> bytes:
-    """Texts with their lengths, so that what moves from one to the next makes another hash."""
+    """Texts, each with its length: so ("ab", "c") and ("a", "bc") give different hashes."""
     texts = [str(part).encode() for part in parts]
     return b"".join(len(text).to_bytes(8, "little") + text for text in texts)
 

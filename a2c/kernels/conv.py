@@ -1,15 +1,15 @@
-"""Convolutions of one image at a time: forward, and backward from what was kept, as products over windows.
+"""Convolutions of one image at a time, forward and backward, as matrix products over windows.
 
-Images are lines of pixels, and a pixel is its channels (NHWC). What a layer gives is written to where the next one
-takes it: into a frame of zeros as wide as that one's kernel reaches beyond the image. Gradients lie in such frames,
-too. So every product is of the same kind, with other tables:
+Images are lines of pixels, and a pixel is its channels (NHWC). A layer writes its output where the next layer reads it:
+into a frame of zeros, as wide as the next layer's windows reach over the image. Gradients lie in such frames, too. So
+every product is of the same kind, with other tables:
 
     y   = f(W x + b)        a row for each pixel of y: its window of x, the kernel's lines
-    dW += x dy              a row for each weight of a filter: what of x it met, pixel by pixel of y
-    dx  = (W^T dy) f'(x)    a row for each pixel of x: its window of dy, those lines of the kernel that met it
+    dW += x dy              a row for each weight of a filter: the numbers of x that it is multiplied with
+    dx  = (W^T dy) f'(x)    a row for each pixel of x: its window of dy, and the lines of the kernel that reach it
 
-Pixels of x that lie on the same place of a stride meet the same lines of the kernel: with a stride of 2, dx is four
-products, each with a kernel of its own, a quarter of the whole, that `turn` writes.
+Pixels of x at the same position within a stride are reached by the same lines of the kernel. With a stride of 2, dx is
+four products, each with a quarter of the kernel; `turn` writes these parts.
 
 Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016), sections 2 and 4.
 """
@@ -30,28 +30,28 @@ from a2c.kernels.windows import Table, product
 from a2c.model.images import Convolution, reach
 
 FORWARD, WEIGHTS, BIASES, CLASSES, CLASS, WEIGHT, BIAS, X, Y, Y_SIZE, DY, DY_INSIDE = range(12)
-"""Columns of `Convolutions.layers`: plans of y, of dW and of db; how many plans dx has, and where they are listed;
-where in the parameters weights and biases start; where in an image's room x and y start, and how long y is with its
-frame; where in an image's gradients dy starts, and its first pixel within its frame."""
+"""Columns of `Convolutions.layers`: the plans of y, of dW and of db; the number of plans of dx, and where they are
+listed; where in the parameters weights and biases start; where in an image's room x and y start, and the length of y
+with its frame; where in an image's gradients dy starts, and where its first pixel within the frame is."""
 
 KERNEL, STRIDE, CHANNELS, FILTERS = range(12, 16)
-"""k, s, and channels of x and y, padded."""
+"""Kernel size k, stride s, and the padded channels of x and y."""
 
 PLAN, TURNED, LINE, COLUMN = range(4)
-"""Of each plan of dx: where it is, where in the turned kernels its own starts, and its place of the stride."""
+"""Columns of the list of plans of dx: the plan, the start of its turned kernel, and its place in the stride."""
 
 
 class Convolutions(NamedTuple):
-    """Layers as tables, and how much room an image takes."""
+    """Convolutional layers as tables, and how much memory an image needs."""
 
     layers: NDArray[np.int64]  # [L, 16]
     tables: Table
     is_tanh: bool
     image: int  # numbers of the first layer's x, with its frame
-    image_at: int  # where in them its first pixel is, ...
-    image_line: int  # ... and from one line to the next
+    image_at: int  # the index in them of the first pixel inside the frame
+    image_line: int  # numbers from one line to the next
     room: int  # numbers of all later layers' x, and of the last one's y
-    outputs: int  # numbers of the last layer's y, which end the room: line by line, channels padded
+    outputs: int  # numbers of the last layer's y, at the end of the room: line by line, channels padded
     gradients: int  # numbers of all layers' dy
     turned: int  # numbers of all turned kernels
     parameters: int  # numbers of all weights and biases
@@ -67,30 +67,30 @@ class _Frame(NamedTuple):
 
     @property
     def line(self) -> int:
-        """From one line to the next."""
+        """Numbers from one line to the next."""
         return (self.before[1] + self.size[1] + self.after[1]) * self.channels
 
     @property
     def numbers(self) -> int:
-        """All of it."""
+        """Numbers of the image with its frame."""
         return (self.before[0] + self.size[0] + self.after[0]) * self.line
 
     def places(self, lines: Any, columns: Any) -> NDArray[np.int64]:
-        """Where pixels start: all of these lines and columns, counted from the image's first, frames included."""
+        """Where pixels start: every pair of these lines and columns, which count from the image's first pixel."""
         y, x = np.meshgrid(lines + self.before[0], columns + self.before[1], indexing="ij")
         places: NDArray[np.int64] = (y * self.line + x * self.channels).ravel().astype(np.int64)
         return places
 
 
 class _Tables:
-    """Tables and plans one after another."""
+    """Collects tables and plans in one array."""
 
     def __init__(self) -> None:
         self._parts: list[NDArray[np.int64]] = []
         self._length = 0
 
     def add(self, numbers: Any) -> int:
-        """Appends numbers, and says where they start."""
+        """Appends numbers; returns where they start."""
         self._parts.append(np.asarray(numbers, np.int64).ravel())
         self._length += len(self._parts[-1])
         return self._length - len(self._parts[-1])
@@ -104,24 +104,24 @@ class _Tables:
         return self.add([a_at, *a_steps, *b_steps, is_added, c_at, f_at, len(a), *depth, width, finish])
 
     def all(self) -> Table:
-        """Everything."""
+        """All tables and plans as one array."""
         return np.concatenate(self._parts)
 
 
 def convolutions_for(
     size: tuple[int, int], channels: int, convolutions: Sequence[Convolution], is_tanh: bool = False, first: int = 0
 ) -> Convolutions:
-    """Lays out layers.
+    """Lays out convolutional layers.
 
     Args:
         size: Lines and columns of an image.
         channels: Of each of its pixels.
         convolutions: The layers.
-        is_tanh: Whether they are followed by tanh, not by ReLU.
-        first: Where in the parameters they start.
+        is_tanh: Whether the activation is tanh instead of ReLU.
+        first: Where in the parameters their own start.
 
     Raises:
-        ValueError: A window is larger than what it is moved over.
+        ValueError: A window is larger than the image that it is moved over.
     """
     tables, layers = _Tables(), []
     xs: list[_Frame] = []
@@ -138,7 +138,7 @@ def convolutions_for(
     for number, (convolution, x, out) in enumerate(zip(convolutions, xs, outs, strict=True)):
         k, s = convolution.kernel, convolution.stride
         before, after = (0, 0), (0, 0)
-        if number:  # Windows of dy, which dx is made of, reach beyond it.
+        if number:  # dx is computed from windows of dy that reach over its edges.
             before = (-(-k // s) - 1,) * 2
             ends = [(along + above - 1) // s for along, above in zip(x.size, x.before, strict=True)]
             after = (max(0, ends[0] - out[0] + 1), max(0, ends[1] - out[1] + 1))
@@ -179,7 +179,7 @@ def convolutions_for(
             turned += down * across * o * c
         bias = parameters + k * k * c * o
         dy_inside = gradients + int(dy.places(np.zeros(1, np.int64), np.zeros(1, np.int64))[0])
-        before_y = room  # x of the first layer is no part of the room.
+        before_y = room  # The first layer's x, the image itself, is not in the room.
         layers.append(
             [
                 forward, weights, biases, len(classes), tables.add(classes), parameters, bias,
@@ -204,14 +204,14 @@ def convolutions_for(
 
 @compiled
 def forward(convolutions: Convolutions, theta: Floats, image: Floats, i0: int, room: Floats, r0: int) -> None:
-    """Runs all layers on an image, and keeps every layer's output.
+    """Runs all layers on an image, and stores every layer's output for the gradient.
 
     Args:
         convolutions: The layers.
         theta: Holds their parameters.
         image: Holds the image, in its frame of zeros.
         i0: Where it starts.
-        room: Takes outputs, with zeros where their frames are.
+        room: Memory for the outputs; zeros where their frames are.
         r0: Where the image's room starts.
     """
     for number in range(len(convolutions.layers)):
@@ -242,12 +242,12 @@ def backward(
         turned: Their kernels as `turn` writes them.
         image: Holds the image, in its frame of zeros.
         i0: Where it starts.
-        room: What `forward` kept of it.
-        r0: Where that starts.
-        gradients: Room for every layer's dy, with zeros where their frames are; the last one's is given.
-        d0: Where that starts.
+        room: The outputs that `forward` stored.
+        r0: Where the image's room starts.
+        gradients: Memory for every layer's dy, zeros where their frames are. The caller writes the last layer's.
+        d0: Where it starts.
         gradient: Laid out as theta, from g0 on.
-        g0: See there.
+        g0: Its start.
         zeros: As many as a pixel of the widest layer has numbers.
         one: A single 1.
     """
@@ -268,7 +268,10 @@ def backward(
 
 @compiled
 def turn(convolutions: Convolutions, theta: Floats, turned: Floats) -> None:
-    """Writes kernels as `backward` reads: for each place of a stride its lines and columns, last first, [O, C]."""
+    """Writes kernels in the order in which `backward` reads them.
+
+    For each place in a stride: the kernel's lines and columns that reach it, the last first, each as [O, C].
+    """
     tables = convolutions.tables
     for number in range(1, len(convolutions.layers)):
         layer = convolutions.layers[number]

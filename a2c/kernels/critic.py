@@ -17,22 +17,22 @@ from a2c.kernels.threads import Crew, meet
 from a2c.rollout import Rollout
 
 ORDER_STREAM = 7
-"""Of the random numbers that make the order of minibatches."""
+"""The stream of the random numbers that shuffle rows into minibatches."""
 
 
 class Passes(NamedTuple):
-    """How often the critic goes over a rollout, and in which order."""
+    """How many passes the critic makes over a rollout, and in which order of rows."""
 
     epochs: int
     minibatch: int  # rows of each
     rate: float  # of learning
     order: NDArray[np.int64]  # [T * N] the rows of this pass: t * N + n
-    drawn: Floats  # [T * N] what made it
+    drawn: Floats  # [T * N] the random numbers that made it
 
 
 @compiled
 def shuffle(passes: Passes, seed: int, update: int, epoch: int) -> None:
-    """An order of rows that is a function of (seed, update, epoch) alone.
+    """Writes a new order of rows, which depends only on (seed, update, epoch), to `passes.order`.
 
     Reference: Fisher and Yates; Durstenfeld, "Algorithm 235: random permutation" (1964).
     """
@@ -52,8 +52,8 @@ def critic_gradient(
 ) -> None:
     """One thread's part of the gradient of mean((G - V)^2) over rows order[first:stop].
 
-    Blocks of rows share the room of the chunks, in an order that does not depend on the threads; the sum of all is the
-    first of `work.gradients`, in which the actor's part is 0.
+    Blocks of rows take turns in the chunks' memory, in an order that does not depend on the number of threads. The sum
+    is the first of `work.gradients`; the actor's part of it is 0.
     """
     network, work = model.network, model.work
     size, heads, columns = len(network.theta), network.actor_layers, rollout.inputs.shape[2]

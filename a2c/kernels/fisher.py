@@ -17,11 +17,11 @@ from a2c.rollout import Rollout
 
 @compiled
 def chunk_fisher(model: Model, rollout: Rollout, direction: Floats, chunk: int, dy: int, dx: int) -> None:
-    """One chunk's part of J^T M J v, without that of the log standard deviations, to `work.gradients`."""
+    """Writes one chunk's part of J^T M J v, without the log standard deviations, to `work.gradients`."""
     network, loss, work = model.network, model.loss, model.work
     length, num_envs = rollout.reward.shape
     masks, mask = rollout.mask.shape[2], rollout.mask.reshape(-1)
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count = stop - start
@@ -49,15 +49,15 @@ def chunk_fisher(model: Model, rollout: Rollout, direction: Floats, chunk: int, 
 
 @compiled
 def fisher(thread: int, crew: Crew, model: Model, rollout: Rollout, direction: Floats, product: Floats) -> None:
-    """One thread's part of F v, F = mean over rows of J^T M J of the actor's outputs, and 2 for each log_std.
+    """One thread's part of F v: F = mean over rows of J^T M J for the actor's outputs, and 2 for each log_std.
 
     Args:
-        thread: Which thread, from 0.
-        crew: Who computes.
+        thread: The thread's number, from 0.
+        crew: The threads that compute.
         model: The engine's; its gradients are overwritten.
-        rollout: Whose inputs and masks count.
-        direction: v, laid out as theta; what is the critic's must be 0.
-        product: Takes F v.
+        rollout: Gives inputs and masks.
+        direction: v, laid out as theta; the critic's part must be 0.
+        product: F v is written here.
     """
     network, work = model.network, model.work
     chunks, size = len(work.chunks) - 1, len(network.theta)

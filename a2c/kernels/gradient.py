@@ -1,7 +1,7 @@
-"""Forward on the steps of a rollout, and the gradient of its loss, by any number of threads with the same result.
+"""The forward pass on the steps of a rollout, and the gradient of its loss: the same for any number of threads.
 
-Environments are divided into chunks, whose number follows from the size of the rollout alone. Each chunk's gradient is
-summed by itself, and the chunks' in order: who computed which does not matter.
+Environments are divided into chunks, whose number depends only on the sizes of the rollout and the networks. Each chunk
+has a gradient of its own, and these are added in order, whichever thread computed them.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ from a2c.kernels.vectors import add
 from a2c.rollout import Rollout
 
 CHUNK_ROWS = 128
-"""A chunk has about so many rows at least, ..."""
+"""A chunk has about this many rows at least, ..."""
 
 CHUNK_OF_IMAGES = 20
-"""... of images about so many, ..."""
+"""... or this many if rows have images, ..."""
 
 MOST_CHUNKS = 32
-"""... and there are at most so many, as each needs room for a gradient, ..."""
+"""... and there are at most this many chunks, as each needs memory for a gradient, ..."""
 
 MOST_GRADIENT_BYTES = 2**28
-"""... which together take no more than this."""
+"""... of which all together take no more than this."""
 
 LOSS, POLICY_LOSS, VALUE_LOSS, ENTROPY, GRAD_NORM, EXPLAINED_VARIANCE = range(6)
-"""Places of an update's metrics."""
+"""Indices of an update's metrics."""
 
 
 class Loss(NamedTuple):
-    """What is minimised: -mean(A log pi) + value_coef mean((G - V)^2) - entropy_coef mean(H)."""
+    """The loss: -mean(A log pi) + value_coef mean((G - V)^2) - entropy_coef mean(H)."""
 
     factors: NDArray[np.int64]  # of the action, as `a2c.kernels.heads.table_of` has them
     value_coef: float
@@ -64,20 +64,20 @@ class Loss(NamedTuple):
 
 
 class Work(NamedTuple):
-    """How the work is divided, and room for it."""
+    """How the work is divided among threads, and memory for it."""
 
     chunks: NDArray[np.int64]  # [C + 1] the first environment of each chunk, and N
-    room: int  # rows of outputs that each chunk works in, where they are not kept
-    spare: int  # first of BLOCK_ROWS rows of inputs for each chunk, for rows that are gathered
-    stamps: NDArray[np.int64]  # [T + 1] which parameters the kept outputs of each step were computed with, ...
-    stamp: NDArray[np.int64]  # [1] ... and which these are now
-    gradients: Floats  # [C * P] each chunk's gradient; after an update the whole one is the first
+    room: int  # rows of outputs of each chunk, if activations are not stored for the gradient
+    spare: int  # the first spare row of inputs; each chunk has BLOCK_ROWS of them, for the critic's minibatches
+    stamps: NDArray[np.int64]  # [T + 1] the version of the parameters that each step's activations were computed with
+    stamp: NDArray[np.int64]  # [1] the version of the parameters now
+    gradients: Floats  # [C * P] each chunk's gradient; the first becomes the sum of all
     scratch: Floats  # a part for each thread
     losses: NDArray[np.float64]  # [C, 6] sums of A log pi, (V - G)^2, H, V - G, G and G^2
 
 
 class Model(NamedTuple):
-    """What differentiates: the machine code of an engine."""
+    """A compiled engine's networks, loss and working memory, as one argument of kernels."""
 
     network: Network
     loss: Loss
@@ -85,13 +85,16 @@ class Model(NamedTuple):
 
 
 def divide(num_envs: int, rollout_length: int, parameters: int, images: int) -> tuple[NDArray[np.int64], int]:
-    """The chunks of a rollout: [C + 1] the first environment of each, and N; and how many rows each works in.
+    """Divides the environments of a rollout into chunks.
 
     Args:
         num_envs: N.
         rollout_length: T.
-        parameters: How many a gradient has, about.
-        images: How many a row has: these are so much work that fewer rows make a chunk.
+        parameters: About how many numbers a gradient has.
+        images: How many images a row has. They are so much work that a chunk may have fewer rows.
+
+    Returns:
+        The first environment of each chunk, and N: [C + 1]; and the rows of outputs that each chunk needs.
     """
     most = min(MOST_CHUNKS, max(1, MOST_GRADIENT_BYTES // (4 * parameters)))
     chunks = min(max(1, num_envs * rollout_length // (CHUNK_OF_IMAGES if images else CHUNK_ROWS)), num_envs, most)
@@ -100,7 +103,10 @@ def divide(num_envs: int, rollout_length: int, parameters: int, images: int) -> 
 
 
 def work_for(network: Network, bounds: NDArray[np.int64], room: int, rollout_length: int, threads: int) -> Work:
-    """Room for the chunks that `divide` gave, and so many threads. Spare rows lie behind all others."""
+    """Working memory for the chunks and the room that `divide` gave, and for `threads` threads.
+
+    Spare rows of inputs come after all others.
+    """
     chunks, size = len(bounds) - 1, len(network.theta)
     return Work(
         bounds,
@@ -116,23 +122,27 @@ def work_for(network: Network, bounds: NDArray[np.int64], room: int, rollout_len
 
 @inlined
 def take_in(network: Network, inputs: Floats, x0: int, columns: int, row: int) -> bool:
-    """Copies a row of inputs at x0 to the network's row; returns whether that held something else."""
-    x = row * network.layers[0, X_ROW]
-    differs = False
+    """Copies a row of inputs at x0 to the network's row, or to both if the critic has its own; whether it changed."""
+    x_row = network.layers[0, X_ROW]
+    x, differs = row * x_row, False
     for j in range(network.floats):
-        # Not equal, or NaN: then nobody knows.
+        # `not ==` also counts NaN as a change.
         differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
         network.activations[x + j] = inputs[x0 + j]
     x += network.features
     for j in range(network.floats, columns):
         differs |= not network.activations[x + j] == inputs[x0 + j]  # noqa: SIM201 - NaN
         network.activations[x + j] = inputs[x0 + j]
+    if network.apart:
+        x = (row + network.apart) * x_row
+        for j in range(columns):
+            network.activations[x + j + (0 if j < network.floats else network.features)] = inputs[x0 + j]
     return differs
 
 
 @inlined
 def rows_of_step(work: Work, t: int, chunk: int) -> int:
-    """The first row of inputs of step t in a chunk: its rows lie together, step by step; those of row T behind all."""
+    """The first row of inputs of step t in a chunk, whose rows lie step by step; those of t = T come after all."""
     length, start = len(work.stamps) - 1, work.chunks[chunk]
     if t == length:
         return length * work.chunks[-1] + start  # type: ignore[no-any-return]  # a number of NumPy's
@@ -141,17 +151,17 @@ def rows_of_step(work: Work, t: int, chunk: int) -> int:
 
 @compiled
 def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
-    """Actor and critic on the inputs of step t in one chunk of environments; in row T, the critic alone.
+    """Evaluates actor and critic on the inputs of step t in one chunk of environments; for t = T, only the critic.
 
-    What each layer gave is kept for the gradient, where there is room. `carry[t + 1]` is what is remembered, whether an
-    episode ends or not.
+    The layers' outputs are stored for the gradient if the network keeps them. `carry[t + 1]` is the memory's new state,
+    whether an episode ends or not.
 
     Args:
-        network: What computes.
-        work: Knows the chunks.
-        t: Which step.
-        chunk: Which chunk.
-        rollout: Whose inputs count, and which takes outputs, values and carry.
+        network: Actor and critic.
+        work: Gives the chunks.
+        t: The step, 0 to T.
+        chunk: The chunk's number.
+        rollout: Gives inputs; outputs, values and carry are written to it.
     """
     take_in_step(network, work, t, chunk, rollout)
     look(network, chunk, rows_of_step(work, t, chunk), work.chunks[chunk + 1] - work.chunks[chunk])
@@ -160,7 +170,7 @@ def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rol
 
 @compiled
 def take_in_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
-    """The inputs of step t in one chunk, and what is remembered then, into the network's rows."""
+    """Copies the inputs of step t in one chunk, and the memory's state, to the network's rows."""
     num_envs, rows = work.chunks[-1], rows_of_step(work, t, chunk)
     columns, size, memory_size = rollout.inputs.shape[2], rollout.pixels.shape[2], rollout.carry.shape[2]
     inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
@@ -173,8 +183,8 @@ def take_in_step(network: Network, work: Work, t: int, chunk: int, rollout: Roll
 
 @compiled
 def judge_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
-    """Actor and critic on what `look` made of step t in one chunk; in row T, the critic alone."""
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    """Evaluates actor and critic on step t in one chunk, once `look` has the features; for t = T, only the critic."""
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     length, num_envs = len(work.stamps) - 1, work.chunks[-1]
     start, heads = work.chunks[chunk], network.actor_layers
     count, rows = work.chunks[chunk + 1] - start, rows_of_step(work, t, chunk)
@@ -197,7 +207,7 @@ def judge_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollou
 
 @compiled
 def forward_step(thread: int, crew: Crew, network: Network, work: Work, t: int, rollout: Rollout) -> None:
-    """One thread's part of `forward_chunk` for all environments."""
+    """One thread's part of the forward pass on step t of all environments; see `forward_chunk`."""
     chunks = len(work.chunks) - 1
     first, last = chunks * thread // crew.threads, chunks * (thread + 1) // crew.threads
     for chunk in range(first, last):
@@ -215,7 +225,7 @@ def forward_step(thread: int, crew: Crew, network: Network, work: Work, t: int, 
 
 @compiled
 def see_all(thread: int, crew: Crew, torso: Torso | None, network: Network, work: Work, t: int) -> None:
-    """One thread's part of the features of all images of step t, once all were convolved."""
+    """One thread's part of the features of step t's images, once all of them are convolved."""
     if torso is not None:
         meet(crew)
         for k in range(0, torso.flat, INNER_AT_ONCE):
@@ -230,7 +240,7 @@ def see_all(thread: int, crew: Crew, torso: Torso | None, network: Network, work
 
 @compiled
 def look(network: Network, chunk: int, row: int, rows: int) -> None:
-    """Features of some rows that were taken in: of their images, and what the memory makes of all of that."""
+    """Computes the features of some rows in the network: first of their images, then the memory's outputs."""
     see_images(network.torso, network.theta, network.activations, network.layers[0, X_ROW], chunk, row, rows)
     remember(network.memory, network.theta, network.activations, chunk, row, rows)
 
@@ -240,9 +250,9 @@ def value_of(
     network: Network, work: Work, chunk: int,
     inputs: Floats, x0: int, columns: int, pixels: NDArray[np.uint8], p0: int, carry: Floats, c0: int,
 ) -> np.float32:  # fmt: skip
-    """The critic on one row of inputs, at x0, of pixels, at p0, and of what is remembered, at c0.
+    """Evaluates the critic on one row: inputs at x0, pixels at p0 and the memory's state at c0.
 
-    It stands in the row of a chunk's first environment behind all steps.
+    It uses the network's row of the chunk's first environment in row T.
     """
     one: Any = np.int64(1)
     rows = (len(work.stamps) - 1) * work.chunks[-1] + work.chunks[chunk]
@@ -261,7 +271,7 @@ def values_of(
     network: Network, work: Work,
     inputs: NDArray[np.float32], pixels: NDArray[np.uint8], carry: NDArray[np.float32], value: Floats,
 ) -> None:  # fmt: skip
-    """The critic on rows of inputs [B, D], of pixels [B, P], and of what is remembered [B, H] -> value [B]."""
+    """Evaluates the critic: inputs [B, D], pixels [B, P] and memory states [B, H] -> value [B], which is written."""
     columns, size, memory_size = inputs.shape[1], pixels.shape[1], carry.shape[1]
     flat, flat_pixels, flat_carry = inputs.reshape(-1), pixels.reshape(-1), carry.reshape(-1)
     zero: Any = np.int64(0)
@@ -273,10 +283,10 @@ def values_of(
 
 @compiled
 def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
-    """Sees to it that what was remembered in every step of a chunk is there: computes it where it was not kept.
+    """Makes sure that the memory's states of all steps of a chunk are stored; recomputes them if they are outdated.
 
     Returns:
-        Whether it was computed: then outputs that were kept are not of it.
+        Whether they were recomputed. If so, stored activations of later layers are outdated, too.
     """
     if network.memory is None:
         return False
@@ -285,7 +295,7 @@ def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
     inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count, differs = stop - start, False
-    remembered = network.floats + network.features - memory_size  # The column of a row of inputs where it starts.
+    remembered = network.floats + network.features - memory_size  # the memory's first column in a row of inputs
     for t in range(length):
         differs |= work.stamps[t] != work.stamp[0]
         for n in range(start, stop):
@@ -310,22 +320,22 @@ def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
 def at_hand(
     network: Network, work: Work, rollout: Rollout, chunk: int, first: int, rows: int, with_critic: bool, is_new: bool
 ) -> tuple[int, int]:
-    """Sees to it that the outputs of the actor's layers are there for some rows of a chunk: computes what was not kept.
+    """Makes sure that the actor's activations of some rows of a chunk are stored; recomputes them if outdated.
 
     Args:
-        network: What computes.
-        work: Knows the chunks.
-        rollout: Whose inputs and pixels count.
-        chunk: Which chunk.
+        network: Actor and critic.
+        work: Gives the chunks.
+        rollout: Gives inputs and pixels.
+        chunk: The chunk's number.
         first: The first row, counted within the chunk, step by step.
-        rows: How many.
-        with_critic: Whether the critic's must be there, too.
-        is_new: Whether what they are of was computed anew.
+        rows: The number of rows.
+        with_critic: Whether the critic's activations are needed, too.
+        is_new: Whether the memory's states were recomputed (`recall`).
 
     Returns:
-        Their first row of inputs, and of outputs.
+        The first row of inputs, and the first row of outputs.
     """
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     num_envs, columns, size = rollout.inputs.shape[1], rollout.inputs.shape[2], rollout.pixels.shape[2]
     flat, pixels = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1)
     start, stop, heads = work.chunks[chunk], work.chunks[chunk + 1], network.actor_layers
@@ -352,21 +362,21 @@ def at_hand(
 
 @compiled
 def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int) -> None:
-    """The gradient and the loss of one chunk of environments, of the steps before row T.
+    """Computes the gradient and the loss of one chunk of environments, for the steps 0 to T - 1.
 
-    What acting kept is used where it is of these very inputs and parameters; else it is computed again.
+    Activations from acting are reused if they belong to the same inputs and parameters; else they are recomputed.
 
     Args:
-        model: Takes the gradient and the sums of the loss.
+        model: The gradient and the sums of the loss are written to its `work`.
         rollout: With advantages and returns.
-        chunk: Which chunk.
-        dy: Where in work.scratch this thread may write, ...
-        dx: ... and where else.
+        chunk: The chunk's number.
+        dy: The start in work.scratch of one block that this thread may write, ...
+        dx: ... and of another.
     """
     network, loss, work = model.network, model.loss, model.work
     length, num_envs = rollout.reward.shape
     actions, masks = rollout.action.shape[2], rollout.mask.shape[2]
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     action, mask = rollout.action.reshape(-1), rollout.mask.reshape(-1)
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
@@ -433,30 +443,36 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
 
 
 @compiled
-def take_gradient(network: Network, row: int, rows: int, scratch: Floats, dx: int, adds: bool) -> None:
-    """Takes what a network's first layer says of the features of some rows, dL/d features: into `d_features`."""
-    n, x_row = network.features, network.layers[0, X_ROW]
+def take_gradient(network: Network, row: int, rows: int, scratch: Floats, dx: int, is_actor: bool) -> None:
+    """Copies dL/d features of some rows, as the backward pass of one network gives it, to `d_features`.
+
+    The actor's comes second; it is added to the critic's for features that both see.
+    """
+    n, own, x_row = network.features, network.own, network.layers[0, X_ROW]
+    apart = 0 if is_actor else network.apart
     for i in range(rows if n else 0):
-        at, to = dx + i * x_row + network.floats, (row + i) * n
-        ours, given = network.d_features[to : to + n], scratch[at : at + n]
-        if adds:
-            for j in range(n):
+        at, to, of_own = dx + i * x_row + network.floats, (row + i) * n, (row + apart + i) * n
+        for j in range(own):
+            network.d_features[of_own + j] = scratch[at + j]
+        ours, given = network.d_features[to + own : to + n], scratch[at + own : at + n]
+        if is_actor:
+            for j in range(n - own):
                 ours[j] += given[j]
         else:
-            for j in range(n):
+            for j in range(n - own):
                 ours[j] = given[j]
 
 
 @compiled
 def sum_up(work: Work, size: int, count: int, start: int, stop: int) -> None:
-    """Adds numbers start..stop-1 of the next count - 1 gradients of a size to the first, in order."""
+    """Adds numbers start..stop-1 of `count` gradients of `size` numbers to the first one, in order."""
     for number in range(1, count):
         add(work.gradients[start:stop], work.gradients[number * size + start : number * size + stop])
 
 
 @compiled
 def summarize(loss: Loss, work: Work, rows: int, metrics: NDArray[np.float64]) -> None:
-    """From the chunks' sums to an update's metrics [6], but for the norm of the gradient."""
+    """Turns the chunks' sums into an update's metrics [6], without the norm of the gradient."""
     for place in range(6):
         total = 0.0
         for chunk in range(len(work.losses)):
@@ -467,13 +483,13 @@ def summarize(loss: Loss, work: Work, rows: int, metrics: NDArray[np.float64]) -
     metrics[LOSS] = -policy + loss.value_coef * value - loss.entropy_coef * entropy
     metrics[POLICY_LOSS], metrics[VALUE_LOSS], metrics[ENTROPY] = -policy, value, entropy
     variance = square - mean * mean
-    # Rounding leaves a little where nothing varies, and there is nothing to explain.
+    # If returns do not vary, rounding still leaves a tiny variance: it counts as 0.
     metrics[EXPLAINED_VARIANCE] = 1.0 - (value - error * error) / variance if variance > 1e-14 * square else 0.0
 
 
 @compiled
 def gradient(thread: int, crew: Crew, model: Model, rollout: Rollout, metrics: NDArray[np.float64]) -> None:
-    """One thread's part of the gradient, which is then the first of `work.gradients`; metrics [6] but for its norm."""
+    """One thread's part of the gradient, the first of `work.gradients`, and of the metrics [6] without its norm."""
     network, work = model.network, model.work
     chunks, size = len(work.chunks) - 1, len(network.theta)
     half = BLOCK_ROWS * len(network.zeros)
@@ -485,7 +501,7 @@ def gradient(thread: int, crew: Crew, model: Model, rollout: Rollout, metrics: N
         gradient_of_images(thread, crew, model, rollout.reward.shape[0], first, last)
     meet(crew)
     start, stop = size * thread // crew.threads, size * (thread + 1) // crew.threads
-    # What is behind convolutions has the whole gradient already.
+    # The layer after the convolutions already has its whole gradient.
     whole, rest = whole_of_images(network.torso, size)
     sum_up(work, size, chunks, start, min(stop, whole))
     sum_up(work, size, chunks, max(start, rest), stop)
@@ -496,9 +512,9 @@ def gradient(thread: int, crew: Crew, model: Model, rollout: Rollout, metrics: N
 
 @compiled
 def gradient_of_images(thread: int, crew: Crew, model: Model, length: int, first: int, last: int) -> None:
-    """One thread's part of the gradient of what sees images, once dL/d features is there; chunks first..last-1."""
+    """One thread's part of the gradient of convolutions and the layer after them, given dL/d features."""
     network, work = model.network, model.work
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     rows, size = length * work.chunks[-1], len(network.theta)
     learn_from_features(network.torso, network.theta, network.one, rows, work.gradients, zero, thread, crew.threads)
     meet(crew)
@@ -509,7 +525,7 @@ def gradient_of_images(thread: int, crew: Crew, model: Model, length: int, first
 
 @compiled
 def follow(thread: int, crew: Crew, model: Model) -> None:
-    """One thread's part of what has to follow when the parameters have changed."""
+    """One thread's part of updating everything that is derived from the parameters, after they have changed."""
     layers = len(model.network.layers)
     transpose(model.network, layers * thread // crew.threads, layers * (thread + 1) // crew.threads)
     if thread == 0:

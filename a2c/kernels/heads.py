@@ -22,7 +22,8 @@ KIND, OUTPUT, OUTPUTS, COLUMN, COLUMNS, MASK, LOG_STD = range(7)
 CATEGORICAL, GAUSSIAN, BERNOULLI = range(3)
 
 UNIFORMS_STREAM, NORMALS_STREAM = 2, 6
-"""Of the random numbers that make actions of a policy: two, so that no choice depends on a number beside it."""
+"""The streams of the random numbers that sample actions. From a single one, a uniform and a normal beside it would be
+made of the same random words, and depend on each other."""
 
 _HALF_LOG_2PI = np.float32(0.5 * math.log(2 * math.pi))
 _HALF = np.float32(0.5)
@@ -32,7 +33,7 @@ Masks = NDArray[np.uint8]
 
 
 def table_of(factors: tuple[Factor, ...], num_masks: int) -> NDArray[np.int64]:
-    """Factors as a table [F, 7]; where environments give no masks (`num_masks` is 0), none can be masked."""
+    """Factors as a table [F, 7]. If environments give no masks (`num_masks` is 0), no factor can be masked."""
     kinds = {"categorical": CATEGORICAL, "gaussian": GAUSSIAN, "bernoulli": BERNOULLI}
     rows = [
         (
@@ -48,38 +49,38 @@ def table_of(factors: tuple[Factor, ...], num_masks: int) -> NDArray[np.int64]:
 def draw(
     factors: NDArray[np.int64], seed: int, update: int, noise: Floats, columns: int, first: int, rows: int
 ) -> None:
-    """The noise of an update's actions, rows first..first+rows-1 of C columns each.
+    """Draws rows first..first+rows-1, of C columns, of the noise of an update's actions into the first rows of `noise`.
 
-    Number i of an update is a function of (seed, update, i) alone, so any split of the work draws the same.
+    Number i of an update depends only on (seed, update, i), so it is the same however the work is divided.
     """
     is_even = True
     for f in range(1, len(factors)):
         is_even = is_even and (factors[f, KIND] == GAUSSIAN) == (factors[0, KIND] == GAUSSIAN)
     start = first * columns
-    if is_even:  # One run of numbers.
+    if is_even:  # All columns come from one stream: one call.
         if factors[0, KIND] == GAUSSIAN:
-            normals(seed, NORMALS_STREAM, update, start, noise, start, rows * columns)
+            normals(seed, NORMALS_STREAM, update, start, noise, 0, rows * columns)
         else:
-            uniforms(seed, UNIFORMS_STREAM, update, start, noise, start, rows * columns)
+            uniforms(seed, UNIFORMS_STREAM, update, start, noise, 0, rows * columns)
         return
     for row in range(first, first + rows):
         for f in range(len(factors)):
             number = row * columns + factors[f, COLUMN]
             if factors[f, KIND] == GAUSSIAN:
-                normals(seed, NORMALS_STREAM, update, number, noise, number, factors[f, COLUMNS])
+                normals(seed, NORMALS_STREAM, update, number, noise, number - start, factors[f, COLUMNS])
             else:
-                uniforms(seed, UNIFORMS_STREAM, update, number, noise, number, factors[f, COLUMNS])
+                uniforms(seed, UNIFORMS_STREAM, update, number, noise, number - start, factors[f, COLUMNS])
 
 
 @inlined
 def allowed(mask: Masks, m0: int, j: int) -> bool:
-    """Whether choice j may be made; without a mask (m0 negative), every one."""
+    """Whether choice j is allowed; without a mask (m0 is negative), every choice is."""
     return m0 < 0 or mask[m0 + j] != 0
 
 
 @compiled
 def sample_categorical(logits: Floats, l0: int, n: int, uniform: np.float32, mask: Masks, m0: int) -> int:
-    """The inverse of the cumulative distribution softmax(logits[l0:l0+n]) at a uniform in [0, 1)."""
+    """A choice: the inverse of the cumulative distribution of softmax(logits[l0:l0+n]) at a uniform in [0, 1)."""
     highest = np.float32(-np.inf)
     last = 0
     for j in range(n):
@@ -92,7 +93,7 @@ def sample_categorical(logits: Floats, l0: int, n: int, uniform: np.float32, mas
             total += math.exp(logits[l0 + j] - highest)
     threshold = uniform * total
     cumulative = _ZERO
-    for j in range(last):  # Without the last boundary, rounding can never yield a choice that is none.
+    for j in range(last):  # Without the last boundary: so rounding can never give a choice beyond the last.
         if allowed(mask, m0, j):
             cumulative += math.exp(logits[l0 + j] - highest)
             if cumulative > threshold:
@@ -196,7 +197,7 @@ def log_sigmoid(x: np.float32) -> np.float32:
 def sample_bernoulli(
     logits: Floats, l0: int, n: int, noise: Floats, k0: int, mask: Masks, m0: int, out: Floats, o: int
 ) -> None:
-    """out[o:o+n] = 1 where the uniform noise[k0:] is at least 1 - sigmoid(logit), as far as the mask leaves it open."""
+    """out[o:o+n] = 1 if the uniform noise[k0:] is at least 1 - sigmoid(logit), else 0; or what the mask decides."""
     for j in range(n):
         one = noise[k0 + j] >= math.exp(log_sigmoid(-logits[l0 + j]))
         one = (one or not allowed(mask, m0, 2 * j)) and allowed(mask, m0, 2 * j + 1)
@@ -218,7 +219,7 @@ def differentiate_bernoulli(
     out: Floats,
     o: int,
 ) -> tuple[np.float32, np.float32]:
-    """With p = sigmoid(l): writes dL/dl = (A (p - a) + c p (1 - p) l) * scale to out[o:o+n]; 0 for what is decided.
+    """With p = sigmoid(l): writes dL/dl = (A (p - a) + c p (1 - p) l) * scale to out[o:o+n]; 0 if the mask decides.
 
     Returns:
         log pi(a) and the entropy H, in nats.
@@ -241,7 +242,7 @@ def sample(
     factors: NDArray[np.int64], log_std: Floats,
     outputs: Floats, l0: int, noise: Floats, mask: Masks, m0: int, action: Floats, a0: int,
 ) -> None:  # fmt: skip
-    """Draws a row of action, at a0, from outputs at l0 and the noise at a0; m0 is where the row's mask lies."""
+    """Writes a row of actions at a0, given outputs at l0, noise at a0 and the mask at m0."""
     for f in range(len(factors)):
         l, n, a = l0 + factors[f, OUTPUT], factors[f, OUTPUTS], a0 + factors[f, COLUMN]  # noqa: E741 - as in l0
         m = m0 + factors[f, MASK] if factors[f, MASK] >= 0 else factors[f, MASK]
@@ -312,11 +313,11 @@ def metric_categorical(logits: Floats, l0: int, n: int, mask: Masks, m0: int, ou
 def metric(
     factors: NDArray[np.int64], log_std: Floats, outputs: Floats, l0: int, mask: Masks, m0: int, out: Floats, o: int
 ) -> None:
-    """out = M out on a row of tangents of the outputs, at o: M is the Fisher matrix of the distribution at its outputs.
+    """out = M out for a row of tangents at o: M is the Fisher matrix of the distribution in the actor's outputs.
 
         choice   diag(p) - p p^T        real   1 / std^2        bit   p (1 - p)
 
-    The log standard deviations have one of their own: 2.
+    The log standard deviations have a matrix of their own: diagonal, with 2 everywhere.
 
     Reference: Schulman et al., "Trust region policy optimization" (2015), appendix C.
     """

@@ -1,7 +1,7 @@
-"""Rows of weights that choices select, where a one-hot vector would be multiplied with all of them.
+"""Adds the rows of weights that choices select, instead of multiplying all weights with a one-hot vector.
 
-Tables of look-ups are [choices, 2]: where in a row of inputs the number of a choice is, and the first row of its
-weights.
+Tables of look-ups are [choices, 2]: the column of a row of inputs that has the number of the choice, and the first row
+of the choice's weights.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def look_up(
     out: Floats, y: int,
     rows: int,
 ) -> None:  # fmt: skip
-    """out = bias + the rows of weights of the choices in each of some rows of inputs at x."""
+    """out = bias + the rows of weights that the choices in each row of inputs, from x on, select."""
     for i in range(rows):
         total = out[y + i * y_row : y + (i + 1) * y_row]
         for j in range(y_row):
@@ -38,7 +38,7 @@ def add_looked_up(
     lookups: NDArray[np.int64], inputs: Floats, x: int, x_row: int, rows: int, dy: Floats, dy0: int, y_row: int,
     gradient: Floats, g: int,
 ) -> None:  # fmt: skip
-    """Adds dL/dy of some rows, at dy0, to the gradient of the rows of weights, at g, that were looked up for them."""
+    """Adds dL/dy of each row, from dy0 on, to the gradient (from g on) of the rows of weights that it looked up."""
     for i in range(rows):
         for c in range(len(lookups)):
             choice = np.int64(inputs[x + i * x_row + lookups[c, 0]])

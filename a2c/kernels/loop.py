@@ -1,7 +1,7 @@
-"""The whole of A2C in one call: rollouts in compiled environments, and the updates after them.
+"""A2C in one call of machine code: rollouts in compiled environments, and the updates after them.
 
-What `a2c.learner.Learner` does with an ordinary environment, verb for verb. Read that first; this adds the threads,
-which split the environments and meet where a result of all of them is needed.
+It does what `a2c.learner.Learner` does with other environments, function for function. Read that first. This module
+adds threads: each has some of the environments, and they meet whenever a result of all of them is needed.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
     from a2c.envs.compiled.stepping import EnvArrays
 
 EPISODES, RETURN_SUM, LENGTH_SUM = range(6, 9)
-"""Places in a row of the record, after an update's metrics."""
+"""Columns of the record, after an update's metrics."""
 
 
 COLLECTING, LEARNING = range(2)
-"""Places in what `Clock` counts."""
+"""Indices of `Clock.spent`."""
 
 
 class Clock(NamedTuple):
-    """Where the time of updates goes: two readings each, which are 40 nanoseconds."""
+    """Measures where the time of updates goes. It is read twice per update, which takes 40 nanoseconds."""
 
-    reading: NDArray[np.int64]  # [2] the last one, as the system writes it
-    spent: NDArray[np.int64]  # [2] ticks: environments and acting, which take turns many times a microsecond; the rest
+    reading: NDArray[np.int64]  # [2] memory for the system's answer
+    spent: NDArray[np.int64]  # [2] ticks: environments with acting, which alternate too fast to tell apart; the rest
 
 
 class Training(NamedTuple):
-    """All that an update works on, but for the environments."""
+    """All that an update works on, except the environments."""
 
     model: Model
     optimizer: Optimizer
@@ -66,13 +66,13 @@ class Training(NamedTuple):
     rollout: Rollout
     natural: Natural | None
     passes: Passes | None
-    """Both where the actor takes natural steps."""
+    """`natural` and `passes` are for natural steps of the actor; else they are None."""
     first_layers: NDArray[np.int64]  # [layers, 5] as `a2c.kernels.rollout.renormalize` takes them
 
 
 @compiled
 def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advance: Any) -> None:
-    """Acts for T steps in one chunk of environments and fills its columns of the rollout."""
+    """Acts for T steps in one chunk of environments, and fills its columns of the rollout."""
     model, rules, books, rollout = training.model, training.rules, training.books, training.rollout
     network, work, factors = model.network, model.work, model.loss.factors
     length, num_envs = rollout.reward.shape
@@ -85,7 +85,8 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
         for j in range(rollout.carry.shape[2]):
             rollout.carry[0, n, j] = rollout.carry[length, n, j]
     for t in range(length):
-        draw(factors, rules.seed, update, noise, columns, t * num_envs + start, count)
+        row = t * num_envs + start
+        draw(factors, rules.seed, update, noise[row * columns :], columns, row, count)
         see(rules.normalize_observations, books.observations, rollout.observed[t], rollout.inputs[t], start, stop)
         forward_chunk(network, work, t, chunk, rollout)
         choose(factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], rollout.action[t], start, stop)
@@ -99,7 +100,7 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
 
 @compiled
 def observe(envs: EnvArrays, observed: NDArray[np.float64], start: int, stop: int) -> None:
-    """What environments start..stop-1 show, as real numbers [N, R]."""
+    """Writes the observations of environments start..stop-1 to `observed` [N, R]."""
     obs = envs.obs.reshape((len(observed), -1))
     for n in range(start, stop):
         for j in range(observed.shape[1]):
@@ -110,7 +111,7 @@ def observe(envs: EnvArrays, observed: NDArray[np.float64], start: int, stop: in
 def act(
     factors: NDArray[np.int64], scaling: Scaling, action: NDArray[np.float32], envs: EnvArrays, start: int, stop: int
 ) -> None:
-    """Actions [N, C] in the numbers and bounds of environments start..stop-1: `a2c.model.factors.Actions.to_rows`."""
+    """Scales and clips actions [N, C] for environments start..stop-1, as `a2c.model.factors.Actions.to_rows` does."""
     for n in range(start, stop):
         if factors[0, KIND] == CATEGORICAL:
             envs.choice[n] = np.int64(action[n, 0]) + scaling.start[0]
@@ -122,7 +123,7 @@ def act(
 
 @compiled
 def note(training: Training, t: int, chunk: int, envs: EnvArrays) -> None:
-    """Takes in what step t came to in one chunk; of a truncated episode, the value of its last state, too."""
+    """Records the results of step t in one chunk, and the value of the last state of each truncated episode."""
     model, rollout = training.model, training.rollout
     start, stop = model.work.chunks[chunk], model.work.chunks[chunk + 1]
     observe(envs, rollout.observed[t + 1], start, stop)
@@ -147,7 +148,7 @@ def note(training: Training, t: int, chunk: int, envs: EnvArrays) -> None:
                 model.network, model.work, chunk,
                 final_inputs, n * width, width, rollout.final_pixels.reshape(-1), 0,
                 rollout.carry.reshape(-1), ((t + 1) * rollout.carry.shape[1] + n) * memory_size,
-            )  # fmt: skip  # There are no images where environments are compiled.
+            )  # fmt: skip  # Compiled environments have no images.
     forget(rollout, t, start, stop)
 
 
@@ -167,20 +168,20 @@ def run_updates(
     """One thread's part of some updates.
 
     Args:
-        thread: Which thread, from 0.
-        crew: Who runs this.
+        thread: The thread's number, from 0.
+        crew: The threads that run this.
         training: Parameters, optimizer, statistics, rollout.
-        envs: The environments, episodes begun.
-        advance: Steps them.
-        learn: The function of that name, compiled apart because it is the same for all.
-        first_update: Number of the first, from 0.
+        envs: The environments, after their reset.
+        advance: The function that steps them.
+        learn: `learn` or `learn_naturally`; an argument, so that it is compiled once for all environments.
+        first_update: Number of the first update, from 0.
         rates: [U] learning rates.
-        record: [U, 9] takes what each update says of itself.
-        clock: Takes where the time goes, as the first thread sees it.
+        record: [U, 9] each update's metrics and episodes are written here.
+        clock: The time that the first thread spends is added here.
 
     Returns:
-        How many updates were made: fewer than U where a gradient was not finite, or an environment failed; then that
-        update changed no parameter.
+        How many updates were made. It is below U if a gradient was not finite or an environment failed; the update in
+        which that happened changed no parameter.
     """
     rules, books, rollout, work = training.rules, training.books, training.rollout, training.model.work
     chunks = len(work.chunks) - 1
@@ -225,7 +226,7 @@ def run_updates(
 
 @compiled
 def learn(thread: int, crew: Crew, training: Training, update: int, rate: float, metrics: NDArray[np.float64]) -> bool:
-    """One thread's part of a gradient and a step down it; whether the gradient was finite."""
+    """One thread's part of a gradient and a step of the optimizer; returns whether the gradient was finite."""
     model, optimizer = training.model, training.optimizer
     gradient(thread, crew, model, training.rollout, metrics)
     size = len(model.network.theta)
@@ -241,7 +242,7 @@ def learn(thread: int, crew: Crew, training: Training, update: int, rate: float,
 def learn_naturally(
     thread: int, crew: Crew, training: Training, update: int, scale: float, metrics: NDArray[np.float64]
 ) -> bool:
-    """One thread's part of a natural step of the actor, and of the critic's passes; whether all was finite."""
+    """One thread's part of a natural step of the actor and the critic's passes; returns whether all was finite."""
     natural: Any = training.natural
     passes: Any = training.passes
     model, rollout, goes_on = training.model, training.rollout, natural.goes_on

@@ -3,13 +3,13 @@
     x = (F + damping)^-1 g    by a fixed number of products
     theta += min(longest, sqrt(2 kl / x^T F x)) x
 
-The second bound is the trust region. The first is for where there is little to gain: the advantages of a policy that
-cannot get better are noise, and next to nothing; steps of a given KL along that undo what was learnt
-(InvertedPendulum-v5, solved after 100,000 steps, was at 148 of 1,000 after a million).
+The second bound is the trust region. The first one matters when there is little to gain: the advantages of a policy
+that cannot improve are small noise, and steps of a fixed KL along noise undo what was learnt (without this bound,
+InvertedPendulum-v5, solved after 100,000 steps, was at a return of 148 of 1,000 after a million).
 
-g is the gradient of mean(A log pi) + entropy_coef mean(H) in the actor's parameters. Vectors are laid out as theta, and
-hold zeros where the critic's parameters are. What follows is written for one thread: vectors are short beside the
-products, which all threads share.
+g is the gradient of mean(A log pi) + entropy_coef mean(H) in the actor's parameters. Vectors are laid out as theta,
+with zeros for the critic's parameters. The functions here run on one thread: they take little time beside the products
+with F, which all threads share.
 
 Reference: Kakade, "A natural policy gradient" (2001); Schulman et al., "Trust region policy optimization" (2015),
 appendix C, without its line search; Hestenes and Stiefel (1952) for conjugate gradients.
@@ -27,29 +27,29 @@ from a2c.kernels.compiler import compiled
 from a2c.kernels.simd import Floats
 
 SQUARES = 0
-"""Place in `Natural.sums` of r^T r."""
+"""Index in `Natural.sums` of r^T r."""
 
 LEAST_CURVATURE = 1e-2
-"""The part of x^T (F + damping) x that x^T F x is taken for at least: along what hardly changes the policy, steps would
-have no end."""
+"""x^T F x counts as at least this part of x^T (F + damping) x. Otherwise steps along directions that hardly change the
+policy would have no bound."""
 
 
 class Natural(NamedTuple):
-    """Room for a natural step, and its settings."""
+    """Settings of a natural step, and memory for it."""
 
-    kl: float  # how far a step goes at most, in nats, ...
+    kl: float  # the largest step, in nats, ...
     longest: float  # ... and in multiples of x
     damping: float
-    products: int  # with the Fisher matrix
+    products: int  # number of products with the Fisher matrix
     critic_start: int  # where in theta the critic's parameters start, ...
     critic_stop: int  # ... and end
     ascent: Floats  # g
-    direction: Floats  # what the next product is with
-    product: Floats  # F times that
+    direction: Floats  # p, the vector of the next product
+    product: Floats  # F p
     residual: Floats  # r = g - (F + damping) x
     solution: Floats  # x
     sums: NDArray[np.float64]  # [1]
-    goes_on: NDArray[np.int64]  # [1] what one thread found, for all
+    goes_on: NDArray[np.int64]  # [1] whether to iterate further: one thread writes it, all read it
 
 
 @compiled
@@ -63,7 +63,7 @@ def dot(a: Floats, b: Floats) -> float:
 
 @compiled
 def begin(natural: Natural, gradient: Floats) -> None:
-    """Takes the gradient of the loss, whose opposite is climbed, without the critic's part."""
+    """Starts the iterations: g is the negative gradient of the loss, without the critic's part."""
     for i in range(len(gradient)):
         is_critics = natural.critic_start <= i < natural.critic_stop
         g = np.float32(0) if is_critics else -gradient[i]
@@ -74,7 +74,7 @@ def begin(natural: Natural, gradient: Floats) -> None:
 
 @compiled
 def advance(natural: Natural) -> bool:
-    """One iteration of conjugate gradients, when `product` is there; False where nothing is left to be solved."""
+    """One iteration of conjugate gradients, once `product` is computed; False if nothing is left to solve."""
     damping, direction, product = np.float32(natural.damping), natural.direction, natural.product
     for i in range(len(product)):
         product[i] += damping * direction[i]
@@ -94,7 +94,13 @@ def advance(natural: Natural) -> bool:
 
 @compiled
 def finish(natural: Natural, theta: Floats, scale: float) -> bool:
-    """Moves theta along x, until the policy has changed by kl * scale; False, and no step, where that is not finite."""
+    """Moves theta along x, within both bounds on the step; returns False, without a step, if x is not finite.
+
+    Args:
+        natural: With the solution x.
+        theta: The parameters.
+        scale: The factor of kl, by which a schedule shortens steps.
+    """
     damped, squares = 0.0, 0.0
     for i in range(len(theta)):
         x = np.float64(natural.solution[i])
@@ -104,7 +110,7 @@ def finish(natural: Natural, theta: Floats, scale: float) -> bool:
         return False
     curvature = max(damped - natural.damping * squares, LEAST_CURVATURE * damped)
     if curvature <= 0.0:
-        return True  # No advantage, no direction: it stays where it is.
+        return True  # g is 0, as all advantages are: no step.
     length = np.float32(min(natural.longest, math.sqrt(2.0 * natural.kl * scale / curvature)))
     for i in range(len(theta)):
         if not math.isfinite(theta[i] + length * natural.solution[i]):

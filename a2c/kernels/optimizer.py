@@ -1,4 +1,4 @@
-"""Optimizers on a flat array of parameters: clipping, and a step."""
+"""Optimizers on a flat array of parameters: clipping of the gradient, and a step."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from a2c.kernels.simd import Floats, dots
 from a2c.kernels.threads import Crew, meet
 
 NORM_BLOCK = 1024
-"""Numbers whose squares are summed in float32; the blocks' sums are added in float64."""
+"""Squares of so many numbers are summed in float32; these sums are added in float64."""
 
 _ONE = np.float32(1)
 _TINY = np.float32(1e-30)
 
 
 class Optimizer(NamedTuple):
-    """Adam or RMSprop, and what it remembers."""
+    """Adam or RMSprop: its settings and its state."""
 
     is_adam: bool
     beta1: float  # Adam's decay of the first moment
     beta2: float  # Adam's decay of the second moment, or RMSprop's of the mean square
     epsilon: float
-    max_grad_norm: float  # infinity: gradients are not clipped
+    max_grad_norm: float  # infinity for no clipping
     first: Floats  # Adam's first moment, laid out as the parameters
     second: Floats  # Adam's second moment, or RMSprop's mean square
-    updates: NDArray[np.int64]  # [1] steps taken
-    norms: Floats  # [blocks] room for sums of squares of NORM_BLOCK numbers of a gradient
-    norm: NDArray[np.float64]  # [1] takes the global norm of the last gradient, before clipping
+    updates: NDArray[np.int64]  # [1] number of steps taken
+    norms: Floats  # [blocks] sums of squares of NORM_BLOCK numbers of a gradient each
+    norm: NDArray[np.float64]  # [1] the global norm of the last gradient, before clipping
 
 
 @compiled
 def square_norm(gradient: Floats, start: int, stop: int, out: Floats) -> None:
     """out[0] = the sum of squares of gradient[start:stop], a whole number of vectors."""
-    zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     one: Any = np.int64(1)
     dots(gradient, start, zero, gradient, start, stop - start, np.float32(0), out, zero, one, one)
 
@@ -64,7 +64,7 @@ def adam(
         g = gradient[i] * factor
         m = beta1 * first[i] + (_ONE - beta1) * g
         v = beta2 * second[i] + (_ONE - beta2) * g * g
-        # Of a parameter that gets no gradient any more the moment would shrink to where arithmetic is slow.
+        # If a parameter gets no gradient any more, its moment would become subnormal, and arithmetic slow.
         first[i] = m if abs(m) > _TINY else np.float32(0)
         second[i] = v if v > _TINY else np.float32(0)
         theta[i] -= step * m / (np.sqrt(v) + epsilon)
@@ -92,10 +92,10 @@ def rmsprop(
 
 @compiled
 def step(thread: int, crew: Crew, optimizer: Optimizer, theta: Floats, gradient: Floats, rate: float) -> bool:
-    """One thread's part of a step down a gradient, which is scaled down where its global norm is above max_grad_norm.
+    """One thread's part of a step. The gradient is scaled down to max_grad_norm if its global norm is above that.
 
     Returns:
-        Whether the gradient was finite; if not, nothing has changed.
+        Whether the gradient was finite. If not, nothing has changed.
     """
     blocks, size = len(optimizer.norms), len(theta)
     first, last = blocks * thread // crew.threads, blocks * (thread + 1) // crew.threads

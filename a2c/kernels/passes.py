@@ -1,13 +1,13 @@
-"""Actor and critic as a table of layers on flat arrays: forward, keeping activations, and backward from what was kept.
+"""Actor and critic as a table of layers on flat arrays: the forward pass, and the backward pass from its activations.
 
-Every array is flat and padded: a row of activations takes a multiple of LANES numbers, the rest of it zeros, which stay
-zeros through every layer, gradient and optimizer step. A layer is a row of numbers in `Network.layers` that says where
+Every array is flat and padded: a row of activations takes a multiple of LANES numbers, filled up with zeros, which stay
+zeros through every layer, gradient and optimizer step. A layer is a row of numbers in `Network.layers` that tell where
 its parts lie. Hidden layers store their weights as [in, padded out], for a product that runs along the outputs. A head
-of few outputs stores them the other way round, as [out, padded in], for sums that run along the inputs: it would else
-compute LANES outputs where it needs two. `benchmarks/kernels.py` has what decided that.
+with few outputs stores them the other way round, as [out, padded in], for sums that run along the inputs: otherwise it
+would compute LANES outputs although it needs two, say. `benchmarks/kernels.py` measures both.
 
-A row of inputs ends with the numbers of choices, if an observation has some. The first layers look a row of weights up
-for each, where a one-hot vector would be multiplied with all of them.
+If an observation has choices, a row of inputs ends with their numbers. The first layers look up a row of weights for
+each, instead of multiplying all weights with a one-hot vector.
 """
 
 from __future__ import annotations
@@ -32,61 +32,64 @@ from a2c.kernels.simd import (
 )
 from a2c.kernels.torso import Torso, torso_for, torso_views
 from a2c.kernels.vectors import padded, tanh
-from a2c.model.architecture import NETWORKS, Architecture, Parameters
+from a2c.model import NETWORKS
+from a2c.model.architecture import Architecture, Parameters
 
 IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
 """Columns of `Network.layers`: inputs, outputs; numbers in a row of input and of output; where in the parameters weight
 and bias start; where in the activations input and output start; whether weights are stored [out, padded in]; where the
-transposed weight starts, or -1 where nothing is propagated further."""
+transposed weight starts, or -1 if no gradient is propagated further."""
 
 NARROW_OUTPUTS = 4
-"""Heads with at most so many outputs sum along their inputs."""
+"""Heads with at most this many outputs sum along their inputs."""
 
 BLOCK_ROWS = 32
 """Rows whose gradients are propagated together: few enough to stay in the fastest cache."""
 
 KEPT_BYTES = 3 * 2**19
-"""Outputs of all layers that are kept from acting to the gradient: what is near enough to be fetched faster than it is
-computed again."""
+"""The most memory for activations that are stored from acting to the gradient: in a near cache, loading them is faster
+than computing them again."""
 
 
 class Network(NamedTuple):
     """An actor-critic on flat arrays.
 
-    Every observation of a rollout has a row of inputs, a copy of the rollout's that is laid out for products. Where the
-    outputs of all layers fit a core's cache, they have that same row, and acting leaves there what the gradient needs
-    (`keeps`). Where they do not fit, to compute them again is faster than to fetch them: then the outputs have rows for
-    what is in work only.
+    Every observation of a rollout has a row of inputs, a copy of the rollout's in the layout that products need. If the
+    outputs of all layers fit a core's cache, they have a row for each observation, too, and the gradient uses those of
+    acting (`keeps`). If they do not fit, computing them again is faster than loading them, and outputs have rows only
+    for the observations that a chunk works on.
     """
 
-    keeps: bool
-    floats: int  # columns of a row of inputs before the features of images, ...
-    features: int  # ... and of the memory, and how many these are; numbers of choices come after them
+    keeps: bool  # whether activations are stored from acting to the gradient
+    floats: int  # columns of numbers in a row of inputs; after them come features, then the numbers of choices
+    features: int  # columns of features of images and of the memory
+    own: int  # how many of these, the first ones, differ between actor and critic; 0 if they share them
+    apart: int  # rows of inputs from the actor's to the critic's of the same observation; 0 if they share rows
     torso: Torso | None
     memory: Memory | None
     d_features: Floats  # [rows of inputs * features] dL/d features
     layers: NDArray[np.int64]  # [layers, 10] the actor's, then the critic's
-    actor_layers: int
+    actor_layers: int  # number of the actor's layers
     is_tanh: bool
     theta: Floats  # every parameter
     log_std: int  # where in theta the log standard deviations start
-    log_stds: int  # how many
-    lookups: NDArray[np.int64]  # [choices, 2] where in a row of inputs its number is, and the first row of its weights
-    transposed: Floats  # weights of layers that propagate further, [out, padded in]
+    log_stds: int  # number of log standard deviations
+    lookups: NDArray[np.int64]  # [choices, 2] the column of its number in a row of inputs, the first row of its weights
+    transposed: Floats  # weights of layers through which gradients are propagated, [out, padded in]
     activations: Floats  # inputs, then the outputs of every layer
-    zeros: Floats  # as many as the widest row
+    zeros: Floats  # as many zeros as the widest row has numbers
     one: Floats  # a single 1
 
 
 def network_for(architecture: Architecture, inputs: int, working_rows: int, chunks: int = 1) -> Network:
-    """A network of an architecture, its parameters 0.
+    """Lays out the networks of an architecture; the parameters are 0.
 
     Args:
-        architecture: Its sizes.
-        inputs: Rows of inputs.
-        working_rows: Rows of outputs, where they do not have the same rows as the inputs; a chunk works on its share of
-            them at once.
-        chunks: That work at the same time.
+        architecture: Of the networks.
+        inputs: Number of rows of inputs.
+        working_rows: Number of rows of outputs if activations are not stored for the gradient. Each chunk has an equal
+            share of them.
+        chunks: Number of chunks that work at the same time.
     """
     hidden = 2 * sum(padded(size) for size in architecture.hidden_sizes)
     keeps = 4 * inputs * hidden <= KEPT_BYTES
@@ -94,12 +97,14 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
     layers: list[list[int]] = []
     num_parameters = num_transposed = 0
     input_row = padded(architecture.num_inputs + architecture.num_features)
-    num_activations = inputs * input_row
+    own = 0 if architecture.share_torso else architecture.num_image_features
+    apart = inputs if own else 0
+    num_activations = (inputs + apart) * input_row
     for network in NETWORKS:
-        x, x_row = 0, input_row
+        x, x_row = apart * input_row if network == "critic" else 0, input_row
         for number, block in enumerate(architecture.blocks(network)):
             fan_in, fan_out = block.inputs, block.outputs
-            # Rows of weights that are looked up must lie in one piece.
+            # A row of weights that is looked up must be contiguous, so not [out, padded in].
             may_be_narrow = number > 0 or not architecture.choices
             narrow = may_be_narrow and block.activation is None and fan_out <= NARROW_OUTPUTS
             y_row = fan_out if narrow else padded(fan_out)
@@ -116,16 +121,20 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
     dense = architecture.num_floats + architecture.num_features
     firsts = itertools.accumulate(architecture.choices, initial=dense)
     lookups = [(dense + column, first) for column, first in zip(range(len(architecture.choices)), firsts, strict=False)]
-    torso, num_parameters = torso_for(architecture, num_parameters, inputs, chunks)
-    memory, num_parameters = memory_for(architecture, num_parameters, input_row, inputs, working_rows // chunks, chunks)
+    torso, num_parameters = torso_for(architecture, num_parameters, inputs, apart, chunks)
+    memory, num_parameters = memory_for(
+        architecture, num_parameters, input_row, inputs, apart, working_rows // chunks, chunks
+    )
     widest = max(max(layer[X_ROW], layer[Y_ROW]) for layer in layers)
     return Network(
         keeps,
         architecture.num_floats,
         architecture.num_features,
+        own,
+        apart,
         torso,
         memory,
-        np.zeros(inputs * architecture.num_features, np.float32),
+        np.zeros((inputs + apart) * architecture.num_features, np.float32),
         np.array(layers, np.int64),
         len(layers) // 2,
         architecture.activation == "tanh",
@@ -141,7 +150,7 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
 
 
 def views(network: Network, flat: Floats, architecture: Architecture) -> Parameters:
-    """The arrays of the portable form, as views of a flat array laid out as `theta`."""
+    """The named arrays of `a2c.model.architecture`, in its order, as views of a flat array laid out as theta."""
     found: Parameters = {}
     layers = iter(network.layers.tolist())
     for which in NETWORKS:
@@ -162,14 +171,14 @@ def views(network: Network, flat: Floats, architecture: Architecture) -> Paramet
         found |= memory_views(network.memory, flat)
     if architecture.log_std_size:
         found["log_std"] = flat[network.log_std : network.log_std + network.log_stds]
-    return found
+    return {name: found[name] for name in architecture.shapes()}
 
 
 @compiled
 def forward(network: Network, first: int, last: int, input_row: int, row: int, rows: int) -> None:
-    """Runs layers first..last-1 on some rows and keeps every layer's output.
+    """Runs layers first..last-1 on some rows and stores every layer's output.
 
-    y = f(x W + b), f the activation in hidden layers and nothing in the last.
+    y = f(x W + b), with the activation f in hidden layers and none in the last.
 
     Args:
         network: Holds the inputs.
@@ -180,7 +189,7 @@ def forward(network: Network, first: int, last: int, input_row: int, row: int, r
         rows: How many.
     """
     theta, activations = network.theta, network.activations
-    zero: Any = np.int64(0)  # For literal numbers Numba would compile what is called anew.
+    zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     one: Any = np.int64(1)
     for number in range(first, last):
         layer = network.layers[number]
@@ -231,14 +240,14 @@ def backward(
 ) -> int:
     """Adds the gradient of some rows to the parameters' gradient: from dL/dy of the last layer back to the first.
 
-    dL/dW += x^T dL/dy,  dL/db += sum over rows of dL/dy,  dL/dx = dL/dy W^T * f'(x),  with f' from the kept f:
-    1 - f^2 for tanh, [f > 0] for ReLU.
+    dL/dW += x^T dL/dy,  dL/db += sum over rows of dL/dy,  dL/dx = dL/dy W^T * f'(x),  with f' computed from the stored
+    f: 1 - f^2 for tanh, [f > 0] for ReLU.
 
     Returns:
-        Where in scratch dL/dx of the first layer lies, [rows, X_ROW], where inputs have features.
+        Where in scratch dL/dx of the first layer lies, [rows, X_ROW]; it is computed only if inputs have features.
 
     Args:
-        network: With the activations that `forward` kept.
+        network: With the activations that `forward` stored.
         first: First layer of actor or critic.
         last: Layer to stop before.
         input_row: First row of inputs.
@@ -319,12 +328,12 @@ def tangents(
     dy: int,
     dx: int,
 ) -> None:
-    """How the outputs of some rows change as the parameters move along a direction v: J v, layer by layer.
+    """The derivative J v of the outputs of some rows as the parameters move along v, layer by layer.
 
-    y' = (x' W + x V + v_b) * f'(y),  x' = 0 for inputs, with f' from the kept f as in `backward`.
+    y' = (x' W + x V + v_b) * f'(y),  with x' = 0 for inputs, and f' from the stored f as in `backward`.
 
     Args:
-        network: With the activations that `forward` kept.
+        network: With the activations that `forward` stored.
         first: First layer of actor or critic.
         last: Layer to stop before.
         input_row: First row of inputs.
@@ -393,7 +402,7 @@ def transpose(network: Network, first: int, last: int) -> None:
         layer = network.layers[number]
         start, weight, x_row, y_row = layer[TRANSPOSED], layer[WEIGHT], layer[X_ROW], layer[Y_ROW]
         if start >= 0:
-            # In squares that fit the fastest cache both ways.
+            # Square by square, so that both the rows read and the rows written stay in the fastest cache.
             for j0 in range(0, layer[OUT], 16):
                 for i in range(layer[IN]):
                     for j in range(j0, min(j0 + 16, layer[OUT])):

@@ -1,4 +1,4 @@
-"""Random numbers without a state: each is a function of a key and a counter."""
+"""Random numbers without state: each is a function of a key and a counter."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def philox(
 
 @compiled
 def words(seed: int, stream: int, counter: int, block: int) -> tuple[np.uint32, np.uint32, np.uint32, np.uint32]:
-    """Four random words.
+    """Four 32-bit random words.
 
     Args:
         seed: The key, 64 bits.
-        stream: What the numbers are for, below 2**15.
-        counter: Which set of them (an update, a step), below 2**48.
-        block: Which four of that set, below 2**32.
+        stream: The use of the numbers, below 2**15.
+        counter: The number of a set of them (for an update or a step, say), below 2**48.
+        block: Which four words of that set, below 2**32.
     """
     high = np.uint32((counter >> 32) | (stream << 16))
     return philox(np.uint32(block), np.uint32(counter), high, np.uint32(0), np.uint32(seed), np.uint32(seed >> 32))
@@ -51,7 +51,7 @@ def words(seed: int, stream: int, counter: int, block: int) -> tuple[np.uint32, 
 
 @compiled
 def uniforms(seed: int, stream: int, counter: int, first: int, out: NDArray[np.float32], o: int, n: int) -> None:
-    """Uniforms in [0, 1) on a grid of 2**-24: out[o:o+n] takes numbers first..first+n-1 of a set."""
+    """Writes numbers first..first+n-1 of a set to out[o:o+n]: uniforms in [0, 1), multiples of 2**-24."""
     scale = np.float32(2.0**-24)
     i = 0
     while i < n:
@@ -65,7 +65,7 @@ def uniforms(seed: int, stream: int, counter: int, first: int, out: NDArray[np.f
 
 @compiled
 def normals(seed: int, stream: int, counter: int, first: int, out: NDArray[np.float32], o: int, n: int) -> None:
-    """Standard normals: out[o:o+n] takes numbers first..first+n-1 of a set.
+    """Writes numbers first..first+n-1 of a set to out[o:o+n]: standard normals.
 
     Reference: Box and Muller, "A note on the generation of random normal deviates" (1958).
     """
@@ -85,7 +85,7 @@ def normals(seed: int, stream: int, counter: int, first: int, out: NDArray[np.fl
 
 @compiled
 def doubles(seed: int, stream: int, counter: int, out: NDArray[np.float64]) -> None:
-    """Uniforms in [0, 1) on a grid of 2**-53, as many as `out` takes."""
+    """Fills `out` with uniforms in [0, 1), multiples of 2**-53."""
     for i in range(len(out)):
         w = words(seed, stream, counter, i >> 1)
         high, low = (w[0], w[1]) if i & 1 == 0 else (w[2], w[3])
@@ -94,7 +94,7 @@ def doubles(seed: int, stream: int, counter: int, out: NDArray[np.float64]) -> N
 
 @compiled
 def episode_seed(seed: int, env_index: int, episode: int) -> np.int64:
-    """`a2c.randomness.episode_seed`."""
+    """`a2c.randomness.episode_seed`, for machine code."""
     state = np.uint64(seed)
     for word in (env_index, episode):
         state = state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(word) + np.uint64(1)

@@ -1,8 +1,8 @@
 """The memory of a policy: a gated recurrent unit, forward step by step and backward through a whole rollout.
 
-Each row of inputs has room for what a step made of it, which the gradient finds there. What is remembered is written
-where the networks' first layers read it. In a network without memory `memory` is None, and Numba leaves out all that
-follows `if memory is not None`. `a2c.model.blocks.remember` has the equations.
+Each row of inputs has memory for the results of its step, which the gradient uses. The new state is written to the row
+of inputs, where the networks' first layers read it. In a network without memory `memory` is None, and Numba compiles
+nothing that follows `if memory is not None`. `a2c.model.blocks.remember` has the equations.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from a2c.kernels.vectors import sigmoid, tanh
 from a2c.model.architecture import Architecture, Parameters
 
 ROOM = 5
-"""Numbers that each unit of a row keeps: c, r, z, n, and c U_n + d_n."""
+"""Numbers that are stored for each unit in a row: c, r, z, n, and c U_n + d_n."""
 
 _ONE = np.float32(1)
 
 
 class Memory(NamedTuple):
-    """A gated recurrent unit of H, and where all of it lies. Gates lie one after another: r, z, n."""
+    """A gated recurrent unit of size H, and where its arrays lie. Gates lie one after another: r, z, n."""
 
     size: int  # H
-    seen: int  # columns of a row of inputs that are multiplied with weights; what is remembered is written behind them
+    seen: int  # columns of a row of inputs that are multiplied with weights; the new state is written after them
     images: int  # how many of these, the last ones, are features of images
-    x_row: int  # from one row of inputs to the next
+    x_row: int  # numbers from one row of inputs to the next
+    apart: int  # rows of inputs from the actor's to the critic's, to which the state is copied; 0: they share rows
     lookups: NDArray[np.int64]  # [choices, 2] as in `a2c.kernels.lookup`
     weight: int  # where in theta the weights [in, 3 H] start, ...
     bias: int
-    carry_weight: int  # ... and those of what is remembered, [H, 3 H]
+    carry_weight: int  # ... and those of the state, [H, 3 H]
     carry_bias: int
-    turned: Floats  # [3 H * H] these, turned
-    turned_images: Floats  # [3 H * images] the weights of features of images, turned
-    rooms: Floats  # [rows * ROOM * H] of each row
-    room: int  # rows that a chunk works on at once, at most
+    turned: Floats  # [3 H * H] the weights of the state, transposed
+    turned_images: Floats  # [3 H * images] the weights of features of images, transposed
+    rooms: Floats  # [rows * ROOM * H] the stored numbers of each row
+    room: int  # the most rows that a chunk works on at once
     gates: Floats  # [chunks * room * 6 H] x W + b, then c U + d
     d_seen: Floats  # [rows * 3 H] dL/d(x W + b)
     d_carried: Floats  # [rows * 3 H] dL/d(c U + d)
@@ -48,17 +49,21 @@ class Memory(NamedTuple):
 
 
 def memory_for(
-    architecture: Architecture, first_parameter: int, x_row: int, rows: int, room: int, chunks: int
+    architecture: Architecture, first_parameter: int, x_row: int, rows: int, apart: int, room: int, chunks: int
 ) -> tuple[Memory | None, int]:
-    """Room for the memory of an architecture, if it has one, and how many parameters there are with its own.
+    """Lays out the memory of an architecture.
 
     Args:
-        architecture: Its sizes.
+        architecture: Of the networks.
         first_parameter: Where in theta its parameters start.
         x_row: Numbers of a row of inputs.
-        rows: Of inputs.
+        rows: Number of rows of inputs.
+        apart: Rows of inputs from the actor's to the critic's; 0 if they share rows.
         room: Rows that a chunk works on at once.
-        chunks: That work at the same time.
+        chunks: Number of chunks that work at the same time.
+
+    Returns:
+        The memory, or None if the architecture has none; and where in theta the parameters after it start.
     """
     size = architecture.memory_size
     if not size:
@@ -74,7 +79,7 @@ def memory_for(
         return np.zeros(max(1, count), np.float32)
 
     memory = Memory(
-        size, seen, images, x_row, np.array(lookups, np.int64).reshape(-1, 2),
+        size, seen, images, x_row, apart, np.array(lookups, np.int64).reshape(-1, 2),
         first_parameter, bias, carry_weight, carry_bias, numbers(3 * size * size), numbers(3 * size * images),
         numbers(rows * ROOM * size), room, numbers(chunks * room * 6 * size),
         numbers(rows * 3 * size), numbers(rows * 3 * size), numbers(chunks * room * size),
@@ -83,9 +88,9 @@ def memory_for(
 
 
 def memory_views(memory: Memory, flat: Floats) -> Parameters:
-    """The arrays of the portable form, as views of a flat array laid out as theta.
+    """The memory's named arrays of `a2c.model.architecture`, as views of a flat array laid out as theta.
 
-    A memory has as many units as whole vectors have numbers, so nothing is padded.
+    The number of units is a multiple of LANES, so nothing is padded.
     """
     gates = 3 * memory.size
     return {
@@ -98,10 +103,10 @@ def memory_views(memory: Memory, flat: Floats) -> Parameters:
 
 @compiled
 def take_in_carry(memory: Memory | None, row: int, carry: Floats, c0: int, has_ended: bool) -> bool:
-    """Copies what is remembered, at c0, to the network's row, or 0 where an episode ended.
+    """Copies the state at c0 to the network's row, or zeros if an episode has ended.
 
     Returns:
-        Whether the row held something else.
+        Whether that changed the row.
     """
     differs = False
     if memory is not None:
@@ -117,22 +122,22 @@ def take_in_carry(memory: Memory | None, row: int, carry: Floats, c0: int, has_e
 
 @compiled
 def remember(memory: Memory | None, theta: Floats, inputs: Floats, chunk: int, row: int, rows: int) -> None:
-    """A step of the memory on some rows: what it makes of inputs and of what was remembered goes into the inputs.
+    """A step of the memory on some rows: writes the new states into the rows of inputs.
 
     Args:
-        memory: With what was remembered in the rows' rooms.
+        memory: With the states before the step in the rows' rooms.
         theta: The parameters.
-        inputs: Rows of inputs, features of images in them.
-        chunk: In whose room this is done.
+        inputs: Rows of inputs, with the features of images.
+        chunk: The chunk whose memory is used for gates.
         row: The first row.
-        rows: How many, at most `memory.room`.
+        rows: The number of rows, at most `memory.room`.
     """
     if memory is not None:
         size = memory.size
         gates, room, x_row = 3 * size, ROOM * size, memory.x_row
         x, seen = row * x_row, chunk * memory.room * 2 * gates
         carried = seen + memory.room * gates
-        zero: Any = np.int64(0)  # not a literal, for which Numba would compile what is called anew
+        zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
         one: Any = np.int64(1)
         begin, begin0, begin_row = theta, memory.bias, zero
         if len(memory.lookups):
@@ -175,11 +180,13 @@ def remember(memory: Memory | None, theta: Floats, inputs: Floats, chunk: int, r
             out = inputs[(row + i) * x_row + memory.seen : (row + i) * x_row + memory.seen + size]
             for j in range(size):
                 out[j] = n[j] + z[j] * (c[j] - n[j])
+            if memory.apart:
+                give_carry(memory, inputs, row + i, inputs, (row + i + memory.apart) * x_row + memory.seen)
 
 
 @compiled
 def give_carry(memory: Memory | None, inputs: Floats, row: int, carry: Floats, c0: int) -> None:
-    """Copies what a row's step remembers to c0."""
+    """Copies the state after a row's step to c0."""
     if memory is not None:
         at = row * memory.x_row + memory.seen
         given, out = inputs[at : at + memory.size], carry[c0 : c0 + memory.size]
@@ -193,25 +200,25 @@ def learn_through_time(
     terminated: NDArray[np.bool_], truncated: NDArray[np.bool_], start: int, stop: int,
     d_features: Floats, features: int, gradient: Floats, g0: int,
 ) -> None:  # fmt: skip
-    """Adds the gradient of a chunk's steps to the parameters', the last step first: through the whole rollout.
+    """Adds the gradient of a chunk's steps to that of the parameters, from the last step back to the first.
 
-    Where an episode ended, nothing was remembered, and nothing flows back.
+    Where an episode ended, the state was set to 0, and no gradient flows back.
 
     Args:
-        memory: With what `remember` kept of these rows.
+        memory: With the numbers that `remember` stored for these rows.
         inputs: Rows of inputs.
         zeros: As many as the widest row has numbers.
         one_: A single 1.
-        chunk: In whose room this is done.
+        chunk: The chunk's number.
         first_row: The chunk's first row; its rows lie step by step.
         terminated: [T, N].
         truncated: [T, N].
         start: The chunk's first environment, ...
-        stop: ... and the one behind its last.
-        d_features: [rows, features] dL/d features, to which what flows into features of images is added.
-        features: Numbers of a row of these; the memory's are the last.
+        stop: ... and the first one after it.
+        d_features: [rows, features] dL/d features; the memory's gradient in features of images is added to it.
+        features: Columns of `d_features`; the memory's are the last.
         gradient: Laid out as theta, from g0 on.
-        g0: See there.
+        g0: Its start.
     """
     if memory is not None:
         length, count, size = len(terminated), stop - start, memory.size
@@ -314,7 +321,7 @@ def _add_products(
 
 @compiled
 def turn_memory(memory: Memory | None, theta: Floats) -> None:
-    """What has to follow when the parameters have changed."""
+    """Transposes the memory's weights for the gradient, after the parameters have changed."""
     if memory is not None:
         size, gates = memory.size, 3 * memory.size
         for i in range(size):

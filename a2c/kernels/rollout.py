@@ -1,12 +1,13 @@
-"""The verbs of a rollout, each once: the collector calls them from Python, `a2c.kernels.loop` from machine code.
+"""The steps of collecting a rollout. The collector calls them from Python, `a2c.kernels.loop` from machine code.
 
-see         real numbers as observed -> inputs
-choose      outputs and noise -> actions                        (forward, between them, is the engine's)
-follow_up   what came of the whole rollout: next values, and what was not finite
-forget      what was remembered of episodes that ended
-settle      rewards scaled, episodes counted
-estimate    advantages and returns
-renormalize statistics of observations move, and first layers so that the networks stay as they are
+draw_part    draws the noise of some environments' actions
+see          turns observed real numbers into inputs
+choose       turns outputs and noise into actions              (between `see` and `choose`, the engine runs forward)
+follow_up    fills in next values, and marks what is not finite
+forget       clears the memory's state after episodes that ended
+settle       scales rewards and counts episodes
+estimate     computes advantages and returns
+renormalize  updates statistics of observations, and first layers so that the networks' outputs do not change
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, inlined
-from a2c.kernels.heads import sample
+from a2c.kernels.heads import draw, sample
 from a2c.kernels.simd import Floats
 from a2c.kernels.statistics import (
     count_episodes,
@@ -34,23 +35,23 @@ from a2c.moments import EPSILON, Moments
 from a2c.rollout import Rollout
 
 LARGEST = float(np.finfo(np.float32).max)
-"""A number beyond it is infinite to the networks: `a2c.finite.finite`, here."""
+"""Larger numbers become infinite as float32, in which the networks compute; see `a2c.finite.finite`."""
 
 
 SETTLED = 200_000
-"""Rows that statistics of observations come from before networks stay as they are when these move. Until then they look
-for the scales of inputs: weights that made up for that would grow with them, and saturate hidden units."""
+"""Rows of observations after which first layers make up for changes of the statistics. Before that, the statistics
+still search for the scales of inputs: weights that made up for that would grow with them and saturate hidden units."""
 
 MOST_CHANGE = 2.0
-"""A column whose standard deviation becomes so many times as large or small at once is seen anew."""
+"""If a column's standard deviation changes by more than this factor at once, first layers do not make up for it."""
 
 START, ROW, COLUMN, BIAS, UNITS = range(5)
-"""Of a first layer, where it lies in theta: the weight of input j and unit h at START + j ROW + h COLUMN, the biases
-from BIAS on."""
+"""Columns of the table of first layers, which tells where they lie in theta: the weight of input j and unit h is at
+START + j ROW + h COLUMN, biases start at BIAS."""
 
 
 class Rules(NamedTuple):
-    """The numbers of a run that do not change."""
+    """Settings of a run."""
 
     seed: int
     gamma: float
@@ -65,13 +66,24 @@ class Rules(NamedTuple):
 
 
 class Books(NamedTuple):
-    """What outlives a rollout: statistics, and the episodes under way."""
+    """What is carried from one rollout to the next: statistics, and sums of the episodes under way."""
 
     observations: Moments  # of R columns
-    scaled: Moments  # of 1: discounted sums of rewards
-    running: NDArray[np.float64]  # [N] those sums, so far
+    scaled: Moments  # of 1 column: discounted sums of rewards
+    running: NDArray[np.float64]  # [N] the discounted sums so far
     returns: NDArray[np.float64]  # [N] sums of rewards of the episodes under way
-    lengths: NDArray[np.int64]  # [N] their steps
+    lengths: NDArray[np.int64]  # [N] steps of the episodes under way
+
+
+@compiled
+def draw_part(
+    factors: NDArray[np.int64], seed: int, update: int, noise: NDArray[np.float32], first: int, num_envs: int
+) -> None:
+    """Draws an update's noise [T, n, C] for n environments, from `first` on, of the N environments of a rollout."""
+    length, count, columns = noise.shape
+    flat = noise.reshape(-1)
+    for t in range(length):
+        draw(factors, seed, update, flat[t * count * columns :], columns, t * num_envs + first, count)
 
 
 @compiled
@@ -83,7 +95,7 @@ def see(
     first: int,
     last: int,
 ) -> None:
-    """Rows first..last-1 of real numbers [N, R] as inputs [N, D], normalised if the run normalises."""
+    """Writes rows first..last-1 of observed real numbers [N, R] to inputs [N, D], normalised if `normalizes`."""
     for n in range(first, last):
         for j in range(observed.shape[1]):
             if normalizes:
@@ -103,7 +115,7 @@ def choose(
     first: int,
     last: int,
 ) -> None:
-    """Rows first..last-1 of actions [N, C], from the actor's outputs [N, O], noise [N, C] and masks [N, K]."""
+    """Writes rows first..last-1 of actions [N, C], given the actor's outputs [N, O], noise [N, C] and masks [N, K]."""
     flat_outputs, flat_noise = outputs.reshape(-1), noise.reshape(-1)
     flat_mask, flat_action = mask.reshape(-1), action.reshape(-1)
     for n in range(first, last):
@@ -115,7 +127,7 @@ def choose(
 
 @inlined
 def not_finite(row: NDArray[np.float64]) -> bool:
-    """Whether one of some numbers [R] is NaN, or too large for float32."""
+    """Whether any number of a row [R] is NaN or too large for float32."""
     found = False
     for j in range(len(row)):
         found |= not abs(row[j]) <= LARGEST
@@ -124,11 +136,11 @@ def not_finite(row: NDArray[np.float64]) -> bool:
 
 @compiled
 def follow_up(rollout: Rollout, first: int, last: int) -> None:
-    """Completes columns first..last-1 of a rollout that was collected: `bad`, and `next_value` but for truncations.
+    """Completes columns first..last-1 of a collected rollout: `bad`, and `next_value` of steps that were not truncated.
 
-    The successor of a step is what was acted on next, except where an episode ended: nothing follows a termination (or,
-    where that is learnt as an end, a lost life), and a truncated episode would have gone on from its final state, whose
-    value is there already.
+    The state after a step is the one that was acted on next, unless an episode ended. Nothing follows a termination (or
+    a lost life, if that counts as an end). A truncated episode would have gone on from its final state, whose value has
+    been written before.
     """
     for t in range(rollout.reward.shape[0]):
         for n in range(first, last):
@@ -144,7 +156,7 @@ def follow_up(rollout: Rollout, first: int, last: int) -> None:
 
 @compiled
 def forget(rollout: Rollout, t: int, first: int, last: int) -> None:
-    """Of columns first..last-1, nothing is remembered beyond step t where an episode ended in it."""
+    """Sets the memory's state after step t to 0 in those of columns first..last-1 whose episode ended in it."""
     for n in range(first, last):
         if rollout.terminated[t, n] or rollout.truncated[t, n]:
             for j in range(rollout.carry.shape[2]):
@@ -153,13 +165,13 @@ def forget(rollout: Rollout, t: int, first: int, last: int) -> None:
 
 @compiled
 def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, int]:
-    """What needs the whole rollout at once: scaled rewards, episodes that ended.
+    """Scales rewards and counts the episodes that ended, which needs the whole rollout at once.
 
     Scaled rewards are divided by the standard deviation of the discounted return, R_t = r_t + gamma R_{t-1} within an
-    episode, so that returns are of order 1, and clipped. They are not shifted: that would change which policies are
-    best wherever episodes can end.
+    episode, so that returns are of order 1; then they are clipped. They are not shifted: if episodes can end, that
+    would change which policies are best.
 
-    Clipped ones are their signs.
+    If rewards are to be clipped instead, they become their signs.
 
     Returns:
         How many episodes ended, and the sums of their returns and lengths.
@@ -181,7 +193,7 @@ def settle(rules: Rules, books: Books, rollout: Rollout) -> tuple[int, float, in
 
 @compiled
 def estimate(rules: Rules, rollout: Rollout, first: int, last: int) -> None:
-    """Advantages and returns of columns first..last-1, not yet normalised: `a2c.returns.gae` or `observed`."""
+    """Computes advantages and returns of columns first..last-1, not yet normalised: `a2c.returns.gae` or `observed`."""
     if rules.bootstraps:
         gae(
             rollout.scaled_reward, rollout.value, rollout.next_value, rollout.ended, rollout.truncated,
@@ -196,24 +208,25 @@ def estimate(rules: Rules, rollout: Rollout, first: int, last: int) -> None:
 
 @compiled
 def renormalize(books: Books, rollout: Rollout, layers: NDArray[np.int64], theta: Floats) -> None:
-    """Statistics of observations take in a rollout, and the networks go on saying what they said.
+    """Updates the statistics of observations with a rollout, without changing the networks' outputs.
 
-    An input (x - m) / s becomes (x - m') / s', which its weights w and the biases b of first layers make up for:
-    w' = w s' / s and b' = b + w (m' - m) / s. Else every rollout would change the policy, away from what its steps made
-    of it. Not so before `SETTLED` rows were seen, nor where a column begins to vary: then its scale was not known.
+    An input (x - m) / s becomes (x - m') / s'. The weights w and biases b of first layers make up for that:
+    w' = w s' / s and b' = b + w (m' - m) / s. Otherwise every rollout would change the policy in a direction that no
+    gradient asked for. They do not make up for it before `SETTLED` rows were seen, nor when a column begins to vary:
+    its scale was not known before.
 
     Args:
-        books: Whose statistics of observations move.
-        rollout: After it was learnt from.
+        books: Its statistics of observations are updated.
+        rollout: A rollout, after the update that learnt from it.
         layers: [layers, 5] the layers that see inputs, with the fields START to UNITS.
         theta: The parameters.
 
     Reference: van Hasselt et al., "Learning values across many orders of magnitude" (2016), section 2.2, who do this
-        behind the last layer.
+        to the outputs of the last layer.
     """
     moments, (length, num_envs) = books.observations, rollout.reward.shape
     rows, before = length * num_envs, moments.seen[0]
-    observed = rollout.observed[:length].reshape((rows, len(moments.mean)))  # Row T is the next rollout's row 0.
+    observed = rollout.observed[:length].reshape((rows, len(moments.mean)))  # Row T is row 0 of the next rollout.
     for j in range(observed.shape[1]):
         mean, deviation = moments.mean[j], np.sqrt(moments.variance[j] + EPSILON)
         merge_column(observed, j, before, moments.mean, moments.variance)

@@ -1,7 +1,7 @@
-"""Arithmetic on vectors of LANES float32 numbers, written as LLVM instructions: what the matrix products are made of.
+"""Matrix products on vectors of LANES float32 numbers, written as LLVM instructions.
 
-LLVM turns simple loops into vector code by itself; the inner block of a matrix product it does not. Every product is a
-fused multiply-add in a fixed order, so that a result depends on its operands alone: not on how many rows are computed
+LLVM turns simple loops into vector code by itself, but not the inner block of a matrix product. Every product is a
+fused multiply-add in a fixed order, so that a result depends only on its operands: not on how many rows are computed
 together, nor on which thread computes them.
 """
 
@@ -25,14 +25,14 @@ Floats = NDArray[np.float32]
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 
 LANES = 16 if _FEATURES.get("avx512f") else 8
-"""Numbers in a vector. Rows of activations and weights are padded with zeros to a multiple of it."""
+"""Numbers in a vector. Rows of activations and weights are padded with zeros to a multiple of LANES."""
 
 TILE_ROWS = 4
 TILE_VECTORS = 4 if LANES == 16 else 2
-"""A tile of the product: as many sums as stay in registers."""
+"""The size of a tile of the product: as many sums as fit in registers."""
 
 AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE = range(4)
-"""What is done with a product before it is stored; see `matmul`."""
+"""The last operation on a product before it is stored; see `matmul`."""
 
 _HAS_FMA = _FEATURES.get("fma", False) or "aarch64" in llvmlite.binding.get_process_triple()
 _FLOAT, INT = ir.FloatType(), ir.IntType(64)
@@ -41,7 +41,7 @@ ARRAY = types.Array(types.float32, 1, "C")
 
 
 class Code:
-    """Writes instructions of one function."""
+    """Writes the LLVM instructions of one function."""
 
     def __init__(self, context: Any, builder: Any) -> None:
         self.context, self.builder = context, builder
@@ -51,7 +51,7 @@ class Code:
         return self.context.make_array(kind)(self.context, self.builder, array).data
 
     def at(self, data: Any, *offsets: Any) -> Any:
-        """The address of a number that lies the sum of some offsets behind another."""
+        """An address plus the sum of some offsets, counted in numbers."""
         for offset in offsets:
             data = self.builder.gep(data, [offset])
         return data
@@ -67,7 +67,7 @@ class Code:
         self.builder.store(vector, self.builder.bitcast(address, VECTOR.as_pointer()), align=4)
 
     def broadcast(self, address: Any) -> Any:
-        """A vector of one number, LANES times."""
+        """A vector whose LANES numbers are all the one at an address."""
         single = self.builder.insert_element(ir.Constant(VECTOR, ir.Undefined), self.builder.load(address), _int32(0))
         return self.builder.shuffle_vector(
             single, ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
@@ -87,17 +87,17 @@ class Code:
             self.builder.store(self.multiply_add(down[row], across[vector], self.builder.load(cell)), cell)
 
     def equals(self, number: Any, constant: int) -> Any:
-        """Whether a number is this one."""
+        """Whether a number equals a constant."""
         return self.builder.icmp_signed("==", number, ir.Constant(INT, constant))
 
     def store_finished(self, finish: Any, sums: dict[Any, Any], outs: dict[Any, Any], values: dict[Any, Any]) -> None:
-        """Writes vectors to their addresses, on the way what `finish` says is done with them; see `matmul`.
+        """Applies the operation `finish` to vectors, and writes them to their addresses; see `matmul`.
 
         Args:
             finish: AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE or TIMES_TANH_DERIVATIVE.
             sums: The vectors.
-            outs: Where each goes.
-            values: For each, the terms of the address where the activation's value is, for its derivative.
+            outs: The address of each.
+            values: For each, the terms of the address of the activation's value, from which its derivative follows.
         """
         builder = self.builder
         zero, one = ir.Constant(VECTOR, None), ir.Constant(VECTOR, [1.0] * LANES)
@@ -108,7 +108,7 @@ class Code:
             with finished, builder.if_else(self.equals(finish, RECTIFIED)) as (rectified, differentiated):
                 with rectified:
                     for cell, total in sums.items():
-                        negative = builder.fcmp_ordered("<", total, zero)  # A NaN is not, and stays.
+                        negative = builder.fcmp_ordered("<", total, zero)  # False for NaN, so NaN stays.
                         self.store(builder.select(negative, zero, total), outs[cell])
                 with differentiated:
                     is_tanh = self.equals(finish, TIMES_TANH_DERIVATIVE)
@@ -119,7 +119,7 @@ class Code:
                         self.store(builder.select(is_tanh, of_tanh, of_relu), outs[cell])
 
     def total(self, vector: Any) -> Any:
-        """The sum of a vector's numbers, halves on halves."""
+        """The sum of a vector's numbers: its halves are added, then the halves of that, and so on."""
         lanes = LANES
         while lanes > 1:
             lanes //= 2
@@ -138,9 +138,9 @@ def _int32(value: int) -> Any:
 
 
 def _tile(rows: int, vectors: int) -> Any:
-    """An intrinsic that computes a block of a matrix product, `rows` x `vectors` vectors of it.
+    """An intrinsic that computes a tile of a matrix product: `rows` rows of `vectors` vectors.
 
-    The results are finished on their way out of the registers: a pass of its own would cost as much as many products.
+    Results are finished while they are in registers: a separate pass over them would cost as much as many products.
     """
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
@@ -211,31 +211,31 @@ def matmul(
 ) -> None:  # fmt: skip
     """C[i, j] = init[i, j] + sum over k of A[i, k] * B[k, j], then finished, on pieces of flat arrays.
 
-    A[i, k] = a[a0 + i * a_row + k * a_k], B[k, j] = b[b0 + k * b_k + j], and so on: strides make of the same product
-    one with A transposed, a sum over rows (A all ones: strides 0), or one that adds to what is there (init = c).
+    A[i, k] = a[a0 + i * a_row + k * a_k], B[k, j] = b[b0 + k * b_k + j], and so on. With other strides, the same
+    product has A transposed, sums over rows (A is all ones: strides of 0), or adds to C (init = c).
 
     Args:
         a: Holds A, `rows` x `inner`.
         a0: Where A starts.
-        a_row: From one row of A to the next.
-        a_k: From one column of A to the next.
+        a_row: Numbers from one row of A to the next.
+        a_k: Numbers from one column of A to the next.
         b: Holds B, `inner` x `width`.
         b0: Where B starts.
-        b_k: From one row of B to the next.
-        init: Holds what the sums start from.
-        init0: Where that starts.
-        init_row: From one of its rows to the next; 0 for the same one always, as with a bias.
-        c: Takes C, `rows` x `width`.
+        b_k: Numbers from one row of B to the next.
+        init: Holds the initial values of the sums.
+        init0: Where they start.
+        init_row: Numbers from one of their rows to the next; 0 to use one row for all, such as a bias.
+        c: C is written here, `rows` x `width`.
         c0: Where C starts.
-        c_row: From one row of C to the next.
+        c_row: Numbers from one row of C to the next.
         rows: Of A and C.
         inner: Columns of A, rows of B.
         width: Of B and C; a multiple of LANES.
-        finish: AS_IT_IS; RECTIFIED, where negative results become 0; or times the derivative of an activation with the
-            value F[i, j]: TIMES_RELU_DERIVATIVE, [F > 0], or TIMES_TANH_DERIVATIVE, 1 - F^2.
-        f: Holds F, `rows` x `width`; any array where it is not needed.
+        finish: AS_IT_IS; RECTIFIED: negative results become 0; or results are multiplied with the derivative of an
+            activation whose value is F[i, j]: TIMES_RELU_DERIVATIVE, [F > 0], or TIMES_TANH_DERIVATIVE, 1 - F^2.
+        f: Holds F, `rows` x `width`; any array if F is not needed.
         f0: Where F starts.
-        f_row: From one row of F to the next.
+        f_row: Numbers from one row of F to the next.
     """
     together = TILE_VECTORS * LANES
     whole = rows - rows % TILE_ROWS
@@ -262,14 +262,14 @@ def matmul(
 
 
 def _dots(rows: int) -> Any:
-    """An intrinsic that computes the products of some rows with one vector."""
+    """An intrinsic that computes the dot products of `rows` rows with one vector."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         code = Code(context, builder)
         a, a0, a_row, b, b0, n, init, c, c0, c_row = arguments
         a, b, c = code.at(code.data(a), a0), code.at(code.data(b), b0), code.at(code.data(c), c0)
         starts = [code.at(a, builder.mul(a_row, ir.Constant(INT, row))) for row in range(rows)]
-        # Four sums side by side for each row: one alone would wait for its last addition every time.
+        # Four sums for each row, in turn: with a single one, each addition would wait for the one before.
         sums = [[cgutils.alloca_once_value(builder, ir.Constant(VECTOR, None)) for _ in range(4)] for _ in range(rows)]
         together, lanes = ir.Constant(INT, 4 * LANES), ir.Constant(INT, LANES)
 
@@ -327,16 +327,16 @@ def dots(
 
     Args:
         a: Holds the rows.
-        a0: Where the first starts.
-        a_row: From one row to the next.
+        a0: Where the first row starts.
+        a_row: Numbers from one row to the next.
         b: Holds the vector.
-        b0: Where it starts.
-        n: Its length, a multiple of LANES.
-        init: Is added to each.
-        c: Takes the results.
-        c0: Where the first goes.
-        c_row: From one to the next.
-        rows: How many.
+        b0: Where the vector starts.
+        n: The length of the vector, a multiple of LANES.
+        init: A number that is added to each result.
+        c: The results are written here.
+        c0: Where the first result goes.
+        c_row: Numbers from one result to the next.
+        rows: The number of rows.
     """
     for i in range(0, rows - rows % 4, 4):
         _dots_4_rows(a, a0 + i * a_row, a_row, b, b0, n, init, c, c0 + i * c_row, c_row)

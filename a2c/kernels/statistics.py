@@ -1,4 +1,4 @@
-"""Means, variances, and what is made of them; sums in float64 and in a fixed order."""
+"""Means and variances, normalisation, and returns. Sums are in float64 and in a fixed order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from a2c.moments import CLIP, EPSILON
 
 @compiled
 def standardize(x: NDArray[np.float32], scales: bool) -> None:
-    """Shifts a flat array, in place, to mean 0; scales it to standard deviation 1 too, if so wished."""
+    """Shifts a flat array in place to mean 0; if `scales`, also scales it to standard deviation 1."""
     mean, variance = 0.0, 0.0
     for i in range(len(x)):
         mean += x[i]
@@ -29,7 +29,7 @@ def standardize(x: NDArray[np.float32], scales: bool) -> None:
 def merge_column(
     x: NDArray[Any], j: int, before: float, mean: NDArray[np.float64], variance: NDArray[np.float64]
 ) -> None:
-    """Takes column j of a batch x [B, D] into mean [D] and variance [D], which so many rows made before.
+    """Updates mean [D] and variance [D], which `before` rows made, with column j of a batch x [B, D].
 
     Reference: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
         (1979).
@@ -50,7 +50,7 @@ def merge_column(
 def merge_rows(
     x: NDArray[Any], count: NDArray[np.float64], mean: NDArray[np.float64], variance: NDArray[np.float64]
 ) -> None:
-    """Takes a batch x [B, D] into running statistics of its columns, in place: count [1], mean [D], variance [D]."""
+    """Updates running statistics with a batch x [B, D], in place: count [1], mean [D], variance [D]."""
     for j in range(x.shape[1]):
         merge_column(x, j, count[0], mean, variance)
     count[0] += x.shape[0]
@@ -60,7 +60,7 @@ def merge_rows(
 def normalized(x: float, mean: float, variance: float) -> np.float32:
     """(x - mean) / sqrt(variance + EPSILON), clipped.
 
-    In float64: large numbers that differ little would become equal before the mean is taken off.
+    In float64: as float32, large numbers that differ little would become equal before the mean is subtracted.
     """
     return np.float32(min(max((x - mean) / np.sqrt(variance + EPSILON), -CLIP), CLIP))
 
@@ -74,7 +74,7 @@ def discounted(
     running: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
-    """R_t = r_t + gamma R_{t-1} within each episode: [T, N] -> out [T, N]; `running` [N] is R so far, and goes on."""
+    """out = R_t = r_t + gamma R_{t-1} within each episode: [T, N]. `running` [N] is the last R, and is updated."""
     for t in range(reward.shape[0]):
         for n in range(reward.shape[1]):
             running[n] = reward[t, n] + gamma * running[n]
@@ -94,7 +94,7 @@ def scale_rewards(reward: NDArray[np.float64], variance: float, out: NDArray[np.
 
 @compiled
 def signs(reward: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    """out = -1, 0 or 1, as reward is: [T, N]."""
+    """out = the sign of reward, -1, 0 or 1: [T, N]."""
     for t in range(reward.shape[0]):
         for n in range(reward.shape[1]):
             out[t, n] = np.sign(reward[t, n])
@@ -108,10 +108,10 @@ def count_episodes(
     returns: NDArray[np.float64],
     lengths: NDArray[np.int64],
 ) -> tuple[int, float, int]:
-    """Follows the episodes under way through a rollout [T, N]; returns [N] and lengths [N] are theirs so far.
+    """Updates the returns [N] and lengths [N] of the episodes under way with the steps of a rollout [T, N].
 
     Returns:
-        How many ended, and the sums of their returns and lengths.
+        How many episodes ended, and the sums of their returns and lengths.
     """
     ended, return_sum, length_sum = 0, 0.0, 0
     for t in range(reward.shape[0]):
@@ -145,7 +145,7 @@ def gae(
     for n in range(start, stop):
         following = 0.0
         for t in range(reward.shape[0] - 1, -1, -1):
-            # A select, not a product: a critic's NaN at a state nobody continues from must not spread.
+            # Selected, not multiplied with 0: a NaN of the critic at a final state must not spread.
             bootstrap = 0.0 if terminated[t, n] else float(next_value[t, n])
             delta = reward[t, n] + gamma * bootstrap - value[t, n]
             carry = 0.0 if terminated[t, n] or truncated[t, n] else gamma * gae_lambda
@@ -175,6 +175,6 @@ def observed(
                 following, has_ended = 0.0, True
             following = reward[t, n] + gamma * following
             baseline = float(value[t, n]) if has_baseline else 0.0
-            # An error of 0 is a weight of 0: the gradients of both losses are products with it.
+            # Steps of unfinished episodes get an error of 0, and with it gradients of 0 in both losses.
             advantage[t, n] = np.float32(following - baseline) if has_ended else np.float32(0)
             returns[t, n] = np.float32(following) if has_ended else np.float32(value[t, n])

@@ -19,7 +19,7 @@ _yield_core = types.ExternalFunction("SwitchToThread" if sys.platform == "win32"
 
 
 def _make_add(typing_context: Any, array: Any, amount: Any) -> Any:
-    """Adds to array[0] in one indivisible step and returns what was there."""
+    """Adds to array[0] atomically, and returns the value before."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         data = context.make_array(_ARRAY)(context, builder, arguments[0]).data
@@ -29,7 +29,7 @@ def _make_add(typing_context: Any, array: Any, amount: Any) -> Any:
 
 
 def _make_read(typing_context: Any, array: Any) -> Any:
-    """Reads array[0] from memory, and lets no later read overtake it."""
+    """Reads array[0] from memory; no later read is moved before it."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         data = context.make_array(_ARRAY)(context, builder, arguments[0]).data
@@ -42,14 +42,14 @@ _add, _read = intrinsic(_make_add), intrinsic(_make_read)
 
 
 class Crew(NamedTuple):
-    """Threads that run the same kernel."""
+    """A group of threads that run the same kernel."""
 
     threads: int
-    arrivals: NDArray[np.int64]  # [1] how often one of them came to a barrier
+    arrivals: NDArray[np.int64]  # [1] how often threads have come to a barrier, summed over all threads
 
 
 def dismiss(crew: Crew) -> None:
-    """Lets nobody wait any more, for a thread that will not come: what is computed then is of no use."""
+    """Releases all threads from waiting, when one of them will not come. Results are invalid after that."""
     crew.arrivals[0] = -(2**62)
 
 
@@ -57,7 +57,7 @@ def dismiss(crew: Crew) -> None:
 def meet(crew: Crew) -> None:
     """Waits until all threads have come here.
 
-    Spins for a few microseconds, then gives up the core at each turn, for where there are fewer than threads.
+    It spins for a few microseconds. Then it yields the core at each turn, as there may be fewer cores than threads.
     """
     if crew.threads > 1:
         goal = (_add(crew.arrivals, 1) // crew.threads + 1) * crew.threads

@@ -1,4 +1,4 @@
-"""Rows of vectors: how long they are, sums and activations along them."""
+"""Operations along rows: padding to whole vectors, sums and activations."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def add(total: Floats, x: Floats) -> None:
 @compiled
 def tanh(y: Floats) -> None:
     """Replaces y by its tanh, to an error of at most 1e-6."""
-    # Loops that LLVM turns into vector code run over whole arrays (here slices): of a loop from `start` to `stop` it
-    # cannot know that no index is negative, which to Python counts from the end.
+    # LLVM makes vector code only of loops over a whole array (or slice). In a loop from `start` to `stop`, an index
+    # might be negative, which in Python counts from the end.
     for i in range(len(y)):
         x = min(max(y[i], -_TANH_LIMIT), _TANH_LIMIT)
         z = x * x

@@ -1,7 +1,7 @@
-"""Matrix products over windows: every row of A is a window of an image where that lies, so no patches are built.
+"""Matrix products over windows: every row of A is a window of an image, read in place, so no patches are copied.
 
-A window has lines, and a line is a run of numbers. Where the windows begin, and where results go, tables say; so rows
-of A may overlap, and rows of C may lie inside a frame of zeros.
+A window has lines, and a line is a run of numbers. Tables tell where windows begin and where results go, so rows of A
+may overlap, and rows of C may lie inside a frame of zeros.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Table = NDArray[np.int64]
 _TABLE = types.Array(types.int64, 1, "C")
 
 A_AT, A_LINE, A_K, B_LINE, B_K, INIT_ROW, C_AT, F_AT, ROWS, LINES, INNER, WIDTH, FINISH = range(13)
-"""Numbers of a plan; see `product`."""
+"""Indices of the numbers of a plan; see `product`."""
 
 
 def _tile(rows: int, vectors: int) -> Any:
-    """An intrinsic that computes a block of a product over windows, `rows` x `vectors` vectors of it."""
+    """An intrinsic that computes a tile of a product over windows: `rows` rows of `vectors` vectors."""
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         code = Code(context, builder)
@@ -97,7 +97,7 @@ def _tile(rows: int, vectors: int) -> Any:
     return intrinsic(tile)
 
 
-# Tiles of sums that stay in registers, however wide C is. These are the widest; `_banded` puts others in their place.
+# The size of tiles: as many sums as fit in registers. These are the widest; `_banded` compiles `_band` for others.
 WIDE, NARROW = (4, 2) if LANES == 16 else (2, 1)
 HEIGHT, TILE, TILE_OF_1 = 4, _tile(4, WIDE), _tile(1, WIDE)
 
@@ -117,7 +117,7 @@ def _band(
     lines, inner, finish = tables[plan + LINES], tables[plan + INNER], tables[plan + FINISH]
     rows = tables[plan + ROWS]
     whole = rows - rows % HEIGHT
-    # To compute some rows twice, with the same result, is less than what is left one by one.
+    # If rows do not fill the last tile, some are computed twice, with the same result: faster than the rest one by one.
     tiled = rows if whole > 0 and init_row == 0 else whole
     for row in range(0, tiled, HEIGHT):
         i = min(row, rows - HEIGHT)
@@ -152,29 +152,29 @@ def product(
 ) -> None:  # fmt: skip
     """C[i] = init[i] + sum over lines l and k < INNER of A[i, l, k] * B[l, k], finished as in `simd.matmul`.
 
-    What C[i] is, with row i of each table:
+    Where these lie, with row i of each table:
 
         A[i, l, k] = a[a0 + tables[A_AT + i] + l * A_LINE + k * A_K]
         B[l, k]    = b[b0 + l * B_LINE + k * B_K + j]                   for j < WIDTH, and so below
         init[i]    = init[init0 + INIT_ROW * tables[C_AT + i] + j]      INIT_ROW: 0, one row for all, or 1
         C[i]       = c[c0 + tables[C_AT + i] + j]
-        F[i]       = f[f0 + tables[F_AT + i] + j]                       where FINISH takes the value of an activation
+        F[i]       = f[f0 + tables[F_AT + i] + j]                       if FINISH needs the value of an activation
 
-    Every sum is in the order of l and k, whatever rows are computed together.
+    Every sum is added in the order of l and k, whichever rows are computed together.
 
     Args:
         tables: Holds the plan and the tables that it names, as `conv.convolutions_for` writes them.
-        plan: Where in it the plan starts.
+        plan: Where in `tables` the plan starts.
         a: Holds the windows.
-        a0: Where the first line of numbers starts.
+        a0: Where the image starts.
         b: Holds B.
-        b0: Where it starts.
-        init: Holds what the sums start from; c itself adds to what is there.
-        init0: Where that starts.
-        c: Takes the results.
-        c0: From where on.
-        f: Holds values of activations; any array where none is needed.
-        f0: From where on.
+        b0: Where B starts.
+        init: Holds the initial values of the sums; c itself to add to C.
+        init0: Where they start.
+        c: The results are written here.
+        c0: Where C starts.
+        f: Holds values of activations; any array if none are needed.
+        f0: Where F starts.
     """
     width = tables[plan + WIDTH]
     j = 0

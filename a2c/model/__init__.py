@@ -1,4 +1,4 @@
-"""What a network is, as data: what it sees, its layers, what it decides."""
+"""The networks: their layers as data, the forward pass, and the distribution over actions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Literal
 
 Activation = Literal["relu", "tanh"]
 Initialization = Literal["orthogonal", "xavier"]
+Network = Literal["actor", "critic"]
+NETWORKS: tuple[Network, ...] = ("actor", "critic")
 
 MOST_REMEMBERED = 4096
-"""Numbers that a policy remembers, at most."""
+"""The largest `memory_size`."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.machine import one_blas_thread
-from a2c.model import Activation, Initialization
-from a2c.model.architecture import NETWORKS, Architecture, Network, Parameters
+from a2c.model import NETWORKS, Activation, Initialization, Network
+from a2c.model.architecture import Architecture, Leaf, Parameters
 from a2c.model.images import Convolution, reach, size_after
 from a2c.randomness import generator
 
@@ -23,8 +23,8 @@ Array = Any
 
 
 LONGEST_SCALE = 64
-"""Steps over which the slowest units of a memory forget at first. With all scales at 2, a T-maze of 60 steps was solved
-by one seed of five, with scales to 256 by none of two."""
+"""Steps over which the slowest units of an untrained memory forget. With all units at 2 steps, one seed of five solved
+a T-maze of 60 steps; with units up to 256 steps, none of two."""
 
 _LAYER = re.compile(r"(actor|critic)\.([0-9]{1,9})\.(weight|bias)")
 
@@ -39,16 +39,17 @@ def forward(
     inputs: Array,
     features: Array | None = None,
 ) -> Array:
-    """A network's outputs: inputs [B, D] -> [B, O] of the actor, [B, 1] of the critic.
+    """A network's outputs: inputs [B, D] -> [B, O] for the actor, [B, 1] for the critic.
 
     Args:
-        xp: The array module, `numpy` or `paddle`: both spell the operations used here the same.
+        xp: The array module, `numpy` or `paddle`: both have the operations used here under the same names.
         architecture: Of the network.
         network: Which of the two.
         parameters: Arrays of `xp`.
         inputs: Rows as `a2c.model.inputs` makes them, of `xp`.
-        features: [B, F] what they have beside inputs: of images, as `features_of` gives them, and of the memory, as
-            `remember` does (`joined`); None where there is nothing.
+        features: [B, F], what the network sees beside inputs: features of images (`features_of`) and outputs of the
+            memory (`remember`), side by side (`joined`); None if there are neither. With a user's own layer, its
+            features, and the inputs are not used.
     """
     floats, all_choices, layers = _plan(architecture, network)
     x = inputs
@@ -65,7 +66,7 @@ def forward(
 def _see(
     floats: int, all_choices: tuple[int, ...], weight: Array, bias: Array, inputs: Array, features: Array | None
 ) -> Array:
-    """x W + b, x inputs [B, D] with features [B, F] behind their numbers, and every choice one-hot."""
+    """x W + b, with x the numbers of inputs [B, D], features [B, F], and every choice one-hot."""
     if not all_choices and features is None:
         return inputs @ weight + bias
     y = inputs[:, :floats] @ weight[:floats] + bias if floats else bias
@@ -73,7 +74,7 @@ def _see(
     if features is not None:
         row += features.shape[1]
         y = y + features @ weight[floats:row]
-    # A choice that was made selects a row of the weights: the product with its one-hot vector.
+    # The product of a one-hot vector with W is the row of W that the choice selects.
     for column, choices in enumerate(all_choices):
         y = y + weight[inputs[:, floats + column].astype("int64") + row]
         row += choices
@@ -88,31 +89,32 @@ def remember(
     features: Array | None,
     carry: Array,
 ) -> Array:
-    """A step of the memory, a gated recurrent unit: from what is seen and was remembered to what is remembered [B, H].
+    """A step of the memory, a gated recurrent unit: its new state c' [B, H].
 
         r = sigmoid(x W_r + b_r + c U_r + d_r)
         z = sigmoid(x W_z + b_z + c U_z + d_z)
         n = tanh(x W_n + b_n + r (c U_n + d_n))
         c' = (1 - z) n + z c
 
-    It is also what actor and critic see of the memory in this step. W, b, U and d are `memory.weight`, `.bias`,
-    `.carry.weight` and `.carry.bias`.
+    x is inputs and features of images. Actor and critic see c' in this same step. W, b, U and d are `memory.weight`,
+    `.bias`, `.carry.weight` and `.carry.bias`.
 
     Args:
         xp: As in `forward`.
-        architecture: Of the networks; it has a memory.
+        architecture: Of the networks; with a memory.
         parameters: Arrays of `xp`.
         inputs: [B, D].
-        features: [B, F] of images; None where there are none.
-        carry: [B, H] c, what is remembered of the steps before; 0 where an episode begins.
+        features: [B, F] of images; None without images.
+        carry: c [B, H], the state after the step before; 0 if an episode begins.
 
-    Reference: Cho et al. (2014), with the reset gate behind the product, as in cuDNN, PyTorch and Paddle.
+    Reference: Cho et al. (2014), but with the reset gate applied after the product with U, as in cuDNN, PyTorch and
+        Paddle.
     """
-    floats, choices, _ = _plan(architecture, "actor")
+    floats, choices = _columns(architecture)
     size = architecture.memory_size
     x = _see(floats, choices, parameters["memory.weight"], parameters["memory.bias"], inputs, features)
     y = carry @ parameters["memory.carry.weight"] + parameters["memory.carry.bias"]
-    # sigmoid(x) = (1 + tanh(x / 2)) / 2 overflows nowhere.
+    # sigmoid(x) = (1 + tanh(x / 2)) / 2, which never overflows.
     gates = xp.tanh((x[:, : 2 * size] + y[:, : 2 * size]) * 0.5) * 0.5 + 0.5
     r, z = gates[:, :size], gates[:, size:]
     n = xp.tanh(x[:, 2 * size :] + r * y[:, 2 * size :])
@@ -120,40 +122,85 @@ def remember(
 
 
 def joined(xp: ModuleType, features: Array | None, remembered: Array | None) -> Array | None:
-    """Features of images and of the memory, side by side; None where there are neither."""
+    """Features of images [B, .] and outputs of the memory [B, H], side by side; None if there are neither."""
     if features is None or remembered is None:
         return remembered if features is None else features
-    return xp.concatenate([features, remembered], 1) if xp is np else xp.concat([features, remembered], 1)
+    return _beside(xp, [features, remembered])
 
 
-def features_of(xp: ModuleType, architecture: Architecture, parameters: Mapping[str, Array], pixels: Array) -> Array:
-    """What the networks see of images: pixels [B, P], bytes -> [B, F].
+def _beside(xp: ModuleType, arrays: list[Array]) -> Array:
+    """Arrays [B, .] side by side; a single one unchanged."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return xp.concatenate(arrays, 1) if xp is np else xp.concat(arrays, 1)
+
+
+def given(
+    xp: ModuleType, architecture: Architecture, inputs: Array, features: Array | None, pixels: Array
+) -> tuple[Array, ...]:
+    """The arguments of a user's own layer: numbers [B, N], then each image [B, channels, lines, columns].
 
     Args:
         xp: As in `forward`.
-        architecture: Of the networks; it has an image at least.
+        architecture: Of the networks.
+        inputs: [B, D].
+        features: [B, H], the outputs of the memory; None without memory.
+        pixels: [B, P].
+
+    Returns:
+        The numbers are those that our hidden layers would see: of the inputs, of the memory, then each choice one-hot.
+    """
+    floats = architecture.num_floats
+    columns = [inputs[:, :floats], *([] if features is None else [features])]
+    for column, choices in enumerate(architecture.choices, floats):
+        numbers = inputs[:, column : column + 1]
+        columns.append((numbers == xp.arange(choices, dtype=numbers.dtype)).astype(numbers.dtype))
+    if not floats and len(columns) > 1:
+        del columns[0]
+    images = (xp.moveaxis(_image(xp, leaf, pixels, inputs.dtype), 3, 1) for leaf in architecture.images)
+    return _beside(xp, columns), *images
+
+
+def features_of(
+    xp: ModuleType,
+    architecture: Architecture,
+    network: Network,
+    parameters: Mapping[str, Array],
+    pixels: Array,
+) -> Array:
+    """The features of images that a network sees: pixels [B, P] (bytes) -> [B, F]. A memory sees those of the actor.
+
+    Args:
+        xp: As in `forward`.
+        architecture: Of the networks; with at least one image.
+        network: Which of the two; with a shared torso, both have the same features.
         parameters: Arrays of `xp`.
         pixels: Rows as `a2c.model.inputs` makes them, of `xp`.
     """
     found = []
     for number, leaf in enumerate(architecture.images):
-        planes, lines, columns, samples = leaf.image
-        x = pixels[:, leaf.first : leaf.first + leaf.columns]
-        x = x.astype(parameters[f"image.{number}.0.weight"].dtype) / leaf.divisor
-        x = xp.moveaxis(x.reshape((-1, planes, lines, columns, samples)), 1, 3)
-        x = x.reshape((-1, lines, columns, leaf.image.channels))
+        image = architecture.image_name(number, network)
+        x = _image(xp, leaf, pixels, parameters[f"{image}.0.weight"].dtype)
         layers = architecture.convolutions(leaf)
         for layer, (convolution, _) in enumerate(layers):
-            name = f"image.{number}.{layer}"
+            name = f"{image}.{layer}"
             x = _convolve(xp, convolution, parameters[f"{name}.weight"], parameters[f"{name}.bias"], x)
-        name = f"image.{number}.{len(layers)}"
+        name = f"{image}.{len(layers)}"
         x = x.reshape((x.shape[0], -1)) @ parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
         found.append(xp.maximum(x, xp.zeros([1], x.dtype)))
-    return found[0] if len(found) == 1 else xp.concatenate(found, 1) if xp is np else xp.concat(found, 1)
+    return _beside(xp, found)
+
+
+def _image(xp: ModuleType, leaf: Leaf, pixels: Array, dtype: Any) -> Array:
+    """An image from rows of pixels [B, P], scaled: [B, lines, columns, channels], the first plane's channels first."""
+    planes, lines, columns, samples = leaf.image
+    x = pixels[:, leaf.first : leaf.first + leaf.columns].astype(dtype) / leaf.divisor
+    x = xp.moveaxis(x.reshape((-1, planes, lines, columns, samples)), 1, 3)
+    return x.reshape((-1, lines, columns, leaf.image.channels))
 
 
 def _convolve(xp: ModuleType, convolution: Convolution, weight: Array, bias: Array, x: Array) -> Array:
-    """relu(W x + b) of images [B, lines, columns, C]: the product of their patches with W [k, k, C, O]."""
+    """relu(W x + b) for images [B, lines, columns, C]: the product of their patches with W [k, k, C, O]."""
     lines, columns = size_after((x.shape[1], x.shape[2]), [convolution])
     x = _framed(xp, convolution, x)
     patches = (_patches_of_strides if xp is np else _patches_of_slices)(xp, convolution, x, lines, columns)
@@ -162,7 +209,7 @@ def _convolve(xp: ModuleType, convolution: Convolution, weight: Array, bias: Arr
 
 
 def _framed(xp: ModuleType, convolution: Convolution, x: Array) -> Array:
-    """Images with zeros around them, as far as windows reach beyond their edges."""
+    """Images padded with zeros as far as windows reach over their edges."""
     for axis in (1, 2):
         around = []
         for beyond in reach(x.shape[axis], convolution)[1:]:
@@ -176,7 +223,7 @@ def _framed(xp: ModuleType, convolution: Convolution, x: Array) -> Array:
 
 
 def _patches_of_slices(xp: ModuleType, convolution: Convolution, x: Array, lines: int, columns: int) -> Array:
-    """What a filter sees at each place: images [B, lines, columns, C] -> [B, lines, columns, k k, C]."""
+    """The window that a filter sees at each place: images [B, lines, columns, C] -> [B, lines, columns, k k, C]."""
     k, s = convolution.kernel, convolution.stride
     places = itertools.product(range(k), repeat=2)
     return xp.stack([x[:, i : i + s * (lines - 1) + 1 : s, j : j + s * (columns - 1) + 1 : s] for i, j in places], 3)
@@ -185,7 +232,7 @@ def _patches_of_slices(xp: ModuleType, convolution: Convolution, x: Array, lines
 def _patches_of_strides(
     xp: ModuleType, convolution: Convolution, x: NDArray[Any], lines: int, columns: int
 ) -> NDArray[Any]:
-    """The same, [B, lines, columns, k, k C], as a view: in a line of an image, what a filter sees lies in one piece."""
+    """The same windows as a view [B, lines, columns, k, k C]: within a line, a window's numbers lie side by side."""
     k, s = convolution.kernel, convolution.stride
     x = np.ascontiguousarray(x)
     image, line, column, number = x.strides
@@ -197,20 +244,33 @@ def _patches_of_strides(
 def _plan(
     architecture: Architecture, network: Network
 ) -> tuple[int, tuple[int, ...], tuple[tuple[str, str, Activation | None], ...]]:
-    """What a forward pass needs to know, found once: policies act on one observation at a time."""
+    """What a forward pass needs of the architecture. Cached, as it takes long beside a pass on one observation."""
     layers = tuple((f"{b.name}.weight", f"{b.name}.bias", b.activation) for b in architecture.blocks(network))
-    return architecture.num_floats, architecture.choices, layers
+    floats, _, choices = architecture.columns
+    return floats, choices, layers
+
+
+@functools.lru_cache(maxsize=64)
+def _columns(architecture: Architecture) -> tuple[int, tuple[int, ...]]:
+    """The columns of inputs: how many numbers, and the choices after them. Cached, as `_plan` is."""
+    return architecture.num_floats, architecture.choices
 
 
 def initial_parameters(
     architecture: Architecture, initialization: Initialization, initial_log_std: float, seed: int
 ) -> Parameters:
-    """Starting values, a pure function of the seed.
+    """Initial values, a pure function of the seed. The user's own layers are left out: they initialise themselves.
 
     "orthogonal": orthonormal matrices times sqrt(2) in hidden layers, 0.01 at the policy's output (so that it starts
-    near uniform), 1 at the value's; in the memory times 1, a matrix for each gate. "xavier": normal with variance
-    2 / (in + out). Biases start at 0, but those of the memory's update gates: what units keep fades over 2 to
-    `LONGEST_SCALE` steps at first, evenly on a logarithmic scale.
+    near uniform), 1 at the value's output; in the memory one matrix for each gate, times 1. "xavier": normal with
+    variance 2 / (in + out). Biases are 0, except for the memory's update gates: they let units forget over 2 to
+    `LONGEST_SCALE` steps, evenly spread on a logarithmic scale.
+
+    Args:
+        architecture: Of the networks.
+        initialization: "orthogonal" or "xavier".
+        initial_log_std: The value of `log_std`, if there is one.
+        seed: Of the run.
 
     Reference: Saxe et al. (2014) for orthogonal, Glorot and Bengio (2010), eq. 16 in its normal form, for Xavier;
         the gains are those of Andrychowicz et al., "What matters in on-policy reinforcement learning?" (2021); the
@@ -219,7 +279,7 @@ def initial_parameters(
     gains = {f"{block.name}.weight": block.gain for network in NETWORKS for block in architecture.blocks(network)}
     gains |= {"memory.weight": 1.0, "memory.carry.weight": 1.0}
     parameters: Parameters = {}
-    for index, (name, shape) in enumerate(architecture.shapes().items()):
+    for index, (name, shape) in enumerate(architecture.shapes_of_ours().items()):
         if name == "log_std":
             parameters[name] = np.full(shape, initial_log_std, np.float32)
         elif name.endswith("bias"):
@@ -244,9 +304,9 @@ def initial_parameters(
 
 
 def _orthogonal(normal: NDArray[np.float64], groups: tuple[int, ...]) -> NDArray[np.float64]:
-    """Weights with as many rows for numbers as the first group has, and for choices as the others have."""
-    # A choice selects one row of its group: each row is as long as that of a single input would be, however many there
-    # are.
+    """Orthonormal weights for each group of rows: the first is for numbers, each other one for a column's choices."""
+    # A choice selects one row of its group. So rows are scaled to the length that the row of a single input would have,
+    # however many choices there are.
     return np.concatenate(
         [
             _orthogonalize(part) * (1.0 if group == 0 else max(1.0, np.sqrt(len(part) / normal.shape[1])))
@@ -257,9 +317,10 @@ def _orthogonal(normal: NDArray[np.float64], groups: tuple[int, ...]) -> NDArray
 
 
 def numbered(parameters: Mapping[str, T], by: int) -> dict[str, T]:
-    """The same parameters with the layers of each network numbered anew in their order: 0, by, 2 * by, ...
+    """The same parameters with each network's layers renumbered in order: 0, by, 2 * by, ...
 
-    Here layers count by 1. In a `paddle.nn.Sequential` of linear layers with an activation after each, by 2.
+    This project numbers layers 0, 1, 2, ... A `paddle.nn.Sequential` of linear layers with an activation after each
+    numbers them 0, 2, 4, ...
     """
     matches = {name: _LAYER.fullmatch(name) for name in parameters}
     layers = sorted({(match[1], int(match[2])) for match in matches.values() if match})
@@ -275,10 +336,10 @@ def numbered(parameters: Mapping[str, T], by: int) -> dict[str, T]:
 
 
 def _orthogonalize(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest-sign orthonormal factor of a tall or wide matrix (rows or columns orthonormal)."""
+    """The orthonormal factor of a matrix: its columns are orthonormal if it is tall, its rows if it is wide."""
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     with one_blas_thread(1, tall.size):
         q, r = np.linalg.qr(tall)
-    # QR leaves the signs open; fixing them by R's diagonal makes Q uniform over orthogonal matrices.
+    # QR leaves the signs open. Fixing them by R's diagonal makes Q uniform over orthogonal matrices.
     q = q * np.sign(np.diag(r))
     return q if matrix.shape[0] >= matrix.shape[1] else q.T

@@ -2,7 +2,7 @@
 
 An action is a row of float32 columns, one factor after another: the number of a choice from 0, real numbers, bits. It
 is a pure function of (outputs of the actor, log_std, noise, mask). Noise has the same columns: uniforms in [0, 1) for
-choices and bits, standard normals for real numbers. `Actions.to_rows` brings actions to the environment.
+choices and bits, standard normals for real numbers. `Actions.to_rows` turns actions into the environment's.
 
 `a2c.kernels.heads` does the same in machine code.
 """
@@ -28,37 +28,37 @@ Array = Any
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 FORBIDDEN = -1e30
-"""The logit of a choice that is masked: its probability is 0, and 0 times its logarithm is no NaN."""
+"""The logit of a masked choice. Its probability is exactly 0; as it is finite, 0 times its logarithm is 0, not NaN."""
 
 
 class Scaling(NamedTuple):
-    """From the policy's columns to the environment's numbers, [C] each.
+    """How the policy's columns become the environment's numbers, [C] each.
 
     The policy acts in units in which a bounded number spans [-1, 1], so one initial `log_std` fits every environment.
-    Probabilities are of what the policy chose, before it is scaled and clipped.
+    Probabilities are those of the policy's own numbers, before they are scaled and clipped.
     """
 
-    start: NDArray[np.int64]  # number of the first choice
-    center: NDArray[np.float64]  # where 0 is: between the bounds, at the only one, or 0
-    half_range: NDArray[np.float64]  # what 1 adds; 1 where not bounded on both sides
+    start: NDArray[np.int64]  # the environment's number for the first choice
+    center: NDArray[np.float64]  # the environment's number for 0: midway between two bounds, a single bound, or 0
+    half_range: NDArray[np.float64]  # the factor: half the distance of two bounds, else 1
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
     def of(self, columns: slice) -> Scaling:
-        """That of some columns."""
+        """The scaling of some columns."""
         return Scaling(
             self.start[columns], self.center[columns], self.half_range[columns], self.low[columns], self.high[columns]
         )
 
 
 class Actions:
-    """The distribution over the actions of a space, and their way to the environment and its numbers."""
+    """The distribution over the actions of a space, and the conversion to the environment's numbers."""
 
     def __init__(self, space: gymnasium.Space[Any]) -> None:
-        """The factors of a space.
+        """Derives the factors from the space.
 
         Raises:
-            TypeError: A part of it that nothing here can choose.
+            TypeError: A part of the space has no distribution here.
         """
         self.space = space
         self.factors = factors_of(space)
@@ -71,7 +71,7 @@ class Actions:
         self._columns_to_part = _columns_to_parts(space, self.scaling)
 
     def draw_noise(self, rng: np.random.Generator, batch: int) -> NDArray[np.float32]:
-        """Noise for so many actions, [batch, C]."""
+        """Noise for `batch` actions, [batch, C]."""
         drawn = [
             rng.standard_normal((batch, factor.columns), dtype=np.float32)
             if factor.kind == "gaussian"
@@ -87,20 +87,20 @@ class Actions:
         noise: NDArray[np.float32],
         mask: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.float32]:
-        """Actions that noise leads to.
+        """Turns noise into actions.
 
-            choice   the inverse of the cumulative distribution softmax(logits) at a uniform
+            choice   the inverse of the cumulative distribution of softmax(logits), at the uniform
             real     mean + exp(log_std) * noise
-            bit      1 where the uniform is at least 1 - sigmoid(logit)
+            bit      1 if the uniform is at least 1 - sigmoid(logit)
 
         Args:
             outputs: [B, O] of the actor.
             log_std: [A].
-            noise: [B, C].
-            mask: [B, K] 1 for what is allowed; None: everything is.
+            noise: [B, C], as `draw_noise` gives it.
+            mask: [B, K], 1 for what is allowed; None: everything is allowed.
 
         Returns:
-            [B, C].
+            Actions [B, C].
         """
         action = np.empty(noise.shape, np.float32)
         for factor in self.factors:
@@ -113,7 +113,7 @@ class Actions:
                     action[:, factor.column] = _choose(_masked(np, factor, own, mask), noise[:, factor.column])
                 case "bernoulli":
                     zero = 1.0 / (1.0 + np.exp(np.minimum(own, 80.0)))
-                    # Certainty by comparison: of a probability next to 0, a uniform of 0 would still make a choice.
+                    # A masked bit is decided by comparison: a uniform of 0 could still pick a value of probability ~0.
                     decided = _bit_logits(np, factor, np.zeros_like(own), mask)
                     action[:, columns] = ((noise[:, columns] >= zero) | (decided > 0)) & (decided >= 0)
         return action
@@ -133,7 +133,7 @@ class Actions:
         return action
 
     def to_rows(self, action: NDArray[np.float32]) -> NDArray[Any]:
-        """Actions [B, C] as the environment takes them: rows [B] of its space, in its numbers and inside its bounds."""
+        """Actions [B, C] as rows [B] of the environment's space (`a2c.spaces`), scaled and clipped to its bounds."""
         if self._type.fields is None:
             ((_, convert),) = self._columns_to_part
             return convert(action)
@@ -157,7 +157,15 @@ def log_prob_and_entropy(
         real     -sum((a - mean)^2 / (2 std^2) + log std + log(2 pi) / 2)     sum(log std + log(2 pi e) / 2)
         bit      log sigmoid(logit) or log sigmoid(-logit)                    -sum p log p
 
-    What is masked has probability 0: no gradient flows into it, and the entropy is that over what is allowed.
+    A masked choice has probability 0 and gets no gradient. The entropy is that of the allowed choices' distribution.
+
+    Args:
+        xp: `numpy` or `paddle`.
+        factors: Of the action.
+        outputs: [B, O] of the actor.
+        log_std: [A].
+        action: [B, C].
+        mask: [B, K], 1 for what is allowed; None: everything is allowed.
     """
     log_prob = entropy = 0.0
     for factor in factors:
@@ -191,11 +199,19 @@ def fisher_at_outputs(
     tangent: Array,
     mask: Array | None = None,
 ) -> Array:
-    """M u of each row, M the Fisher matrix of the distribution at its outputs: [B, O], [A], u [B, O] -> [B, O].
+    """M u for each row, [B, O]: M is the Fisher matrix of the distribution in the actor's outputs.
 
         choice   (diag(p) - p p^T) u        real   u / std^2        bit   p (1 - p) u
 
-    The log standard deviations have a matrix of their own, 2 on its diagonal.
+    The log standard deviations have a matrix of their own: diagonal, with 2 everywhere.
+
+    Args:
+        xp: `numpy` or `paddle`.
+        factors: Of the action.
+        outputs: [B, O] of the actor.
+        log_std: [A].
+        tangent: u [B, O].
+        mask: [B, K], 1 for what is allowed; None: everything is allowed.
 
     Reference: Schulman et al., "Trust region policy optimization" (2015), appendix C.
     """
@@ -217,7 +233,7 @@ def fisher_at_outputs(
 
 
 _CERTAIN = 1e4
-"""The logit, or its negative, of a bit that is decided by a mask: 0 times it is no NaN, and exp(-it) is 0."""
+"""A mask that decides a bit sets its logit to plus or minus this: exp(-1e4) is 0, and 0 times 1e4 is 0, not NaN."""
 
 
 def _outputs(factor: Factor, outputs: Array) -> Array:
@@ -246,10 +262,10 @@ def _softplus(xp: ModuleType, x: Array) -> Array:
 
 
 def _choose(logits: NDArray[np.float32], uniform: NDArray[np.float32]) -> NDArray[np.int64]:
-    """logits [B, n], uniforms [B] -> [B]."""
+    """Samples choices: logits [B, n], uniforms [B] -> numbers of choices [B]."""
     cumulative = np.exp(logits - logits.max(-1, keepdims=True)).cumsum(-1)
     threshold = uniform * cumulative[:, -1]
-    # The first boundary above the threshold. Rounding may put it at the last one: then the last that is allowed.
+    # The choice whose boundary is the first above the threshold. If rounding finds none, the last allowed choice.
     choice = (cumulative <= threshold[:, None]).sum(-1)
     last = logits.shape[1] - 1 - (logits[:, ::-1] > FORBIDDEN).argmax(-1)
     within: NDArray[np.int64] = np.minimum(choice, last)
@@ -278,7 +294,7 @@ def _bounds(box: Any) -> tuple[Any, Any, Any, Any]:
     """Lowest, highest, center and half range of each number of a Box."""
     dtype = np.dtype(box.dtype)
     low, high = box.low.ravel().astype(np.float64), box.high.ravel().astype(np.float64)
-    # The largest number of a type is no bound, and nothing is gained by spreading actions over it.
+    # The largest number of a type does not count as a bound: actions spread over that range would be of no use.
     if dtype.kind == "f":
         of_type = float(np.finfo(dtype).max)
         largest = min(of_type, float(np.finfo(np.float32).max))
@@ -310,7 +326,7 @@ def _columns_to_parts(space: gymnasium.Space[Any], scaling: Scaling) -> list[tup
 
 
 def _converter(space: gymnasium.Space[Any], column: int, count: int, scaling: Scaling) -> Convert:
-    """From actions [B, C] to the numbers of one part [B, *shape]."""
+    """The function that turns actions [B, C] into the numbers of one part [B, *shape]."""
     dtype, shape = np.dtype(space.dtype).newbyteorder("="), tuple(space.shape or ())
     here = slice(column, column + count)
     if isinstance(space, spaces.Box):
@@ -319,7 +335,7 @@ def _converter(space: gymnasium.Space[Any], column: int, count: int, scaling: Sc
         is_whole, lowest, highest = dtype.kind in "iu", space.low.ravel(), space.high.ravel()
 
         def scale(action: NDArray[np.float32]) -> NDArray[Any]:
-            # In place, and without np.clip, which takes as long as all of this: it is done at every step.
+            # In place and without np.clip, which takes as long as all the rest: this runs at every step.
             scaled = np.multiply(action[:, here], half_range)
             scaled += center
             np.maximum(scaled, low, out=scaled)
@@ -327,7 +343,7 @@ def _converter(space: gymnasium.Space[Any], column: int, count: int, scaling: Sc
             if not is_whole:
                 return scaled.astype(dtype).reshape(len(action), *shape)
             whole = np.rint(scaled, out=scaled).astype(dtype)
-            if dtype.itemsize == 8:  # Bounds beyond 2^53 have been rounded.
+            if dtype.itemsize == 8:  # As float64, bounds beyond 2^53 are rounded: clip to the exact ones.
                 np.minimum(np.maximum(whole, lowest, out=whole), highest, out=whole)
             return whole.reshape(len(action), *shape)
 

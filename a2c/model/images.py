@@ -1,4 +1,4 @@
-"""Images: which spaces hold one, and the convolutions that it goes through before all else. Nothing here computes."""
+"""Images: which spaces hold them, and the convolutions that they go through first. Nothing here computes."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from a2c.model.own import is_own
+
 IMAGE_PIXELS = 32 * 32
-"""Bytes of at least so many pixels are an image without anybody saying so. Smaller ones (the 7 x 7 cells of MiniGrid,
-say) may as well be numbers."""
+"""With network "auto", bytes of at least so many pixels count as an image. Smaller grids, such as the 7 x 7 cells of
+MiniGrid, may as well be plain numbers."""
 
 
 class Convolution(NamedTuple):
-    """A layer: y = relu(W x + b), W moved over x."""
+    """A convolutional layer: y = relu(W x + b), with W moved over x."""
 
     filters: int
     kernel: int
-    """Lines and columns that a filter sees."""
+    """Lines, and columns, of the window that a filter sees."""
     stride: int
     padding: Literal["valid", "same"] = "valid"
-    """valid: windows lie inside the image. same: as many as size / stride, rounded up, over the edges if need be."""
+    """valid: windows lie inside the image. same: there are size / stride windows, rounded up; they may reach over the
+    edges, where the image counts as 0."""
 
 
 class ImageNetwork(NamedTuple):
-    """What an image goes through: convolutions, and a layer of units behind them."""
+    """What an image goes through: convolutions and a fully connected layer, or only the user's own layer."""
 
     convolutions: tuple[Convolution, ...]
     features: int
-    """Units of that layer."""
+    """Units of the fully connected layer after the convolutions."""
+    own: str = ""
+    """The name, `module:Class`, of the user's own layer, which takes images as they are; "": there is none."""
 
     @property
     def text(self) -> str:
-        """Its name, or what `image_network` reads."""
+        """The value of `Config.network` that `image_network` reads as this."""
+        if self.own:
+            return self.own
         for name, network in NETWORKS.items():
             if network == self:
                 return name
@@ -52,8 +59,7 @@ NATURE = ImageNetwork((Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution
 """Reference: Mnih et al., "Human-level control through deep reinforcement learning" (2015), methods."""
 
 SMALL = ImageNetwork((Convolution(16, 2, 1), Convolution(32, 2, 1), Convolution(64, 2, 1)), 64)
-"""For grids of a few cells. The kernels are those that MiniGrid's authors learn with (rl-starter-files), without their
-pooling."""
+"""For grids of a few cells. The kernels are those of MiniGrid's authors (rl-starter-files), without their pooling."""
 
 NETWORKS = {"nature": NATURE, "small": SMALL}
 
@@ -62,26 +68,29 @@ _PADDED = {"valid": "", "same": "s"}
 _LAYER = re.compile(r"(\d{1,4})x(\d{1,2})(?:/(\d))?(s?)")
 
 MOST_UNITS = 4096
-"""Filters of a convolution, or units of the layer behind."""
+"""The largest number of filters of a convolution, and of units of the layer after the convolutions."""
 
 RIGHT_NETWORK = (
-    "auto, mlp, nature, small, or convolutions and the units behind them, as 32x8/4,64x4/2,64x3,512 for filters x "
-    "kernel / stride (an s behind it: windows reach over the edges); filters and units are multiples of 16"
+    "auto, mlp, nature, small, or convolutions and the units after them, as 32x8/4,64x4/2,64x3,512 for filters x "
+    "kernel / stride (an s after it: windows reach over the edges); filters and units are multiples of 16; or "
+    "module:Class, a paddle.nn.Layer of your own"
 )
-"""What may be asked for, in words."""
+"""The values that `Config.network` may have, in words."""
 
 
 def image_network(text: str) -> ImageNetwork | None:
-    """What a name stands for, or a text like 32x8/4,64x4/2,64x3,512; None: it is neither.
+    """Reads a value of `Config.network`: a name, a text like 32x8/4,64x4/2,64x3,512, or module:Class; else None.
 
     Example:
         >>> image_network("32x8/4,64x4/2,64x3,512") == NATURE
         True
         >>> image_network("16x3s,64")
-        ImageNetwork(convolutions=(Convolution(filters=16, kernel=3, stride=1, padding='same'),), features=64)
+        ImageNetwork(convolutions=(Convolution(filters=16, kernel=3, stride=1, padding='same'),), features=64, own='')
     """
     if text in NETWORKS:
         return NETWORKS[text]
+    if is_own(text):
+        return ImageNetwork((), 0, text)
     *layers, units = text.split(",")
     found = [_LAYER.fullmatch(layer) for layer in layers]
     if not found or len(found) > 8 or not re.fullmatch(r"\d{1,4}", units) or not _is_width(int(units)):
@@ -98,33 +107,33 @@ def image_network(text: str) -> ImageNetwork | None:
 
 
 def _is_width(units: int) -> bool:
-    """Whether whole vectors have so many numbers on every machine."""
+    """Whether a layer may be so wide: whole vectors of the machine, whose lengths all divide 16, without padding."""
     return 0 < units <= MOST_UNITS and units % 16 == 0
 
 
 MOST_OUTPUTS = 2**15
-"""Numbers that they may make of an image: the layer behind has a weight of each unit for each. 210 x 160 pixels, as of
-an Atari, are few enough; 240 x 320 are not."""
+"""The most numbers that convolutions may make of an image: each unit of the layer after them has a weight for each. The
+210 x 160 pixels of an Atari game stay below it under "nature", 240 x 320 pixels do not."""
 
 
 class ImageShape(NamedTuple):
-    """How an image lies in an observation: [planes, lines, columns, samples]."""
+    """The layout of an image in an observation: [planes, lines, columns, samples]."""
 
     planes: int
-    """1 where channels come last. Else the channels, or so many images one behind another."""
+    """The product of the axes before lines and columns: stacked images, channels that come first; 1 without any."""
     lines: int
     columns: int
     samples: int
-    """Of each pixel in each plane."""
+    """The length of the axis after them: channels that come last; 1 without it."""
 
     @property
     def channels(self) -> int:
-        """Of each pixel, those of the first plane first."""
+        """Channels of each pixel: all planes' samples, the first plane's first."""
         return self.planes * self.samples
 
 
 def reach(size: int, convolution: Convolution) -> tuple[int, int, int]:
-    """How many windows there are along `size` pixels, and how many pixels they reach beyond the first and the last."""
+    """The number of windows along `size` pixels, and how many pixels they reach over the near and the far edge."""
     if convolution.padding == "valid":
         return (size - convolution.kernel) // convolution.stride + 1, 0, 0
     windows = -(-size // convolution.stride)
@@ -133,7 +142,7 @@ def reach(size: int, convolution: Convolution) -> tuple[int, int, int]:
 
 
 def size_after(size: tuple[int, int], convolutions: Sequence[Convolution]) -> tuple[int, int]:
-    """Lines and columns of what convolutions make of an image with so many."""
+    """Lines and columns after convolutions, of an image that has the lines and columns of `size`."""
     lines, columns = size
     for convolution in convolutions:
         lines, columns = reach(lines, convolution)[0], reach(columns, convolution)[0]
@@ -141,36 +150,36 @@ def size_after(size: tuple[int, int], convolutions: Sequence[Convolution]) -> tu
 
 
 def is_bytes(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds bytes that use their range."""
+    """Whether a space holds bytes, with bounds 0 and 255."""
     box: Any = space
     return bool(box.dtype == np.uint8 and (box.low == 0).all() and (box.high == 255).all())
 
 
 def is_image(space: gymnasium.Space[Any]) -> bool:
-    """Whether a space holds images that are as large as a camera's."""
+    """Whether a space holds images of at least `IMAGE_PIXELS` pixels."""
     return _pixels(space) >= IMAGE_PIXELS and is_bytes(space)
 
 
 def divisor_of(space: gymnasium.Space[Any]) -> float:
-    """What the bytes of an image are divided by.
+    """The divisor of an image's bytes.
 
-    Those of a small one are numbers of kinds, colours and states more often than brightness: MiniGrid's go to 10, and
-    divided by 255 would hardly be seen.
+    The bytes of small images are mostly codes of objects, colours and states, not brightness. MiniGrid's go up to 10:
+    divided by 255, they would be close to 0.
     """
     return 255.0 if is_image(space) else 16.0
 
 
 NO_IMAGE = ImageShape(0, 0, 0, 0)
-"""That of what is none."""
+"""The layout of anything that is not an image."""
 
 
 def shape_of_image(space: gymnasium.Space[Any], network: ImageNetwork, is_asked_for: bool) -> ImageShape:
-    """How the images of a space lie; NO_IMAGE where it holds none, or they are too small or too large for a network.
+    """The layout of a space's images; NO_IMAGE if it has none, or if they are too small or too large for the network.
 
     Args:
         space: Of a part of an observation.
-        network: What they would go through.
-        is_asked_for: Whether somebody wants it; else small ones are no images.
+        network: The convolutions that the images would go through.
+        is_asked_for: Whether the user named this network. If not, images of fewer than `IMAGE_PIXELS` do not count.
     """
     if not _pixels(space) or not is_bytes(space) or not (is_asked_for or is_image(space)):
         return NO_IMAGE
@@ -186,11 +195,12 @@ def shape_of_image(space: gymnasium.Space[Any], network: ImageNetwork, is_asked_
         size = size_after(size, [convolution])
         if min(size) < 1:
             return NO_IMAGE
-    return found if size[0] * size[1] * network.convolutions[-1].filters <= MOST_OUTPUTS else NO_IMAGE
+    outputs = size[0] * size[1] * network.convolutions[-1].filters if network.convolutions else 0
+    return found if outputs <= MOST_OUTPUTS else NO_IMAGE
 
 
 def _pixels(space: gymnasium.Space[Any]) -> int:
-    """Pixels of a Box that has the shape of an image, or of some that are stacked; else 0."""
+    """The pixels of one image, if a Box has the shape of an image or of stacked images; else 0."""
     shape = tuple(space.shape or ())
     if len(shape) == 4 and shape[0] < min(sorted(shape[1:])[1:]):
         shape = shape[1:]

@@ -1,11 +1,11 @@
 """From rows of observations to rows of inputs: the columns that the networks see.
 
-    observed  [B, R] float64    the real numbers, as the environment gave them: statistics are made of these
-    inputs    [B, D] float32    real numbers, normalised or not | what is scaled | the numbers of choices
+    observed  [B, R] float64    real numbers as the environment gave them, from which statistics are computed
+    inputs    [B, D] float32    real numbers, normalised or not | scaled numbers | the numbers of choices
     pixels    [B, P] uint8      images, one after another, as the environment gave them
 
-Real numbers pass through float64: large ones that differ little would become equal in float32 before their mean is
-taken off.
+Real numbers are normalised in float64: large numbers that differ little would become equal in float32 before their mean
+is subtracted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ def observe(
     inputs: NDArray[np.float32],
     pixels: NDArray[np.uint8],
 ) -> None:
-    """Writes rows of observations [B] to `observed` [B, R], what is never normalised to `inputs` [B, D], and images."""
+    """Writes rows of observations [B] to `observed` [B, R], `inputs` [B, D] and `pixels` [B, P].
+
+    The R first columns of `inputs` are left as they are: they are for the real numbers, once normalised.
+    """
     count = len(rows)
     for leaf in architecture.leaves:
         values = part_of(rows, leaf.name).reshape(count, leaf.columns)
@@ -44,7 +47,7 @@ def observe(
 def normalize(observed: NDArray[np.float64], moments: Moments) -> NDArray[np.float32]:
     """(x - mean) / sqrt(variance + EPSILON), clipped: [B, R] -> [B, R]."""
     normalized = (observed - moments.mean) / np.sqrt(moments.variance + EPSILON)
-    # Two plain functions: np.clip costs as much as all the rest.
+    # np.clip would take as long as all the rest.
     clipped: NDArray[np.float64] = np.minimum(np.maximum(normalized, -CLIP), CLIP)
     return clipped.astype(np.float32)
 
@@ -54,12 +57,15 @@ def inputs_of(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Rows of observations [B] as rows of inputs [B, D] and of pixels [B, P].
 
-    Without moments, real numbers are taken as they are.
+    Args:
+        architecture: Of the networks.
+        rows: Of the observation space, as `a2c.spaces` has them.
+        moments: Statistics [R] that normalise the real numbers; None: they are not normalised.
     """
     pixels = np.empty((len(rows), architecture.num_pixels), np.uint8)
-    if len(architecture.leaves) == 1 and architecture.leaves[0].kind == "real":  # As most are: without a copy.
+    if len(architecture.leaves) == 1 and architecture.leaves[0].kind == "real":  # The usual space, without a copy.
         values = part_of(rows, architecture.leaves[0].name).reshape(len(rows), architecture.leaves[0].columns)
-        with np.errstate(over="ignore"):  # What is infinite then is found and named.
+        with np.errstate(over="ignore"):  # Callers check for infinite numbers, and name them.
             return (values.astype(np.float32) if moments is None else normalize(values, moments)), pixels
     observed = np.empty((len(rows), architecture.num_real))
     inputs = np.empty((len(rows), architecture.num_inputs), np.float32)

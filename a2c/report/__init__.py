@@ -1,1 +1,1 @@
-"""What is drawn from run folders: data here, pictures in `a2c.commands`."""
+"""Reads run folders and turns them into curves, statistics and reports, as data. `a2c.commands` draws them."""

@@ -1,4 +1,4 @@
-"""Axes of charts: round ticks, how they are written, and which of them there is room for."""
+"""Axes of charts: round ticks, their texts, and how many of them fit."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BOX = 1000
-"""How wide and high the box is in which charts are drawn."""
+"""Width and height of the box in which charts are drawn."""
 _NARROWEST = 150
-"""Pixels that a chart is wide at least, without its labels at the left."""
+"""The smallest width of a chart in pixels, without the labels at its left."""
 _DIGIT = 7.2
-"""Pixels that a character of a tick is wide at most, as a rule."""
+"""Width of a tick's character in pixels; few are wider."""
 
 
 class Tick(NamedTuple):
     """A mark on an axis."""
 
     percent: float
-    """Where it is, from the left or from below."""
+    """Its distance from the left or from below."""
     text: str
 
 
@@ -36,11 +36,11 @@ class Axis(NamedTuple):
     ticks: list[float]
 
     def place(self, values: Floats) -> Floats:
-        """Where values are in the box, from 0 to 1,000."""
+        """The places of values in the box, from 0 to 1,000."""
         return (values - self.low) / (self.high - self.low) * BOX
 
     def marks(self) -> list[Tick]:
-        """Its ticks, in words."""
+        """Its ticks with their texts."""
         step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
         return [Tick(float(self.place(np.array(tick))) / 10, compact(tick, step)) for tick in self.ticks]
 
@@ -49,10 +49,10 @@ def axis(values: Floats, most_ticks: int = 6, is_tight: bool = False, holds_zero
     """An axis for some numbers, with round ticks.
 
     Args:
-        values: What must be on it; what is not finite is not.
-        most_ticks: How many ticks it may have, about.
-        is_tight: It ends with the numbers; else with ticks.
-        holds_zero: Zero is on it.
+        values: What must lie on the axis; infinite values and NaN are ignored.
+        most_ticks: About how many ticks it may have.
+        is_tight: Whether the axis ends at the lowest and highest value; otherwise at ticks.
+        holds_zero: Whether zero must lie on the axis.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
@@ -70,7 +70,7 @@ def axis(values: Floats, most_ticks: int = 6, is_tight: bool = False, holds_zero
 
 
 def round_step(step: float) -> float:
-    """1, 2 or 5 times a power of ten, not below a step."""
+    """The smallest number >= step that is 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= step * (1 - 1e-9))
 
@@ -80,7 +80,7 @@ def compact(value: float, step: float = 0.0) -> str:
 
     Args:
         value: The number.
-        step: To the next one, from which it must differ.
+        step: The distance to the next tick: both must read differently.
 
     Example:
         >>> compact(20_000, 5_000), compact(1_500_000), compact(0.25), compact(-0.0), compact(12_500, 500)
@@ -98,7 +98,7 @@ def compact(value: float, step: float = 0.0) -> str:
 
 
 def apart(ticks: Sequence[Tick]) -> list[Tick]:
-    """As many ticks of an axis below, at even distances, as have room for their texts where a chart is narrowest.
+    """The ticks of a horizontal axis thinned out evenly, until their texts fit side by side in the narrowest chart.
 
     Example:
         >>> [tick.text for tick in apart([Tick(25.0 * i, f"{500 * i:,}") for i in range(5)])]
@@ -113,7 +113,7 @@ def apart(ticks: Sequence[Tick]) -> list[Tick]:
 
 
 def _sides(tick: Tick) -> tuple[float, float]:
-    """Where a text begins and ends, in pixels: in its tick's middle, but within the chart."""
+    """Where a tick's text begins and ends, in pixels: centred on the tick, but inside the chart."""
     at, width = tick.percent / 100 * _NARROWEST, _DIGIT * len(tick.text)
     left = at if tick.percent < 4 else at - width if tick.percent > 96 else at - width / 2
     return left, left + width

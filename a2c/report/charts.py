@@ -1,7 +1,7 @@
-"""Charts as data: where lines, bars and ticks are in a box of 1,000 by 1,000, for a template to draw as inline SVG.
+"""Charts as data: lines, bars and ticks in a box of 1,000 by 1,000, which a template draws as inline SVG.
 
-The box is stretched to whatever place there is, and lines keep their width meanwhile; text is beside it, in HTML, so
-that it has one size on a phone and on a desktop.
+The page stretches the box to the space available; the width of lines does not change. Text stands beside the box, in
+HTML, so that it has the same size on a phone and on a desktop.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from a2c.report.axes import BOX, Axis, Floats, Tick, apart, axis, compact, round_step
 
 LOOKS = 8
-"""How many colours the style sheet has, and how many ways to dash a line: none needs its colour to be told apart."""
+"""How many colours the style sheet has, and as many dash patterns, so that lines differ even without colours."""
 MOST_POINTS = 240
-"""Of a line."""
+"""The most points of a line."""
 _MOST_MARKED = 40
 
 
@@ -32,14 +32,14 @@ class Series(NamedTuple):
     """The lower end of a band around it."""
     high: Floats | None = None
     look: int = 0
-    """Decides colour and dashes: each number has others."""
+    """A number that decides colour and dashes."""
     is_faint: bool = False
     short: str = ""
-    """What it is called beside its values, where the label is long."""
+    """Its name beside its values, if the label is too long for that."""
 
 
 class Path(NamedTuple):
-    """Something drawn."""
+    """A shape to draw."""
 
     d: str
     """SVG path data."""
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """All that a template draws."""
+    """Everything that a template draws of one chart."""
 
     title: str
     x_label: str
@@ -73,7 +73,7 @@ class Chart(NamedTuple):
     hover: str
     """JSON: ranges of both axes, and the points of each series."""
     description: str
-    """In words, for whom cannot see it."""
+    """The chart in words, for readers who cannot see it."""
     note: str = ""
 
 
@@ -87,9 +87,17 @@ def line_chart(
     from_zero: bool = True,
     has_dots: bool = True,
 ) -> Chart:
-    """Lines with their bands over an axis that begins at zero, or where they do, and ends where they do.
+    """Lines with their bands.
 
-    Each has at most so many points, which are dots where they are few.
+    Args:
+        title: Above the chart.
+        series: The lines.
+        x_label: Below the chart.
+        y_label: At its left.
+        note: A sentence below it.
+        most_points: A line with more points is thinned out to this many.
+        from_zero: Whether the horizontal axis begins at zero; otherwise at the first point.
+        has_dots: Whether the points of a line are marked if they are few.
     """
     x_axis = axis(_all([one.x for one in series]), is_tight=True, holds_zero=from_zero)
     bounds = [side for one in series for side in (one.y, one.low, one.high) if side is not None]
@@ -114,7 +122,7 @@ def line_chart(
 
 
 def scatter(title: str, points: Series, x_label: str, y_label: str, note: str = "") -> Chart:
-    """Dots, and the line on which both numbers are the same."""
+    """Dots, and the diagonal on which both numbers are equal."""
     both = axis(_all([points.x, points.y]))
     ends = np.array([both.low, both.high])
     return Chart(
@@ -126,7 +134,7 @@ def scatter(title: str, points: Series, x_label: str, y_label: str, note: str = 
 
 
 def histogram(title: str, edges: Floats, counts: Floats, x_label: str, y_label: str, note: str = "") -> Chart:
-    """How many numbers lie between which edges."""
+    """A bar between each two edges [B + 1], as high as its count [B]."""
     x_axis, y_axis = axis(edges, is_tight=True), axis(counts, 5, holds_zero=True)
     bars = [
         Path(_bar(x_axis, y_axis, low, high, count), 0, 0)
@@ -174,7 +182,7 @@ def _all(arrays: Sequence[Floats]) -> Floats:
 
 
 def _few(one: Series, most: int) -> Series:
-    """The same with at most so many points, evenly among them, the first and the last included."""
+    """The series thinned out evenly to at most `most` points; the first and the last stay."""
     if len(one.x) <= most:
         return one
     chosen = np.unique(np.linspace(0, len(one.x) - 1, most).round().astype(np.int64))
@@ -183,7 +191,7 @@ def _few(one: Series, most: int) -> Series:
 
 
 def _points(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> list[tuple[str, str] | None]:
-    """In the box; None is a gap."""
+    """The points as texts of box coordinates; None is a gap."""
     places = zip(x_axis.place(x).tolist(), (BOX - y_axis.place(y)).tolist(), strict=True)
     return [(_short(px), _short(py)) if math.isfinite(px) and math.isfinite(py) else None for px, py in places]
 
@@ -198,7 +206,7 @@ def _line(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> str:
 
 
 def _band(x_axis: Axis, y_axis: Axis, x: Floats, low: Floats, high: Floats) -> str:
-    """The area between two lines; each stretch without a gap is one."""
+    """The area between two lines, one closed shape for each stretch without a gap."""
     is_there = np.isfinite(low) & np.isfinite(high)
     parts = []
     for stretch in np.split(np.arange(len(x)), np.flatnonzero(np.diff(is_there)) + 1):
@@ -210,7 +218,7 @@ def _band(x_axis: Axis, y_axis: Axis, x: Floats, low: Floats, high: Floats) -> s
 
 
 def _dots(x_axis: Axis, y_axis: Axis, x: Floats, y: Floats) -> str:
-    """Lines of no length: with round ends they are dots, and stay round where the box is stretched."""
+    """Lines of length zero: their round ends make dots, which stay round although the box is stretched."""
     return "".join(f"M{p[0]} {p[1]}h0" for p in _points(x_axis, y_axis, x, y) if p is not None)
 
 
@@ -225,7 +233,7 @@ def _short(number: float) -> str:
 
 
 def _hover(x_axis: Axis, y_axis: Axis, series: Sequence[Series], names: Sequence[str] = ()) -> str:
-    """What a page needs to say which values are under a finger."""
+    """The JSON from which the page's script shows the values under the pointer."""
 
     def numbers(values: Floats) -> list[float | None]:
         return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values.tolist()]
@@ -242,7 +250,7 @@ def _hover(x_axis: Axis, y_axis: Axis, series: Sequence[Series], names: Sequence
 
 
 def _in_words(one: Series) -> str:
-    """Where a line begins and ends, and its extremes."""
+    """A line's first, last, lowest and highest value."""
     y = one.y[np.isfinite(one.y)]
     if not len(y):
         return f"{one.label}: nothing"

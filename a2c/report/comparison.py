@@ -1,4 +1,4 @@
-"""Two groups of runs side by side: what they reached, which is better, how sure that is, and what they differ in."""
+"""Compares two groups of runs: their scores, which is better and how sure that is, and which settings differ."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SUMMARIES: dict[BestOrFinal, str] = {"best": "evaluation", "final": "final_eval
 
 
 class Side(NamedTuple):
-    """What one group reached on an environment."""
+    """The scores of one group on an environment."""
 
     scores: Scores
-    """[n] mean return of each run's evaluation at its end, in the order in which runs were named."""
+    """[n] the mean return of each run's last evaluation, in the order of the runs."""
     iqm: Estimate
 
 
@@ -48,24 +48,24 @@ class Environment(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A beside B."""
+    """A compared with B."""
 
     which: BestOrFinal
     environments: Mapping[str, Environment]
     improvement: Estimate
     """Mean over environments."""
     chance: float
-    """How often chance alone sets two such groups as far apart."""
+    """The p-value of a permutation test: how often chance alone gives a difference as large."""
     settings: Mapping[str, tuple[str, str]]
-    """What the groups differ in: the values that A's and B's runs have."""
+    """The settings that differ: the values of A's runs and of B's."""
 
     @property
     def is_sure(self) -> bool:
-        """Whether chance is too seldom the reason."""
+        """Whether chance alone gives such a difference in fewer than 5 % of cases."""
         return self.chance < 1 - LEVEL
 
     def verdict(self, names: tuple[str, str] = NAMES) -> str:
-        """Which is better, and how sure that is, in a sentence, by the names of the groups."""
+        """A sentence that says which group is better, by name, and how sure that is."""
         low, high = _probability(self.improvement.low), _probability(self.improvement.high)
         (better, worse), probability = names, self.improvement.point
         if probability < 0.5:
@@ -77,11 +77,11 @@ class Comparison(NamedTuple):
             return f"{better} is better: {how}; chance alone does as much in {percent(self.chance)} of cases."
         if probability == 1:
             return (
-                f"These runs are too few to tell: all of {better}'s end above all of {worse}'s, and chance alone does "
+                f"These runs are too few to tell: all of {better}'s end above all of {worse}'s, but chance alone does "
                 f"that in {percent(self.chance)} of cases."
             )
         return (
-            f"Which is better cannot be told from these runs: {how}, and chance alone does as much in "
+            f"These runs do not show which is better: {how}, and chance alone does as much in "
             f"{percent(self.chance)} of cases."
         )
 
@@ -109,16 +109,16 @@ class Comparison(NamedTuple):
 
 
 def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: BestOrFinal = "final") -> Comparison:
-    """Compares two groups of runs by the evaluations at their ends.
+    """Compares two groups of runs by their last evaluations.
 
-    Intervals and chance are found by drawing runs again, always the same numbers: the same runs give the same figures.
+    Intervals and chance come from resampling the runs with a fixed seed: the same runs always give the same figures.
 
     Args:
         groups: A and B, at least one run each; both on the same environments.
-        which: The evaluations of final policies, or of the best.
+        which: Whether the final policies' evaluations count, or the best policies'.
 
     Raises:
-        UserError: A run is in both, or has no such evaluation; or an environment is in one group alone.
+        UserError: A run is in both groups or has no such evaluation, or only one group has runs on an environment.
     """
     there = {run.path.resolve() for run in groups[0]}
     for run in groups[1]:
@@ -146,7 +146,7 @@ def compared(groups: tuple[Sequence[Run], Sequence[Run]], which: BestOrFinal = "
 
 
 def _scores(runs: Sequence[Run], which: BestOrFinal) -> dict[str, Scores]:
-    """What each run reached, by environment."""
+    """The score of each run, by environment."""
     found: dict[str, list[float]] = {}
     for run in runs:
         found.setdefault(run.config.env_id, []).append(score_of(run, which))
@@ -154,17 +154,18 @@ def _scores(runs: Sequence[Run], which: BestOrFinal) -> dict[str, Scores]:
 
 
 def score_of(run: Run, which: BestOrFinal) -> float:
-    """What a run counts with: the mean return of the evaluation of one of its policies at its end.
+    """The score of a run: the mean return of its final or best policy in the evaluation at its end.
 
     Raises:
-        UserError: It has none.
+        UserError: The run has not ended, or has no such evaluation.
     """
     if not run.is_finished:
-        raise UserError(f"{run.path} did not come to its end; {run.command('resume')} goes on with it")
+        raise UserError(f"{run.path} has not ended; {run.command('resume')} continues it")
     evaluation = run.summary.get(_SUMMARIES[which])
     if evaluation is None:
         raise UserError(
-            f"{run.path} has no evaluation of its {which} policy, which final_eval_episodes 0 left out; train with some"
+            f"{run.path} has no evaluation of its {which} policy: it was trained with final_eval_episodes 0; train "
+            "again with more"
         )
     mean = evaluation.get("mean") if isinstance(evaluation, dict) else None
     if not isinstance(mean, float | int) or not math.isfinite(mean) or abs(mean) > LARGEST:
@@ -173,7 +174,7 @@ def score_of(run: Run, which: BestOrFinal) -> float:
 
 
 def differing(groups: Sequence[Sequence[Run]]) -> dict[str, list[str]]:
-    """What decides curves and is not the same in all groups: the values that each one's runs have."""
+    """The settings that decide curves and differ between groups, each with the values in every group."""
     values = [[settings_of(run.config) for run in group] for group in groups]
     names = dict.fromkeys(name for group in values for settings in group for name in settings)
     found = {}
@@ -189,5 +190,5 @@ def _probability(value: float) -> str:
 
 
 def percent(chance: float) -> str:
-    """A chance in words."""
+    """A probability as a text in per cent."""
     return f"{100 * chance:.{0 if chance >= 0.1 else 1}f} %"

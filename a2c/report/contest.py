@@ -1,4 +1,4 @@
-"""Several groups of runs: what each reached, which is ahead, and of which others that can be told."""
+"""Compares several groups of runs: the score of each, which is ahead, and whether that could be chance."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from a2c.run.policies import BestOrFinal
 
 
 class Group(NamedTuple):
-    """Runs that belong together, seeds of one setting as a rule."""
+    """Runs that belong together, usually the seeds of one setting."""
 
     name: str
     label: str
-    """What it is, beyond its name."""
+    """What distinguishes it, such as "gamma 0.9"."""
     runs: Sequence[Run]
-    """Those that have a score."""
+    """The runs that have a score."""
     left_out: Sequence[Run]
-    """Those that have none yet."""
+    """The runs that have none yet."""
     scores: Mapping[str, Scores]
-    """By environment, as `runs` are ordered."""
+    """By environment, in the order of `runs`."""
     iqm: Mapping[str, Estimate]
     """Interquartile means by environment."""
 
     @property
     def title(self) -> str:
-        """Its name, and what it is."""
+        """Its name and its label."""
         return f"{self.name} ({self.label})" if self.label else self.name
 
 
@@ -41,39 +41,36 @@ class Contest(NamedTuple):
 
     which: BestOrFinal
     groups: Sequence[Group]
-    """Those with scores, in the order in which they were named."""
+    """The groups with scores, in the order in which they were named."""
     leader: Group | None
-    """The one that is ahead; None where there is none to compare with."""
+    """The group that is ahead; None if there are not two to compare."""
     against: Sequence[tuple[Group, Comparison]]
-    """The leader, as A, beside each of the others."""
+    """The other groups, each with the comparison of the leader (A) with it (B)."""
     settings: Mapping[str, Sequence[str]]
-    """What the groups differ in: the value of each."""
+    """The settings that differ, with the value in each group."""
 
     @property
     def num_pairs(self) -> int:
-        """How many pairs of groups there are."""
+        """The number of pairs of groups."""
         return len(self.groups) * (len(self.groups) - 1) // 2
 
     def chance(self, comparison: Comparison) -> float:
-        """How often chance alone does as much as in a comparison, in any of the pairs at most (Bonferroni).
-
-        Who looks at many pairs finds one that looks good.
-        """
+        """A comparison's chance times the number of pairs (Bonferroni), because among many pairs one looks good."""
         return min(1.0, comparison.chance * self.num_pairs)
 
-    def is_told(self, comparison: Comparison) -> bool:
-        """Whether chance is too seldom the reason."""
+    def is_sure(self, comparison: Comparison) -> bool:
+        """Whether chance alone gives such a difference in fewer than 5 % of cases."""
         return self.chance(comparison) < 1 - LEVEL
 
     def verdict(self) -> str:
-        """Which is better, and how sure that is; "" where there is nothing to compare."""
+        """A sentence that says which group is better and how sure that is; "" if there is nothing to compare."""
         if self.leader is None:
             return ""
         if len(self.groups) == 2:
             ((other, comparison),) = self.against
             return comparison.verdict((self.leader.name, other.name))
-        beaten = [(other, one) for other, one in self.against if self.is_told(one)]
-        unsure = [(other, one) for other, one in self.against if not self.is_told(one)]
+        beaten = [(other, one) for other, one in self.against if self.is_sure(one)]
+        unsure = [(other, one) for other, one in self.against if not self.is_sure(one)]
         begin = f"Of {len(self.groups)} groups, {self.leader.name} comes out highest"
         if not beaten:
             least = percent(min(self.chance(one) for _, one in unsure))
@@ -82,9 +79,9 @@ class Contest(NamedTuple):
                 f"in {least} of cases or more."
             )
         most = percent(max(self.chance(one) for _, one in beaten))
-        sure = f"better than {_listed([other.name for other, _ in beaten])}"
-        open_ = f"; whether than {_listed([other.name for other, _ in unsure])}, cannot be told" if unsure else ""
-        return f"{begin}: {sure} (chance alone does as much in {most} of cases or less){open_}."
+        sure = f"it is better than {_listed([other.name for other, _ in beaten])}"
+        open_ = f"; these runs do not show whether it is better than {_listed([o.name for o, _ in unsure])}"
+        return f"{begin}: {sure} (chance alone does as much in {most} of cases or less){open_ if unsure else ''}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -94,7 +91,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def group_of(name: str, label: str, runs: Sequence[Run], which: BestOrFinal) -> Group:
-    """A group of runs with their scores; those without one are left out of these."""
+    """Makes a group of runs and their scores; runs without a score go to `left_out`."""
     scored: list[Run] = []
     left_out: list[Run] = []
     found: dict[str, list[float]] = {}
@@ -112,10 +109,12 @@ def group_of(name: str, label: str, runs: Sequence[Run], which: BestOrFinal) -> 
 
 
 def contest_of(groups: Sequence[Group], which: BestOrFinal) -> Contest:
-    """Compares groups with the one that is ahead: whose interquartile means are highest, by mean rank.
+    """Compares the leading group with every other.
+
+    The leader is the group whose interquartile means rank highest, on average over environments.
 
     Raises:
-        UserError: They are not on the same environments.
+        UserError: The groups are not on the same environments.
     """
     there = [group for group in groups if group.scores]
     if len(there) < 2:
@@ -141,9 +140,9 @@ def improvements(groups: Sequence[Group], env_id: str) -> list[list[float]]:
 
 
 def in_a_sentence(group: Group, env_id: str) -> str:
-    """What a group reached on an environment, and how sure that is."""
+    """A sentence with the score of a group on an environment, and its interval."""
     scores, iqm = group.scores[env_id], group.iqm[env_id]
     point, low, high = shown_returns([iqm.point, iqm.low, iqm.high])
     if len(scores) == 1:
-        return f"one run, which reached {point}: of how much seeds differ it says nothing"
+        return f"one run, which reached {point}; it does not show how much seeds differ"
     return f"{len(scores)} runs reach an interquartile mean of {point} (95 %: {low} to {high})"

@@ -1,4 +1,4 @@
-"""Learning curves of runs: which are seeds of one setting, what settings differ in, what their curve is."""
+"""Learning curves: groups runs by setting, names what the settings differ in, and joins seeds into one curve."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _NO_SETTING = {
     *("env_id", "seed", "log_every_steps", "eval_every_steps", "final_eval_episodes", "start_from_sha256"),
     "log_info",
 }
-"""Fields of Config that do not change what a curve is of: seeds, how often it has a point, where it was trained."""
+"""Fields of Config that do not distinguish curves: seed, how often there is a point, where the run was trained."""
 
 _MOST_PARTS = 4
 _LONGEST_LABEL, _LONGEST_VALUE = 90, 24
 LEFT_OUT = "left out"
-"""Of an argument of the environment that another run gives."""
+"""The value of an environment's argument that only another run gives."""
 
 
 class NothingToDrawError(UserError):
-    """A run has come to no return yet."""
+    """A run has no return yet."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Curve:
     """The runs of one setting, which differ in their seeds."""
 
     label: str
-    """What this setting has that the others of its panel have not; for a legend."""
+    """For a legend: how this setting differs from the others of its panel."""
     runs: list[Run]
     look: Look
     trainings: list[Line]
@@ -49,7 +49,7 @@ class Curve:
 
     @functools.cached_property
     def training(self) -> Line:
-        """Returns of training episodes. Found when they are asked for: of hundreds of settings, few are drawn."""
+        """Returns of training episodes. Computed on demand, because of hundreds of settings few are drawn."""
         return joined(self.trainings, self.look)
 
     @functools.cached_property
@@ -59,12 +59,12 @@ class Curve:
 
     @property
     def num_runs(self) -> int:
-        """How many runs it is of."""
+        """How many runs it joins."""
         return len(self.runs)
 
 
 class Panel(NamedTuple):
-    """What belongs on one pair of axes: returns of different environments have nothing in common."""
+    """The curves on one pair of axes: one environment each, since returns of different environments do not compare."""
 
     title: str
     curves: list[Curve]
@@ -75,17 +75,17 @@ def panels(
     look: Look = Look(),  # noqa: B008 - immutable
     records: Mapping[Path, Rows] | None = None,
 ) -> list[Panel]:
-    """The curves of runs, by environment and setting, in the order in which they are first met.
+    """The curves of runs, by environment and setting, in the order of the runs.
 
-    A run that is damaged or has nothing to draw yet is left out, with a warning, where there are others.
+    A run that is damaged or has nothing to draw yet is left out with a warning, unless it is the only one.
 
     Args:
-        groups: The runs; or groups of them by name, each of which is one curve, whatever its runs differ in.
+        groups: The runs; or groups of them by name, each of which is one curve even if its runs' settings differ.
         look: How they are to be drawn.
-        records: The rows of metrics of runs, by their folders, where these were read before.
+        records: Rows of metrics that were already read, by run folder.
 
     Raises:
-        UserError: None of them has something to draw.
+        UserError: None of the runs has anything to draw.
     """
     found: list[_Drawable] = []
     faults: list[UserError] = []
@@ -104,7 +104,7 @@ def panels(
 
 
 def names_of(runs: Sequence[Run]) -> list[str]:
-    """What tells runs apart, in words, one for each: environment, settings that differ, seed. Some may be the same."""
+    """A name for each run: environment, settings that differ, seed. Some names may be equal."""
     nothing = line_of([], "", Look())
     found = [_Drawable(run, "", run.config, _origins(run), nothing, nothing) for run in runs]
     parts: dict[str, list[str]] = {}
@@ -116,7 +116,7 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 
 
 def printable(text: str, longest: int = 60) -> str:
-    """Text from a stranger's folder, as a picture can show it: one line of ASCII that does not begin with `_`."""
+    """Text from a stranger's folder made safe for Matplotlib: one line of ASCII that does not begin with `_`."""
     shown = "".join(character if character.isascii() and character.isprintable() else "?" for character in text)
     return (shown if len(shown) <= longest else f"{shown[: longest - 3]}...").lstrip("_")
 
@@ -126,7 +126,7 @@ class _Drawable(NamedTuple):
 
     run: Run
     group: str
-    """The name of what it is in; "" where that is not said."""
+    """The name of its group; "" if groups have no names."""
     config: Config
     origins: Mapping[str, str]
     """Where each setting came from."""
@@ -139,7 +139,7 @@ def _drawable(run: Run, group: str, look: Look, records: Mapping[Path, Rows]) ->
     training, evaluation = (line_of(rows, name, look) for name in ("episode_return", "evaluation_return"))
     if not len(training.x) and not len(evaluation.x):
         raise NothingToDrawError(
-            f"{run.path} has nothing to draw yet: no episode has ended, and no evaluation was made"
+            f"{run.path} has nothing to draw yet: no episode has ended, and there was no evaluation"
         )
     return _Drawable(run, group, run.config, _origins(run), training, evaluation)
 
@@ -163,7 +163,7 @@ def _panel(name: str, runs: Sequence[_Drawable], look: Look) -> Panel:
     curves = []
     for group, parts in zip(groups, differences, strict=True):
         if len({json.dumps(settings_of(run.config), sort_keys=True) for run in group}) > 1:
-            parts = []  # A group that was named, of several settings: no one of them is its.
+            parts = []  # A named group with several settings: none of them describes it.
         if look.over == "steps":
             _warn_of_short_runs(group)
         seeds = _seeds(group, is_needed=len(groups) == 1 or len({run.config.seed for run in runs}) > 1)
@@ -175,7 +175,7 @@ def _panel(name: str, runs: Sequence[_Drawable], look: Look) -> Panel:
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """What decides a curve; arguments of the environment one by one."""
+    """The settings that distinguish curves; arguments of the environment one by one."""
     values = {name: value for name, value in config.to_json().items() if name not in _NO_SETTING}
     return {**{f"env_kwargs {name}": value for name, value in values.pop("env_kwargs").items()}, **values}
 
@@ -188,10 +188,10 @@ def _seeds(group: Sequence[_Drawable], is_needed: bool) -> str:
 
 
 def _differences(runs: Sequence[_Drawable]) -> list[list[str]]:
-    """What tells settings apart, in words, for one run of each.
+    """The texts that distinguish settings, from one run of each.
 
-    Where runs were trained with different presets, the preset's name stands for what nobody chose. Of very many
-    differences, those are named that are enough.
+    If presets differ, the preset's name stands for all the settings that nobody chose. If very many settings differ,
+    only as many are named as it takes to distinguish the runs.
     """
     settings = [settings_of(run.config) for run in runs]
     names = list(dict.fromkeys(name for values in settings for name in values))
@@ -201,7 +201,7 @@ def _differences(runs: Sequence[_Drawable]) -> list[list[str]]:
     if len(set(presets)) > 1:
         by_name = {name: [run.origins.get(name.split()[0], "") for run in runs] for name in differing}
         chosen = {name for name, found in by_name.items() if any(origin.startswith("chosen") for origin in found)}
-        if len(chosen) < len(differing):  # The rest is what the presets say.
+        if len(chosen) < len(differing):  # The rest comes from the presets.
             parts = [[preset] for preset in presets]
             differing = [name for name in differing if name in chosen]
     parts_of = {name: [f"{name} {_in_words(values.get(name, LEFT_OUT))}" for values in settings] for name in differing}
@@ -214,17 +214,17 @@ def _differences(runs: Sequence[_Drawable]) -> list[list[str]]:
 
 
 def _enough(parts: Sequence[Sequence[str]], parts_of: Mapping[str, Sequence[str]]) -> tuple[list[str], int]:
-    """Few names that tell all runs apart, each time the one that splits them most; and how many are left out."""
-    told = [tuple(part) for part in parts]
+    """A few settings that distinguish all runs, each time the one that splits them most; and how many are left out."""
+    labels = [tuple(part) for part in parts]
     left = list(parts_of)
     enough: list[str] = []
 
     def after(name: str) -> list[tuple[str, ...]]:
-        return [(*before, part) for before, part in zip(told, parts_of[name], strict=True)]
+        return [(*before, part) for before, part in zip(labels, parts_of[name], strict=True)]
 
-    while left and len(set(told)) < len(told):
+    while left and len(set(labels)) < len(labels):
         best = max(left, key=lambda name: len(set(after(name))))
-        told = after(best)
+        labels = after(best)
         left.remove(best)
         enough.append(best)
     return [name for name in parts_of if name in enough], len(left)
@@ -239,7 +239,7 @@ def _warn_of_short_runs(group: Sequence[_Drawable]) -> None:
     for run, end in zip(group, ends, strict=True):
         if end < 0.9 * max(ends):
             warnings.warn(
-                f"{run.run.path} ends after {end:,.0f} of {max(ends):,.0f} steps; from there the line is that of the "
-                "others of its setting",
+                f"{run.run.path} ends after {end:,.0f} of {max(ends):,.0f} steps; from there on the curve shows only "
+                "the other runs of its setting",
                 stacklevel=3,
             )

@@ -1,4 +1,4 @@
-"""A report as data, and as one HTML file that asks for nothing from anywhere."""
+"""A report as data, and as one HTML file that loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from a2c.version import __version__
 
 
 class Tile(NamedTuple):
-    """A figure that is seen at once."""
+    """A large figure at the top of the page."""
 
     name: str
     value: str
@@ -30,25 +30,25 @@ class Share(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows under a head."""
+    """A head and rows."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     numbers: Sequence[int] = ()
     """Columns that hold numbers."""
     summary: str = ""
-    """Where it is given, the table is folded behind it."""
+    """If given, the table is folded behind this text."""
 
 
 class Section(NamedTuple):
-    """A part of the page: text, tables, charts, bars, a video, commands, notes, in this order."""
+    """A part of the page; its fields stand on the page in this order."""
 
     title: str
     text: Sequence[str] = ()
     tables: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
     is_dense: bool = False
-    """Whether charts are small and many."""
+    """Whether charts are drawn small, several in a line."""
     shares: Sequence[Share] = ()
     video: str = ""
     """A data URL."""
@@ -57,7 +57,7 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """All of it."""
+    """The whole report."""
 
     title: str
     headline: str
@@ -67,8 +67,8 @@ class Page(NamedTuple):
 
 
 def to_html(page: Page) -> str:
-    """The page as one file. Whatever its texts hold is text: names and settings may come from strangers."""
-    from jinja2 import DictLoader, Environment, StrictUndefined  # Here: only this verb needs it.
+    """The page as one HTML file. All texts are escaped, since names and settings may come from strangers."""
+    from jinja2 import DictLoader, Environment, StrictUndefined  # Imported here: only `a2c report` needs it.
 
     folder = files("a2c.report") / "page"
     sources = {name: (folder / name).read_text("utf-8") for name in ("page.html", "parts.html")}
@@ -87,12 +87,12 @@ def to_html(page: Page) -> str:
 
 
 def _visible(value: Any) -> Any:
-    """Text without what nobody sees and what would turn around what follows it; lines become one."""
-    if type(value) is not str or value.isprintable():  # A subclass is markup of ours.
+    """Text on one line, without invisible characters and without those that reverse the text after them."""
+    if type(value) is not str or value.isprintable():  # A subclass of str is our own markup.
         return value
     return "".join(one if one.isprintable() else " " if one.isspace() else "\N{REPLACEMENT CHARACTER}" for one in value)
 
 
 def shortened(text: str, longest: int = 300) -> str:
-    """A stranger's text at a length that a page can bear."""
+    """A stranger's text, cut to a length that fits a page."""
     return text if len(text) <= longest else f"{text[: longest - 3]}..."

@@ -1,4 +1,4 @@
-"""What is known of one run, from its folder alone: whatever that lacks is missing here, and nothing else goes wrong."""
+"""Reads what is known of one run from its folder. What the folder lacks is None or empty here, never an error."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MOST_EVENTS = 200
 
 
 class Evaluated(NamedTuple):
-    """What a policy came to in the episodes that ended its run."""
+    """A policy's result in the evaluation at the end of its run."""
 
     mean: Estimate
-    """Of returns; its interval is over episodes."""
+    """The mean return, with an interval over episodes."""
     std: float
     lowest: float
     highest: float
@@ -39,11 +39,11 @@ class Evaluated(NamedTuple):
     how: str
     """greedy or sampled"""
     returns: Floats
-    """[E] of each episode; [0] where they were not kept."""
+    """[E] of each episode; [0] if the folder does not store them."""
 
 
 class OfCritic(NamedTuple):
-    """The critic's value beside the discounted return that came."""
+    """The critic's value compared with the discounted return that followed."""
 
     gamma: float
     rewards: str
@@ -51,17 +51,17 @@ class OfCritic(NamedTuple):
     explained_variance: float | None
     mean_error: float | None
     episodes: list[tuple[Floats, Floats, Floats]]
-    """Of each: steps, value, return."""
+    """Of each episode: steps, value, return."""
 
 
 class OfAction(NamedTuple):
-    """How a part of the actions was spread."""
+    """The distribution of one part of the actions."""
 
     name: str
     labels: list[str]
-    """Of choices; else empty."""
+    """The choices; empty for real numbers."""
     edges: Floats
-    """[B + 1] of bins of real numbers; else empty."""
+    """[B + 1] edges of bins; empty for choices."""
     counts: Floats
     note: str
 
@@ -76,46 +76,46 @@ class Event(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """All of it."""
+    """Everything known of a run."""
 
     run: Run
     rows: list[dict[str, Any]]
     steps: int
     state: str
-    """How the run stands, as the rest of a sentence that begins with "This run"."""
+    """How the run ended or how far it is, as the rest of a sentence that begins with "This run"."""
     has_ended: bool
     best: Evaluated | None
     final: Evaluated | None
     best_steps: int | None
-    """After how many the best policy was chosen."""
+    """The steps after which the best policy was saved."""
     train_seconds: float | None
-    """What all updates took."""
+    """The time of all updates."""
     seconds: dict[str, float]
-    """What took how long, by part."""
+    """The time of each part."""
     was_evaluated: bool
-    """Whether its end has evaluations, whatever they came to."""
+    """Whether it was evaluated at its end, even if the result is not finite."""
     steps_per_second: float | None
     critic: OfCritic | None
     actions: list[OfAction]
     events: list[Event]
     is_exact: bool | None
-    """None: it is not said yet."""
+    """None if the folder does not say yet."""
     inexact_because: list[str]
     made_with: dict[str, str]
     machine: dict[str, str]
     settings: list[Setting]
-    """Those that are not the defaults."""
+    """The settings that are not the defaults."""
     defaults: list[Setting]
     command: str
-    """That trains such a run again; "" where no command can."""
+    """The command that repeats the run; "" if none can."""
     threshold: float | None
-    """The return from which on Gymnasium calls the task solved."""
+    """The return at which Gymnasium calls the task solved."""
     faults: list[str]
     """What could not be read, and why."""
 
 
 def facts_of(run: Run) -> Facts:
-    """Reads a run's folder. No environment is made, and nothing is imported for it."""
+    """Reads a run's folder. It makes no environment and imports none of its modules."""
     faults: list[str] = []
     summary, episodes, values = (
         _read(lambda: run.summary, run.path / "summary.json", faults),
@@ -168,7 +168,7 @@ def facts_of(run: Run) -> Facts:
 
 
 def number(value: object) -> float | None:
-    """A finite number of a sensible size; None: it is something else."""
+    """The value if it is a finite number of at most `LARGEST`; otherwise None."""
     if isinstance(value, float | int) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
             if math.isfinite(value) and abs(value) <= LARGEST:
@@ -177,13 +177,13 @@ def number(value: object) -> float | None:
 
 
 def numbers(values: object) -> Floats:
-    """The list's numbers, NaN for what is none."""
+    """The list as an array, with NaN for whatever is not a number."""
     found = [number(value) for value in _list(values)]
     return np.array([math.nan if value is None else value for value in found], np.float64)
 
 
 def _read(read: Callable[[], Any], path: Path, faults: list[str]) -> dict[str, Any]:
-    """A JSON file of the run; one that is not there yet is no fault."""
+    """A JSON file of the run. One that does not exist yet is no fault."""
     if not path.exists():
         return {}
     try:
@@ -206,7 +206,7 @@ def _strings(value: object) -> dict[str, str]:
 
 
 def _seconds(summary: Mapping[str, Any]) -> dict[str, float]:
-    """What took how long, in the parts that the summary knows of."""
+    """The time of each part that the summary lists."""
     listed = list(_mapping(summary.get("seconds")).items())[:12]
     known = {str(name).replace("_", " "): number(value) for name, value in listed}
     parts = {name: seconds for name, seconds in known.items() if seconds is not None and seconds >= 0}
@@ -225,7 +225,7 @@ def _state(run: Run, summary: Mapping[str, Any], steps: int) -> str:
     share = f"{steps:,} of {run.config.total_steps:,} steps"
     if summary.get("stopped_by") is not None:
         return f"was stopped by {summary['stopped_by']} after {share}"
-    return f"has not ended: {share} so far; it is under way, or was killed"
+    return f"has not ended: {share} so far; it is still training, or was killed"
 
 
 def _evaluated(summary: Mapping[str, Any], episodes: Mapping[str, Any]) -> Evaluated | None:
@@ -237,7 +237,7 @@ def _evaluated(summary: Mapping[str, Any], episodes: Mapping[str, Any]) -> Evalu
     returns = returns[np.isfinite(returns)]
     if len(returns) == count:
         estimate = estimate_of_mean(returns)
-    else:  # They were not kept; the normal distribution's interval.
+    else:  # The returns are not stored: take the interval of a normal distribution.
         returns = returns[:0]
         half = 1.96 * abs(std) / math.sqrt(count)
         estimate = Estimate(mean, mean - half, mean + half)
@@ -291,7 +291,7 @@ def _actions(values: object) -> list[OfAction]:
 
 
 def _events(path: Path, faults: list[str]) -> list[Event]:
-    """The last so many."""
+    """The last `_MOST_EVENTS` events."""
     if not path.exists():
         return []
     try:
@@ -312,7 +312,7 @@ def _events(path: Path, faults: list[str]) -> list[Event]:
 
 
 def _threshold(run: Run) -> float | None:
-    """What Gymnasium itself says of an id that it registers; nothing is imported for others."""
+    """The reward threshold of Gymnasium's own environments; for others it would have to import their module."""
     if run.is_callable or run.config.env_kwargs:
         return None
     spec = gymnasium.registry.get(run.config.env_id)

@@ -1,4 +1,4 @@
-"""What several runs come to: groups of them by environment, their contests and their curves."""
+"""Groups several runs by environment and setting, compares the groups, and makes their curves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from a2c.run.policies import BestOrFinal
 
 
 class Field(NamedTuple):
-    """The groups on one environment, or all of them where a command line names them."""
+    """The groups on one environment; or all groups, if a command line names them."""
 
     env_ids: Sequence[str]
     contest: Contest
     all_groups: Sequence[Group]
-    """Those without a score, too."""
+    """Including those without a score."""
 
 
 class Findings(NamedTuple):
-    """What several runs come to."""
+    """The data of a report of several runs."""
 
     which: BestOrFinal
     fields: Sequence[Field]
@@ -38,16 +38,16 @@ class Findings(NamedTuple):
 
 
 def findings_of(groups: Mapping[str, Sequence[Run]], which: BestOrFinal) -> Findings:
-    """Looks at groups of runs: those that are named, or else the seeds of each setting, by environment.
+    """Compares groups of runs: the named groups, or else the seeds of each setting, by environment.
 
     Raises:
-        UserError: Groups that are named are not on the same environments.
+        UserError: The named groups are not on the same environments.
     """
     runs = [run for group in groups.values() for run in group]
     env_ids = list(dict.fromkeys(run.config.env_id for run in runs))
     records: dict[Path, Rows] = {}
     for run in runs:
-        with contextlib.suppress(UserError):  # It is said where curves are made.
+        with contextlib.suppress(UserError):  # `_panels` reads it again and warns.
             records[run.path] = run.metrics()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -68,7 +68,7 @@ def findings_of(groups: Mapping[str, Sequence[Run]], which: BestOrFinal) -> Find
 
 
 def _labels(drawn: Iterable[tuple[Panel, Panel | None]]) -> dict[str, str]:
-    """What groups that are named are, where their curves say so: the label "A, gamma 0.9 (5 seeds)" does."""
+    """What distinguishes the named groups, from the labels of their curves, such as "A, gamma 0.9 (5 seeds)"."""
     found: dict[str, str] = {}
     for panel, _ in drawn:
         for curve in panel.curves:
@@ -79,14 +79,14 @@ def _labels(drawn: Iterable[tuple[Panel, Panel | None]]) -> dict[str, str]:
 
 
 def _without_seeds(label: str) -> str:
-    """What a curve's label says of its setting; how many runs it is of has a place of its own here."""
+    """A curve's label without the number of its runs, which the report shows in a column of its own."""
     return re.sub(r" ?\(?(\d+ (seeds|runs)|seed \d+)\)?$", "", label)
 
 
 def _panels(
     groups: Mapping[str, Sequence[Run]], env_id: str, records: Mapping[Path, Rows]
 ) -> tuple[Panel, Panel | None]:
-    """Over steps and over seconds; empty where nothing is to be drawn."""
+    """Curves over steps and over seconds; empty if there is nothing to draw."""
     of_it = {name: [run for run in runs if run.config.env_id == env_id] for name, runs in groups.items()}
     of_it = {name: runs for name, runs in of_it.items() if runs}
     try:
@@ -102,7 +102,7 @@ def _panels(
 
 
 def _by_setting(runs: Sequence[Run], env_id: str, panel: Panel) -> list[tuple[str, list[Run]]]:
-    """The groups of one environment: those of its curves, and of the runs that have none."""
+    """The groups of one environment: the runs of each curve, and the runs that have none."""
     found = [(_without_seeds(curve.label), list(curve.runs)) for curve in panel.curves]
     drawn = {run.path for _, group in found for run in group}
     by_setting = {repr(settings_of(group[0].config)): group for _, group in found}
@@ -140,7 +140,7 @@ def to_json(findings: Findings) -> dict[str, Any]:
                         "name": other.name,
                         "probability_of_improvement": comparison.improvement._asdict(),
                         "chance_of_as_much": field.contest.chance(comparison),
-                        "is_better": field.contest.is_told(comparison),
+                        "is_better": field.contest.is_sure(comparison),
                     }
                     for other, comparison in field.contest.against
                 ],

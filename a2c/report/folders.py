@@ -1,4 +1,4 @@
-"""The runs that a command line names."""
+"""Finds the runs that a command line names."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from a2c.errors import UserError
 from a2c.run.folder import Run
 
 AGAINST = "against"
-"""What stands between groups of runs once the command line was read; there it may also be `--`."""
+"""The word between groups of runs. The command line also takes `--`, which is replaced by it."""
 
 
 def groups_in(words: Sequence[str], verb: str) -> dict[str, list[Run]]:
-    """The groups of runs that a command line names, A, B, and so on; one group has no name.
+    """The groups of runs that a command line names: A, B and so on, or "" if there is only one.
 
     Args:
         words: Runs or folders of runs, and `AGAINST` between groups.
-        verb: Which takes them.
+        verb: The verb, for error messages.
 
     Raises:
-        UserError: A group is empty, a run is in two, or as in `runs_in`.
+        UserError: A group is empty, or a run is in two groups; or as `runs_in`.
     """
     if not words:
         raise UserError(f"{verb} needs the folder of at least one run")
@@ -57,10 +57,10 @@ def letter(number: int) -> str:
 
 
 def runs_in(names: Sequence[str]) -> list[Run]:
-    """The runs that are named, or lie in folders that are named, each once.
+    """The named runs and the runs in named folders, each once.
 
     Raises:
-        UserError: There is none in a folder, or one is damaged.
+        UserError: A folder holds no run, or a run is damaged.
     """
     found: dict[Path, Path] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""A metric of runs as a line: over steps or seconds, smoothed or not, of one run or of several together."""
+"""A metric as a line over steps or seconds: of one run, or the interquartile mean of several."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from a2c.errors import UserError
 from a2c.report.statistics import interquartile_means
 
 _MOST_POINTS = 1_000
-"""Of a line of several runs."""
+"""The most points of a line that joins several runs."""
 LARGEST = 1e150
 """Returns beyond it are from damaged files; axes cannot show them."""
 
 Rows = Sequence[Mapping[str, Any]]
-"""Of metrics, as `Run.metrics` gives them."""
+"""Rows of metrics, from `Run.metrics`."""
 
 Over = Literal["steps", "seconds"]
-"""What curves are over: agent steps, or the seconds that updates took, evaluations and checkpoints apart."""
+"""The horizontal axis: agent steps, or the seconds of updates, without evaluations and checkpoints."""
 
 
 class Look(NamedTuple):
@@ -28,28 +28,28 @@ class Look(NamedTuple):
 
     over: Over = "steps"
     smooth: int = 1
-    """Each point is the mean of so many of its run's, itself the last of them."""
+    """Each point is the mean of this many points of its run: itself and those before it."""
 
     @property
     def x_label(self) -> str:
-        """What the axis below says."""
+        """The label of the horizontal axis."""
         return "steps" if self.over == "steps" else "seconds of training"
 
     @property
     def y_label(self) -> str:
-        """What the axis at the left says."""
+        """The label of the vertical axis."""
         return "return" if self.smooth == 1 else f"return, mean of the last {self.smooth} points"
 
 
 class Line(NamedTuple):
-    """A quantity of one run or of several together; NaN is a gap."""
+    """A metric of one run, or of several joined; NaN is a gap."""
 
     x: NDArray[np.float64]
     """[L], increasing: steps, or seconds."""
     middle: NDArray[np.float64]
     """[L], the interquartile mean of the runs."""
     low: NDArray[np.float64]
-    """[L], the lower end of its bootstrap interval; of one run the same as middle."""
+    """[L], the lower end of its bootstrap interval; equal to middle for a single run."""
     high: NDArray[np.float64]
     """[L], the upper end."""
 
@@ -58,7 +58,7 @@ def line_of(rows: Rows, name: str, look: Look = Look()) -> Line:  # noqa: B008
     """A metric of one run, from its rows.
 
     Raises:
-        UserError: It is to be over seconds, and the rows do not tell how long updates took.
+        UserError: It is to be over seconds, but the rows do not hold how long updates took.
     """
     # A row may hold null, which is a gap, and in a damaged file anything.
     points = {
@@ -76,10 +76,10 @@ def line_of(rows: Rows, name: str, look: Look = Look()) -> Line:  # noqa: B008
 
 
 def seconds_at(rows: Rows, steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many seconds updates had taken after so many steps: what `train_seconds` of the summary counts.
+    """The seconds that updates had taken after these steps [L] -> [L], counted as `train_seconds` of the summary is.
 
     Raises:
-        UserError: The rows do not tell.
+        UserError: The rows do not hold `steps_per_second`.
     """
     known, seconds = [0.0], [0.0]
     for row in rows:
@@ -93,7 +93,7 @@ def seconds_at(rows: Rows, steps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _means_of_the_last(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """The mean of each value and those before it, up to so many; a gap is not counted."""
+    """The mean of each value and those before it, `count` in all; gaps are not counted."""
     is_there = ~np.isnan(values)
     sums = np.concatenate([[0.0], np.cumsum(np.where(is_there, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(is_there)])
@@ -105,8 +105,8 @@ def _means_of_the_last(values: NDArray[np.float64], count: int) -> NDArray[np.fl
 def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - immutable
     """The interquartile mean of several runs' lines, with its bootstrap interval.
 
-    Runs have points at places of their own: between two of them a run is on the straight line, before its first and
-    after its last it is not counted. Over seconds the line is where more than half of the runs are counted.
+    Runs have points at different places. Between two points a run lies on the straight line; before its first and after
+    its last it is not counted. Over seconds, the line covers the stretch in which more than half of the runs count.
     """
     if len(lines) == 1:
         return lines[0]
@@ -121,7 +121,7 @@ def joined(lines: Sequence[Line], look: Look = Look()) -> Line:  # noqa: B008 - 
             is_there = x[places] == line.x
             row[places[is_there]] = line.middle[is_there]  # Beside a gap, interpolation gives a gap.
     if look.over == "seconds":
-        # Runs begin and end one after another; where few are counted, the line would be that of the fast or the slow.
+        # Runs end one after another: at the ends, a line of few runs would show only the fastest or the slowest.
         ends = np.array([(line.x[0], line.x[-1]) for line in lines if len(line.x)]).reshape(-1, 2)
         is_there = ((ends[:, :1] <= x) & (x <= ends[:, 1:])).sum(0) * 2 > len(ends)
         x, values = x[is_there], values[:, is_there]

@@ -1,4 +1,4 @@
-"""The report of one run: what it reached, how sure that is, how it came there, and how to do it again."""
+"""The report of one run: its scores and how sure they are, its curves, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from a2c.report.lines import Line, Look, line_of
 
 _MOST_VIDEO_BYTES = 12_000_000
 _KINDS = {"video.gif": (b"GIF8", "image/gif"), "video.mp4": (b"ftyp", "video/mp4")}
-"""Names, what is found at the start of such a file, and its type."""
+"""File names, the bytes that such a file begins with, and its media type."""
 _LEARNING = {
-    "explained_variance": ("Explained variance", "1: the critic foresees returns exactly; 0: it knows their mean"),
-    "entropy": ("Entropy", "how much the policy still tries, in nats"),
+    "explained_variance": ("Explained variance", "1: the critic predicts returns exactly; 0: only their mean"),
+    "entropy": ("Entropy", "how much the policy still explores, in nats"),
     "value_loss": ("Loss of the critic", "mean squared error"),
     "grad_norm": ("Gradient norm", "before it is clipped"),
 }
@@ -55,7 +55,7 @@ def _headline(facts: Facts) -> str:
 
 
 def _lead(facts: Facts) -> list[str]:
-    """What a stranger should know."""
+    """The sentences below the headline, for a reader who does not know a2c."""
     best, env_id = facts.best, shortened(facts.run.config.env_id, 80)
     lines = []
     if best is not None:
@@ -65,22 +65,22 @@ def _lead(facts: Facts) -> list[str]:
             f"on average. A return is the sum of an episode's rewards; more is better."
         )
         lines.append(
-            f"It was judged by {best.episodes:,} {best.how} episodes that it was neither trained nor chosen on; going "
-            f"by how these differ, its true mean lies between {low} and {high} (95 %).{_solved(facts, best)}"
+            f"It was evaluated on {best.episodes:,} {best.how} episodes that it was neither trained nor chosen on; "
+            f"judging by how these differ, its true mean lies between {low} and {high} (95 %).{_solved(facts, best)}"
         )
     else:
-        what = "Its evaluations came to no finite return" if facts.was_evaluated else "It was not evaluated at its end"
+        what = "Its evaluations gave no finite return" if facts.was_evaluated else "It was not evaluated at its end"
         lines.append(f"This run {facts.state}. {what}.")
     first = line_of(facts.rows, "episode_return")
     seen = first.middle[np.isfinite(first.middle)]
     if len(seen) > 1:
         begin, end = shown_returns([float(seen[0]), float(seen[-1])])
-        lines.append(f"Episodes of training began at a mean return of {begin} and came to {end}.")
+        lines.append(f"During training, the mean return of episodes went from {begin} to {end}.")
     if not facts.has_ended and best is not None:
         lines.append(f"This run {facts.state}.")
     lines.append(
-        f"This is one run, of seed {facts.run.config.seed}. How much seeds differ, only several runs can tell: train "
-        "more seeds, and let a2c report look at all of them."
+        f"This is one run, of seed {facts.run.config.seed}. Only several runs show how much seeds differ: train more "
+        "seeds, and give a2c report all of their folders."
     )
     return list(dict.fromkeys(lines))
 
@@ -88,11 +88,11 @@ def _lead(facts: Facts) -> list[str]:
 def _solved(facts: Facts, best: Evaluated) -> str:
     if facts.threshold is None:
         return ""
-    begin = f" Gymnasium calls this task solved from {facts.threshold:,g} on: "
+    begin = f" Gymnasium calls this task solved at {facts.threshold:,g}: "
     if best.mean.low >= facts.threshold:
         return f"{begin}it is."
     if best.mean.point >= facts.threshold:
-        return f"{begin}it is, but by less than these episodes can tell."
+        return f"{begin}it is, but the margin is smaller than the uncertainty of these episodes."
     return f"{begin}it is not."
 
 
@@ -108,8 +108,8 @@ def _tiles(facts: Facts) -> list[Tile]:
         speed = "" if facts.steps_per_second is None else f"{facts.steps_per_second:,.0f} steps a second"
         tiles.append(Tile("Training took", duration(facts.train_seconds), speed))
     if facts.is_exact is not None:
-        said = ("exact", "the same seed gives the same bits") if facts.is_exact else ("not exact", "see below")
-        tiles.append(Tile("Repeatable", *said))
+        texts = ("exact", "the same seed gives the same bits") if facts.is_exact else ("not exact", "see below")
+        tiles.append(Tile("Repeatable", *texts))
     return tiles
 
 
@@ -130,16 +130,16 @@ def duration(seconds: float) -> str:
 
 
 def series_of(label: str, line: Line, look: int, short: str = "") -> Series:
-    """A line with its band, where it has one."""
+    """A line with its band, if it has one."""
     has_band = not np.array_equal(line.low, line.middle, equal_nan=True)
     low, high = (line.low, line.high) if has_band else (None, None)
     return Series(label, line.x, line.middle, low, high, look, False, short)
 
 
 def curves_chart(title: str, series: Sequence[Series], look: Look, note: str = "", num_points: int = 1_200) -> Chart:
-    """A chart of returns, of so many points in all: the more lines it has, the fewer points each."""
+    """A chart of returns with about `num_points` points in all: the more lines, the fewer points each."""
     most = max(12, min(charts.MOST_POINTS, num_points // max(1, len(series))))
-    # Over seconds, points of several runs are at places of their own: those of their mean were measured by none.
+    # Over seconds, the runs have points at different times, so no run measured the points of their mean: no dots.
     has_dots = look.over == "steps" or all(one.low is None for one in series)
     return charts.line_chart(title, series, look.x_label, look.y_label, note, most, has_dots=has_dots)
 
@@ -160,9 +160,9 @@ def _curves(facts: Facts) -> Section | None:
         if there:
             drawn.append(curves_chart(title, there, look))
     if not drawn:
-        return Section("How it learnt", ["No episode has ended yet, and no evaluation was made: there is no curve."])
+        return Section("How it learnt", ["No episode has ended yet and there was no evaluation, so there is no curve."])
     if not any(entry.label.endswith("evaluations") for entry in drawn[0].legend):
-        notes.append("There was no evaluation on the way.")
+        notes.append("There was no evaluation during training.")
     return Section("How it learnt", charts=drawn, notes=notes)
 
 
@@ -177,7 +177,7 @@ def _evaluation(facts: Facts) -> Section | None:
         rows.append([name, f"{one.episodes:,} {one.how}", mean, f"{low} to {high}", std, lowest, highest, length])
         if one.unfinished:
             notes.append(
-                f"{one.unfinished} episodes of the {name} policy were given up; they count with what they had."
+                f"{one.unfinished} episodes of the {name} policy were cut off; they count with the return so far."
             )
     is_the_same = facts.best is not None and facts.final is not None and facts.best_steps == facts.steps
     for name, one in there[:1] if is_the_same else there:
@@ -185,9 +185,9 @@ def _evaluation(facts: Facts) -> Section | None:
             title = "Returns of the policy, best and final" if is_the_same else f"Returns of the {name} policy"
             drawn.append(charts.histogram(title, *charts.bins(one.returns), "return of an episode", "episodes"))
     if not drawn:
-        notes.append("Returns of single episodes were not kept in this folder, and there is no histogram of them.")
+        notes.append("This folder does not hold the returns of single episodes, so there is no histogram of them.")
     head = ["policy", "episodes", "mean return", "95 %", "standard deviation", "lowest", "highest", "steps an episode"]
-    text = "The best policy did best in the evaluations on the way; the final one is that of the last step."
+    text = "The best policy did best in the evaluations during training; the final policy is that of the last step."
     return Section("What the policies do", [text], [Table(head, rows, (2, 3, 4, 5, 6, 7))], drawn, notes=notes)
 
 
@@ -198,7 +198,8 @@ def _video(folder: Path) -> Section | None:
             continue
         if path.stat().st_size > _MOST_VIDEO_BYTES:
             return Section(
-                "An episode", notes=[f"{name} has more than {_MOST_VIDEO_BYTES // 1_000_000} MB: see it there."]
+                "An episode",
+                notes=[f"{name} is larger than {_MOST_VIDEO_BYTES // 1_000_000} MB; open it in the run's folder."],
             )
         data = path.read_bytes()
         if begin in data[:12]:
@@ -207,11 +208,11 @@ def _video(folder: Path) -> Section | None:
 
 
 def _critic(critic: OfCritic, facts: Facts) -> Section:
-    what = "of their signs, which it was trained on, " if critic.rewards == "signs" else ""
+    what = "the signs of the rewards" if critic.rewards == "signs" else "the rewards"
     text = [
-        f"The critic foresees, at every step, the discounted sum of the rewards {what}to come (gamma {critic.gamma:g})."
-        f" Here is what it said in the first episodes of the final policy's evaluation, {critic.steps:,} steps, beside "
-        "what came."
+        f"At every step, the critic predicts the discounted sum of {what} to come (gamma {critic.gamma:g}). "
+        "The charts compare its predictions with what came, in the first episodes of the final policy's evaluation: "
+        f"{critic.steps:,} steps."
     ]
     if critic.explained_variance is not None:
         text.append(f"It explains {100 * critic.explained_variance:.1f} % of the variance of what came.")
@@ -232,10 +233,10 @@ def _critic(critic: OfCritic, facts: Facts) -> Section:
         Series("a step", expected[most], came[most]), "what the critic expects", "what came",
     )  # fmt: skip
     notes = [
-        "An episode that a time limit cut goes on with the critic's value there, as in training. The critic learnt "
-        "what sampled actions bring; these are greedy."
+        "If a time limit ended an episode, the critic's value at its end stands for the rewards after it, as in "
+        "training. The critic learnt what sampled actions bring; these are greedy."
     ]
-    return Section("What the critic foresees", text, charts=[one, all_], notes=notes)
+    return Section("What the critic predicts", text, charts=[one, all_], notes=notes)
 
 
 def _actions(actions: Sequence[OfAction]) -> Section | None:
@@ -249,7 +250,7 @@ def _actions(actions: Sequence[OfAction]) -> Section | None:
             drawn.append(charts.histogram(title, part.edges, share, "value", "per cent of steps", part.note))
     if not drawn:
         return None
-    text = "How often the best policy chose what, in the first episodes of its evaluation."
+    text = "How often the best policy took each action, in the first episodes of its evaluation."
     return Section("What it does", [text], charts=drawn, is_dense=len(drawn) > 2)
 
 
@@ -272,7 +273,7 @@ def _time(facts: Facts) -> Section | None:
         Share(name, duration(seconds), f"{100 * seconds / total:.0f} %", 100 * seconds / total)
         for name, seconds in sorted(facts.seconds.items(), key=lambda pair: -pair[1])
     ]
-    text = "Updates are the training itself; evaluations play on environments of their own."
+    text = "Updates are the training itself; evaluations run on separate environments."
     return Section("Where the time went", [text], shares=shares)
 
 
@@ -285,7 +286,8 @@ def _settings(facts: Facts) -> Section:
         folded = [[s.name, shortened(s.value, 120)] for s in facts.defaults]
         tables.append(Table(["setting", "value"], folded, summary=f"The other {len(folded)} are the defaults"))
     text = (
-        "Those that are not the defaults: what a person chose first, then what fits the environment or is the preset's."
+        "Those that are not the defaults: first what a person chose, then what was fitted to the environment or came "
+        "from the preset."
     )
     return Section("Settings", [text], tables=tables)
 
@@ -294,7 +296,7 @@ def _repeat(facts: Facts) -> Section:
     if not facts.command:
         name = shortened(facts.run.config.env_id, 80)
         return Section(
-            "Do it again", [f"It was trained from Python, on what the callable {name} makes: no command can."]
+            "Do it again", [f"No command can: the run was trained from Python, on what the callable {name} makes."]
         )
     which = facts.made_with.get("a2c", "")
     same = f"By a2c {which} " if which else ""
@@ -308,16 +310,16 @@ def _repeat(facts: Facts) -> Section:
 
 def _events(facts: Facts) -> Section:
     if facts.is_exact is None:
-        said = "Whether the run is exact is said at its end."
+        exactness = "Only the end of a run shows whether it is exact."
     elif facts.is_exact:
-        said = "The run is, to the bit, the one that its settings give undisturbed."
+        exactness = "The run is exact: the same to the bit as an undisturbed run with these settings."
     else:
         reasons = "; ".join(shortened(reason) for reason in facts.inexact_because[:20])
-        why = reasons or "it is not said why"
-        said = f"The run is not, to the bit, the one that its settings give undisturbed: {why}."
+        why = reasons or "the folder does not say why"
+        exactness = f"The run is not exact, the same to the bit as an undisturbed run with these settings: {why}."
     rows = [[shortened(e.time, 30), e.steps, shortened(e.kind, 40), shortened(e.details, 500)] for e in facts.events]
     tables = [Table(["time (UTC)", "steps", "what", "details"], rows, (1,))] if rows else []
-    text = [said, *([] if rows else ["Nothing out of the ordinary happened to it."])]
+    text = [exactness, *([] if rows else ["Nothing unusual happened to it."])]
     notes = [f"Could not be read: {shortened(fault)}" for fault in facts.faults]
     return Section("Exactness and events", text, tables=tables, notes=notes)
 

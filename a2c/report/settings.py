@@ -1,4 +1,4 @@
-"""A run's settings: who chose them, what they would be otherwise, and the command that trains such a run again."""
+"""A run's settings: who chose each, what it would be otherwise, and the command that repeats the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from a2c.presets import ATARI, PRESETS
 from a2c.words import flag
 
 _NOT_REPEATED = ("env_id", "run_dir", "log", "start_from_sha256")
-"""What is no part of how a run came out, or follows from the rest."""
+"""Settings that do not change results, or that follow from others."""
 
 
 class Setting(NamedTuple):
@@ -25,48 +25,48 @@ class Setting(NamedTuple):
     origin: str
     """Who chose it, in words."""
     otherwise: str
-    """What it would be had nobody chosen it; "" where somebody did not."""
+    """Its value if nobody had chosen it; "" if nobody did."""
 
 
 def settings_table(config: Config, origins: Mapping[str, str]) -> tuple[list[Setting], list[Setting]]:
-    """The settings that differ from the defaults of this version, those that a person chose first; and the others."""
+    """The settings that differ from this version's defaults, first those that a person chose; and all the others."""
     preset = PRESETS.get(preset_of(origins), {})
     defaults = Config(config.env_id)
     ranked: list[tuple[int, Setting]] = []
     for field in dataclasses.fields(Config):
-        if field.name in ("env_id", "run_dir"):  # The page's title, and a place on somebody's disk.
+        if field.name in ("env_id", "run_dir"):  # One is in the page's title, the other a path on somebody's disk.
             continue
         value, origin = getattr(config, field.name), origins.get(field.name, "")
         otherwise = preset.get(field.name, getattr(defaults, field.name))
         if value == getattr(defaults, field.name) and origin in ("default", ""):
-            rank, said = 9, "default"
+            rank, chosen_by = 9, "default"
         elif origin.startswith("preset"):
-            rank, said = 2, origin
+            rank, chosen_by = 2, origin
         elif origin.startswith(FITTED):
-            rank, said = 1, f"fits the environment{origin.removeprefix(FITTED)}"
+            rank, chosen_by = 1, f"fits the environment{origin.removeprefix(FITTED)}"
         else:
-            rank, said = 0, origin or "not said"
+            rank, chosen_by = 0, origin or "unknown"
         is_a_choice = rank == 0 and otherwise != value
         shown = value_in_words(otherwise) if is_a_choice else ""
-        ranked.append((rank, Setting(field.name, value_in_words(value), said, shown)))
+        ranked.append((rank, Setting(field.name, value_in_words(value), chosen_by, shown)))
     ranked.sort(key=lambda pair: pair[0])
     return [one for rank, one in ranked if rank < 9], [one for rank, one in ranked if rank == 9]
 
 
 def preset_of(origins: Mapping[str, str]) -> str:
-    """The name of the preset that some settings came from; "" where none did."""
+    """The name of the preset that some settings came from; "" if none did."""
     return next((o.removeprefix("preset ") for o in origins.values() if o.startswith("preset ")), "")
 
 
 def command_of(config: Config, origins: Mapping[str, str], has_seed: bool = True) -> str:
-    """The command that trains a run with these settings, by this version: its preset, and what is not in that.
+    """The command that trains a run with these settings: the preset, and the settings that it does not give.
 
-    What was fitted to the environment is fitted again.
+    What was fitted to the environment is left out: the command fits it again.
 
     Args:
         config: The settings.
         origins: Where each came from.
-        has_seed: Whether the seed is in it.
+        has_seed: Whether the command names the seed.
     """
     name = preset_of(origins)
     is_known = name in PRESETS
@@ -89,7 +89,7 @@ def command_of(config: Config, origins: Mapping[str, str], has_seed: bool = True
 
 
 def _flag(name: str, value: Any) -> list[str]:
-    """The words that give a setting its value."""
+    """The command-line words that set one setting."""
     match value:
         case bool():
             return [flag(name) if value else flag(f"no_{name}")]
@@ -102,7 +102,7 @@ def _flag(name: str, value: Any) -> list[str]:
 
 
 def value_in_words(value: object) -> str:
-    """The value of a setting as a person reads it; a list may come from JSON, or be the tuple that it was.
+    """The value of a setting as a person reads it. A tuple may also be a list, which it becomes in JSON.
 
     Example:
         >>> [value_in_words(value) for value in (True, 100_000, 3e-4, (64, 64), None, "linear")]
@@ -126,6 +126,6 @@ def value_in_words(value: object) -> str:
 
 
 def origins_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """Where each setting came from, as config.json says it; whatever that holds."""
+    """Where each setting came from, read from the contents of config.json; empty if that does not say."""
     origins = values.get("origins")
     return {str(name): str(origin) for name, origin in origins.items()} if isinstance(origins, dict) else {}

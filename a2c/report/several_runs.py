@@ -1,4 +1,4 @@
-"""The report of several runs: what groups of them reached, which is ahead and how sure that is, what they differ in."""
+"""The report of several runs: the scores of groups, which is ahead and how sure that is, and how settings differ."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from a2c.report.statistics import score_profile
 from a2c.run.folder import Run
 
 _MOST_CURVES, _MOST_CHARTED, _MOST_ROWS, _MOST_COMPARED = 8, 8, 300, 40
-"""Curves in a chart; environments that have charts; runs in the table; groups beside the leader in one."""
+"""The most curves in a chart, environments with charts, runs in the table, and groups compared with the leader."""
 _MOST_POINTS = 2_000
-"""In charts of one kind, on all environments together: a page is no larger than it need be."""
+"""In charts of one kind, over all environments: it limits the size of the page."""
 
 
 def page_of(findings: Findings) -> Page:
@@ -54,7 +54,7 @@ def page_of(findings: Findings) -> Page:
 
 
 def _words(findings: Findings) -> tuple[str, list[str]]:
-    """The headline, and what a stranger should know."""
+    """The headline, and the sentences below it, for a reader who does not know a2c."""
     lead = []
     for field in findings.fields[:_MOST_CHARTED]:
         verdict = field.contest.verdict()
@@ -68,7 +68,7 @@ def _words(findings: Findings) -> tuple[str, list[str]]:
             ((env_id, _),) = list(field.contest.groups[0].scores.items())[:1]
             lead.append(f"{shortened(env_id, 80)}: {in_a_sentence(field.contest.groups[0], env_id)}.")
         else:
-            lead.append(f"{names}: no run has come to its end with an evaluation, and none can be compared.")
+            lead.append(f"{names}: no run has ended with an evaluation yet, so there is nothing to compare.")
     only = findings.fields[0] if len(findings.fields) == 1 else None
     if only is None:
         headline = f"{sum(len(f.all_groups) for f in findings.fields)} settings on {len(findings.fields)} environments"
@@ -76,8 +76,8 @@ def _words(findings: Findings) -> tuple[str, list[str]]:
         headline = f"{shortened(', '.join(only.env_ids), 60)}: {_in_short(only.contest)}"
     lead.append(
         "Each run counts with one number, the mean return of the evaluation at its end; a return is the sum of the "
-        "rewards of an episode, and more is better. How groups of runs compare: the interquartile mean leaves out the "
-        "lowest and the highest quarter of the runs; intervals are what it would be of runs drawn again from these."
+        "rewards of an episode, and more is better. Groups are compared by the interquartile mean (IQM), which leaves "
+        "out the lowest and the highest quarter of the runs. Intervals come from resampling the runs (bootstrap)."
     )
     return headline, lead
 
@@ -89,17 +89,17 @@ def _in_short(contest: Contest) -> str:
             return "no result yet"
         (iqm,) = list(contest.groups[0].iqm.values())[:1]
         return f"a return of {shown_returns([iqm.point])[0]} over {len(contest.groups[0].runs)} runs"
-    beaten = [other.name for other, comparison in contest.against if contest.is_told(comparison)]
+    beaten = [other.name for other, comparison in contest.against if contest.is_sure(comparison)]
     leader = contest.leader
     if len(beaten) == len(contest.against):
         return f"{shortened(leader.title, 100)} is {'better' if len(beaten) == 1 else 'best'}"
     if beaten:
-        return f"{leader.name} leads, not surely ahead of all"
-    return "which is better cannot be told"
+        return f"{leader.name} leads, but is not surely ahead of all"
+    return "these runs do not show which is better"
 
 
 def _reached(findings: Findings, field: Field, env_id: str, num_points: int) -> Section:
-    """What each group reached on an environment, in charts of so many points; none where that is 0."""
+    """The scores of each group on an environment, with charts of `num_points` points; without charts if that is 0."""
     there = [group for group in field.all_groups if env_id in group.scores]
     rows = []
     for group in there:
@@ -108,15 +108,13 @@ def _reached(findings: Findings, field: Field, env_id: str, num_points: int) -> 
         rows.append([group.name, shortened(group.label, 120), f"{len(scores)}", point, f"{low} to {high}", worst, best])
     head = ["group", "what it is", "runs", "IQM", "95 %", "lowest", "highest"]
     notes = [] if all(len(group.scores[env_id]) >= 5 for group in there) else [
-        "Intervals of fewer than five runs are too narrow to be relied on."
+        "With fewer than five runs, intervals are too narrow to rely on."
     ]  # fmt: skip
     for group in field.all_groups:
         lacking = [run for run in group.left_out if run.config.env_id == env_id]
         if lacking:
-            what = "is" if len(lacking) == 1 else "are"
-            notes.append(
-                f"{group.name}: {len(lacking)} without a result {what} left out of the figures; see the runs below."
-            )
+            what = "run without a result is" if len(lacking) == 1 else "runs without a result are"
+            notes.append(f"{group.name}: {len(lacking)} {what} left out of the figures; see the list of runs below.")
     drawn: list[Chart] = []
     if num_points:
         shown = _leading(there, env_id)
@@ -124,15 +122,15 @@ def _reached(findings: Findings, field: Field, env_id: str, num_points: int) -> 
         if there:
             drawn.append(_profile(shown, field, env_id))
         if len(shown) < len(field.all_groups):
-            notes.append(f"Drawn are {len(shown)} of {len(field.all_groups)} groups, those with the highest IQM.")
+            notes.append(f"The charts show {len(shown)} of {len(field.all_groups)} groups, those with the highest IQM.")
     else:
-        notes.append("It has no charts here, as there are many environments; a report of its runs alone has.")
+        notes.append("There are too many environments to draw charts for all; make a report of these runs alone.")
     tables = [Table(head, rows, (2, 3, 4, 5, 6))] if rows else []
     return Section(f"What they reach on {shortened(env_id, 80)}", charts=drawn, tables=tables, notes=notes)
 
 
 def _leading(groups: Sequence[Group], env_id: str) -> list[Group]:
-    """As many as a chart can hold, in the order in which they are named."""
+    """The groups with the highest scores, as many as fit a chart, in their original order."""
     best = sorted(groups, key=lambda group: -group.iqm[env_id].point)[:_MOST_CURVES]
     return [group for group in groups if any(group is one for one in best)]
 
@@ -158,7 +156,7 @@ def _curves(both: tuple[Panel, Panel | None], field: Field, shown: Sequence[Grou
             lines.append(series_of(titles[name], line, looks[name], name))
         if lines:
             what = "evaluations" if has_evaluations else "episodes of training"
-            note = f"Interquartile means of {what}, and their 95 % intervals where a group has several runs."
+            note = f"Interquartile means of {what}, with 95 % intervals if a group has several runs."
             drawn.append(curves_chart(title, lines, look, note, num_points))
     return drawn
 
@@ -169,14 +167,14 @@ def _profile(groups: Sequence[Group], field: Field, env_id: str) -> Chart:
     low, high = float(every.min()), float(every.max())
     margin = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
     at = np.linspace(low - margin, high + margin, 60)
-    if len(every) <= 40:  # It falls at the scores, and nowhere else.
+    if len(every) <= 40:  # The share changes only at the scores: two points at each draw the exact steps.
         at = np.unique([at[0], *every, *np.nextafter(every, -np.inf), at[-1]])
     series = []
     for group in groups:
         share, below, above = (100 * one for one in score_profile(group.scores[env_id], at))
         look = next(i for i, one in enumerate(field.all_groups) if one is group)
         series.append(Series(group.name, at, share, below, above, look))
-    note = "How many of its runs end above a return. A curve that is higher everywhere is better everywhere."
+    note = "The share of a group's runs that end above a return. A higher curve is better."
     return charts.line_chart("Score profile", series, "return at the end", "per cent of runs above", note)._replace(
         dots=[]
     )
@@ -191,8 +189,8 @@ def _compared(field: Field, has_verdict: bool) -> Section | None:
     for other, comparison in contest.against:
         point, low, high = (f"{value:.2f}" for value in comparison.improvement)
         chance = contest.chance(comparison)
-        told = "better" if contest.is_told(comparison) else "cannot be told"
-        rows.append([f"{contest.leader.name} and {other.name}", point, f"{low} to {high}", percent(chance), told])
+        verdict = "better" if contest.is_sure(comparison) else "not surely better"
+        rows.append([f"{contest.leader.name} and {other.name}", point, f"{low} to {high}", percent(chance), verdict])
     head = ["groups", "probability that the first is above", "95 %", "chance alone", "the first is"]
     tables = [Table(head, rows[:_MOST_COMPARED], (1, 2, 3))]
     if 2 < len(contest.groups) <= 12:
@@ -203,11 +201,11 @@ def _compared(field: Field, has_verdict: bool) -> Section | None:
                 for i, (group, row) in enumerate(zip(contest.groups, values, strict=True))
             ]
             names = ["is above", *(group.name for group in contest.groups)]
-            title = f"The probability that a run of the row is above one of the column, on {shortened(env_id, 60)}"
+            title = f"Probability that a run of the row ends above a run of the column, on {shortened(env_id, 60)}"
             tables.append(Table(names, table, range(1, len(names)), title))
-    notes = ["Chance alone: how often runs that were dealt to both groups at random are as far apart."]
+    notes = ["Chance alone: how often the groups are as far apart if the runs are dealt to them at random."]
     if contest.num_pairs > 1:
-        notes.append(f"It is multiplied by {contest.num_pairs}, the number of pairs that one might have looked at.")
+        notes.append(f"It is multiplied by {contest.num_pairs}, the number of pairs of groups (Bonferroni).")
     title = "Which is better" if len(field.env_ids) > 1 else f"Which is better on {shortened(field.env_ids[0], 80)}"
     return Section(title, text, tables=tables, notes=notes)
 
@@ -222,12 +220,12 @@ def _settings(field: Field) -> Section | None:
         for name, values in contest.settings.items()
     ]
     if not rows:
-        return Section("What they differ in", ["They differ in no setting that decides results."])
+        return Section("What they differ in", ["All settings that affect results are the same."])
     return Section("What they differ in", tables=[Table(["setting", *names], rows)])
 
 
 def _runs(findings: Findings, groups: Sequence[Group]) -> Section:
-    """Every run, with what it reached."""
+    """A table of every run and its scores."""
     every = [(group, run) for group in groups for run in (*group.runs, *group.left_out)]
     total, some = len(every), every[:_MOST_ROWS]
     has_many_envs = len({run.config.env_id for _, run in every}) > 1
@@ -242,13 +240,13 @@ def _runs(findings: Findings, groups: Sequence[Group]) -> Section:
     head = ["group", *env, "seed", "final policy", "best policy", "steps", "exact", "folder"]
     first = 1 + len(env)
     notes = [f"The first {_MOST_ROWS} of {total:,}."] if total > _MOST_ROWS else []
-    notes += [shortened(said) for said in findings.warnings[:20]]
+    notes += [shortened(warning) for warning in findings.warnings[:20]]
     folded = f"All {total:,} runs" if total > 20 else ""
     return Section("The runs", tables=[Table(head, rows, range(first, first + 4), folded)], notes=notes)
 
 
 class Reached(NamedTuple):
-    """What a run says of itself at its end."""
+    """How a run ended, from its summary."""
 
     means: tuple[float | None, float | None]
     """Mean returns of the final policy and the best."""
@@ -257,7 +255,7 @@ class Reached(NamedTuple):
 
 
 def _of_a_run(run: Run) -> Reached:
-    """What it reached, and how far it came."""
+    """A run's scores, and how many steps it took."""
     try:
         summary = run.summary
     except UserError:
@@ -273,14 +271,14 @@ def _of_a_run(run: Run) -> Reached:
 
 
 def _repeat(groups: Sequence[Group]) -> Section:
-    """The commands that train such runs again: one for each setting."""
+    """The commands that repeat the runs, one for each setting."""
     found: dict[str, list[int]] = {}
     for group in groups:
         for run in (*group.runs, *group.left_out):
             command = "" if run.is_callable else command_of(run.config, _origins(run), has_seed=False)
             found.setdefault(command, []).append(run.config.seed)
     commands = [f"{command}{_seeds(seeds)}" for command, seeds in found.items() if command]
-    notes = ["Runs on what a callable makes can be trained again from Python only."] if "" in found else []
+    notes = ["Runs on an environment made by a callable can only be repeated from Python."] if "" in found else []
     if len(commands) > _MOST_CURVES:
         notes.append(f"The first {_MOST_CURVES} of {len(commands)}.")
     return Section("Do it again", commands=commands[:_MOST_CURVES], notes=notes)
@@ -294,7 +292,7 @@ def _origins(run: Run) -> dict[str, str]:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    """Flags for some seeds."""
+    """The flags that name these seeds."""
     there = sorted(set(seeds))
     if there == list(range(there[0], there[0] + len(there))) and len(there) > 1:
         return f" --seed {there[0]} --seeds {len(there)}"
@@ -304,7 +302,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def _versions(groups: Sequence[Group]) -> Section:
-    """What runs were made with, where that is not the same for all."""
+    """The versions that runs were made with, and which of them differ between runs."""
     found: dict[str, dict[str, int]] = {}
     for group in groups:
         for run in (*group.runs, *group.left_out):

@@ -1,4 +1,4 @@
-"""What scores of runs, one of each seed, say about how they were made: points, and how sure these are.
+"""Statistics over seeds: point estimates of scores, their bootstrap intervals, and a test of the difference.
 
 Reference: Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice" (2021).
 """
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
-"""[n], a number for each run on one environment."""
+"""[n], the score of each run on one environment."""
 
 RESAMPLES = 10_000
 CURVE_RESAMPLES = 1_000
-"""For intervals that are drawn and not read off."""
+"""For intervals of curves, which nobody reads to three digits."""
 LEVEL = 0.95
-"""Of intervals: how often, were all of it done again, they would hold what they are of."""
+"""The confidence level of all intervals."""
 BOUNDS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 """The percentiles at the ends of an interval."""
 
@@ -34,12 +34,12 @@ class Estimate(NamedTuple):
 def interquartile_mean(scores: Scores) -> NDArray[np.float64]:
     """The mean of the middle half: scores [..., n] -> [...]. The lowest and the highest n // 4 are left out."""
     n = scores.shape[-1]
-    # As scipy.stats.trim_mean does, without the second that importing it takes: that of a run.
+    # What scipy.stats.trim_mean does; importing SciPy takes a second, and a short run no longer than that.
     return np.asarray(np.sort(scores, axis=-1)[..., n // 4 : n - n // 4].mean(axis=-1))
 
 
 def resamples(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Which of n runs there might have been instead, with replacement: [count, n]."""
+    """Bootstrap resamples: indices of n runs drawn with replacement, [count, n]."""
     return rng.integers(0, n, (count, n))
 
 
@@ -56,9 +56,9 @@ def estimate_of_iqm(scores: Scores, rng: np.random.Generator) -> Estimate:
 
 
 def interquartile_means(values: NDArray[np.float64]) -> tuple[Scores, Scores, Scores]:
-    """The interquartile mean of every column and its pointwise bootstrap interval: values [n, L], NaN is none of a run.
+    """The interquartile mean of every column and its pointwise bootstrap interval: values [n, L], with NaN for gaps.
 
-    Resamples of n runs are resamples of ranks, whatever their scores: the same weights of ranks serve all columns.
+    Resampling n runs means resampling their ranks, whatever the scores: one set of weights of ranks serves all columns.
     """
     point, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))
     ordered, counts = np.sort(values, axis=0), (~np.isnan(values)).sum(0)  # NaN is sorted to the end.
@@ -73,18 +73,18 @@ def interquartile_means(values: NDArray[np.float64]) -> tuple[Scores, Scores, Sc
         weights = _weights(_times(resamples(n, CURVE_RESAMPLES, rng), n))
         for some in np.array_split(np.arange(len(columns)), -(-len(columns) // 256)):
             low[columns[some]], high[columns[some]] = np.percentile(weights @ there[:, some], BOUNDS, axis=0)
-    # Equal scores stay equal, however their weights round.
+    # Rounding of the weights must not push the interval of equal scores beyond them.
     low, high = np.clip(low, *_range(ordered, counts)), np.clip(high, *_range(ordered, counts))
     return point, low, high
 
 
 def _range(ordered: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[Scores, Scores]:
-    """The lowest and the highest of every column that is sorted, so many of them from above."""
+    """The lowest and the highest value of every sorted column, of which the first `counts` are numbers."""
     return ordered[0], np.take_along_axis(ordered, np.maximum(counts - 1, 0)[None], 0)[0]
 
 
 def _weights(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each rank counts in the interquartile mean where it was drawn so many times: [..., n] -> [..., n]."""
+    """The weight of each rank in the interquartile mean if it was drawn so many times: [..., n] -> [..., n]."""
     n = times.shape[-1]
     cut, up_to = n // 4, np.cumsum(times, axis=-1)
     inside = np.clip(up_to, cut, n - cut) - np.clip(up_to - times, cut, n - cut)
@@ -92,7 +92,7 @@ def _weights(times: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def estimate_of_mean(values: Scores) -> Estimate:
-    """The mean of episodes' returns, with its bootstrap interval; of very many episodes, from fewer resamples."""
+    """The mean of episodes' returns, with its bootstrap interval; very many episodes get fewer resamples."""
     count = int(np.clip(4_000_000 // len(values), 200, RESAMPLES))
     drawn = values[resamples(len(values), count, np.random.default_rng(0))].mean(1)
     return Estimate(float(values.mean()), *interval(drawn))
@@ -110,28 +110,28 @@ def score_profile(scores: Scores, thresholds: Scores) -> tuple[Scores, Scores, S
 
 
 def estimate_of_difference(ours: Scores, theirs: Scores, rng: np.random.Generator) -> Estimate:
-    """Our interquartile mean less theirs, with its bootstrap interval."""
+    """Our interquartile mean minus theirs, with its bootstrap interval."""
     point = float(interquartile_mean(ours) - interquartile_mean(theirs))
     values = [interquartile_mean(one[resamples(len(one), RESAMPLES, rng)]) for one in (ours, theirs)]
     return Estimate(point, *interval(values[0] - values[1]))
 
 
 def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
-    """How often a run of ours is above one of theirs, of all pairs; a tie counts half: Mann and Whitney's U / (n m)."""
+    """The share of pairs in which our run is above theirs; a tie counts half. It is Mann and Whitney's U / (n m)."""
     return float(_above(ours, theirs).mean())
 
 
 def _above(ours: Scores, theirs: Scores) -> NDArray[np.float64]:
-    """[n, m] 1 where ours is above theirs, a half where they are equal."""
+    """[n, m] 1 where our run is above theirs, 0.5 where both are equal, else 0."""
     return np.where(ours[:, None] == theirs, 0.5, ours[:, None] > theirs)
 
 
 def estimate_of_improvement(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Generator) -> Estimate:
-    """The probability of improvement, its mean over environments, with its bootstrap interval.
+    """The mean over environments of the probability of improvement, with its bootstrap interval.
 
     Args:
-        pairs: Of each environment our scores and theirs. Runs are drawn again for each by itself (stratified).
-        rng: Draws them.
+        pairs: Our scores and theirs for each environment. Each environment is resampled by itself (stratified).
+        rng: Draws the resamples.
     """
     point, values = 0.0, np.zeros(RESAMPLES)
     for ours, theirs in pairs:
@@ -150,21 +150,21 @@ def _times(drawn: NDArray[np.int64], n: int) -> NDArray[np.float64]:
 
 
 def chance_of_as_much(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Generator) -> float:
-    """How often runs that were dealt to both sides by chance are as far apart as these, one way or the other.
+    """How often both sides are at least as far apart, in either direction, if runs are dealt to them at random.
 
-    A permutation test of the probability of improvement, its mean over environments; both sides of each environment
-    are shuffled by themselves. As few as three runs on either side cannot come below a tenth.
+    A two-sided permutation test of the mean probability of improvement over environments; each environment is shuffled
+    by itself. With three runs on either side, the result cannot be below 0.1.
 
     Args:
         pairs: As in `estimate_of_improvement`.
-        rng: Shuffles.
+        rng: Draws the permutations.
     """
     found, values = 0.0, np.zeros(RESAMPLES)
     for ours, theirs in pairs:
         found += probability_of_improvement(ours, theirs) / len(pairs)
         ranks = mean_ranks(np.concatenate([ours, theirs]))
         shuffled = rng.permuted(np.broadcast_to(ranks, (RESAMPLES, len(ranks))), axis=1)
-        # U = the sum of our ranks, less what it is at least.
+        # U is the sum of our ranks minus its smallest possible value.
         least = len(ours) * (len(ours) + 1) / 2
         values += (shuffled[:, : len(ours)].sum(1) - least) / (len(ours) * len(theirs) * len(pairs))
     as_much = np.abs(values - 0.5) >= abs(found - 0.5) - 1e-9
@@ -172,6 +172,6 @@ def chance_of_as_much(pairs: Sequence[tuple[Scores, Scores]], rng: np.random.Gen
 
 
 def mean_ranks(scores: Scores) -> NDArray[np.float64]:
-    """The rank of each score, from 1; equal ones share the mean of theirs. SciPy has it, too, and takes a second."""
+    """The rank of each score, from 1; equal scores share their mean rank. Own code: importing SciPy takes a second."""
     _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places.reshape(-1)])

@@ -1,1 +1,1 @@
-"""A run and its folder: what is written while it trains, and what can be done with it afterwards."""
+"""A run and its folder: what training writes into it, and what can be done with it afterwards."""

@@ -1,4 +1,4 @@
-"""What a run counts while it trains, and the rows of metrics that come of it."""
+"""Books: collects the metrics of updates and writes rows of their means."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from a2c.run.standing import CURVE_POINTS, Curve, curve_from
 from a2c.schedule import is_due
 
 _EARLY, _COLLAPSED = 4, 0.03
-"""An entropy below this share of the largest is told of in the first quarter of a run."""
+"""In the first 1 / _EARLY of a run, an entropy below _COLLAPSED of the largest possible is warned of."""
 
 
 class Books:
-    """Takes in what updates did, and writes a row of means every `log_every_steps`.
+    """Collects the metrics of updates, and writes a row of means every `log_every_steps`.
 
     Attributes:
-        episode_return: Mean over the episodes of the last row of metrics that knows of some.
-        train_seconds: What the updates took of which there are rows.
-        curve: The mean returns of the run so far, a few points.
+        episode_return: Mean over the episodes of the last row in which an episode ended; None: none has ended yet.
+        train_seconds: How long the updates took that are in rows already.
+        curve: The mean returns of the run so far, CURVE_POINTS of them.
         row: The last row of metrics.
     """
 
     def __init__(self, config: Config, logs: Logs, action_space: Any) -> None:
-        """Nothing was counted yet; `restore` puts the books of a run that goes on in their place.
+        """Empty books; `restore` continues those of a resumed run.
 
         Args:
             config: The run's settings.
-            logs: What the rows go to.
-            action_space: Of the policy: of a choice it is known how large the entropy can be.
+            logs: Where the rows are written.
+            action_space: The policy's; for a Discrete, the largest possible entropy is known.
         """
         self.episode_return: float | None = None
         self.train_seconds = 0.0
@@ -49,28 +49,28 @@ class Books:
         self._pending: list[NDArray[np.float64]] = []  # rows of updates since the last row of metrics
         self._pending_seconds = 0.0
         self._is_written = True
-        # Of choices; that of real numbers has no upper end. None: it is not looked at.
+        # Only for Discrete: the entropy of continuous actions has no upper limit. None: not watched (any more).
         is_choice = isinstance(action_space, gymnasium.spaces.Discrete) and action_space.n > 1
         self._most_entropy = math.log(int(action_space.n)) if is_choice else None
         self._collapse: str | None = None
 
     def take_in(self, updates: NDArray[np.float64], made: int, seconds: float) -> None:
-        """Takes in some updates, and writes the rows of metrics that came due with one of them.
+        """Adds some updates, and writes the rows of metrics that are due after one of them.
 
         Args:
-            updates: [count, 10 + 2M], as `Learner.update` gives them.
-            made: Updates of the run up to the last of these.
-            seconds: What they took.
+            updates: [count, 10 + 2M], as `Learner.update` returns them.
+            made: Updates of the run, these included.
+            seconds: How long these took.
         """
         size, each = self._config.steps_per_update, seconds / len(updates)
         before = made - len(updates)
         steps = size * np.arange(before + 1, made + 1)  # after each update
         begin = 0
         for due in np.flatnonzero(is_due(self._config.log_every_steps, steps, size)).tolist():
-            self._remember(updates[begin : due + 1], each)
+            self._add(updates[begin : due + 1], each)
             self._write_row(before + due + 1)
             begin = due + 1
-        self._remember(updates[begin:], each)
+        self._add(updates[begin:], each)
 
     def write_rest(self, made: int) -> None:
         """Writes the row of the updates since the last one, if there are any.
@@ -82,10 +82,7 @@ class Books:
             self._write_row(made)
 
     def flush(self) -> str | None:
-        """Lets readers see the rows; returns the fault from which on that cannot be done, once.
-
-        Rows that cannot be written are no reason to stop: they wait.
-        """
+        """Writes the rows to the files. If that fails, returns why, once; the rows wait for the next `flush`."""
         try:
             self._logs.flush()
         except UserError as error:
@@ -95,12 +92,12 @@ class Books:
         return None
 
     def take_collapse(self) -> str | None:
-        """A sentence, once, where the policy hardly tries anything else any more, early in its run."""
+        """A warning, once, if the entropy of the policy has collapsed early in the run; else None."""
         sentence, self._collapse = self._collapse, None
         return sentence
 
     def state(self) -> tuple[dict[str, Any], NDArray[np.float64]]:
-        """Numbers for the notes of a checkpoint, and the updates since the last row."""
+        """The notes for a checkpoint, and the updates since the last row, [count, 10 + 2M]."""
         notes = {
             "pending_seconds": self._pending_seconds,
             "train_seconds": self.train_seconds,
@@ -110,10 +107,10 @@ class Books:
         return notes, np.concatenate([np.empty((0, self._width)), *self._pending])
 
     def restore(self, notes: dict[str, Any], pending: NDArray[Any]) -> None:
-        """Goes on from a `state()`.
+        """Continues from a `state()`.
 
         Raises:
-            KeyError, TypeError, ValueError: Something is missing, or of another kind.
+            KeyError, TypeError, ValueError: Something is missing or has another type.
         """
         if pending.shape[1:] != (self._width,) or pending.dtype != np.float64:
             raise ValueError(f"session.pending is {pending.dtype} {pending.shape}")
@@ -123,7 +120,7 @@ class Books:
         self.episode_return = None if notes["episode_return"] is None else float(notes["episode_return"])
         self.curve = curve_from(notes.get("curve"))
 
-    def _remember(self, updates: NDArray[np.float64], seconds_each: float) -> None:
+    def _add(self, updates: NDArray[np.float64], seconds_each: float) -> None:
         self._pending.append(updates)
         self._pending_seconds += len(updates) * seconds_each
 
@@ -159,6 +156,6 @@ class Books:
         if entropy < _COLLAPSED * self._most_entropy:
             self._collapse = (
                 f"the entropy is {entropy:.2g} after {steps:,} steps, of at most {self._most_entropy:.2g}: the policy "
-                f"hardly explores any more; if it has not learnt what it should, try entropy_coef 0.01"
+                f"hardly explores any more; if returns do not rise, try --entropy-coef 0.01"
             )
             self._most_entropy = None

@@ -1,11 +1,12 @@
-"""Checkpoints: folders that appear whole, are verified when read, and hold arrays and numbers only.
+"""Checkpoints: folders that appear as a whole, are verified when read, and hold only arrays and JSON.
 
     checkpoints/step_000160000/state.safetensors
-    checkpoints/step_000160000/policy.safetensors, policy.json      the best policy so far, where there is one
+    checkpoints/step_000160000/policy.safetensors, policy.json      the best policy so far, if there is one
     checkpoints/step_000160000/manifest.json      format, size and sha256 of each file, counters, notes
 
-The folder is written under a name that is never read, every file synced, the manifest last, and then renamed. One that
-is there is never changed: another state of the same step gets a name of its own (step_000160000-1).
+A checkpoint is written into a folder whose name is never read; every file is synced, the manifest last; then the folder
+is renamed. An existing checkpoint is never changed: another state at the same step gets another name
+(step_000160000-1).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from a2c import files
 from a2c.errors import UserError, shown
 
 FORMAT = 2
-"""Version of the format. Of 1, which had no notes, a policy can be read."""
+"""Version of the format. From version 1, which had no notes, only the policy can be read."""
 
 _PATTERN = re.compile(r"step_(\d{9,18})(?:-(\d{1,9}))?")
 _UNFINISHED = ".unfinished-"
@@ -32,16 +33,16 @@ _STATE, _MANIFEST = "state.safetensors", "manifest.json"
 
 
 class Checkpoint(NamedTuple):
-    """A moment of a run."""
+    """The state of a run after an update, read from its folder."""
 
     path: Path
     arrays: files.Arrays
     counters: dict[str, int]
     """"steps" and "updates"."""
     notes: dict[str, Any]
-    """Whatever else was to be remembered."""
+    """Other JSON values that were saved."""
     files: dict[str, bytes]
-    """Whole files that were saved beside the arrays."""
+    """Other files that were saved, by name."""
 
 
 def save(
@@ -58,15 +59,15 @@ def save(
         folder: The run's `checkpoints` folder; made if missing.
         arrays: The state.
         counters: "steps", which names the checkpoint, and "updates".
-        keep: How many to keep, this one included, at least 1.
-        notes: JSON values, to be remembered.
-        extra: Files, by name, to be kept beside the arrays.
+        keep: How many checkpoints to keep, this one included, at least 1.
+        notes: JSON values to save.
+        extra: Other files to save, by name.
 
     Returns:
         Its folder.
 
     Raises:
-        UserError: The folder cannot be written; earlier checkpoints stay as they are.
+        UserError: The folder cannot be written; earlier checkpoints are unchanged.
     """
     contents = {_STATE: files.arrays_to_bytes(arrays), **(extra or {})}
     entries = {
@@ -75,7 +76,7 @@ def save(
     target, number = folder / f"step_{counters['steps']:09d}", 0
     while target.exists() or target.is_symlink():
         if (_manifest_if_whole(target) or {}).get("files") == entries:
-            return target  # The same step of the same run, in the same state.
+            return target  # The same state is saved already.
         number += 1
         target = folder / f"step_{counters['steps']:09d}-{number}"
     unfinished = folder / f"{_UNFINISHED}{target.name}-{os.getpid()}"
@@ -91,7 +92,7 @@ def save(
         raise UserError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    # Newer ones are damaged, or the run would have gone on from them. They take nobody's place.
+    # Newer ones are damaged, or the run would have resumed from them, so they do not count among the `keep`.
     folders = _folders(folder)
     for old in folders[folders.index(target) + keep :]:
         with contextlib.suppress(OSError):
@@ -100,7 +101,7 @@ def save(
 
 
 def within(run: Path) -> Path:
-    """The folder of checkpoints in the folder of a run.
+    """The checkpoints' folder within a run's.
 
     Raises:
         UserError: It is a link to somewhere else.
@@ -109,7 +110,7 @@ def within(run: Path) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a process that was killed left unfinished; nobody else may be writing."""
+    """Removes unfinished checkpoints of killed processes; no other process may be writing."""
     if folder.is_dir():
         for path in folder.iterdir():
             if path.name.startswith(_UNFINISHED) and path.is_dir() and not path.is_symlink():
@@ -117,15 +118,15 @@ def sweep(folder: Path) -> None:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether no checkpoint was ever finished there."""
+    """Whether the folder has no finished checkpoint."""
     return not _folders(folder)
 
 
 def newest(folder: Path) -> Checkpoint:
-    """The newest checkpoint that verifies; warns of each one it has to skip.
+    """The newest intact checkpoint; warns of each damaged one that is skipped.
 
     Raises:
-        UserError: There is none.
+        UserError: None is intact.
     """
     faults = []
     for path in _folders(folder):

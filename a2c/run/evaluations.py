@@ -1,4 +1,4 @@
-"""Evaluations of a run under way: which are due, what they brought, and the best policy so far."""
+"""The evaluations of a run under way: when they are due, their results, and the best policy so far."""
 
 from __future__ import annotations
 
@@ -30,49 +30,49 @@ from a2c.signals import StopSignals
 from a2c.trace import Critic, Trace
 
 _MOST_LINES = 20
-"""About so many evaluations of a run are told of."""
+"""About how many evaluations of a run are printed."""
 
 
 class Audience(Protocol):
-    """Who is told of evaluations: a person before a screen."""
+    """Shows results of evaluations to the user."""
 
     def told(self, text: str) -> None:
-        """What one came to, in a line."""
+        """Shows a line with the result of an evaluation."""
         ...
 
 
 class Surroundings(NamedTuple):
-    """What is around a run, and no part of it."""
+    """What a run uses of the process that it runs in."""
 
     stop: StopSignals
     """Ends an evaluation."""
     audience: Audience
     watch: Callable[[Envs], contextlib.AbstractContextManager[None]]
-    """Makes what looks on while environments are stepped, as `a2c.envs.watchdog.watched` does."""
+    """A context manager that watches environments while they are stepped, as `a2c.envs.watchdog.watched`."""
     num_workers: int
-    """Worker processes of the training, as many of which evaluations may have."""
+    """Worker processes of the training; an evaluation may have as many."""
 
 
 def side_by_side(config: Config, kind: Kind) -> int:
-    """How many environments a run is evaluated on; it decides which episodes are played.
+    """How many environments an evaluation steps side by side; the number decides which episodes are played.
 
-    A matter of the settings alone: a run that is resumed evaluates as one that never stopped.
+    It depends only on the settings, so that a resumed run evaluates like one that was never interrupted.
     """
     if config.eval_num_envs != "auto":
         return config.eval_num_envs
-    # A callable that makes many may know of no other number.
+    # A callable that makes a vector environment may support only the number of the training.
     return config.num_envs if kind.is_vector else min(16, config.eval_episodes)
 
 
 class Evaluations:
-    """Evaluates the policy of a run on fresh environments, which are made once. Training never feels it.
+    """Evaluates the policy of a run, in environments of its own, without any influence on the training.
 
     Attributes:
         best: The best policy so far.
-        seconds: What all of them took.
-        latest: What the last one on the way came to.
-        under_way: How one that is going on has come, in words; empty where none is.
-        at_the_end: What those came to that end the run, by name.
+        seconds: How long all evaluations took.
+        latest: The result of the last evaluation during training.
+        under_way: The progress of the present evaluation, in words; empty if there is none.
+        at_the_end: The results of the evaluations at the end of the run, by name.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Evaluations:
         surroundings: Surroundings,
         note: Callable[[Sequence[Event]], None],
     ) -> None:
-        """None yet. Arguments as of `Session`; `note` is told what happened to the environments."""
+        """Prepares evaluations. Arguments as in `Session`; `note` is called with events of the environments."""
         self._run, self._config, self._learner, self._logs = run, config, learner, logs
         self._stop, self._audience = surroundings.stop, surroundings.audience
         kind = kind_for(config, env)
@@ -103,17 +103,17 @@ class Evaluations:
         self.latest: Evaluated | None = None
         self.under_way = ""
         self.at_the_end: dict[str, Any] = {}
-        self._episodes: dict[str, Any] = {}  # of those, for evaluation.json
+        self._episodes: dict[str, Any] = {}  # of the evaluations at the end, for evaluation.json
         self._evaluated_at = 0  # steps
 
     @property
     def has_reached(self) -> bool:
-        """Whether one on the way reached `stop_at_return`: the best has, then."""
+        """Whether an evaluation during training reached `stop_at_return`."""
         wanted = self._config.stop_at_return
         return wanted is not None and self.best.mean >= wanted
 
     def state(self) -> dict[str, Any]:
-        """Numbers for the notes of a checkpoint; the best policy has files of its own there."""
+        """The notes for a checkpoint; the best policy is saved there in files of its own."""
         return {
             "eval_seconds": self.seconds,
             "kept_at": self.best.steps,
@@ -122,10 +122,10 @@ class Evaluations:
         }
 
     def restore(self, notes: dict[str, Any], contents: dict[str, bytes]) -> None:
-        """Goes on from a `state()`, and puts back the policy that was best then, of these files.
+        """Continues from a `state()`, and restores the policy that was best then, from these files.
 
         Raises:
-            KeyError, TypeError, ValueError: Something is missing, or of another kind.
+            KeyError, TypeError, ValueError: Something is missing or has another type.
             UserError: The policy's folder cannot be written.
         """
         self.seconds = float(notes.get("eval_seconds", 0.0))
@@ -136,8 +136,8 @@ class Evaluations:
     def evaluate(self) -> None:
         """Evaluates the policy, which becomes the best if none was better.
 
-        Every evaluation runs the same episodes, so that policies are compared and not their luck; the evaluations that
-        end the run are on others. One that fails is noted, and nothing else: training goes on.
+        Every evaluation during training plays the same episodes, so that luck does not decide between policies; the
+        evaluations at the end play other ones. If an evaluation raises, an event records it and training goes on.
 
         Raises:
             Stopped: A signal asked the run to end.
@@ -157,10 +157,10 @@ class Evaluations:
         is_best = self.best.is_reached_by(evaluation.mean)
         if is_best:
             self.replace_best(policy, evaluation)
-        self._say(evaluation, is_best)
+        self._report(evaluation, is_best)
 
-    def _say(self, evaluation: Evaluation, is_best: bool) -> None:
-        """A line for an evaluation; of hundreds, every so manyth."""
+    def _report(self, evaluation: Evaluation, is_best: bool) -> None:
+        """Prints the result of an evaluation; of hundreds, only about _MOST_LINES at regular intervals."""
         config, steps = self._config, self._learner.steps
         every = max(config.eval_every_steps, config.total_steps // _MOST_LINES)
         is_last = steps >= config.total_steps or self.has_reached
@@ -172,31 +172,37 @@ class Evaluations:
             self._audience.told(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}{reached}")
 
     def evaluate_if_due(self) -> None:
-        """Evaluates where that is due and has not been done."""
+        """Evaluates if that is due and not done yet.
+
+        Raises:
+            Stopped: A signal asked the run to end.
+        """
         config, steps = self._config, self._learner.steps
         if is_due(config.eval_every_steps, steps, config.steps_per_update) and self._evaluated_at != steps:
             self.evaluate()
 
     def replace_best(self, policy: Policy, evaluation: Evaluation | None) -> None:
-        """Takes a policy for the best; one that cannot be written now is written with the next checkpoint."""
+        """Makes a policy the best one; if it cannot be written now, the next checkpoint writes it."""
         try:
             self.best.replace(policy, self._learner.steps, evaluation)
         except UserError as error:
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_saves",
                 self._learner.steps,
                 f"{error}; training goes on, and the policy is written with a checkpoint",
             )
 
     def end(self) -> None:
-        """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
+        """Evaluates the best policy and the final one, greedily, on episodes that no earlier evaluation played."""
         episodes = self._config.final_eval_episodes
         if self.best.steps is None and (episodes or self._config.eval_every_steps):
             self.evaluate()
-        if self.best.steps is None:  # None was evaluated.
+        if self.best.steps is None:  # No policy was evaluated.
             self.replace_best(self._learner.policy(), None)
-        whiches: dict[str, BestOrFinal] = {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
-        for name, which in whiches.items():
+        policies_by_name: dict[str, BestOrFinal] = (
+            {"evaluation": "best", "final_evaluation": "final"} if episodes else {}
+        )
+        for name, which in policies_by_name.items():
             is_final = which == "final" or self.best.steps == self._learner.steps
             if which == "final" and self.best.steps == self._learner.steps:
                 if "evaluation" in self.at_the_end:  # The same policy on the same episodes.
@@ -212,13 +218,13 @@ class Evaluations:
         if self._episodes:
             try:
                 self._run.write_episodes(self._episodes)
-            except UserError as error:  # The summary has what counts.
-                self._run.events.tell("failed_saves", self._learner.steps, f"{error}; the report goes without it")
+            except UserError as error:  # The results themselves are in the summary.
+                self._run.events.warn("failed_saves", self._learner.steps, f"{error}; the report goes without it")
 
     def _critic(self) -> Critic | None:
-        """What the final critic's value is of; None where evaluations do not show that.
+        """What the final critic's values predict; None if evaluations do not show that.
 
-        It takes lives for episodes, or limits for ends, or was not trained.
+        They do not if it learnt values of lives, took time limits for ends, or was not trained.
         """
         config = self._config
         if config.terminal_on_life_loss or config.critic != "bootstrap":
@@ -228,7 +234,7 @@ class Evaluations:
     def _evaluate(
         self, policy: Policy, episodes: int | Literal["auto"], greedy: bool, index: int, trace: Trace | None = None
     ) -> Evaluation | None:
-        """An evaluation; None where it failed, which is noted.
+        """Evaluates a policy; None if that raised, which an event records.
 
         Raises:
             Stopped: A signal asked the run to end.
@@ -255,10 +261,10 @@ class Evaluations:
             hint = ""
             failure = error.failure if isinstance(error, EnvError | WorkerError | NumbersError) else None
             if failure is not None:
-                with contextlib.suppress(UserError):  # Of a full disk: no reason to stop.
+                with contextlib.suppress(UserError):  # A full disk is no reason to stop.
                     save_failure(self._run.path, failure, str(error))
                     hint = f"; {self._run.command('replay')} takes the same steps again"
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_evaluations",
                 self._learner.steps,
                 f"an evaluation failed, and the run goes on without it: {error}{hint}",

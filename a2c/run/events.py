@@ -1,4 +1,4 @@
-"""What happened to a run: a line of events.jsonl each; and the steps that led an environment to where it failed."""
+"""The events of a run, a line of events.jsonl each, and the recorded steps that led an environment to an error."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Events:
         self.added: collections.Counter[str] = collections.Counter()
 
     def add(self, kind: str, steps: int, details: str) -> None:
-        """Writes a line: something happened after so many steps.
+        """Writes a line: an event after so many steps of the run.
 
-        One that cannot be written, on a full disk, say, waits for `write`.
+        A line that cannot be written, on a full disk, say, waits for `write`.
 
         Raises:
             UserError: The file is a link.
@@ -39,8 +39,8 @@ class Events:
         self._unwritten.append(json.dumps({"time": now, "steps": steps, "event": kind, "details": details}))
         self.write()
 
-    def tell(self, kind: str, steps: int, details: str) -> None:
-        """Adds a line, and says it.
+    def warn(self, kind: str, steps: int, details: str) -> None:
+        """Adds a line, and warns with it.
 
         Raises:
             UserError: The file is a link.
@@ -49,7 +49,7 @@ class Events:
         warnings.warn(details, stacklevel=3)
 
     def write(self) -> None:
-        """Writes the events that wait, if that is possible now.
+        """Writes the waiting lines, if that is possible now.
 
         Raises:
             UserError: The file is a link.
@@ -62,7 +62,7 @@ class Events:
         with contextlib.suppress(OSError), self._path.open("ab+", buffering=0) as file:
             size = file.tell()
             file.seek(max(0, size - 1))
-            if file.read(1) not in (b"", b"\n"):  # A crash cut the last line.
+            if file.read(1) not in (b"", b"\n"):  # A crash cut the last line short.
                 data = b"\n" + data
             if file.write(data) == len(data):
                 self._unwritten.clear()
@@ -76,7 +76,7 @@ class Events:
             lines += files.read_bytes(self._path).splitlines()
         kinds: collections.Counter[str] = collections.Counter()
         for line in lines:
-            with contextlib.suppress(ValueError, RecursionError):  # The last line may have been cut by a crash.
+            with contextlib.suppress(ValueError, RecursionError):  # A crash may have cut a line short.
                 match json.loads(line):
                     case {"event": str(kind)}:
                         kinds[kind] += 1
@@ -84,7 +84,7 @@ class Events:
 
 
 def save_failure(folder: Path, failure: Failure, message: str) -> None:
-    """Writes how an environment came to where it failed into a run's folder.
+    """Writes the steps that led an environment to an error into a run's folder: failure.json and .safetensors.
 
     Raises:
         UserError: The folder cannot be written.
@@ -96,10 +96,10 @@ def save_failure(folder: Path, failure: Failure, message: str) -> None:
 
 
 def saved_failure(folder: Path) -> Failure:
-    """How an environment of a run came to where it failed.
+    """The steps that led an environment of a run to an error.
 
     Raises:
-        UserError: None did, or the files are damaged.
+        UserError: There are none, or the files are damaged.
     """
     path = folder / "failure.json"
     if not path.exists():

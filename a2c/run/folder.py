@@ -25,6 +25,7 @@ from a2c.envs.make import kind_for, make_env
 from a2c.envs.wrapping import Wrapping
 from a2c.errors import Failure, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate, in_words
+from a2c.model.own import is_own, name_of
 from a2c.policy import Policy
 from a2c.run import checkpoint, events, kept, logs, policies
 from a2c.run.policies import Which
@@ -35,11 +36,17 @@ _EPISODES = "evaluation.json"
 
 
 def settled(path: str | os.PathLike[str]) -> Path:
-    """A path that means the same wherever the process goes: some environments change the working directory."""
+    """The absolute path, as some environments change the working directory.
+
+    Raises:
+        UserError: It begins with the home of an unknown user.
+    """
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as error:
-        raise UserError(f"cannot tell whose home {shown(str(path))} is") from error
+        raise UserError(
+            f"{shown(str(path))} begins with a home folder that does not exist; give the whole path"
+        ) from error
 
 
 class Run:
@@ -48,9 +55,9 @@ class Run:
     Attributes:
         path: The folder.
         config: The run's settings.
-        is_compiled: Whether it trains on environments in compiled form: its numbers are others.
-        is_callable: Whether it trains on what a callable makes; `config.env_id` is only its name.
-        events: What happened to it.
+        is_compiled: Whether it trains on the compiled form of its environment, which gives other numbers.
+        is_callable: Whether a callable makes its environments; `config.env_id` is then only the callable's name.
+        events: Its events.
 
     Example:
         >>> import a2c
@@ -59,11 +66,16 @@ class Run:
         213.4
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], network: Any = None) -> None:
         """Opens a run.
 
+        Args:
+            path: Its folder.
+            network: The layer of the user's own that its policy has, a class or `module:Class`. To name it says that it
+                may be imported (`a2c.consent`); needed once, where the run was trained by somebody else.
+
         Raises:
-            UserError: The folder is missing, is not a run's, or its config.json is damaged.
+            UserError: The folder is missing or not a run's, its config.json is damaged, or its network is another.
         """
         self.path = settled(path)
         self.events = events.Events(self.path)
@@ -84,6 +96,24 @@ class Run:
             raise UserError(f"{self.config_path}: {error}") from error
         self.is_compiled = values.get("compiled") is True
         self.is_callable = values.get("callable") is True
+        self._is_agreed = not is_own(self.config.network)
+        if network is not None:
+            self._agree(name_of(network))
+
+    def _agree(self, network: str) -> None:
+        """Takes note that the user wants this network to be imported.
+
+        Raises:
+            UserError: It is not the run's.
+        """
+        if network != self.config.network:
+            raise UserError(
+                f"{self.path} was trained with network {shown(self.config.network)}, not {shown(network)}; a run keeps "
+                "its network"
+            )
+        if is_own(network):
+            consent.remember(self.path, network)
+            self._is_agreed = True
 
     @classmethod
     def create(cls, config: Config, origins: Mapping[str, str], is_compiled: bool, is_callable: bool = False) -> Run:
@@ -92,13 +122,13 @@ class Run:
         Args:
             config: The settings.
             origins: Where each came from, by field name.
-            is_compiled: Whether it trains on environments in compiled form.
-            is_callable: Whether it trains on what a callable makes, of which `config.env_id` is only the name.
+            is_compiled: Whether it trains on the compiled form of its environment.
+            is_callable: Whether a callable makes its environments.
 
         Raises:
             UserError: The folder cannot be made.
         """
-        # Only what every file system takes: ids may hold slashes and colons.
+        # Only characters that every file system allows: ids may hold slashes and colons.
         environment = re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         name, path = f"{stamp}-seed{config.seed}", Path()
@@ -120,11 +150,14 @@ class Run:
 
     @classmethod
     def newest(cls, config: Config, is_compiled: bool) -> Run | None:
-        """The newest run under `run_dir` with the settings of this Config, as far as they decide results.
+        """The newest run under `run_dir` with these settings, leaving aside those that do not change results.
 
         Args:
             config: The settings.
-            is_compiled: Whether it trains on environments in compiled form.
+            is_compiled: Whether it trains on the compiled form of its environment.
+
+        Returns:
+            The run; None if there is none.
         """
         folder = settled(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
         for path in sorted(folder.glob(f"*-seed{config.seed}*"), reverse=True):
@@ -132,10 +165,10 @@ class Run:
                 run = cls(path)
             except UserError:
                 continue
-            if run.is_callable:  # What it trains on has only the name in common.
+            if run.is_callable:  # Its env_id is only a callable's name.
                 continue
             if run.config.identity() == config.identity() and run.is_compiled == is_compiled:
-                return run
+                return opened(run, config.network if is_own(config.network) else None)
         return None
 
     @classmethod
@@ -145,10 +178,10 @@ class Run:
         values = {"format": _FORMAT, "config": config.to_json(), "origins": dict(origins), "compiled": is_compiled}
         values["callable"] = is_callable
         files.write_json(path / "config.json", values | {"versions": versions()})
-        return cls(path)
+        return cls(path, config.network)  # Whoever trains with it has named it.
 
     def reconfigured(self, config: Config) -> Run:
-        """This run with other settings in its config.json, where they differ.
+        """This run with other settings; config.json is rewritten if they differ.
 
         Raises:
             UserError: It cannot be written.
@@ -164,12 +197,12 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from training this run at the same time; ends with this process, however it ends.
+        """Locks the run, so that no other process trains it; the lock ends with this process, however that ends.
 
         Raises:
             UserError: Another one is training it.
         """
-        if os.name != "posix":  # No lock on a folder there.
+        if os.name != "posix":  # Windows cannot lock a folder.
             yield
             return
         import fcntl
@@ -179,15 +212,17 @@ class Run:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UserError(f"{self.path} is being trained by another process; one at a time") from error
+                raise UserError(
+                    f"{self.path} is being trained by another process; wait for its end, or stop it"
+                ) from error
             except OSError:
-                pass  # A file system without locks.
+                pass  # The file system has no locks.
             yield
         finally:
             os.close(descriptor)
 
     def sweep(self) -> None:
-        """Removes what a process that was killed left unfinished.
+        """Removes unfinished files of killed processes.
 
         Raises:
             UserError: A folder that will be written to is a link to somewhere else.
@@ -208,11 +243,11 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it came to its end, as far as its summary tells."""
+        """Whether it came to its end, according to summary.json."""
         return self.has_ended(self.config)
 
     def has_ended(self, config: Config) -> bool:
-        """Whether there is nothing left to do where these were its settings, as far as its summary tells."""
+        """Whether nothing is left to do with these settings, according to summary.json."""
         try:
             summary = self.summary
         except UserError:
@@ -223,7 +258,7 @@ class Run:
         return steps >= config.total_steps or _has_reached(summary, config)
 
     def has_reached(self, config: Config) -> bool:
-        """Whether an evaluation on the way reached `stop_at_return` of a Config, as far as its summary tells.
+        """Whether an evaluation during training reached `stop_at_return` of a Config, according to summary.json.
 
         Raises:
             UserError: There is no summary yet, or it is damaged.
@@ -231,7 +266,7 @@ class Run:
         return _has_reached(self.summary, config)
 
     def forget_summary(self) -> None:
-        """Removes summary.json and evaluation.json: the run goes on.
+        """Removes summary.json and evaluation.json, because the run goes on.
 
         Raises:
             UserError: They cannot be removed.
@@ -243,17 +278,17 @@ class Run:
                 raise UserError(f"cannot remove {path}: {error.strerror or error}") from error
 
     def write_episodes(self, episodes: Mapping[str, Any]) -> None:
-        """Writes evaluation.json: what `episodes` reads.
+        """Writes evaluation.json, which `episodes` reads.
 
         Raises:
             UserError: It cannot be written.
         """
-        text = json.dumps({"format": _FORMAT, **episodes}, allow_nan=False)  # Thousands of numbers: no line for each.
+        text = json.dumps({"format": _FORMAT, **episodes}, allow_nan=False)  # Unindented: it has thousands of numbers.
         files.write_bytes(self.path / _EPISODES, f"{text}\n".encode())
 
     @property
     def episodes(self) -> dict[str, Any]:
-        """The episodes of the evaluations that ended the run, one by one: of the `best` policy and the `final` one.
+        """The episodes of the evaluations at the end of the run, one by one: of the `best` and of the `final` policy.
 
         Raises:
             UserError: There are none, or the file is damaged.
@@ -261,27 +296,29 @@ class Run:
         return files.read_json(self.path / _EPISODES)
 
     def failure(self) -> Failure:
-        """How an environment came to where it failed.
+        """The steps that led an environment to an error.
 
         Raises:
-            UserError: None did, or the files are damaged.
+            UserError: There are none, or the files are damaged.
         """
         return events.saved_failure(self.path)
 
     def command(self, verb: str) -> str:
-        """The command line that does something with this run, as a person may paste it."""
+        """A command line for this run, ready to paste into a shell: `a2c VERB FOLDER`."""
         env_id = self.config.env_id
         words = ["a2c", verb, str(self.path), *(["--env", env_id] if ":" in env_id else [])]
+        if is_own(self.config.network) and verb != "replay":
+            words += ["--network", self.config.network]
         return shlex.join(words)
 
     @property
     def config_path(self) -> Path:
-        """The settings, and where each came from."""
+        """The file with the settings, and where each came from."""
         return self.path / "config.json"
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the end of the run says.
+        """summary.json: results, counters, times and versions, written when the run ends or is stopped.
 
         Raises:
             UserError: There is no summary yet, or it is damaged.
@@ -299,7 +336,7 @@ class Run:
         return signal.Signals[name] if name in signal.Signals.__members__ else None
 
     def _repr_html_(self) -> str:
-        """The run as a notebook shows it: how far it is, what it reached, its curve if one was drawn."""
+        """The run in a notebook: its progress, its results, and its curve if one was drawn."""
         rows = {"folder": str(self.path)}
         with contextlib.suppress(UserError):
             steps = max((row["steps"] for row in self.metrics()), default=0)
@@ -307,7 +344,7 @@ class Run:
         with contextlib.suppress(UserError):
             summary = self.summary
             for name, label in (("evaluation", "best policy"), ("final_evaluation", "final policy")):
-                with contextlib.suppress(KeyError, TypeError, ValueError):  # Of a damaged folder, or an unfinished run.
+                with contextlib.suppress(KeyError, TypeError, ValueError):  # The run is unfinished, or damaged.
                     rows[label] = in_words(summary[name])
             rows["ended"] = "yes" if self.is_finished else f"no; {self.command('resume')} goes on"
         if "ended" not in rows:
@@ -321,12 +358,12 @@ class Run:
         """The rows of metrics.jsonl, in order of steps.
 
         Raises:
-            UserError: The file is missing or damaged before its last line (which a crash may have cut).
+            UserError: The file is missing, or damaged before its last line (which a crash may have cut short).
         """
         return logs.rows(self.path)
 
     def curve(self) -> dict[str, NDArray[np.float64]]:
-        """The rows of metrics.jsonl as columns, by name: `steps` [L] and every metric [L], NaN where a row has none.
+        """The rows of metrics.jsonl as columns, by name: `steps` [L] and every metric [L], NaN if a row lacks it.
 
         `pandas.DataFrame(run.curve())` is a frame of them.
 
@@ -335,7 +372,7 @@ class Run:
         """
         rows = self.metrics()
         names = dict.fromkeys(["steps", *(name for row in rows for name in row)])
-        # A row may hold null, where a number was not finite.
+        # A row holds null if a number was not finite.
         numbers = {name: [row.get(name) for row in rows] for name in names}
         return {
             name: np.array([value if isinstance(value, float | int) else np.nan for value in values], np.float64)
@@ -343,19 +380,34 @@ class Run:
         }
 
     def policy(self, which: Which = "best") -> Policy:
-        """The policy that was best by evaluation, the one of the newest checkpoint, or one that was kept on the way.
+        """The best policy by evaluation, that of the newest checkpoint, or one saved by `keep_policy_at`.
 
         Args:
-            which: "best", "final", or after how many steps.
+            which: "best", "final", or the steps after which it was saved.
 
         Raises:
-            UserError: It is missing or damaged.
+            UserError: It is missing or damaged; or it has a network in a module to import, and nobody has said that it
+                may (`a2c.consent`).
         """
+        self.require_agreed()
         return policies.read(self.path, which, self.config)
+
+    def require_agreed(self) -> None:
+        """Refuses to import a network because a folder names it.
+
+        Raises:
+            UserError: It names one, and nobody has said that it may be imported.
+        """
+        name = self.config.network
+        if not self._is_agreed and not consent.is_remembered(self.path, name):
+            raise UserError(
+                f"{self.path} names a network in a module of its own, {name}; to import it, say so with "
+                f"--network {name}, once (from Python: network=...)"
+            )
 
     @property
     def steps(self) -> int:
-        """Agent steps of its newest checkpoint, of which `policy("final")` is.
+        """Agent steps at its newest checkpoint, which `policy("final")` is read from.
 
         Raises:
             UserError: There is none.
@@ -364,7 +416,7 @@ class Run:
 
     @property
     def kept_policies(self) -> list[int]:
-        """After how many steps it kept its policy (`keep_policy_at`), in order: each is a `which`.
+        """The steps after which it saved its policy (`keep_policy_at`), in order; each is a `which` for `policy`.
 
         Raises:
             UserError: Their folder is a link to somewhere else.
@@ -380,16 +432,16 @@ class Run:
         env: EnvSource | None = None,
         eval_num_envs: int | Literal["auto"] = "auto",
     ) -> Evaluation:
-        """Runs whole episodes of the policy on fresh environments.
+        """Plays whole episodes with a policy, in new environments.
 
         Args:
             episodes: How many, at least 1.
-            greedy: The most probable action; False samples.
-            which: "best", "final", or after how many steps the run kept it.
+            greedy: Whether to take the most probable action; False samples.
+            which: "best", "final", or the steps after which the run saved it.
             seed: Decides the episodes; None: the run's seed.
-            env: What to make instead of the run's `env_id`; needed where the run was given a callable, or an id with a
+            env: What to make instead of the run's `env_id`; required if the run was given a callable, or an id with a
                 module to import.
-            eval_num_envs: Environments played side by side; decides which episodes are played.
+            eval_num_envs: Environments stepped side by side; decides which episodes are played.
 
         Raises:
             UserError: The policy or the environment is missing or does not fit, or `episodes` is below 1.
@@ -409,18 +461,18 @@ class Run:
             episodes,
             greedy,
             layout=Layout(eval_num_envs),
-            total_steps=self.config.total_steps,  # An episode without end is given up where training gives it up.
+            total_steps=self.config.total_steps,  # Gives up an endless episode after as many steps as in training.
         )
 
     def make_env(self, render_mode: str | None = None, env: EnvSource | None = None) -> gymnasium.Env[Any, Any]:
-        """An environment as this run's policy has to see it, with all that the run's settings put around it.
+        """An environment for this run's policy, with the wrappers that the run's settings ask for.
 
         Args:
-            render_mode: "human", "rgb_array" or None, as Gymnasium has it.
+            render_mode: "human", "rgb_array" or None, as in Gymnasium.
             env: As in `evaluate`.
 
         Raises:
-            UserError: The environment is missing, cannot be made, or cannot be drawn so.
+            UserError: The environment is missing, cannot be made, or does not support this render mode.
             EnvError: Its constructor raised.
 
         Example:
@@ -431,40 +483,50 @@ class Run:
         return make_env(self.environment(env), self.config.env_kwargs, render_mode, Wrapping.of(self.config))
 
     def environment(self, env: EnvSource | None = None) -> EnvSource:
-        """What to make for this run's policy: `env` where it is given, else what config.json names.
+        """What to make for this run's policy: `env` if it is given, else what config.json names.
 
         Raises:
-            UserError: config.json names a module to import, and nobody has said that it may (`a2c.consent`).
+            UserError: config.json names a module to import, and the user has not allowed that yet (`a2c.consent`).
         """
         if env is None and self.is_callable:
             raise UserError(
-                f"{self.path} was trained on what the callable {shown(self.config.env_id)[1:-1]} makes, which no file "
-                "can tell; from Python, give it as env=..., on the command line name another with --env"
+                f"{self.path} was trained on what the callable {shown(self.config.env_id)[1:-1]} makes, which is not "
+                "saved; pass it as env=... from Python, or an environment with --env on the command line"
             )
         env_id = self.config.env_id
         if ":" in env_id and env == env_id:
             consent.remember(self.path, env_id)
         if env is None and ":" in env_id and not consent.is_remembered(self.path, env_id):
             name, kwargs = shown(env_id)[1:-1], self.config.env_kwargs
-            given = f" with {shown(kwargs)}" if kwargs else ""  # They may name modules, too: shimmy's do.
+            given = f" with {shown(kwargs)}" if kwargs else ""  # Arguments may name modules, too: shimmy's do.
             raise UserError(
-                f"{self.path} names an environment in a module of its own, {name}{given}; to import it, say so with "
-                f"--env {name}, once (from Python: env=...)"
+                f"{self.path} names an environment in a module, {name}{given}, and importing it runs its code; if you "
+                f"trust it, add --env {name}, once (from Python: env=...)"
             )
         return env or env_id
 
 
-def load(run: Run | str | os.PathLike[str], which: Which = "best") -> Policy:
+def load(run: Run | str | os.PathLike[str], which: Which = "best", network: Any = None) -> Policy:
     """The policy of a run, ready to `act`.
 
     Args:
         run: The run, or its folder.
-        which: "best" by evaluation, "final", or after how many steps the run kept it.
+        which: "best", "final", or the steps after which it was saved.
+        network: The run's own layer; needed if somebody else trained it.
 
     Raises:
         UserError: The run or the policy is missing or damaged.
     """
-    return (run if isinstance(run, Run) else Run(run)).policy(which)
+    return opened(run, network).policy(which)
+
+
+def opened(run: Run | str | os.PathLike[str], network: Any = None) -> Run:
+    """A run, or that of a folder; arguments as of `Run`.
+
+    Raises:
+        UserError: As there.
+    """
+    return run if isinstance(run, Run) and network is None else Run(run.path if isinstance(run, Run) else run, network)
 
 
 def _has_reached(summary: Mapping[str, Any], config: Config) -> bool:

@@ -1,4 +1,4 @@
-"""Policies that a run keeps on its way, as they were after given steps: policies/step_000010000/ in its folder."""
+"""Policies that a run saves after given steps (`keep_policy_at`): policies/step_000010000/ in its folder."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PATTERN = re.compile(r"step_(\d{9,18})")
 
 
 def kept(folder: Path) -> dict[int, Path]:
-    """The folders of the policies that the run in a folder kept, by steps, in order.
+    """The folders of the saved policies of a run, by steps, in order.
 
     Raises:
         UserError: Their folder is a link to somewhere else.
     """
-    where = files.no_link(folder / _FOLDER)
-    if not where.is_dir():
+    parent = files.no_link(folder / _FOLDER)
+    if not parent.is_dir():
         return {}
     found = {
         int(match[1]): path
-        for path in where.iterdir()
+        for path in parent.iterdir()
         if (match := _PATTERN.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
         if (path / POLICY_FILES[-1]).exists()  # It is written last.
     }
@@ -36,7 +36,7 @@ def kept(folder: Path) -> dict[int, Path]:
 
 
 def settled(steps: int, config: Config) -> int:
-    """After how many steps the policy was kept that is named by these, as by those of `keep_policy_at`.
+    """The steps after which a policy was saved: those of `keep_policy_at` are rounded up to whole updates.
 
     Example:
         >>> config = Config("CartPole-v1", num_envs=8, rollout_length=16, keep_policy_at=(1000,))
@@ -47,22 +47,22 @@ def settled(steps: int, config: Config) -> int:
 
 
 def read(folder: Path, steps: int, config: Config) -> Policy:
-    """The policy that a run kept after so many steps, or where `keep_policy_at` named them.
+    """The policy that a run saved after so many steps; they may be as in `keep_policy_at`, not rounded.
 
     Raises:
-        UserError: It kept none there, or that is damaged.
+        UserError: There is none, or it is damaged.
     """
-    there = kept(folder)
-    path = there.get(settled(steps, config))
+    saved = kept(folder)
+    path = saved.get(settled(steps, config))
     if path is None:
-        which = ", ".join(f"{number:,}" for number in there)
-        has = f"it kept those after {which}" if there else "it kept none; --keep-policy-at of a2c train does"
-        raise UserError(f"{folder} kept no policy after {steps:,} steps; {has}")
-    return Policy.load(path)
+        which = ", ".join(f"{number:,}" for number in saved)
+        has = f"it has those after {which}" if saved else "it has none; a2c train --keep-policy-at saves them"
+        raise UserError(f"{folder} has no policy after {steps:,} steps; {has}")
+    return Policy.load(path, may_import=config.network)
 
 
 def cut_back(folder: Path, steps: int) -> None:
-    """Removes what the run in a folder kept after more steps than these, from which it goes on.
+    """Removes policies saved after more steps than these, from which the run goes on.
 
     Raises:
         UserError: Their folder is a link to somewhere else.
@@ -74,52 +74,56 @@ def cut_back(folder: Path, steps: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a process that was killed left unfinished; nobody else may be writing.
+    """Removes unfinished files of killed processes; no other process may be writing.
 
     Raises:
         UserError: Their folder is a link to somewhere else.
     """
-    where = files.no_link(folder / _FOLDER)
-    for path in where.glob("step_*"):
+    for path in files.no_link(folder / _FOLDER).glob("step_*"):
         if path.is_dir() and not path.is_symlink():
             files.sweep(path)
 
 
 class Keeper:
-    """Keeps policies of a run under way; one that cannot be written now waits for the next time."""
+    """Saves the policies of `keep_policy_at` while a run trains; one that cannot be written now waits."""
 
     def __init__(self, folder: Path, config: Config) -> None:
-        """None yet; the folder is the run's."""
+        """Nothing is saved yet.
+
+        Args:
+            folder: The run's.
+            config: Its settings.
+        """
         self._folder, self._waiting = folder, dict[int, Mapping[str, bytes]]()
         self._due = {config.whole_updates(steps) for steps in config.keep_policy_at}
 
     def is_due(self, steps: int) -> bool:
-        """Whether the policy after so many steps is to be kept."""
+        """Whether to save the policy after so many steps."""
         return steps in self._due
 
     def missed(self, steps: int) -> list[int]:
-        """Steps after which a run that goes on from `steps` should have kept its policy, and did not."""
-        there = kept(self._folder)
-        return sorted(at for at in self._due if at < steps and at not in there)
+        """The steps before `steps`, from which a run goes on, whose policy should have been saved but was not."""
+        saved = kept(self._folder)
+        return sorted(at for at in self._due if at < steps and at not in saved)
 
     def keep(self, policy: Policy, steps: int) -> None:
-        """Keeps a policy.
+        """Saves a policy.
 
         Raises:
-            UserError: It cannot be written now; `write` does so later.
+            UserError: It cannot be written now; the next `write` tries again.
         """
         self._waiting[steps] = policy.to_files(steps=steps)
         self.write()
 
     def write(self) -> None:
-        """Writes those that wait.
+        """Writes the waiting policies.
 
         Raises:
             UserError: One cannot be written.
         """
         for steps in list(self._waiting):
             files.folder(self._folder / _FOLDER)
-            where = files.folder(self._folder / _FOLDER / f"step_{steps:09d}")
+            target = files.folder(self._folder / _FOLDER / f"step_{steps:09d}")
             for name, data in self._waiting[steps].items():
-                files.write_bytes(where / name, data)
+                files.write_bytes(target / name, data)
             del self._waiting[steps]

@@ -1,4 +1,4 @@
-"""Logs of metrics: metrics.jsonl is the record; what others draw the same numbers with is in `writers`."""
+"""Logs of metrics: metrics.jsonl is the record; `writers` has the other formats, such as VisualDL's."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _RECORD = "metrics.jsonl"
 
 
 class JsonLines:
-    """One JSON object a line: `steps`, then the metrics. A NaN or infinity is written as null."""
+    """One JSON object per line: `steps`, then the metrics. NaN and infinity are written as null."""
 
     def __init__(self, path: Path) -> None:
-        """Begins the file, or goes on at its end.
+        """Begins the file, or appends to it.
 
         Raises:
             UserError: It cannot be written.
@@ -35,12 +35,16 @@ class JsonLines:
             raise UserError(f"cannot write {path}: {error.strerror}") from error
 
     def write(self, steps: int, row: Row) -> None:
-        """Adds a line to those that wait to be written."""
+        """Adds a line, which waits for `flush`."""
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         self._waiting += (json.dumps({"steps": steps, **finite}, allow_nan=False) + "\n").encode()
 
     def flush(self) -> None:
-        """Writes the lines that wait; what the system does not take waits on."""
+        """Writes the waiting lines.
+
+        Raises:
+            UserError: They cannot all be written; the rest waits for the next time.
+        """
         try:
             if self._waiting and not self._is_there():
                 self._file.close()
@@ -52,7 +56,7 @@ class JsonLines:
             raise UserError(f"cannot write {self._path}: {error.strerror}") from error
 
     def _is_there(self) -> bool:
-        """Whether the file that is written is still the one of that name: else rows would go nowhere."""
+        """Whether the open file still has its name; if it was removed or replaced, rows would be lost."""
         try:
             return os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
         except FileNotFoundError:
@@ -61,7 +65,7 @@ class JsonLines:
     sync = flush
 
     def close(self) -> None:
-        """Closes the file. What could not be written was reported when it was tried."""
+        """Closes the file; if rows cannot be written, an earlier `flush` has raised that already."""
         with contextlib.suppress(UserError):
             self.flush()
         with contextlib.suppress(OSError):
@@ -75,12 +79,12 @@ class Logs:
         self._logs, self._folder = logs, folder
 
     def write(self, steps: int, row: Row) -> None:
-        """Hands the row to every writer."""
+        """Passes the row to every writer."""
         for log in self._logs:
             log.write(steps, row)
 
     def flush(self) -> None:
-        """Lets readers see what was written.
+        """Writes the waiting rows to the files.
 
         Raises:
             UserError: The record cannot be written; its rows wait for the next time.
@@ -89,7 +93,7 @@ class Logs:
             log.flush()
 
     def sizes(self) -> dict[str, int]:
-        """Puts everything on disk, and says how many bytes each file of the logs has: to there `cut_back` cuts.
+        """Puts everything on disk; returns the size of each file of the logs in bytes, to which `cut_back` cuts it.
 
         Raises:
             UserError: A file cannot be written.
@@ -113,7 +117,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl, in order of steps.
 
     Raises:
-        UserError: The file is missing or damaged before its last line (which a crash may have cut).
+        UserError: The file is missing, or damaged before its last line (which a crash may have cut short).
     """
     path = folder / _RECORD
     lines = files.read_bytes(path).splitlines()
@@ -127,23 +131,23 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
-            raise UserError(f"{path}, line {number} is no row of metrics: {error}") from error
+            raise UserError(f"{path}, line {number} is not a row of metrics: {error}") from error
         found.append(row)
     return found
 
 
 def cut_back(folder: Path, sizes: Mapping[str, Any]) -> str | None:
-    """Takes off what was logged after `Logs.sizes` said how much there was.
+    """Cuts the logs back to the sizes that `Logs.sizes` returned.
 
     Args:
         folder: The run's.
-        sizes: By file, in bytes. Files are looked for in the folder, never by these names.
+        sizes: In bytes, by file. Only files found in the folder are cut, so these names are never used as paths.
 
     Returns:
-        What is lost, where metrics.jsonl lacks what was there; None: nothing.
+        A sentence on what is lost if metrics.jsonl is shorter than that; None if nothing is.
 
     Raises:
-        UserError: A file cannot be written or is none.
+        UserError: A file cannot be written, or is not a regular file.
     """
     for path in _log_files(folder):
         size, has = sizes.get(path.relative_to(folder).as_posix()), path.stat().st_size
@@ -162,10 +166,10 @@ def cut_back(folder: Path, sizes: Mapping[str, Any]) -> str | None:
 
 
 def _log_files(folder: Path) -> list[Path]:
-    """The files of the logs, none of them reached through a link.
+    """The files of the logs.
 
     Raises:
-        UserError: There is a link, or something else that is no file.
+        UserError: One is a link or not a regular file.
     """
     found = [path for path in [folder / _RECORD] if path.exists() or path.is_symlink()]
     for name in FOLDERS:
@@ -180,7 +184,7 @@ def _log_files(folder: Path) -> list[Path]:
 
 
 def log_openers(config: Config) -> list[LogOpener]:
-    """What opens the writers that a run asks for, and the record, in its folder.
+    """Functions that open the record and the writers that a run asks for, in its folder.
 
     Raises:
         UserError: A writer's package is not installed.
@@ -195,7 +199,7 @@ def log_openers(config: Config) -> list[LogOpener]:
 
 
 def open_logs(openers: Sequence[LogOpener], folder: Path) -> Logs:
-    """Begins every log of a run, or goes on with those that are there.
+    """Opens every log of a run; existing ones are continued.
 
     Raises:
         UserError: The folder cannot be written.

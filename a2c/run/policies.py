@@ -1,4 +1,4 @@
-"""The policies of a run: the best by evaluation, in its folder `policy`, that of the newest checkpoint, those kept."""
+"""The policies of a run: the best by evaluation (`policy/`), that of the newest checkpoint, those in `policies/`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from a2c.run import checkpoint, kept
 
 BestOrFinal = Literal["best", "final"]
 Which = BestOrFinal | int
-"""The best policy by evaluation, the one of the newest checkpoint, or the one that was kept after so many steps."""
+"""The best policy by evaluation, that of the newest checkpoint, or the one saved after so many steps."""
 
 
 def read(folder: Path, which: Which, config: Config) -> Policy:
-    """The policy of the run in a folder, whose settings are these.
+    """Reads a policy of the run in a folder, with these settings. May import the network that they name.
 
     Raises:
         UserError: It is missing or damaged.
@@ -29,27 +29,29 @@ def read(folder: Path, which: Which, config: Config) -> Policy:
     if isinstance(which, int) and not isinstance(which, bool) and which >= 0:
         return kept.read(folder, which, config)
     if which not in ("best", "final"):
-        raise UserError(f"which is {which!r}; it must be 'best', 'final', or steps at which the run kept its policy")
+        raise UserError(
+            f"which is {which!r}; it must be 'best', 'final', or steps after which the run saved its policy"
+        )
     if not (folder / "policy").is_dir():
         _put_back(folder)
     newer = checkpoint.newest(checkpoint.within(folder)).arrays if which == "final" else None
-    return Policy.load(folder / "policy", newer)
+    return Policy.load(folder / "policy", newer, config.network)
 
 
 def write(folder: Path, contents: Mapping[str, bytes]) -> Path:
-    """Writes the files of the best policy into the folder of a run; returns where they are.
+    """Writes the files of the best policy into a run's folder; returns the folder of the policy.
 
     Raises:
         UserError: They cannot be written.
     """
-    where = files.folder(folder / "policy")
+    target = files.folder(folder / "policy")
     for name, data in contents.items():
-        files.write_bytes(where / name, data)
-    return where
+        files.write_bytes(target / name, data)
+    return target
 
 
 def _put_back(folder: Path) -> None:
-    """Writes the best policy from the newest checkpoint: its own folder was removed.
+    """Restores the best policy, whose folder was removed, from the newest checkpoint.
 
     Raises:
         UserError: The run has none yet, or it cannot be written.
@@ -57,13 +59,13 @@ def _put_back(folder: Path) -> None:
     checkpoints = checkpoint.within(folder)
     contents = {} if checkpoint.is_empty(checkpoints) else checkpoint.newest(checkpoints).files
     if not contents:
-        raise UserError(f"{folder} has no policy yet: the run has not come to its first evaluation")
-    where = write(folder, contents)
-    warnings.warn(f"{where} was missing; its policy is the best of the newest checkpoint", stacklevel=4)
+        raise UserError(f"{folder} has no policy yet; the run must come to its first evaluation")
+    target = write(folder, contents)
+    warnings.warn(f"{target} was missing; it was restored from the newest checkpoint", stacklevel=4)
 
 
 def in_words(which: Which, config: Config) -> str:
-    """What a policy of a run with these settings is called.
+    """The name of a policy in messages.
 
     Example:
         >>> config = Config("CartPole-v1", num_envs=8, rollout_length=16, keep_policy_at=(1000,))
@@ -74,30 +76,30 @@ def in_words(which: Which, config: Config) -> str:
 
 
 class Best:
-    """The best policy of a run under way: in memory, and, as soon as it can be written, in its folder.
+    """The best policy of a run under way: in memory, and, as soon as it can be written, in the run's folder.
 
     Attributes:
-        steps: After how many it was the policy of the run; None: there is none yet.
-        mean: What it reached; -inf where it was not evaluated, or reached nothing finite.
+        steps: The steps of the run when it was its policy; None: there is none yet.
+        mean: Its mean return in that evaluation; -inf if it was not evaluated, or the return is not finite.
         contents: Its files, by name.
     """
 
     def __init__(self, folder: Path) -> None:
-        """None yet; the folder is the run's."""
+        """There is no policy yet; `folder` is the run's."""
         self.steps: int | None = None
         self.mean = -math.inf
         self.contents: dict[str, bytes] = {}
         self._folder, self._is_written = folder, True
 
     def is_reached_by(self, mean: float) -> bool:
-        """Whether a policy that reached this is as good. Equally good, the later one has learnt from more."""
+        """Whether a policy with this mean return replaces it. Of equals the later one does: it has learnt from more."""
         return self.steps is None or mean >= self.mean
 
     def replace(self, policy: Policy, steps: int, evaluation: Evaluation | None) -> None:
-        """Takes this policy for the best.
+        """Makes this policy the best.
 
         Raises:
-            UserError: It cannot be written now; `write` does so later.
+            UserError: It cannot be written now; the next `write` tries again.
         """
         notes = {}
         if evaluation is not None:
@@ -108,7 +110,7 @@ class Best:
         self.write()
 
     def write(self) -> None:
-        """Writes it, unless that is done.
+        """Writes it, unless it is written already.
 
         Raises:
             UserError: It cannot be written.
@@ -118,10 +120,10 @@ class Best:
             self._is_written = True
 
     def restore(self, steps: int | None, mean: float, contents: Mapping[str, bytes]) -> None:
-        """Puts back the policy that was best when a checkpoint was written.
+        """Restores the policy that was best when a checkpoint was written.
 
         Raises:
-            KeyError: A file of it is missing.
+            KeyError: One of its files is missing.
             UserError: It cannot be written.
         """
         self.steps, self.mean = steps, mean

@@ -1,4 +1,4 @@
-"""Session: what happens around the updates of a run: rows of metrics, evaluations, events, checkpoints, the summary."""
+"""Session: everything around the updates of a run: metrics, evaluations, events, checkpoints, the summary."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from a2c.signals import Stopped
 
 
 class Session:
-    """What happens around the updates of one run. Nothing here feeds back into the learner.
+    """Everything around the updates of one run. Nothing here feeds back into the learner.
 
     Attributes:
-        watch: Looks on while environments are stepped, as `a2c.envs.watchdog.watched` does.
-        inexact: Why the run is not, to the bit, the one that was never disturbed; empty where it is.
-        is_left: Whether whoever takes the run step by step left it before its end.
+        watch: A context manager that watches environments while they are stepped, as `a2c.envs.watchdog.watched`.
+        inexact: Why the run may differ in bits from one that was never disturbed; empty if it does not.
+        is_left: Whether a caller that makes the updates one by one stopped before the end.
     """
 
     def __init__(
         self, run: Run, config: Config, env: EnvSource, learner: Learner, logs: Logs, surroundings: Surroundings
     ) -> None:
-        """A run that is about to begin; `restore` makes one that goes on of it.
+        """Prepares a new run; `restore` continues another.
 
         Args:
             run: Its folder.
             config: Its settings.
-            env: What it is evaluated on.
+            env: The environment that it is evaluated on.
             learner: What it trains.
-            logs: What its metrics go to.
+            logs: Where its metrics are written.
             surroundings: Signals, a screen, a watch.
         """
         self._run, self._config, self._learner, self._logs = run, config, learner, logs
@@ -64,40 +64,43 @@ class Session:
         self._seconds_before: dict[str, float] = {}
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Continues from a checkpoint, and puts back the policy that was best then.
+        """Continues from a checkpoint, and restores the policy that was best then.
 
         Raises:
-            KeyError, TypeError, ValueError: The checkpoint lacks something, or it is of another kind.
+            KeyError, TypeError, ValueError: Something is missing in the checkpoint or has another type.
             UserError: The policy's folder cannot be written.
         """
         notes = saved.notes["session"]
         self._books.restore(notes, saved.arrays["session.pending"])
         self.inexact = [str(reason) for reason in notes["inexact"]]
         self._evaluations.restore(notes, saved.files)
-        seconds = dict(notes.get("seconds", {}))  # Older versions did not count them.
+        seconds = dict(notes.get("seconds", {}))  # Older versions did not save them.
         self._seconds_before = {str(name): float(value) for name, value in seconds.items() if math.isfinite(value)}
         self._save_seconds = self._seconds_before.pop("saving", 0.0)
         self._seconds_before.pop("evaluation", None)
         missed = ", ".join(f"{steps:,}" for steps in self._keeper.missed(saved.counters["steps"]))
         if missed:
             at = saved.counters["steps"]
-            warnings.warn(f"the policy after {missed} steps was not kept: the run goes on from {at:,}", stacklevel=2)
+            warnings.warn(
+                f"the policy after {missed} steps was never saved, and the run goes on from {at:,}",
+                stacklevel=2,
+            )
 
     @property
     def has_reached(self) -> bool:
-        """Whether an evaluation on the way reached `stop_at_return`."""
+        """Whether an evaluation during training reached `stop_at_return`."""
         return self._evaluations.has_reached
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Where the time of the run went, by part, resumed ones with what came before."""
+        """Where the time of the run went, by part, the time before a resume included."""
         parts = dict(self._seconds_before)
         for name, seconds in self._learner.seconds.items():
             parts[name] = parts.get(name, 0.0) + seconds
         return {**parts, "evaluation": self._evaluations.seconds, "saving": self._save_seconds}
 
     def standing(self) -> Standing:
-        """How the run stands. Another thread may ask at any time."""
+        """The progress of the run. Another thread may call this at any time."""
         config, evaluations = self._config, self._evaluations
         best = evaluations.best
         return Standing(
@@ -115,7 +118,7 @@ class Session:
         )
 
     def note_environments(self) -> None:
-        """Takes note of what happened to the environments since the last time."""
+        """Records the events of the environments since the last call."""
         self._note(self._learner.take_events())
 
     def _note(self, events: Sequence[Event]) -> None:
@@ -123,27 +126,27 @@ class Session:
             if event.kind in ("episodes_lost", "foreign_randomness"):
                 reason = f"{self._config.env_id}: {event.details}"
                 if event.kind == "foreign_randomness" and reason in self.inexact:
-                    continue  # Of an evaluation, or before the run was resumed.
+                    continue  # It was recorded already: of an evaluation, or before a resume.
                 self.inexact.append(reason)
             if event.kind == "outside_bounds" and self._run.events.count().get(event.kind):
-                continue  # Said before the run was resumed.
-            self._run.events.tell(event.kind, self._learner.steps, event.details)
+                continue  # It was recorded already before a resume.
+            self._run.events.warn(event.kind, self._learner.steps, event.details)
 
     def note_resumed(self, reasons: Sequence[str]) -> None:
-        """Takes note that the run was continued, and why that may not be exact."""
+        """Records that the run was resumed, and why that may not be exact."""
         self._run.events.add("resumes", self._learner.steps, "; ".join(reasons))
         self.inexact += reasons
         self.note_environments()
 
     def note_hand(self, what: str, details: str) -> None:
-        """Takes note that somebody took a hand in the run: its settings alone do not say any more what comes of it."""
+        """Records that a caller changed the run by hand, so that its settings alone no longer reproduce it."""
         self._run.events.add("changes_by_hand", self._learner.steps, details)
         reason = f"{what} changed by hand"
         if reason not in self.inexact:
             self.inexact.append(reason)
 
     def update(self, count: int) -> float:
-        """Makes updates, and writes the rows of metrics that came due with one of them.
+        """Makes updates, and writes the rows of metrics that are due after one of them.
 
         Returns:
             The seconds that the updates took.
@@ -155,22 +158,22 @@ class Session:
         return seconds
 
     def take_in(self, updates: NDArray[np.float64], seconds: float) -> None:
-        """Takes in the updates that were made last, [count, 10] as `Learner.update` gives them, and what they took."""
+        """Adds the updates made last, [count, 10 + 2M] as `Learner.update` returns them, and the seconds they took."""
         self._books.take_in(updates, self._learner.updates, seconds)
-        self.note_environments()  # Only now: the books are as of the last update, whatever a warning leads to.
+        self.note_environments()  # Only now, as its warnings may be errors: the books must be complete before.
         collapse = self._books.take_collapse()
         if collapse is not None:
-            self._run.events.tell("entropy_collapses", self._learner.steps, collapse)
+            self._run.events.warn("entropy_collapses", self._learner.steps, collapse)
         fault = self._books.flush()
         if fault is not None:
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_saves",
                 self._learner.steps,
                 f"{fault}; training goes on, and the rows wait until it can be written",
             )
 
     def keep_policy_if_due(self) -> None:
-        """Keeps the policy where `keep_policy_at` says so; one that cannot be written now comes with a checkpoint."""
+        """Saves the policy if `keep_policy_at` says so; if it cannot be written now, the next checkpoint writes it."""
         steps = self._learner.steps
         if not self._keeper.is_due(steps):
             return
@@ -178,30 +181,30 @@ class Session:
             self._keeper.keep(self._learner.policy(), steps)
         except UserError as error:
             what = "training goes on, and the policy is written with a checkpoint"
-            self._run.events.tell("failed_saves", steps, f"{error}; {what}")
+            self._run.events.warn("failed_saves", steps, f"{error}; {what}")
 
     def save_if_due(self) -> None:
-        """Writes a checkpoint if the last one is old enough. One that cannot be written is no reason to stop."""
+        """Writes a checkpoint if the last one is old enough; if it cannot be written, an event records that."""
         if time.monotonic() - self._saved_at < self._config.save_every_seconds:
             return
         try:
             self.save()
         except (UserError, OSError) as error:
             self._saved_at = time.monotonic()
-            self._run.events.tell(
+            self._run.events.warn(
                 "failed_saves",
                 self._learner.steps,
-                f"{error}; training goes on, and the checkpoints before are as they were",
+                f"{error}; training goes on, and earlier checkpoints are unchanged",
             )
 
     def save(self) -> None:
-        """Writes a checkpoint, of the moment after the last update; when it is written changes no result.
+        """Writes a checkpoint of the state after the last update; when that happens changes no result.
 
-        Nothing where an update failed half-way: then what is there is from before. Nothing where the run is ending:
-        what that adds, a run that is trained further does not have.
+        Does nothing if an update failed half-way, as the state is not whole; nor while the run is ending, as a run that
+        is trained further must not have what its end added (the last row of metrics, the last evaluations).
 
         Raises:
-            UserError: It cannot be written; those that are there stay as they are.
+            UserError: It cannot be written; earlier checkpoints are unchanged.
         """
         learner, config = self._learner, self._config
         self._run.events.write()
@@ -235,14 +238,14 @@ class Session:
         self._save_seconds += time.perf_counter() - begin
 
     def evaluate_at_the_end(self) -> None:
-        """Evaluates the best policy and the final one, greedily, on episodes that no evaluation before has seen."""
-        self.save()  # Before anything that only the end of a run does: from here it can be trained further.
+        """Evaluates the best policy and the final one, greedily, on episodes that no earlier evaluation played."""
+        self.save()  # Before anything that only the end of a run adds: the run can be trained further from here.
         self._is_ending = True
         self._books.write_rest(self._learner.updates)
         self._evaluations.end()
 
     def evaluate_if_due(self) -> None:
-        """Evaluates where that is due and has not been done.
+        """Evaluates if that is due and not done yet.
 
         Raises:
             Stopped: A signal asked the run to end.
@@ -254,37 +257,37 @@ class Session:
         self._evaluations.close()
 
     def save_after(self, error: Exception, failure: Failure | None) -> str:
-        """Saves what there is, and what led to an error; returns where that is.
+        """Saves the run, and what led to an error; returns a sentence that says where, as `save_failure_files`.
 
-        Where saving fails too, says so: the first error is the one to report.
+        If saving raises, too, that becomes a warning: the first error is the one to report.
         """
         try:
             self.save_all()
-            return self.keep_failure(error, failure)
+            return self.save_failure_files(error, failure)
         except (UserError, OSError) as another:
             warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
             return ""
 
     def save_all(self) -> None:
-        """Saves what there is: a checkpoint, metrics, and a policy even if none was evaluated."""
+        """Saves a checkpoint, metrics, and a policy even if none was evaluated."""
         self.note_environments()
         try:
             self.save()
-        finally:  # What can be saved where that could not.
-            self._books.write_rest(self._learner.updates)  # A resumed run cuts this row off again.
+        finally:  # Save the rest even if there is no checkpoint.
+            self._books.write_rest(self._learner.updates)  # If the run is resumed, this row is cut off again.
             if self._evaluations.best.steps is None:
                 self._evaluations.replace_best(self._learner.policy(), None)
             self._logs.flush()
 
-    def keep_failure(self, error: Exception, failure: Failure | None) -> str:
-        """Saves what led to an error, for study.
+    def save_failure_files(self, error: Exception, failure: Failure | None) -> str:
+        """Saves what led to an error, so that it can be examined.
 
         Args:
             error: What was raised.
-            failure: The steps that led an environment there, if they can be taken again.
+            failure: The steps that led an environment there, if they can be replayed.
 
         Returns:
-            A sentence that says where; empty where there was nothing to save.
+            A sentence that says where; empty if there was nothing to save.
 
         Raises:
             UserError: The folder cannot be written.
@@ -314,7 +317,7 @@ class Session:
             vectorization: Where the environments ran.
 
         Raises:
-            UserError: It, or a row of metrics before it, cannot be written.
+            UserError: It, or a waiting row of metrics, cannot be written.
         """
         self._logs.flush()
         seconds, best = self._books.train_seconds, self._evaluations.best

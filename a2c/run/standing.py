@@ -1,4 +1,4 @@
-"""Standing: how a run stands, as numbers, for whoever shows it to a person."""
+"""Standing: the progress of a run as plain numbers, for whatever shows it to the user."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 CURVE_POINTS = 32
-"""Of a learning curve over the whole run, from its first step to its last."""
+"""Points of a learning curve over the whole run."""
 
 Curve = list[float | None]
-"""[CURVE_POINTS] the last mean return known in each stretch of the run; None: no episode ended in it, or not yet."""
+"""[CURVE_POINTS] the last mean return in each section of the run; None: no episode has ended in it."""
 
 
 class Evaluated(NamedTuple):
-    """What an evaluation came to, and after how many steps of the run."""
+    """The result of an evaluation, and after how many steps of the run."""
 
     mean: float
     std: float
@@ -21,31 +21,31 @@ class Evaluated(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How a run stands. All of it is plain numbers and texts, which JSON can have."""
+    """The progress of a run, in numbers and strings that JSON can hold."""
 
     steps: int
     total_steps: int
     doing: str
-    """In a few words; empty while it trains."""
+    """What it does, in a few words; empty while it trains."""
     episode_return: float | None
-    """Mean over the episodes of the last row of metrics that knows of some."""
+    """Mean over the episodes of the last row of metrics in which one ended."""
     curve: Curve
     evaluation: Evaluated | None
-    """The last one on the way."""
+    """The last evaluation during training."""
     best_return: float | None
-    """What the best policy so far reached in the evaluation that chose it."""
+    """Mean return of the best policy so far, in the evaluation that chose it."""
     best_steps: int | None
-    """After how many steps that was."""
+    """The steps after which that was."""
     seconds: Mapping[str, float]
-    """Where the time went, by part: those of training, evaluation, saving."""
+    """Where the time went, by part: those of training, "evaluation", "saving"."""
     metrics: Mapping[str, float]
     """The last row of metrics."""
     events: Mapping[str, int]
-    """What happened since this process trains, by kind."""
+    """How many events this process has recorded, by kind."""
 
     @property
     def train_seconds(self) -> float:
-        """What updates took."""
+        """How long updates took."""
         return sum(seconds for name, seconds in self.seconds.items() if name not in ("evaluation", "saving"))
 
     def to_json(self) -> dict[str, Any]:
@@ -54,24 +54,24 @@ class Standing(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Standing:
-        """From what `to_json` gave, read back."""
+        """From what `to_json` returned."""
         evaluation = values["evaluation"]
         return cls(**{**values, "evaluation": None if evaluation is None else Evaluated(*evaluation)})
 
 
 class Clock(NamedTuple):
-    """The time of a run as a view shows it."""
+    """The times of a run that a view shows."""
 
     elapsed_seconds: float
-    """Since this process trains it."""
+    """Since this process began to train it."""
     left_seconds: float | None
-    """Until its last step, as things go; None: nobody can tell yet."""
+    """Estimate until its last step; None: unknown yet."""
     steps_per_second: float | None
-    """Of the last seconds, in training."""
+    """Of training, in the last seconds."""
 
 
 def curve_from(values: Any) -> Curve:
-    """A curve as a checkpoint has it; an empty one where that has none, as older ones."""
+    """The curve in a checkpoint's notes; an empty one if they have none, as in older versions."""
     if isinstance(values, Sequence) and len(values) == CURVE_POINTS:
         return [value if isinstance(value, float) else None for value in values]
     return [None] * CURVE_POINTS

@@ -1,8 +1,8 @@
-"""Writers: what draws the numbers of metrics.jsonl elsewhere: VisualDL, TensorBoard, Weights & Biases, MLflow.
+"""Writers: send the numbers of metrics.jsonl to VisualDL, TensorBoard, Weights & Biases or MLflow as well.
 
-VisualDL and TensorBoard write files into the run's folder that are cut back where a run goes on from a checkpoint. The
-other two cannot be cut back: there a run that goes on is written anew, from the record, in the place of the old one.
-None of them needs a network: the last two are local unless the user's own environment variables say otherwise.
+VisualDL and TensorBoard write files into the run's folder, which are cut back when a run goes on from a checkpoint. The
+other two cannot be cut back: when a run goes on, it replaces their copy of the run by a new one, written from the
+record. None of them needs a network: the last two are local unless the user's environment variables say otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from a2c.errors import UserError
 Row = Mapping[str, float]
 
 FOLDERS = ("visualdl", "tensorboard")
-"""In a run's folder, of those whose files are cut back."""
+"""Folders in a run's folder whose files are cut back."""
 
 TAGS = {
     "evaluation_return": "evaluation/return",
@@ -47,7 +47,7 @@ TAGS = {
 """Names in metrics.jsonl -> names of curves."""
 
 _INFO, _EVALUATION_INFO = "info/", "evaluation_info/"
-"""What names of a run's own choosing begin with."""
+"""Metrics of `log_info` begin so."""
 
 
 def tag_of(name: str) -> str | None:
@@ -63,38 +63,38 @@ def tag_of(name: str) -> str | None:
 
 
 class Log(Protocol):
-    """Something that takes rows of numbers."""
+    """A log of rows of numbers."""
 
     def write(self, steps: int, row: Row) -> None:
-        """Takes the metrics after `steps` agent steps."""
+        """Adds the metrics after `steps` agent steps."""
         ...
 
     def flush(self) -> None:
-        """Lets readers see what was written.
+        """Makes the rows visible to readers.
 
         Raises:
-            UserError: It cannot be written; nothing is lost, and the next time it is tried again.
+            UserError: They cannot be written; nothing is lost, and the next call tries again.
         """
         ...
 
     def sync(self) -> None:
-        """Hands everything to the system."""
+        """Passes everything to the operating system."""
         ...
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the log."""
         ...
 
 
 LogOpener = Callable[[Path], Log]
-"""Begins a log in a run's folder."""
+"""Opens a log in a run's folder."""
 
 History = Callable[[Path], list[dict[str, Any]]]
 """Reads the record in a run's folder."""
 
 
 class Curves:
-    """Hands every metric that has a tag to a `write_scalar(tag, value, steps)`."""
+    """Passes every metric that has a tag to a function `write_scalar(tag, value, steps)`."""
 
     def __init__(
         self, write_scalar: Callable[[str, float, int], None], sync: Callable[[], None], close: Callable[[], None]
@@ -111,21 +111,21 @@ class Curves:
                     self._write_scalar(tag, value, steps)
 
     def flush(self) -> None:
-        """Their writers do so when they think fit."""
+        """Nothing to do: the writers flush by themselves."""
 
     def sync(self) -> None:
-        """Hands every point to the system."""
+        """Passes every point to the operating system."""
         with self._going_on_without():
             self._sync()
 
     def close(self) -> None:
-        """Ends the curves."""
+        """Closes the writer."""
         with self._going_on_without():
             self._close()
 
     @contextlib.contextmanager
     def _going_on_without(self) -> Iterator[None]:
-        """Training goes on where a writer fails, which then has lost points; said once."""
+        """Turns the first exception of a writer into a warning and ignores later ones: training goes on."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - foreign writers raise what they like
@@ -138,10 +138,10 @@ def _visualdl(config: Config, history: History) -> LogOpener:
     from visualdl import LogWriter
 
     def opener(folder: Path) -> Log:
-        # Its readers look at one file of a folder: go on with that.
-        there = sorted(path.name for path in (folder / "visualdl").glob("vdlrecords.*.log"))
-        with contextlib.redirect_stdout(sys.stderr):  # It says that it goes on, where one JSON object may be expected.
-            writer: Any = LogWriter(logdir=str(folder / "visualdl"), file_name=there[-1] if there else "")
+        # VisualDL reads one file per folder, so an existing one is continued.
+        existing = sorted(path.name for path in (folder / "visualdl").glob("vdlrecords.*.log"))
+        with contextlib.redirect_stdout(sys.stderr):  # It prints that it continues; stdout may have to be JSON.
+            writer: Any = LogWriter(logdir=str(folder / "visualdl"), file_name=existing[-1] if existing else "")
         return Curves(
             lambda tag, value, steps: writer.add_scalar(tag=tag, value=value, step=steps), writer.flush, writer.close
         )
@@ -160,10 +160,10 @@ def _tensorboard(config: Config, history: History) -> LogOpener:
 
 
 def _wandb(config: Config, history: History) -> LogOpener:
-    # What it sends home where it fails itself; who wants that may say so.
+    # By default it reports its own errors over the network; the user may turn that on.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of packages that it imports.
+        warnings.simplefilter("ignore")  # From packages that it imports.
         import wandb
 
     def opener(folder: Path) -> Log:
@@ -197,11 +197,11 @@ def _wandb(config: Config, history: History) -> LogOpener:
 def _mlflow(config: Config, history: History) -> LogOpener:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of packages that it imports.
-        import alembic  # noqa: F401 - MLflow needs both for its file, and asks for neither
+        warnings.simplefilter("ignore")  # From packages that it imports.
+        import alembic  # noqa: F401 - MLflow needs it and sqlalchemy for its database, without depending on them
         import mlflow.tracking
         import sqlalchemy  # noqa: F401
-    for name in ("mlflow", "alembic"):  # They tell of every table that they make.
+    for name in ("mlflow", "alembic"):  # They log every table that they create.
         logging.getLogger(name).setLevel(logging.WARNING)
 
     def opener(folder: Path) -> Log:
@@ -214,16 +214,16 @@ def _mlflow(config: Config, history: History) -> LogOpener:
 
 
 class MlflowStore:
-    """A run of MLflow. Points are handed over many at a time, as each time takes a while."""
+    """A run in MLflow. Points are sent in batches, as each call takes a while."""
 
     def __init__(self, client: Any, config: Config, folder: Path) -> None:
-        """Begins one in the experiment of the environment's name, in the place of an older one of the same folder."""
+        """Creates a run in the experiment named after the environment; replaces an older one of the same folder."""
         from mlflow.entities import Param
 
         self._client, self._waiting = client, list[Any]()
         name, identity = config.env_id, _identity(folder)
-        there = client.get_experiment_by_name(name)
-        experiment = client.create_experiment(name) if there is None else there.experiment_id
+        existing = client.get_experiment_by_name(name)
+        experiment = client.create_experiment(name) if existing is None else existing.experiment_id
         for old in client.search_runs([experiment], f"tags.a2c_id = '{identity}'"):
             client.delete_run(old.info.run_id)
         run = client.create_run(experiment, run_name=folder.name, tags={"a2c_id": identity, "a2c_run": str(folder)})
@@ -233,14 +233,14 @@ class MlflowStore:
             client.log_batch(self._id, params=params[begin : begin + 100])
 
     def write_scalar(self, tag: str, value: float, steps: int) -> None:
-        """Takes a point."""
+        """Adds a point, which waits for `sync`."""
         from mlflow.entities import Metric
 
-        key = re.sub(r"[^\w\-./ ]", "_", tag)  # It takes no others.
+        key = re.sub(r"[^\w\-./ ]", "_", tag)  # MLflow refuses other characters.
         self._waiting.append(Metric(key, value, int(time.time() * 1000), steps))
 
     def sync(self) -> None:
-        """Hands over the points that wait."""
+        """Sends the waiting points."""
         with _quiet("MLflow cannot take points"):
             while self._waiting:
                 self._client.log_batch(self._id, metrics=self._waiting[:1000])
@@ -255,7 +255,7 @@ class MlflowStore:
 
 @contextlib.contextmanager
 def _quiet(what: str) -> Iterator[None]:
-    """Around calls of a foreign package: without its warnings; what it raises in a sentence.
+    """Suppresses the warnings and output of a package, and turns its exceptions into a sentence.
 
     Raises:
         UserError: It raised something.
@@ -269,7 +269,7 @@ def _quiet(what: str) -> Iterator[None]:
 
 
 def _with_history(log: Log, history: History, folder: Path) -> Log:
-    """The log, told of everything that the record of the run in a folder has already."""
+    """The log, after the rows that the run's record has already were written to it."""
     for row in history(folder):
         numbers = {name: float("nan") if value is None else value for name, value in row.items() if name != "steps"}
         log.write(row["steps"], {name: value for name, value in numbers.items() if isinstance(value, int | float)})
@@ -277,7 +277,7 @@ def _with_history(log: Log, history: History, folder: Path) -> Log:
 
 
 def _identity(folder: Path) -> str:
-    """What a run is called where runs of many machines meet: the same whenever it goes on."""
+    """An id that is unique among runs of many machines, and stays the same when a run goes on."""
     return hashlib.sha256(f"{socket.gethostname()} {folder}".encode()).hexdigest()[:16]
 
 
@@ -291,4 +291,4 @@ WRITERS: dict[Writer, Callable[[Config, History], LogOpener]] = {
     "wandb": _wandb,
     "mlflow": _mlflow,
 }
-"""What imports a writer's package, and gives what begins it."""
+"""Each imports a writer's package and returns what opens it."""

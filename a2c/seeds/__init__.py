@@ -1,1 +1,1 @@
-"""Several seeds of one setting, trained at the same time, each as it would be alone."""
+"""Trains several seeds of the same settings at the same time; each run is what it would be alone."""

@@ -1,4 +1,4 @@
-"""What several seeds of one setting come to: each of them, and all together."""
+"""The results of several seeds of the same settings: of each, and over all."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Aggregate(NamedTuple):
 
 
 def aggregates(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Aggregate]:
-    """What the evaluations at the end of runs come to, by their name in summary.json.
+    """Aggregates of the evaluations at the end of runs, by their name in summary.json.
 
-    The same runs give the same numbers. A run that a signal stopped, that was not evaluated, or whose return is not
-    finite, does not count.
+    Runs do not count if a signal stopped them, they were not evaluated, or their return is not finite. The bootstrap
+    has a fixed seed, so the same runs give the same numbers.
     """
     found = {}
     finished = [summary for summary in summaries if summary["stopped_by"] is None]
@@ -48,7 +48,7 @@ def aggregates(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Aggregate]:
 
 
 def seeds_as_json(rows: Sequence[Row], runs: Sequence[Run]) -> dict[str, Any]:
-    """For `--json`: every summary, what the seeds come to together, and those that failed."""
+    """For `--json`: every summary, the aggregates, and the seeds that failed."""
     summaries = [run.summary for run in runs]
     return {
         "runs": [{"run": str(run.path), **summary} for run, summary in zip(runs, summaries, strict=True)],
@@ -62,19 +62,19 @@ def seeds_as_json(rows: Sequence[Row], runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def seeds_in_words(rows: Sequence[Row], runs: Sequence[Run]) -> str:
-    """A line for every seed, then what they come to together."""
+    """A line for every seed, then the aggregates."""
     lines = [f"runs in {runs[0].path.parent}"] if runs else []
     lines.append(f"{'seed':>6}{'final':>12}{'best':>12}   run")
-    there = {run.config.seed: run for run in runs}
-    summaries = {seed: run.summary for seed, run in there.items()}
+    by_seed = {run.config.seed: run for run in runs}
+    summaries = {seed: run.summary for seed, run in by_seed.items()}
     for row in rows:
-        if row.seed not in there:
+        if row.seed not in by_seed:
             lines.append(f"{row.seed:>6}   {row.why if row.state == 'failed' else 'not begun'}")
             continue
         summary = summaries[row.seed]
         texts = _shown([_mean(summary, name) for name in EVALUATIONS])
         stopped = f", stopped after {summary['steps']:,} steps" if summary["stopped_by"] else ""
-        lines.append(f"{row.seed:>6}{texts[0]:>12}{texts[1]:>12}   {there[row.seed].path.name}{stopped}")
+        lines.append(f"{row.seed:>6}{texts[0]:>12}{texts[1]:>12}   {by_seed[row.seed].path.name}{stopped}")
     for seed, summary in summaries.items():
         if not summary["exact"]:
             lines.append(f"seed {seed} is not exact: {'; '.join(summary['inexact_because'])}")
@@ -93,7 +93,7 @@ def _shown(values: Sequence[float | None]) -> list[str]:
 
 
 def _table(found: Mapping[str, Aggregate]) -> list[str]:
-    """A line for the final policies of all seeds and one for the best, below their heads."""
+    """A table with a line for the final policies of all seeds and one for the best."""
     table = [("", "seeds", "IQM", "95 %", "lowest", "highest")]
     for name, one in found.items():
         point, low, high, lowest, highest = shown_returns([*one.interquartile_mean, one.lowest, one.highest])

@@ -1,4 +1,4 @@
-"""How a person sees several seeds while they are trained."""
+"""What the user sees of several seeds while they are trained."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from a2c.seeds.rows import Row
 
 
 class Board:
-    """A row per seed; on a terminal they are a live view, elsewhere lines that begin with the seed.
+    """A row per seed. On a terminal it is a live view; elsewhere it prints lines that begin with the seed.
 
     Attributes:
-        rows: By seed.
+        rows: The rows, by seed.
     """
 
     def __init__(self, seeds: Iterable[int], title: str, is_quiet: bool) -> None:
-        """All of them wait.
+        """Shows all seeds as waiting.
 
         Args:
-            seeds: Which.
+            seeds: The seeds.
             title: What is trained.
-            is_quiet: Whether nothing is shown but warnings.
+            is_quiet: Whether to show only warnings.
         """
         self.rows = {seed: Row(seed) for seed in seeds}
         self._title, self._is_quiet = title, is_quiet
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
         self._live = Live(sys.stderr) if is_live() and not is_quiet else None
         if self._live is not None:
             self._live.begin()
@@ -38,36 +38,36 @@ class Board:
         return row
 
     def text(self, seed: int, text: str) -> None:
-        """What a seed's process printed by itself."""
+        """Prints a line that a seed's process wrote to standard error."""
         if text.strip():
             self._print(f"seed {seed}: {text}")
 
     def warn(self, seed: int, text: str) -> None:
-        """Says something of a seed, quiet or not; what was said of another one already is not said again."""
-        if text not in self._said:
-            self._said.add(text)
+        """Prints a warning of a seed, even if quiet; the same text of another seed is not repeated."""
+        if text not in self._printed:
+            self._printed.add(text)
             self.text(seed, text)
 
     def warn_of_all(self, text: str) -> None:
-        """Says, once, what holds for every seed."""
-        if text not in self._said:
-            self._said.add(text)
+        """Prints, once, a warning that concerns every seed."""
+        if text not in self._printed:
+            self._printed.add(text)
             self._print(f"a2c: {text}")
 
     def line(self, seed: int, text: str) -> None:
-        """Says something of a seed, once for all that say the same."""
+        """Prints a line of a seed unless quiet; the same text of another seed is not repeated."""
         if not self._is_quiet:
             self.warn(seed, text)
 
     def told(self, seed: int, text: str) -> None:
-        """Says what the live view shows anyway."""
+        """Prints a line of a seed unless quiet, or the live view shows it anyway."""
         if self._live is None and not self._is_quiet:
             self._print(f"seed {seed}: {text}")
 
     def draw(self, is_last: bool = False) -> None:
-        """Draws the view, where there is one and it is time."""
+        """Draws the live view, if there is one and it is due."""
         if self._live is not None:
-            from a2c.frames import Look  # Here, as rich: only who looks needs them.
+            from a2c.frames import Look  # Here: these and rich are only needed for a live view.
             from a2c.seeds.frame import frame_of_seeds
 
             elapsed, height = self._live.elapsed_seconds, self._live.console.height
@@ -80,7 +80,7 @@ class Board:
             )
 
     def close(self) -> None:
-        """Leaves the last frame where it is."""
+        """Ends the live view; its last frame stays on the screen."""
         if self._live is not None:
             self._live.close()
 

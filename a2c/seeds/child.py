@@ -1,4 +1,4 @@
-"""A process that trains seeds: the parent's side of it."""
+"""A process that trains seeds: the parent's side."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import IO, Any, NamedTuple
 
 from a2c.seeds.one import Job
 
-# In a group of its own, so that a terminal's Ctrl-C reaches the parent alone, which passes it on, once; with the
-# parent's path, so that it finds the same modules in the same order.
+# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once; with the parent's
+# sys.path, so that it finds the same modules in the same order.
 _PROGRAM = """
 import os, sys
 if os.name == "posix":
@@ -25,12 +25,12 @@ from a2c.seeds.process import main
 main(int(sys.argv[1]))
 """
 
-_LAST_WORDS_SECONDS = 1.0
-"""How long what a process wrote last may take to be read. Longer waits only for workers that outlive it."""
+_DRAIN_SECONDS = 1.0
+"""How long to go on reading the pipes of a process that has ended; workers that outlive it may hold them open."""
 
 
 class Message(NamedTuple):
-    """Something a process said, or its end."""
+    """A message of a process, or its end."""
 
     child: Child
     kind: str
@@ -39,18 +39,18 @@ class Message(NamedTuple):
 
 
 class Child:
-    """A process that trains seeds, and what it is at.
+    """A process that trains seeds, one after another.
 
     Attributes:
-        job: What it trains; None: nothing.
+        job: What it trains now; None: nothing.
     """
 
     def __init__(self, cores: int, messages: queue.SimpleQueue[Message]) -> None:
-        """Starts it.
+        """Starts the process.
 
         Args:
-            cores: Its share of the machine.
-            messages: Takes what it says.
+            cores: How many cores it may use.
+            messages: Where its messages go.
         """
         self.job: Job | None = None
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
@@ -63,29 +63,29 @@ class Child:
         )
         self._messages = messages
         reads = self._read_text, self._read_messages
-        self._text, self._says = (threading.Thread(target=read, daemon=True) for read in reads)
-        self._text.start()
-        self._says.start()
+        self._text_reader, self._message_reader = (threading.Thread(target=read, daemon=True) for read in reads)
+        self._text_reader.start()
+        self._message_reader.start()
 
     def begin(self, job: Job) -> None:
-        """Hands over a seed; where the process has just ended, its end tells of that."""
+        """Gives it a seed to train. If the process has just ended, an "end" message will follow."""
         self.job = job
         with contextlib.suppress(OSError):
             self._stdin.write(json.dumps(job.to_json()) + "\n")
             self._stdin.flush()
 
     def dismiss(self) -> None:
-        """There is no more for it to do."""
+        """Tells the process that there are no more seeds, so that it ends."""
         self.job = None
         with contextlib.suppress(OSError):
             self._stdin.close()
 
     def signal(self, number: int) -> None:
-        """Passes a signal on, if it is there to hear it."""
+        """Sends a signal to the process, if it is alive."""
         self._process.send_signal(number)
 
     def signal_all(self, number: int) -> None:
-        """Sends a signal to it and to its workers."""
+        """Sends a signal to the process and its workers."""
         with contextlib.suppress(OSError):
             if os.name == "posix":
                 os.killpg(self._process.pid, number)
@@ -93,22 +93,23 @@ class Child:
                 self._process.kill()
 
     def kill(self) -> None:
-        """Ends it and its workers, at once."""
+        """Kills the process and its workers."""
         self.signal_all(getattr(signal, "SIGKILL", signal.SIGTERM))
         self._process.wait()
 
     def close(self) -> None:
-        """Closes the pipes to a process that has ended. A worker that outlives it may hold on to one end of them."""
-        for thread in (self._says, self._text):
-            thread.join(_LAST_WORDS_SECONDS)
+        """Closes the pipes to a process that has ended, except one that a worker which outlives it holds open."""
+        for thread in (self._message_reader, self._text_reader):
+            thread.join(_DRAIN_SECONDS)
         with contextlib.suppress(OSError):
             self._stdin.close()
-        for thread, pipe in ((self._says, self._process.stdout), (self._text, self._process.stderr)):
+        pipes = (self._message_reader, self._process.stdout), (self._text_reader, self._process.stderr)
+        for thread, pipe in pipes:
             if pipe is not None and not thread.is_alive():
                 pipe.close()
 
     def wait(self, seconds: float) -> bool:
-        """Waits for its end; False: it is still there."""
+        """Waits for its end; False if it is still alive."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -131,12 +132,12 @@ class Child:
             ((kind, value),) = json.loads(line).items()
             self._messages.put(Message(self, kind, value))
         code = self._process.wait()
-        self._text.join(_LAST_WORDS_SECONDS)
+        self._text_reader.join(_DRAIN_SECONDS)
         self._messages.put(Message(self, "end", code))
 
 
 def in_words(code: int) -> str:
-    """How a process ended that should not have."""
+    """How a process ended, from its exit code: "with exit code 1", "by SIGKILL"."""
     if code >= 0:
         return f"with exit code {code}"
     try:

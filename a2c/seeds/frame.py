@@ -1,4 +1,4 @@
-"""The live view of several seeds. Pure: from numbers to what rich can draw."""
+"""The live view of several seeds, as pure functions from numbers to what rich draws."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from a2c.frames import Cell, Look, bar, duration, framed, line
 from a2c.seeds.rows import Row
 
 _AROUND = 4
-"""Lines of the frame that are no seed's: its edges, the heads of columns, and one that the terminal keeps free."""
+"""Lines of the frame without a seed: two edges, the heads of the columns, and the terminal's last line."""
 
 _COLORS = {"training": "", "done": "green", "failed": "red", "stopped": "yellow"}
 
@@ -19,15 +19,15 @@ _COLORS = {"training": "", "done": "green", "failed": "red", "stopped": "yellow"
 def frame_of_seeds(
     rows: Sequence[Row], now: float, elapsed_seconds: float, title: str, height: int, look: Look
 ) -> Panel:
-    """A row per seed; where the terminal has no room for all of them, those under way. Always as many lines.
+    """A frame of constant height with a row per seed; if not all fit on the terminal, those being trained.
 
     Args:
         rows: In order of seeds.
-        now: By the clock that rows have their times of.
+        now: The present time by `time.monotonic`, as in rows.
         elapsed_seconds: Since the first of them began.
         title: What is trained.
-        height: Of the terminal.
-        look: Of the terminal.
+        height: Lines of the terminal.
+        look: Width and character set of the terminal.
     """
     inner = look.width - 4
     heads = [("seed", 6), ("", 2), ("steps", inner - 53), ("", 6)]
@@ -41,7 +41,7 @@ def frame_of_seeds(
 
 
 def visible(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """The rows that are shown where there is room for so many: one before the first under way, and what follows."""
+    """The rows to show if at most so many fit: one before the first that is not over, and those that follow."""
     first = next((n for n, row in enumerate(rows) if row.seconds is None), len(rows))
     start = max(0, min(first - 1, len(rows) - most))
     return rows[start : start + most]
@@ -70,12 +70,12 @@ def _cells(row: Row, now: float, width: int, look: Look) -> list[Cell]:
 
 
 def _left(rows: Sequence[Row], elapsed_seconds: float) -> float | None:
-    """Until the last of them is over, as things go."""
+    """Estimate of the seconds until the last seed is over; None: unknown yet."""
     shares = [_share(row) if row.seconds is None else 1.0 for row in rows]
     done = sum(shares)
     return elapsed_seconds * (len(rows) - done) / done if done else None
 
 
 def _share(row: Row) -> float:
-    """How much of it is done, of 1."""
+    """How much of a seed's training is done, from 0 to 1."""
     return 0.0 if row.standing is None else row.standing.steps / row.standing.total_steps

@@ -1,4 +1,4 @@
-"""One seed of several: what is to be trained, and training it."""
+"""One seed of several: its job, and training it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from a2c.screen import Display
 
 
 class Job(NamedTuple):
-    """What a command line asks for, of one seed."""
+    """What the command line asks for, for one seed."""
 
     config: Config
     preset: str
     """As on the command line."""
     resume: bool
-    """Whether the newest run of these settings goes on, where there is one."""
+    """Whether to go on with the newest run of these settings, if there is one."""
 
     def to_json(self) -> dict[str, Any]:
         """As an object of JSON."""
@@ -28,14 +28,14 @@ class Job(NamedTuple):
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Job:
-        """From what `to_json` gave, read back."""
+        """From what `to_json` returned."""
         return cls(**{**values, "config": Config.from_json(values["config"])})
 
 
 def train(job: Job, display: Display) -> Run:
-    """Trains a run, or goes on with one that is there.
+    """Trains a run, or goes on with an existing one.
 
-    The process is ended where an environment in it hangs.
+    If an environment of this process hangs, the process ends.
 
     Raises:
         UserError: A setting, the environment or the run folder is not usable.
@@ -45,9 +45,9 @@ def train(job: Job, display: Display) -> Run:
     with importing():
         from a2c.training import fit, go_on  # Here: importing Numba takes a while, and few verbs need it.
     config = job.config
-    there = Run.newest(config, is_compiled(config, config.env_id)) if job.resume else None
-    if there is not None:
+    existing = Run.newest(config, is_compiled(config, config.env_id)) if job.resume else None
+    if existing is not None:
         free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
-        return go_on(there, config.env_id, display, owns_process=True, **free)
+        return go_on(existing, config.env_id, display, owns_process=True, **free)
     fitting = fit_beside_preset(config.env_id, job.preset, {name: getattr(config, name) for name in DECIDE})
     return fit(config, config.env_id, origins(config, job.preset, fitting), display, owns_process=True)

@@ -1,4 +1,4 @@
-"""Several seeds in as many processes as there is room for, each of which trains one after another."""
+"""Trains several seeds in a few processes, each of which trains one seed after another."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from a2c.signals import StopSignals
 
 _WAIT_SECONDS = 0.1
 _END_SECONDS = 5.0
-"""How long a process may take to end at a second signal, before it is ended."""
+"""How long a process may take to end after a second signal, before it is killed."""
 
 
 def processes_for(config: Config, seeds: int) -> int:
-    """How many seeds are trained at the same time, unless told: as many as have room on the cores."""
+    """The default number of seeds trained at the same time: as many as the cores have room for."""
     threads = 1 if config.num_threads == "auto" else config.num_threads
     workers = 0 if config.num_workers == "auto" else config.num_workers
     if config.device != "cpu":
-        return 1  # Its memory may have room for one.
+        return 1  # A GPU's memory may not have room for several.
     return max(1, min(seeds, cores() // max(threads, workers + 1)))
 
 
 def train_all(jobs: Sequence[Job], processes: int, board: Board) -> int:
-    """Trains every seed; the rows of the board say what came of them.
+    """Trains every seed; the results are in the rows of the board.
 
-    A seed that fails, or whose process dies, does not touch the others. What is wrong with the settings would be so for
-    all of them, so after that no other begins. A signal is passed on to all; every run is saved and can be resumed.
+    If a seed raises, or its process dies, the others go on. But if the settings are wrong, they are so for all seeds,
+    and no further one begins. A signal is passed on to all; every run is saved and can be resumed.
 
     Args:
         jobs: One for each row.
-        processes: At most as many at a time.
-        board: Shows how it goes.
+        processes: How many to train at the same time, at most.
+        board: Shows the progress.
 
     Returns:
-        The number of the signal that ended it; 0: none.
+        The number of the signal that ended it; 0 if none did.
     """
     with StopSignals() as stop:
         crew = _Crew(jobs, min(processes, len(jobs)), board, stop)
@@ -63,10 +63,10 @@ def train_all(jobs: Sequence[Job], processes: int, board: Board) -> int:
 
 
 class _Crew:
-    """Processes, and the seeds that wait for one."""
+    """The processes, and the seeds that wait for one."""
 
     def __init__(self, jobs: Sequence[Job], processes: int, board: Board, stop: StopSignals) -> None:
-        """Starts them, and hands a seed to each."""
+        """Starts the processes, and gives a seed to each."""
         self._waiting, self._board, self._stop = deque(jobs), board, stop
         self._share = max(1, cores() // processes)
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -76,7 +76,7 @@ class _Crew:
             self._start()
 
     def run(self) -> None:
-        """Until all processes have ended."""
+        """Trains until all processes have ended."""
         while self._children:
             if self._stop.received and not self._is_stopping:
                 self._is_stopping = True
@@ -85,11 +85,11 @@ class _Crew:
                     child.signal(self._stop.received)
             with contextlib.suppress(queue.Empty):
                 message = self._messages.get(timeout=_WAIT_SECONDS)
-                self._heard(message)
+                self._handle(message)
             self._board.draw()
 
     def end(self) -> None:
-        """Ends whoever is still there: after a second signal, or an error of ours."""
+        """Ends processes that are still alive: after a second signal, or an error of ours."""
         for child in self._children:
             child.signal(self._stop.received or signal.SIGTERM)
         deadline = time.monotonic() + _END_SECONDS
@@ -100,7 +100,7 @@ class _Crew:
 
     @contextlib.contextmanager
     def stopped_together(self) -> Iterator[None]:
-        """Ctrl-Z stops the processes with this one, and `fg` or `bg` lets all of them go on."""
+        """While entered, Ctrl-Z also stops the processes, and `fg` or `bg` also continues them."""
         if not hasattr(signal, "SIGTSTP"):
             yield
             return
@@ -109,7 +109,7 @@ class _Crew:
             for child in self._children:
                 child.signal_all(signal.SIGSTOP)
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTSTP)  # Comes back when this process is continued.
+            os.kill(os.getpid(), signal.SIGTSTP)  # Returns when this process is continued.
             signal.signal(signal.SIGTSTP, pause)
             for child in self._children:
                 child.signal_all(signal.SIGCONT)
@@ -126,7 +126,7 @@ class _Crew:
         self._hand_over(child)
 
     def _hand_over(self, child: Child) -> None:
-        """Gives a process the next seed; where there is none, it may go."""
+        """Gives a process the next seed; if there is none, lets it end."""
         if not self._waiting:
             child.dismiss()
             return
@@ -134,18 +134,18 @@ class _Crew:
         self._board.update(job.config.seed, state="starting", begun=time.monotonic())
         child.begin(job)
 
-    def _heard(self, message: Message) -> None:
-        """Takes in what a process said."""
+    def _handle(self, message: Message) -> None:
+        """Handles a message of a process."""
         child, kind, value = message
         if kind == "end":
             self._ended(child, value)
             return
-        if child.job is None:  # Its last words; nothing is trained any more.
+        if child.job is None:  # Output of a process that trains nothing any more.
             return
         seed, board = child.job.config.seed, self._board
         match kind:
             case "text":
-                # Where a signal meets a process that has begun nothing, it says how it was interrupted.
+                # A process that is interrupted before its run began prints a traceback: not worth showing.
                 if not self._is_stopping or board.rows[seed].path is not None:
                     board.text(seed, value)
             case "warning":
@@ -160,7 +160,7 @@ class _Crew:
             case "standing":
                 board.update(seed, standing=Standing.from_json(value))
             case "ended":
-                self._over(child, _come_to_an_end(value))
+                self._over(child, _row_of_ended(value))
             case "failed":
                 self._failed(child, value["sentence"], value["code"])
 
@@ -176,7 +176,7 @@ class _Crew:
         self._over(child, {"state": "failed", "why": sentence.strip().splitlines()[-1], "code": code})
 
     def _over(self, child: Child, changes: dict[str, Any]) -> None:
-        """A seed is over, however it went; its process may have the next one."""
+        """Handles the end of a seed, however it ended; its process gets the next one."""
         if child.job is None:
             return
         row = self._board.rows[child.job.config.seed]
@@ -184,7 +184,7 @@ class _Crew:
         self._hand_over(child)
 
     def _ended(self, child: Child, code: int) -> None:
-        """A process has ended; another takes its place where it should not have."""
+        """Handles the end of a process; if it was still training, a new one replaces it."""
         self._children.remove(child)
         child.close()
         if child.job is None:
@@ -204,13 +204,13 @@ class _Crew:
             self._start()
 
 
-def _come_to_an_end(path: str) -> dict[str, Any]:
-    """What a run that has ended leaves in its row: a signal may have ended it early."""
+def _row_of_ended(path: str) -> dict[str, Any]:
+    """The changes to the row of a run that has ended: "done", or "stopped" by a signal."""
     run = Run(path)
     return {"path": run.path, "state": "stopped" if run.stopped_by else "done"}
 
 
 def runs_of(rows: Sequence[Row]) -> list[Run]:
-    """The runs that came to their end or were stopped, in order of seeds."""
+    """The runs that are done or were stopped, in order of seeds."""
     runs = [Run(row.path) for row in rows if row.path is not None and row.state in ("done", "stopped")]
-    return [run for run in runs if (run.path / "summary.json").exists()]  # Not where its process was ended, too.
+    return [run for run in runs if (run.path / "summary.json").exists()]  # If its process was killed, it has none.

@@ -1,15 +1,15 @@
-"""A process that trains seeds, one after another, as its parent hands them over: its own side.
+"""A process that trains seeds, one after another: the process's own side; `child.py` is the parent's.
 
-It reads a line of JSON for each from standard input, and writes lines of JSON, each an object with one key:
+It reads jobs from standard input, a line of JSON each, and writes messages, each a line of JSON with one key:
 
     {"begun": {"title", "place", "path"}}   a run begins, or goes on
-    {"standing": {...}}                     how it stands, a few times a second
-    {"line": "..."}  {"told": "..."}        what a `Display` is to say
-    {"warning": "..."}                      what there was to be warned of
-    {"ended": "path"}                       it came to its end, or a signal stopped it; summary.json says which
-    {"failed": {"sentence", "code"}}        it did not
+    {"standing": {...}}                     its progress, a few times a second
+    {"line": "..."}  {"told": "..."}        a line for the user, as in `Display`
+    {"warning": "..."}                      a warning
+    {"ended": "path"}                       the run ended, or a signal stopped it; summary.json says which
+    {"failed": {"sentence", "code"}}        an error ended it
 
-What environments print goes to standard error, wherever they print it.
+What environments print to standard output is redirected to standard error.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _STANDING_SECONDS = 0.25
 
 
 class Relay:
-    """A display at the other end of a pipe."""
+    """A `Display` that sends everything to the parent."""
 
     def __init__(self, file: TextIO) -> None:
-        """Writes to this file."""
+        """Writes messages to this file."""
         self._file, self._lock, self._next = file, threading.Lock(), 0.0
 
     def send(self, kind: str, value: Any) -> None:
-        """Writes a message. Where nobody reads it, the parent is gone, and this process ends."""
+        """Writes a message. If that raises, the parent is gone, and this process ends."""
         with self._lock:
             try:
                 self._file.write(json.dumps({kind: value}) + "\n")
@@ -52,16 +52,16 @@ class Relay:
                 os._exit(1)
 
     def line(self, text: str) -> None:
-        """Hands it on."""
+        """Sends the line."""
         self.send("line", text)
 
     def told(self, text: str) -> None:
-        """Hands it on."""
+        """Sends the line."""
         self.send("told", text)
 
     @contextlib.contextmanager
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> Iterator[None]:
-        """Hands on what begins, and how it stands while entered."""
+        """Sends that a run begins, and its progress while entered."""
         self.send("begun", {"title": begun.title, "place": begun.place, "path": str(begun.path)})
         with ticking(lambda: self._stand(standing)):
             yield
@@ -73,11 +73,11 @@ class Relay:
             self.send("standing", standing().to_json())
 
     def close(self) -> None:
-        """Nothing is kept here."""
+        """Nothing to close."""
 
 
 def main(cores: int) -> None:
-    """The process, from its first line to its last; it has so many cores."""
+    """The main function of the process, which may use so many cores."""
     relay = Relay(_standard_output_apart())
     machine.take_share(cores)
     warnings.showwarning = lambda message, *_: relay.send("warning", plain(str(message)))
@@ -90,7 +90,7 @@ def main(cores: int) -> None:
 
 
 def _train(job: Job, relay: Relay) -> bool:
-    """Trains a seed; whether the next one may begin."""
+    """Trains a seed; returns whether the next one may begin."""
     try:
         run = one.train(job, relay)
     except REPORTED as error:
@@ -104,16 +104,16 @@ def _train(job: Job, relay: Relay) -> bool:
 
 
 def _standard_output_apart() -> TextIO:
-    """Standard output for messages; whatever else is written to it goes to standard error."""
+    """A file for messages on standard output; everything else that is printed goes to standard error."""
     file = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return file
 
 
 def _jobs() -> Iterator[Job]:
-    """What the parent hands over, until there is no more.
+    """The parent's jobs, until it closes the pipe.
 
-    A thread reads: where the parent ends while a seed is trained, however it ends, this process does, too.
+    A thread reads them: if the pipe ends while a seed is trained, the parent is gone, and this process ends, too.
     """
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     is_training = threading.Event()

@@ -1,4 +1,4 @@
-"""What is known of every seed while they are trained."""
+"""The state of each seed while several are trained."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Row(NamedTuple):
     seed: int
     state: State = "waiting"
     path: Path | None = None
-    """Its run's folder, as soon as there is one."""
+    """Its run's folder, once the run has begun."""
     standing: Standing | None = None
     begun: float = 0.0
-    """By the clock of `time.monotonic`."""
+    """When it began, by `time.monotonic`."""
     seconds: float | None = None
-    """What it took, once it is over."""
+    """How long it took; None: it is not over."""
     why: str = ""
-    """It failed, in a sentence."""
+    """A sentence, if it failed."""
     code: int = 0
-    """The exit code that comes of it."""
+    """The exit code for that."""

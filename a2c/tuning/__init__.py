@@ -1,1 +1,1 @@
-"""Settings found by trying: what may be tried, a trial, a study of many, and what it comes to on seeds never seen."""
+"""Tuning: the space of settings, a trial, a study of many trials, and the comparison on unseen seeds."""

@@ -1,4 +1,4 @@
-"""Which settings mattered: what tells a study's best trials from the rest of them."""
+"""Which settings mattered: those that distinguish a study's best trials from the others."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Any
 from a2c.tuning.study import Study
 
 FEWEST = 8
-"""Trials from which on anything is said."""
+"""With fewer trials than this, there are no importances."""
 
 _BEST = 0.25
-"""Of the trials, how many are the best."""
+"""The share of trials that count as the best."""
 
 
 def importances(study: Study) -> dict[str, float]:
-    """How much each setting tells the best quarter of trials from the rest; they sum to 1. Empty for too few trials.
+    """How much each setting distinguishes the best quarter of trials from the others.
 
-    Trials that were given up count among the rest: they say what is bad.
+    Pruned trials count among the others, as they show which values are bad.
+
+    Returns:
+        Importances by name, the largest first; they sum to 1. Empty if there are fewer than `FEWEST` trials.
 
     Reference: Watanabe et al., "PED-ANOVA: efficiently quantifying hyperparameter importance in arbitrary subspaces"
-        (2023), as Optuna has it.
+        (2023), in Optuna's implementation.
     """
     import optuna
 
@@ -42,7 +45,7 @@ def importances(study: Study) -> dict[str, float]:
     )
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=_BEST)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Of settings that few trials had.
+        warnings.simplefilter("ignore")  # It warns of settings that few trials had.
         found: dict[str, Any] = optuna.importance.get_param_importances(rated, evaluator=evaluator)
     if sum(found.values()) == 0:
         return {}

@@ -1,4 +1,4 @@
-"""What a study came to: its verdict, as JSON, and as a preset that trains again with what was best."""
+"""The outcome of a study: its verdict, its JSON, and a preset with the best settings."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ PRESET = "preset.toml"
 
 
 def verdict(best: Trial, unseen: Unseen | None) -> str:
-    """Whether anything was gained, in a sentence."""
+    """A sentence on whether tuning improved anything."""
     if best.is_default:
         return "No trial was better than the settings you had, which the preset holds."
     if unseen is None:
-        return "The settings were not compared on other seeds: unseen_seeds is 0."
+        return "The settings were not compared on other seeds, as unseen_seeds is 0."
     return unseen.verdict()
 
 
 def why_none(trials: Sequence[Trial]) -> str:
-    """Why no trial came to its end."""
+    """Why no trial was completed."""
     reason = next((one.why for one in trials if one.why), None)
     return f"the first one: {reason}" if reason else "all were given up"
 
 
-def preset(study: Study, best: Trial, said: str) -> Path:
+def preset(study: Study, best: Trial, sentence: str) -> Path:
     """Writes the best settings as a preset.
 
     Args:
         study: The study.
         best: Its best trial.
-        said: The verdict.
+        sentence: The verdict.
 
     Raises:
         UserError: It cannot be written.
@@ -53,9 +53,9 @@ def preset(study: Study, best: Trial, said: str) -> Path:
         "",
         f"Trial {best.number} of {len(ended)}, trained on seeds {_seeds(seeds)} for {config.total_steps:,} steps each;",
         f"return at the end, interquartile mean over seeds: {best.value:,.4g}.",
-        *textwrap.wrap(f"Searched: {', '.join(searched) or 'nothing was better than what there was'}.", 100),
+        *textwrap.wrap(f"Searched: {', '.join(searched) or 'no trial was better than the settings before'}.", 100),
         "",
-        *textwrap.wrap(said, 100),
+        *textwrap.wrap(sentence, 100),
     ]
     path = study.path / PRESET
     write_preset(path, config, "\n".join(comment))
@@ -100,7 +100,7 @@ def unseen_as_json(unseen: Unseen) -> dict[str, Any]:
 
 
 def named(settings: Mapping[str, Any]) -> str:
-    """Settings in words."""
+    """Settings as "name value, name value"."""
     return ", ".join(f"{name} {_value(value)}" for name, value in settings.items())
 
 

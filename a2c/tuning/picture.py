@@ -1,4 +1,4 @@
-"""A study in one picture: how it went, which settings mattered, and what trials with which values came to."""
+"""A study in one picture: its history, which settings mattered, and the returns of trials over each setting's value."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from a2c.tuning.study import Asked, Trial, best_of
 
 _COMPLETE, _GIVEN_UP, _DEFAULT, _BEST = "#0072B2", "#999999", "#D55E00", "#009E73"
 _SLICES = 4
-"""Settings whose values are shown, those that mattered most."""
+"""How many settings are drawn with their values: those that mattered most."""
 
 
 def draw(asked: Asked, trials: Sequence[Trial], mattered: Mapping[str, float], path: Path) -> Path:
-    """Draws it.
+    """Draws the picture.
 
     Args:
         asked: What the study is of.
-        trials: What was tried.
-        mattered: The importance of each setting, the most important first; empty: nothing can be said.
-        path: Where to; the ending chooses the format.
+        trials: Its trials.
+        mattered: The importance of each setting, the largest first; empty: unknown.
+        path: The file to write; its ending chooses the format.
 
     Returns:
         The path.
@@ -38,11 +38,11 @@ def draw(asked: Asked, trials: Sequence[Trial], mattered: Mapping[str, float], p
     """
     try:
         import matplotlib
-    except (ImportError, ValueError) as error:  # It reads MPLBACKEND, though nothing here needs a backend.
+    except (ImportError, ValueError) as error:  # ValueError: MPLBACKEND names no backend.
         raise UserError(f"Matplotlib cannot be used: {error}") from error
     picture = io.BytesIO()
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # Whatever the machine's matplotlibrc says.
+        matplotlib.rcdefaults()  # Ignores the user's matplotlibrc, so that pictures look the same everywhere.
         _figure(asked, trials, mattered).savefig(picture, format=path.suffix[1:].lower(), dpi=150)
     files.write_bytes(path, picture.getvalue())
     return path
@@ -70,7 +70,7 @@ def _figure(asked: Asked, trials: Sequence[Trial], mattered: Mapping[str, float]
 
 
 def _points(trials: Sequence[Trial]) -> list[tuple[Trial, float, dict[str, Any]]]:
-    """Each trial with what it came to, and how it is drawn."""
+    """Each trial with its return, the last one measured if it was pruned, and its marker."""
     best = best_of(trials)
     points = []
     for one in trials:
@@ -129,7 +129,7 @@ def _draw_importances(axes: Any, mattered: Mapping[str, float]) -> None:
     names = list(mattered)[::-1]
     axes.barh(names, [mattered[name] for name in names], color=_COMPLETE)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    axes.set_xlabel("of what tells the best quarter from the rest")
+    axes.set_xlabel("how much it distinguishes the best quarter")
     axes.grid(alpha=0.3, axis="x")
 
 
@@ -142,7 +142,7 @@ def _draw_slice(axes: Any, name: str, asked: Asked, trials: Sequence[Trial]) -> 
         if choices:
             if place not in choices:
                 continue
-            place = choices.index(place) + 0.3 * math.sin(7 * number)  # So that points lie beside each other.
+            place = choices.index(place) + 0.3 * math.sin(7 * number)  # Scattered, so that points do not overlap.
         axes.scatter(place, value, **style)
     if choices:
         axes.set_xlim(-0.5, len(choices) - 0.5)

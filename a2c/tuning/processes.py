@@ -1,4 +1,4 @@
-"""Which processes are at work in a folder: each keeps a file locked for as long as it lives, however it ends."""
+"""Which processes work in a folder: each holds a lock on a file of its own until it ends, however it ends."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 
 
 class Process:
-    """This process's mark in a folder, a file that is locked for as long as it lives.
+    """This process's file in a folder, locked until the process ends.
 
-    Where files cannot be locked, every other process is taken for dead: there, one at a time may tune.
+    If the file system has no locks, every other process seems dead, so only one process at a time may tune there.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        # Locked before it has its name, under which others look whether it is.
+        # Renamed only when it is locked: another process that found it unlocked would take this one for dead.
         unnamed = folder / f".{self.name}"
         self._file = unnamed.open("x")
         lock(self._file.fileno(), waits=True)
         unnamed.rename(folder / self.name)
 
     def is_alive(self, name: str) -> bool:
-        """Whether a process still has its lock."""
+        """Whether the process of that name still holds its lock."""
         if name == self.name:
             return True
         path = self._folder / Path(name).name
@@ -36,18 +36,18 @@ class Process:
             return False
 
     def others(self) -> list[str]:
-        """Those that are alive beside this one."""
+        """The names of the other processes that are alive."""
         names = [path.name for path in self._folder.iterdir() if not path.name.startswith(".")]
         return [name for name in names if name != self.name and self.is_alive(name)]
 
     def leave(self) -> None:
-        """Takes the mark away."""
+        """Removes the file."""
         (self._folder / self.name).unlink(missing_ok=True)
         self._file.close()
 
 
 def lock(descriptor: int, waits: bool) -> bool:
-    """Locks an open file until it is closed, by a process's end if need be; whether that was possible now."""
+    """Locks an open file until it is closed or the process ends; returns whether it has the lock."""
     if os.name != "posix":
         return True
     import fcntl
@@ -56,6 +56,6 @@ def lock(descriptor: int, waits: bool) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
-    except OSError:  # A file system without locks.
+    except OSError:  # The file system has no locks.
         return True
     return True

@@ -1,4 +1,4 @@
-"""Trials one after another, by one process or several side by side, until there are enough or the time is up."""
+"""Runs trials, in one process or several side by side, until there are enough or the time is up."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from a2c.tuning.trial import Look, looks, score_of
 
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 10.0
-"""For a process to come to the end of an update, or of an evaluation's step."""
+"""How long a process may take to end after a signal, which it heeds between updates and between steps."""
 
 
 class Budget(NamedTuple):
-    """How much is tried."""
+    """When to stop the search."""
 
     trials: int | None
-    """That the study has in the end; None: no matter."""
+    """How many trials the study shall have; None: no limit."""
     begun: float
-    """Seconds since the epoch."""
+    """When it began, in seconds since the epoch."""
     minutes: float | None
-    """That all of it takes, about, the runs on unseen seeds included; None: no matter."""
+    """About how long everything may take, the runs on unseen seeds included; None: no limit."""
     unseen_runs: int
-    """Those that follow, of the length of one seed of a trial."""
+    """How many runs on unseen seeds follow, each as long as one seed of a trial."""
     jobs: int
-    """Processes."""
+    """How many processes run trials."""
 
     def until(self, trials: list[Trial]) -> float | None:
-        """When to stop trying, in seconds since the epoch: so that the runs that follow fit; half is for trials."""
+        """When to stop, in seconds since the epoch: leaves time for the runs that follow, at most half; None: never."""
         if self.minutes is None:
             return None
         each = max((one.seconds_each for one in trials if one.value is not None), default=0.0)
@@ -50,11 +50,11 @@ class Budget(NamedTuple):
 
 
 def made(study: Study, budget: Budget, stop: StopSignals) -> Generator[Trial, None, None]:
-    """Makes trials, and gives each as it comes on and as it ends. The default is made to its end, whatever the time.
+    """Runs trials; yields each as it progresses and when it ends. The default is never cut short for lack of time.
 
     Raises:
-        Stopped: A signal asked for it. The trial under way is made again when the study goes on.
-        UserError: The default cannot be trained with, or the environment gave what is not finite.
+        Stopped: A signal ended the search. The trial under way is repeated when the study goes on.
+        UserError: The default settings cannot be trained with, or the environment gave numbers that are not finite.
         EnvError: The environment raised.
         WorkerError: Workers died or hung, again and again.
     """
@@ -73,7 +73,7 @@ def made(study: Study, budget: Budget, stop: StopSignals) -> Generator[Trial, No
 def _made(
     study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals, until: float | None
 ) -> Iterator[Trial]:
-    """Makes one trial, and gives it as it comes on; last as it ended, if it did before the time was up."""
+    """Runs one trial; yields it as it progresses and, unless the time was up before, when it ends."""
     begun = time.perf_counter()
     is_default = not settings
     value, why, is_cut = None, "", False
@@ -94,10 +94,13 @@ def _made(
             returns = look.returns + _last(config, study.asked, stop).returns
             study.note_confirmed(trial, returns)
             value = score_of(returns)
-    except (UserError, MemoryError) as error:  # Numbers diverged, or settings that do not go together or are too large.
+    except (
+        UserError,
+        MemoryError,
+    ) as error:  # Training diverged, or the settings contradict each other or are too large.
         why = str(error) or "there is not enough memory for it"
         is_to_blame = error.env_index is None if isinstance(error, NumbersError) else not is_default
-        if not is_to_blame:  # But the environment is, or what all trials share.
+        if not is_to_blame:  # The fault lies with the environment, or with what all trials share.
             study.cut_short(trial, why)
             raise
         value = None
@@ -115,17 +118,17 @@ def _made(
 
 
 def _last(config: Config, asked: Asked, stop: StopSignals) -> Look:
-    """What the further seeds come to at their end."""
+    """The last look of the further seeds."""
     with contextlib.closing(looks(config, asked.more_seeds, asked.episodes, stop)) as measured:
         *_, last = measured
     return last
 
 
 class Helpers:
-    """Other processes that make trials of the same study, for as long as this one wants them."""
+    """Other processes that run trials of the same study; leaving the context ends them."""
 
     def __init__(self, path: Path, asked: Asked, budget: Budget) -> None:
-        """Starts them: `budget.jobs` less this process."""
+        """Starts `budget.jobs` - 1 processes."""
         context = multiprocessing.get_context("spawn")
         self._processes: list[tuple[Any, Any]] = []
         for _ in range(budget.jobs - 1):
@@ -136,30 +139,30 @@ class Helpers:
             self._processes.append((process, ours))
 
     def trials(self) -> Iterator[Trial]:
-        """Those that ended since the last time.
+        """Yields the trials that ended since the last call.
 
         Raises:
-            UserError, EnvError, WorkerError: What ended one of the processes.
+            UserError, EnvError, WorkerError: One of the processes ended with it.
         """
         for process, pipe in self._processes:
             with contextlib.suppress(EOFError):
                 while pipe.poll():
-                    told = pipe.recv()
-                    if isinstance(told, Exception):
-                        raise told
-                    yield told
+                    received = pipe.recv()
+                    if isinstance(received, Exception):
+                        raise received
+                    yield received
             if process.exitcode not in (0, None):
                 raise UserError(
-                    f"a process that made trials was ended (exit code {process.exitcode}); the same command goes on, "
-                    "with fewer --jobs where memory is short"
+                    f"a process that ran trials was killed (exit code {process.exitcode}); run the same command again "
+                    "to go on, with fewer --jobs if memory is short"
                 )
 
     def wait(self, stop: StopSignals) -> Iterator[Trial]:
-        """Gives the trials that still come, until all have ended.
+        """Yields the remaining trials as they end, until all processes have ended.
 
         Raises:
-            Stopped: A signal asked for it.
-            UserError, EnvError, WorkerError: What ended one of the processes.
+            Stopped: A signal asked to stop.
+            UserError, EnvError, WorkerError: One of the processes ended with it.
         """
         while any(process.is_alive() for process, _ in self._processes):
             stop.check()
@@ -171,14 +174,14 @@ class Helpers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends those that are left, in order."""
+        """Ends the processes that are still alive: by a signal, then a second one, then by force."""
         for process, _ in self._processes:
             if process.is_alive():
                 process.terminate()
         for process, pipe in self._processes:
             process.join(_PATIENCE_SECONDS)
             if process.is_alive():
-                process.terminate()  # The second one ends it wherever it is.
+                process.terminate()  # A second SIGTERM ends a process at once.
                 process.join(_PATIENCE_SECONDS)
             if process.is_alive():
                 process.kill()
@@ -187,9 +190,9 @@ class Helpers:
 
 
 def _help(path: Path, asked: Asked, budget: Budget, pipe: Connection, parent: int) -> None:
-    """What such a process does."""
+    """The main function of a helper process."""
     if hasattr(os, "setsid"):
-        os.setsid()  # A Ctrl-C is for the process that started this one, which then ends it.
+        os.setsid()  # So that Ctrl-C reaches only the parent, which then ends this process.
     ended = threading.Event()
 
     def watch() -> None:
@@ -211,9 +214,9 @@ def _help(path: Path, asked: Asked, budget: Budget, pipe: Connection, parent: in
                 study.leave()
     except Stopped:
         pass
-    except Exception as error:  # noqa: BLE001 - whatever it is, the process that started this one reports it
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
         with contextlib.suppress(OSError):
-            # Numbers have arrays, which are not worth the way.
+            # A NumbersError holds a whole rollout, which the parent does not need.
             pipe.send(UserError(str(error)) if isinstance(error, NumbersError) else error)
     finally:
         ended.set()

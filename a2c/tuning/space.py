@@ -1,4 +1,4 @@
-"""What a study may try: settings with their ranges, read from a file and checked against Config."""
+"""The space of a study: settings with their ranges, read from a file and checked against Config."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ from a2c.toml_files import from_toml, read_toml
 SHIPPED = Path(__file__).with_name("space.toml")
 
 ACTIONS = "actions"
-"""What a condition may ask for that is no setting: whether actions are real numbers or choices."""
+"""The one condition that is not a setting: whether actions are "real" numbers or "choices"."""
 
 _SCALES = ("linear", "log", "complement", "doubling")
 _KEYS = ("name", "choices", "low", "high", "scale", "when")
 _DIGITS = 2
-"""Of numbers on a log scale: more would say what no study can tell."""
+"""Significant digits of values on a log scale; no study could tell apart values with more."""
 _NOT_SEARCHED = {
     "env_id", "env_kwargs", "seed", "total_steps", "vectorization", "num_workers", "isolate_envs",
-    "env_timeout_seconds", "stop_at_return", "engine", "num_threads", "device", "run_dir", "log", "log_every_steps",
+    "cluster", "num_actors", "env_timeout_seconds", "stop_at_return", "engine", "num_threads", "device", "run_dir",
+    "log", "log_every_steps",
     "eval_every_steps", "eval_episodes", "eval_greedy", "final_eval_episodes", "eval_num_envs", "save_every_seconds",
     "keep_checkpoints", "start_from", "start_from_sha256", "max_episode_steps", "reward_weights",
 }  # fmt: skip
-"""Settings that say what is to be learnt, for how long, how it is measured or where it runs, and not how it is learnt:
-with others of these, trials could not be compared."""
+"""Settings of the task, the length, the measurement or the machine, not of the learning: trials that differ in one of
+these could not be compared."""
 
 Choice = str
-"""A value among choices as the study keeps it: its JSON."""
+"""A choice as the study stores it: the JSON of its value."""
 
 
 class Dimension(NamedTuple):
-    """A setting, and what it may be."""
+    """A setting, and the values it may take."""
 
     name: str
     choices: tuple[Any, ...]
-    """Empty: a range."""
+    """Empty: a range from `low` to `high`."""
     low: float
     high: float
     scale: str
     is_whole: bool
-    """Whole numbers only."""
+    """Whether it takes only whole numbers."""
     when: Mapping[str, tuple[Any, ...]]
-    """What other settings must have one of, for this to be searched."""
+    """The condition for searching it: each of these other settings has one of these values."""
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is searched where the other settings have these values."""
+        """Whether its condition holds for these values of the other settings."""
         return all(values[name] in wanted for name, wanted in self.when.items())
 
     def suggested(self, trial: Any) -> Any:
-        """The value that a trial of Optuna suggests."""
+        """The value that an Optuna trial suggests."""
         if self.choices:
             return _value(trial.suggest_categorical(self.name, [json.dumps(one) for one in self.choices]))
         match self.scale:
@@ -72,7 +73,7 @@ class Dimension(NamedTuple):
                 return self._within(round(trial.suggest_float(self.name, self.low, self.high), places))
 
     def parameter(self, value: Any) -> Any:
-        """What a trial of Optuna is to suggest for this value; None where it cannot."""
+        """Optuna's parameter that leads to this value; None if none does."""
         if self.choices:
             return json.dumps(value) if value in self.choices else None
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
@@ -88,45 +89,45 @@ class Dimension(NamedTuple):
                 return value
 
     def _ends(self) -> tuple[float, float]:
-        """Of the complement, as a person would write them."""
+        """The range of the complement, without rounding errors such as 1 - 0.99 = 0.010000000000000009."""
         return _significant(1 - self.high, 6), _significant(1 - self.low, 6)
 
     def _within(self, value: float) -> float:
-        """A value that was rounded, within the range, and without what is left of 1 - 0.01."""
+        """A value, clipped to the range and without rounding errors such as 1 - 0.01."""
         return min(max(round(value, 12), self.low), self.high)
 
 
 class Space(NamedTuple):
-    """What a study may try."""
+    """The settings that a study searches."""
 
     dimensions: tuple[Dimension, ...]
     actions: str
-    """What the environment's actions are: "real" or "choices"."""
+    """The kind of the environment's actions: "real" or "choices"."""
 
     def settings(self, base: Config, trial: Any) -> dict[str, Any]:
-        """The settings that a trial of Optuna suggests, of those that are searched beside these."""
+        """The settings that an Optuna trial suggests; `base` has those that are not searched, for the conditions."""
         return self._walked(base, lambda dimension: dimension.suggested(trial))
 
     def parameters(self, config: Config) -> dict[str, Any]:
-        """What a trial would have to suggest to give these settings, as far as the space has them."""
+        """Optuna's parameters that lead to these settings, without those whose values are outside the space."""
         found = {d.name: d.parameter(getattr(config, d.name)) for d in self.active(config)}
         return {name: value for name, value in found.items() if value is not None}
 
     def without(self, names: Collection[str]) -> Space:
-        """The same without these settings."""
+        """The space without these settings."""
         return self._replace(dimensions=tuple(one for one in self.dimensions if one.name not in names))
 
     def names(self) -> list[str]:
-        """The settings, each once."""
+        """The names of the settings, each once."""
         return list(dict.fromkeys(one.name for one in self.dimensions))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """What tells two spaces apart."""
+        """The space as JSON values; equal for equal spaces."""
         values: list[dict[str, Any]] = json.loads(json.dumps([one._asdict() for one in self.dimensions]))
         return values
 
     def reachable(self, config: Config) -> list[str]:
-        """The settings that any trial may search beside these: what a condition asks for may itself be searched."""
+        """The settings that some trial may search: a condition holds for `config`, or is on a searched setting."""
         names = self.names()
         values = {**vars(config), ACTIONS: self.actions}
         found = [
@@ -137,7 +138,7 @@ class Space(NamedTuple):
         return list(dict.fromkeys(found))
 
     def active(self, config: Config) -> list[Dimension]:
-        """Those that are searched where settings are these: of each name the first whose condition holds."""
+        """The dimensions that are searched with these settings: of each name the first whose condition holds."""
         values = {**vars(config), ACTIONS: self.actions}
         active: dict[str, Dimension] = {}
         for dimension in self.dimensions:
@@ -158,18 +159,20 @@ def read_space(path: Path, actions: str) -> Space:
     """Reads a space from its file.
 
     Args:
-        path: The file; `SHIPPED` is ours.
-        actions: What the environment's actions are, "real" or "choices".
+        path: The file; `SHIPPED` is the default one.
+        actions: The kind of the environment's actions: "real" or "choices".
 
     Raises:
-        UserError: Naming the file, the setting and the fault.
+        UserError: The file is wrong; the error names it, the setting and the fault.
     """
     values = read_toml(path)
     rows = values.pop("setting", None)
     if values:
-        raise UserError(f"{path} has {shown(next(iter(values)))}; a space is a list of [[setting]]")
+        raise UserError(
+            f"{path} has {shown(next(iter(values)))}; a space must be a list of [[setting]] and nothing else"
+        )
     if not isinstance(rows, list) or not rows:
-        raise UserError(f"{path} has no [[setting]]; a space is a list of them")
+        raise UserError(f"{path} has no [[setting]]; a space must be a list of them")
     dimensions: list[Dimension] = []
     for number, row in enumerate(rows, 1):
         name = row.get("name") if isinstance(row, dict) else None
@@ -184,11 +187,11 @@ def read_space(path: Path, actions: str) -> Space:
 
 
 def _check_order(dimensions: Sequence[Dimension]) -> None:
-    """Refuses a setting on which a condition before it depends: it would not be known there."""
+    """Refuses a setting that stands below one whose condition depends on it: it would have no value there yet."""
     *before, last = dimensions
     for one in before:
         if last.name in one.when and all(other.name != last.name for other in before):
-            raise UserError(f"it must stand above {one.name}, whose `when` asks for it")
+            raise UserError(f"move it above {one.name}, whose `when` asks for it")
 
 
 def _dimension(row: object) -> Dimension:
@@ -204,7 +207,8 @@ def _dimension(row: object) -> Dimension:
     has_range, has_choices = "low" in row or "high" in row, "choices" in row
     if has_range == has_choices:
         raise UserError(
-            f"it has {'both choices and a range' if has_range else 'neither'}; it must have choices, or low and high"
+            f"it has {'both choices and a range' if has_range else 'neither choices nor a range'}; it must have "
+            "choices, or low and high"
         )
     when = _conditions(row.get("when", {}), name)
     if has_choices:
@@ -222,7 +226,7 @@ def _searchable(name: object) -> str:
         raise UserError(f"{what}; {f'did you mean {close[0]}?' if close else 'a2c train --help shows which there are'}")
     if name in _NOT_SEARCHED:
         raise UserError(
-            f"{name} cannot be searched: trials that differ in it cannot be compared; the command line sets it"
+            f"{name} cannot be searched, as trials that differ in it cannot be compared; set it on the command line"
         )
     return name
 
@@ -232,7 +236,7 @@ def _choices(name: str, values: object) -> tuple[Any, ...]:
         raise UserError(f"choices are {shown(values)}; they must be a list of at least two values")
     found = tuple(_checked(name, value) for value in values)
     if len({json.dumps(one) for one in found}) < len(found):
-        raise UserError(f"choices are {shown(values)}, where one is there twice")
+        raise UserError(f"choices are {shown(values)}; each must be there only once")
     return found
 
 
@@ -244,23 +248,24 @@ def _range(name: str, row: Mapping[str, Any], when: Mapping[str, tuple[Any, ...]
         raise UserError(f"scale is {shown(scale)}; it must be {', '.join(_SCALES[:-1])} or {_SCALES[-1]}")
     if not low < high:
         raise UserError(f"low is {ends[0]} and high {ends[1]}; low must be less than high")
-    # Config makes a whole number of a real setting a real one, so what is whole now is whole always.
+    # `_checked` has turned whole numbers of a real setting into floats, so these are ints only if the setting is.
     is_whole = all(isinstance(end, int) for end in ends)
     if scale in ("log", "doubling") and low <= 0:
-        raise UserError(f"low is {ends[0]}, and scale {scale!r}; it must be above 0")
+        raise UserError(f"low is {ends[0]}; with scale {scale!r} it must be above 0")
     if scale == "complement" and not (low >= 0 and high < 1 and not is_whole):
         raise UserError(
-            f"low is {ends[0]} and high {ends[1]}, and scale 'complement'; they must be at least 0 and below 1"
+            f"low is {ends[0]} and high {ends[1]}; with scale 'complement' they must be real, at least 0 and below 1"
         )
     if scale == "doubling" and (not is_whole or not math.log2(high / low).is_integer()):
         raise UserError(
-            f"low is {ends[0]} and high {ends[1]}, and scale 'doubling'; high must be low doubled so many times"
+            f"low is {ends[0]} and high {ends[1]}; with scale 'doubling' they must be whole, and high must be low "
+            "times 2, 4, 8, ..."
         )
     return Dimension(name, (), low, high, scale, is_whole, when)
 
 
 def _checked(name: str, value: object, what: str = "a choice") -> Any:
-    """A value as Config keeps it, which refuses what it cannot be."""
+    """A value of a setting in the form of Config, which refuses wrong ones."""
     if isinstance(value, bool | str | list) and what != "a choice":
         raise UserError(f"{what} is {shown(value)}; it must be a number")
     if value is None:
@@ -282,7 +287,7 @@ def _conditions(when: object, name: str) -> dict[str, tuple[Any, ...]]:
         if other not in fields:
             raise UserError(f"when asks for {shown(other)}; it must be a setting, or actions")
         if other == name:
-            raise UserError(f"when asks for {name} itself")
+            raise UserError(f"when asks for {name} itself; it must be another setting")
         several = isinstance(value, list) and other not in ("hidden_sizes", "log", "reward_weights")
         found[other] = tuple(_checked(other, one) for one in (value if several else [value]))
     return found

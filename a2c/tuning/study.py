@@ -1,8 +1,8 @@
-"""Study: what was tried so far, in a folder that several processes may share and that survives whatever happens.
+"""Study: the trials so far, in a folder that several processes may share and that survives a crash.
 
-The trials are Optuna's, in SQLite. Beside them a process keeps a lock for as long as it lives, so that whoever comes
-later knows which trials were cut short, and tries their settings again. What a trial tries follows from the seed and
-the trials that ended before it: a study of one process that was killed and goes on is the one that was never touched.
+The trials are Optuna's, in SQLite. Each process also holds a lock until it ends, so that later ones know which trials
+were cut short, and repeat them. The settings of a trial follow from the seed and the trials that ended before it: a
+study of one process that is killed and goes on makes the same trials as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -29,53 +29,53 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _WHERE = (
-    "run_dir", "num_threads", "num_workers", "isolate_envs", "env_timeout_seconds", "log", "log_every_steps", "device",
-    "save_every_seconds", "keep_checkpoints",
+    "run_dir", "num_threads", "num_workers", "isolate_envs", "cluster", "num_actors", "env_timeout_seconds", "log",
+    "log_every_steps", "device", "save_every_seconds", "keep_checkpoints",
 )  # fmt: skip
-"""Settings of where runs are made and what is kept of them, which change no number."""
+"""Settings that change no number: where runs are made and what is stored of them."""
 _STARTUP = 10
-"""Trials at random before those before them are learnt from."""
+"""Trials with random settings before TPE learns from earlier trials."""
 _PATIENCE = 5
-"""Trials that come to their end before one may be given up."""
+"""Trials that must be complete before one may be pruned."""
 _GOES_ON = 75.0
-"""Of the trials that came to their end, in per cent, those among which one must be at the same point to go on. They are
-the better ones, as the worse were given up: with half of them, it got so strict that three of four were given up at
-their first quarter, those that learn late among them."""
+"""A trial is pruned unless it is among this best share of the complete trials at the same look, in per cent. As only
+good trials are completed, 50 got so strict that three of four trials were pruned at their first look, those that learn
+late among them."""
 _MOST_KILLS = 3
-"""How often settings are tried that end their process, or whose process was ended."""
+"""How often settings are tried whose process dies."""
 KILLED = "its process was ended"
-"""Why a trial failed that nobody ended in order."""
+"""Why a trial failed whose process died."""
 
 
 class Asked(NamedTuple):
-    """What a study is of; trials of another cannot be compared with its own."""
+    """What a study searches; trials of different ones cannot be compared."""
 
     config: Config
-    """The settings one had: the first trial, and whatever is not searched in all others. Its seed is the first seed."""
+    """The default: the settings of the first trial, and in all others those that are not searched. Its seed is the
+    first seed."""
     origins: Mapping[str, str]
-    """Where each of them came from."""
+    """Where each of these settings came from."""
     space: Space
     num_seeds: int
-    """Runs of each trial."""
+    """Seeds of each trial."""
     num_more: int
-    """Further runs of a trial that would be the best: of many trials, one is the best of a few seeds by luck."""
+    """Further seeds of a trial that would be the best: among many trials, one looks best on a few seeds by luck."""
     episodes: int
-    """Of the evaluation that ends each run."""
+    """Episodes of the evaluation at the end of each run."""
 
     @property
     def seeds(self) -> range:
-        """Those of each trial, always the same: what differs between trials are their settings."""
+        """The seeds of every trial; all have the same, so that only their settings differ."""
         return range(self.config.seed, self.config.seed + self.num_seeds)
 
     @property
     def more_seeds(self) -> range:
-        """Those of the further runs."""
+        """The further seeds of a trial that would be the best."""
         return range(self.seeds.stop, self.seeds.stop + self.num_more)
 
     def to_json(self) -> dict[str, Any]:
-        """What tells two studies apart."""
+        """Everything in which trials must agree to be comparable."""
         config = self.config.to_json()
-        # Where runs are made changes no number.
         for name in _WHERE:
             del config[name]
         return {
@@ -88,39 +88,39 @@ class Asked(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One that is known of, as far as it came."""
+    """A trial, finished or not."""
 
     number: int
     is_default: bool
     settings: Mapping[str, Any]
-    """What it had, of what is searched."""
+    """Its values of the searched settings."""
     state: str
     """"complete", "pruned", "failed", "running" or "waiting"."""
     value: float | None
-    """Interquartile mean over seeds of what final policies reached, where it came to its end."""
+    """Interquartile mean over seeds of the final policies' returns, if it is complete."""
     looks: Sequence[tuple[int, float]]
-    """Steps and interquartile mean of what was measured on the way."""
+    """Steps and interquartile mean of each measurement."""
     returns: Sequence[float]
-    """Of each seed, the last time it was measured; of further seeds too, where it would have been the best."""
+    """The last measured return of each seed; of the further seeds, too, if it would have been the best."""
     seconds: float | None
     why: str
-    """It did not come to its end."""
+    """Why it is not complete."""
 
     @property
     def seconds_each(self) -> float:
-        """How long each of its runs took."""
+        """How long each of its seeds took."""
         return (self.seconds or 0.0) / max(1, len(self.returns))
 
 
 def open_optuna() -> Any:
-    """Optuna, quiet.
+    """Imports Optuna and turns off its messages.
 
     Raises:
-        UserError: It is not installed.
+        UserError: A package is not installed.
     """
     try:
         import optuna
-        import tomli_w  # noqa: F401 - needed at the end, which is late to say so
+        import tomli_w  # noqa: F401 - needed only at the end of a study, too late to find that it is missing
     except ImportError as error:
         raise UserError(f"tuning needs {error.name}; pip install 'a2c[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -132,14 +132,14 @@ class Study:
 
     Attributes:
         path: The folder.
-        asked: What it is of.
+        asked: What it searches.
     """
 
     def __init__(self, path: Path, asked: Asked) -> None:
         """Opens a study, or begins it.
 
         Raises:
-            UserError: The folder holds a study of something else, or cannot be used; Optuna is not installed.
+            UserError: The folder holds a study of something else, or cannot be used; or Optuna is not installed.
         """
         self._optuna = open_optuna()
         self.path, self.asked = settled(path), asked
@@ -158,21 +158,21 @@ class Study:
         """Writes study.json, or refuses the folder.
 
         Raises:
-            UserError: It holds a study of something else, or something else than a study.
+            UserError: It holds another study, or something that is not a study.
         """
         path = self.path / "study.json"
         asked = json.loads(json.dumps(self.asked.to_json()))
         if not path.exists():
             if [one for one in self.path.iterdir() if one.name not in ("processes", ".lock")]:
-                raise UserError(f"{self.path} holds something else than a study; --study names another folder")
+                raise UserError(f"{self.path} holds something else than a study; choose another folder with --study")
             files.write_json(path, {"format": _FORMAT, **asked})
             return
         found = files.read_json(path)
         if found.pop("format", None) != _FORMAT:
-            raise UserError(f"{path} is not of a study that this version knows; --study names another folder")
+            raise UserError(f"{path} is not of a study that this version can read; choose another folder with --study")
         difference = _difference(found, asked)
         if difference is not None:
-            raise UserError(f"{self.path} holds a study {difference}; --study names another folder for this one")
+            raise UserError(f"{self.path} holds a study {difference}; choose another folder with --study")
 
     def _opened(self) -> optuna.Study:
         database = self.path / "study.db"
@@ -181,14 +181,18 @@ class Study:
                 self._make(database)
             self._storage = self._storage_in(database)
             return self._optuna_study_in(self._storage)
-        except Exception as error:  # SQLAlchemy's and SQLite's, of many kinds.
+        except Exception as error:  # SQLAlchemy and SQLite raise many kinds.
             reason = str(error).splitlines()[0]
-            raise UserError(f"{database} is not a study's database that can be used: {reason}") from error
+            raise UserError(
+                f"{database} cannot be used as a study's database: {reason}; choose another folder with --study"
+            ) from error
 
     def _make(self, database: Path) -> None:
-        """Makes the database beside its place: whoever opens it, with Optuna too, finds it whole or not at all."""
+        """Makes the database under another name and renames it, so that nobody, Optuna's tools included, opens half."""
         unfinished = database.with_name(".study.db")
-        for path in self.path.glob(f"{unfinished.name}*"):  # Of a process that was ended here, with SQLite's journal.
+        for path in self.path.glob(
+            f"{unfinished.name}*"
+        ):  # Left by a process that was killed here; SQLite's journal, too.
             path.unlink()
         storage = self._storage_in(unfinished)
         self._optuna_study_in(storage)
@@ -213,25 +217,26 @@ class Study:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from looking at the trials or changing them meanwhile."""
+        """While entered, other processes neither read nor change the trials."""
         with (self.path / ".lock").open("a") as file:
             lock(file.fileno(), waits=True)
             yield
 
     def trials(self) -> list[Trial]:
-        """All of them, in the order of their numbers."""
-        return [self._told(one) for one in self._study.get_trials(deepcopy=False)]
+        """All trials, in the order of their numbers."""
+        return [self._trial_of(one) for one in self._study.get_trials(deepcopy=False)]
 
     def next_trial(self, most: int | None) -> tuple[optuna.trial.Trial, dict[str, Any]] | None:
-        """A trial to make, and what it has other than the default; None where there are as many as there shall be.
-
-        Trials that were cut short come first; the first of all is the default.
+        """The next trial: first the default, then those that were cut short, then new ones.
 
         Args:
-            most: Trials that the study shall have; None: there is no end.
+            most: How many trials the study shall have; None: no limit.
+
+        Returns:
+            Optuna's trial and its settings, {} for the default; None if there are enough trials.
         """
         with self.locked():
-            self._take_up_what_was_cut_short()
+            self._repeat_cut_short()
             trials = self.trials()
             if all(one.state == "failed" for one in trials if one.is_default):
                 parameters = self.asked.space.parameters(self.asked.config)
@@ -239,20 +244,20 @@ class Study:
             ended = [one for one in trials if one.state in ("complete", "pruned")]
             if most is not None and len(ended) + sum(one.state == "running" for one in trials) >= most:
                 return None
-            # Whatever happened meanwhile, the same trials lead to the same next one.
+            # A new sampler each time, so that the next trial depends on the ended ones alone, not on interruptions.
             seed = int(np.random.SeedSequence((self.asked.config.seed, len(ended))).generate_state(1)[0])
             self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP)
             trial = self._study.ask()
             trial.set_user_attr("process", self._process.name)
             if trial.user_attrs.get("is_default"):
-                self._keep_parameters_of_default(trial)
+                self._store_default(trial)
                 return trial, {}
             settings = self.asked.space.settings(self.asked.config, trial)
             trial.set_user_attr("settings", json.dumps(settings))
         return trial, settings
 
-    def _keep_parameters_of_default(self, trial: optuna.trial.Trial) -> None:
-        """Says what the default has of what is searched, as far as that lies in its range."""
+    def _store_default(self, trial: optuna.trial.Trial) -> None:
+        """Stores the default's settings in its trial, and those within the space as Optuna's parameters."""
         config = self.asked.config
         known = self.asked.space.parameters(config)
         active = self.asked.space.active(config)
@@ -262,47 +267,47 @@ class Study:
                 dimension.suggested(trial)
         trial.set_user_attr("settings", json.dumps(settings))
 
-    def _take_up_what_was_cut_short(self) -> None:
-        """Trials whose process is no more have failed; what failed is tried again, the default as whatever comes."""
+    def _repeat_cut_short(self) -> None:
+        """Marks running trials whose process died as failed, and queues failed ones again (but not the default)."""
         states = self._optuna.trial.TrialState
         for one in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
             if not self._process.is_alive(one.user_attrs.get("process", "")):
                 self._storage.set_trial_user_attr(one._trial_id, "why", KILLED)
                 self._study.tell(one.number, state=states.FAIL)
         trials = self._study.get_trials(deepcopy=False)
-        taken_up = {one.user_attrs.get("again") for one in trials}
+        repeated = {one.user_attrs.get("again") for one in trials}
         for one in trials:
-            kept = one.user_attrs
-            has_begun = "settings" in kept  # If not, what is tried next is what it would have tried.
-            if one.state == states.FAIL and has_begun and not kept.get("is_default") and one.number not in taken_up:
-                self._try_again(one, int(kept.get("kills", 0)) + (kept.get("why") == KILLED))
+            attrs = one.user_attrs
+            has_begun = "settings" in attrs  # If not, the next new trial gets the same settings anyway.
+            if one.state == states.FAIL and has_begun and not attrs.get("is_default") and one.number not in repeated:
+                self._try_again(one, int(attrs.get("kills", 0)) + (attrs.get("why") == KILLED))
 
     def _try_again(self, one: optuna.trial.FrozenTrial, kills: int) -> None:
-        """Queues a trial's settings, or counts them as bad if they took their process down too often."""
+        """Queues a trial's settings, or counts the trial as pruned if its process has died too often."""
         if kills < _MOST_KILLS:
             self._study.enqueue_trial(one.params, user_attrs={"kills": kills, "again": one.number})
             return
-        kept = {"settings": one.user_attrs["settings"], "again": one.number, "why": f"{KILLED} {kills} times"}
+        attrs = {"settings": one.user_attrs["settings"], "again": one.number, "why": f"{KILLED} {kills} times"}
         state = self._optuna.trial.TrialState.PRUNED
         self._study.add_trial(
-            self._optuna.create_trial(state=state, params=one.params, distributions=one.distributions, user_attrs=kept)
+            self._optuna.create_trial(state=state, params=one.params, distributions=one.distributions, user_attrs=attrs)
         )
 
     def known(self, trial: optuna.trial.Trial) -> Trial:
-        """A trial under way, as far as it came."""
-        return self._told(self._storage.get_trial(trial._trial_id))
+        """A trial under way, as far as it is stored."""
+        return self._trial_of(self._storage.get_trial(trial._trial_id))
 
     def would_be_best(self, trial: optuna.trial.Trial, score: float) -> bool:
-        """Whether a trial that ends with this is better than all others, or what they are compared with."""
+        """Whether a trial with this score would be the best so far, or is the default."""
         best = best_of(self.trials())
         return bool(trial.user_attrs.get("is_default")) or best is None or score > (best.value or 0.0)
 
     def note_confirmed(self, trial: optuna.trial.Trial, returns: Sequence[float]) -> None:
-        """Keeps what a trial came to on all its seeds, the further ones included."""
+        """Stores the returns of all seeds of a trial, the further ones included."""
         trial.set_user_attr("returns", list(returns))
 
     def note(self, trial: optuna.trial.Trial, look: Look) -> bool:
-        """Keeps what was measured; whether to go on with the trial."""
+        """Stores a measurement; returns whether to go on with the trial."""
         known = trial.user_attrs.get("looks", [])
         trial.set_user_attr("looks", [*known, [look.steps, look.score]])
         trial.set_user_attr("returns", look.returns)
@@ -310,13 +315,13 @@ class Study:
         return bool(trial.user_attrs.get("is_default")) or not trial.should_prune()
 
     def end(self, trial: optuna.trial.Trial, value: float | None, seconds: float, why: str = "") -> Trial:
-        """Ends a trial that came to its end, or was given up.
+        """Ends a trial, as complete or as pruned.
 
         Args:
             trial: The trial.
-            value: What it came to; None: it was given up.
+            value: Its score; None: it was pruned.
             seconds: How long it took.
-            why: It was given up; empty: as others were better at that point.
+            why: Why it was pruned; empty: because others were better at the same look.
         """
         states = self._optuna.trial.TrialState
         if value is not None and not math.isfinite(value):
@@ -325,47 +330,47 @@ class Study:
             trial.set_user_attr("seconds", seconds)
             if why:
                 trial.set_user_attr("why", why)
-            # Of what is given up, Optuna makes the last report the value, where TPE ranks it.
+            # Optuna makes the last report the value of a pruned trial, by which TPE ranks it.
             state = states.PRUNED if value is None else states.COMPLETE
-            told = self._study.tell(trial, None if value is None else value, state=state)
-        return self._told(told)
+            ended = self._study.tell(trial, None if value is None else value, state=state)
+        return self._trial_of(ended)
 
     def cut_short(self, trial: optuna.trial.Trial, why: str) -> None:
-        """Gives up a trial that is to be made again when the study goes on."""
+        """Ends a trial that is to be repeated when the study goes on."""
         with self.locked():
             trial.set_user_attr("why", why)
             self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
 
     def leave(self) -> bool:
-        """Ends this process's part; whether it was the last that had one."""
+        """Ends this process's work on the study; returns whether no other process works on it."""
         with self.locked():
             self._process.leave()
             return not self._process.others()
 
     @property
     def optuna_study(self) -> optuna.Study:
-        """The study as Optuna has it."""
+        """Optuna's study."""
         return self._study
 
-    def _told(self, one: optuna.trial.FrozenTrial) -> Trial:
-        kept = one.user_attrs
+    def _trial_of(self, one: optuna.trial.FrozenTrial) -> Trial:
+        attrs = one.user_attrs
         complete = one.state == self._optuna.trial.TrialState.COMPLETE
         state = "failed" if one.state.name == "FAIL" else one.state.name.lower()
         return Trial(
             one.number,
-            bool(kept.get("is_default")),
-            _settings(kept.get("settings")),
+            bool(attrs.get("is_default")),
+            _settings(attrs.get("settings")),
             state,
             one.value if complete else None,
-            [(int(steps), float(score)) for steps, score in kept.get("looks", [])],
-            kept.get("returns", []),
-            kept.get("seconds"),
-            kept.get("why", ""),
+            [(int(steps), float(score)) for steps, score in attrs.get("looks", [])],
+            attrs.get("returns", []),
+            attrs.get("seconds"),
+            attrs.get("why", ""),
         )
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The best that came to its end; of several alike the first, so that the default is only left for better."""
+    """The best complete trial. Among equals the default, else the first: only something better replaces the default."""
     complete = [one for one in trials if one.value is not None]
     return max(complete, key=lambda one: (one.value or 0.0, one.is_default, -one.number), default=None)
 
@@ -376,7 +381,7 @@ def _settings(text: str | None) -> dict[str, Any]:
 
 
 def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
-    """What a study is of that another is not, in words; None: nothing."""
+    """The first difference between what a study searches and what is asked for, in words; None: there is none."""
     theirs, ours = found.get("config"), asked["config"]
     if not isinstance(theirs, dict):
         return "that is damaged"

@@ -1,7 +1,7 @@
-"""One trial: a Config trained on several seeds side by side, measured on the way and at the end.
+"""One trial: a Config trained on several seeds side by side, measured during training and at the end.
 
-Nothing is written. What is measured is what `a2c train` with these settings and seeds measures: its evaluations on the
-way, and the one of the final policy that ends a run.
+Nothing is written. The measurements are those of `a2c train` with the same settings and seeds: its evaluations during
+training, and that of the final policy at the end.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from a2c.run.evaluations import side_by_side
 from a2c.signals import StopSignals, interrupts_remembered
 
 LOOKS = 4
-"""How often a trial is measured, the end included; at each of the others it may be given up."""
+"""How often a trial is measured, the end included; after each measurement but the last it may be pruned."""
 
 _CALL_SECONDS = 0.1
-"""How long a call of many updates may take, about: signals are heard between two calls."""
+"""About how long a call of many updates may take: signals are heeded only between two calls."""
 
 
 class Look(NamedTuple):
-    """What the seeds of a trial had come to."""
+    """A measurement of a trial."""
 
     number: int
-    """Of LOOKS, from 1."""
+    """From 1 to LOOKS."""
     steps: int
-    """Of each seed."""
+    """Steps of each seed so far."""
     returns: list[float]
     """Mean return of each seed's evaluation."""
 
@@ -56,31 +56,29 @@ class Look(NamedTuple):
 
 
 def score_of(returns: Sequence[float]) -> float:
-    """The interquartile mean of one return for each seed."""
+    """The interquartile mean over seeds of their returns."""
     return float(interquartile_mean(np.array(returns)))
 
 
 def looks(config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals) -> Generator[Look, None, None]:
-    """Trains on every seed up to a quarter of the steps, gives what came, and goes on from there when asked to.
-
-    Whoever has seen enough closes the iterator.
+    """Trains every seed in LOOKS equal parts, and yields a measurement after each; close the generator to stop earlier.
 
     Args:
-        config: The settings; its seed does not count.
+        config: The settings; its seed is ignored.
         seeds: One run for each.
-        episodes: Of the last evaluation, the first ones of those that end a run of `a2c train`.
-        stop: Ends it.
+        episodes: How many episodes the last evaluation has: the first of those at the end of `a2c train`.
+        stop: Ends the training.
 
     Raises:
-        Stopped: A signal asked for it.
-        NumbersError: Training diverged, or the environment gave what is not finite.
+        Stopped: A signal asked to stop.
+        NumbersError: Training diverged, or the environment gave numbers that are not finite.
         UserError: The settings cannot be trained with.
         EnvError: The environment raised.
-        WorkerError: Workers died or hung, or an environment of this process did.
+        WorkerError: Workers died or hung, or an environment of this process hung.
     """
     with contextlib.ExitStack() as cleanup:
         if config.vectorization == "auto" and config.num_workers == "auto" and not config.isolate_envs:
-            config = dataclasses.replace(config, num_workers=0)  # Seeds, and --jobs, share the cores out.
+            config = dataclasses.replace(config, num_workers=0)  # The cores are for --jobs.
         contestants = [_Contestant(dataclasses.replace(config, seed=seed), stop, cleanup) for seed in seeds]
         for number in range(1, LOOKS + 1):
             returns = []
@@ -94,7 +92,7 @@ class _Contestant:
     """One seed: a learner with its environments, and those of its evaluations."""
 
     def __init__(self, config: Config, stop: StopSignals, cleanup: contextlib.ExitStack) -> None:
-        """All is made here, and closed by `cleanup`."""
+        """Makes everything; `cleanup` closes it."""
         self._config, self._stop = config, stop
         with interrupts_remembered():
             envs = envs_for(config, config.env_id, is_compiled(config, config.env_id))
@@ -107,7 +105,7 @@ class _Contestant:
         cleanup.enter_context(self._watched(envs))
 
     def train_to(self, updates: int) -> None:
-        """Makes updates until there are so many."""
+        """Makes updates until the learner has made so many."""
         at_most = 1
         while self.learner.updates < updates:
             self._stop.check()
@@ -118,21 +116,21 @@ class _Contestant:
                 at_most = max(1, int(_CALL_SECONDS * count / (time.perf_counter() - begun)))
 
     def measured(self, last: int | None) -> float:
-        """The mean return of an evaluation on the way, or of the final policy, in so many episodes."""
+        """The mean return of an evaluation: during training (None), or of the final policy in `last` episodes."""
         config = self._config
-        # Which set of episodes, as `a2c.run.evaluations` has it.
+        # The index chooses the set of episodes, as in `a2c.run.evaluations`.
         episodes, greedy, index = (config.eval_episodes, config.eval_greedy, 1) if last is None else (last, True, 0)
         return self._evaluator.evaluate(
             self.learner.policy(), episodes, greedy, index, self._stop.check, total_steps=config.total_steps
         ).mean
 
     def _watched(self, envs: Envs) -> contextlib.AbstractContextManager[None]:
-        """Ends the trial where an environment of this process hangs."""
+        """Ends the trial if an environment of this process hangs."""
 
         def end(n: int) -> None:
             error = WorkerError(
-                f"environment {n}, which this process steps itself, did not come back for env_timeout_seconds; with "
-                "isolate_envs, environments are in workers, which are replaced",
+                f"environment {n}, which this process steps itself, did not come back for env_timeout_seconds; set "
+                "isolate_envs to put environments into workers, which can be replaced",
                 n,
             )
             envs.stepper.release()

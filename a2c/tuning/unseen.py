@@ -1,4 +1,4 @@
-"""What a study came to: the best settings beside those one had, on seeds that nothing was chosen on."""
+"""Compares the best settings of a study with the default ones, on seeds that no trial has seen."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ from a2c.tuning.study import Asked, Trial
 from a2c.tuning.trial import LOOKS
 
 APART = 1_000
-"""Seeds from here on, counted from the first that was tuned on, were never tuned on."""
+"""Unseen seeds begin this far above the first seed of the trials."""
 
 TUNED = "a2c tune"
-"""Where settings come from that a study found, for config.json."""
+"""The origin of settings that a study found, in config.json."""
 
 
 class Unseen(NamedTuple):
-    """Runs of both settings on the same new seeds."""
+    """The comparison of runs with both settings on the same new seeds."""
 
     seeds: range
     folders: tuple[Path, Path]
-    """Of the runs with the best settings, and with those one had."""
+    """Of the runs with the best settings, and of those with the default settings."""
     comparison: Comparison | None
-    """A has the best settings; None where a run came to no end."""
+    """A has the best settings; None if a run diverged."""
     fault: str
-    """Why there is none."""
+    """Why there is no comparison; else empty."""
 
     def verdict(self) -> str:
-        """Whether it is better, and how sure that is, in a sentence."""
-        where = f"on seeds {self.seeds[0]} to {self.seeds[-1]}, which nothing was chosen on"
+        """A sentence on whether the best settings are better, and how sure that is."""
+        on_seeds = f"on seeds {self.seeds[0]} to {self.seeds[-1]}, which nothing was chosen on"
         if self.comparison is None:
-            return f"Nothing can be said {where}: {self.fault}."
+            return f"Nothing can be said {on_seeds}: {self.fault}."
         (environment,) = self.comparison.environments.values()
         point, low, high = environment.difference
         moved = f"the interquartile mean {'rises' if point >= 0 else 'falls'} by {abs(point):,.4g}"
         ends = sorted((low, high)) if point >= 0 else sorted((-low, -high))
         chance = f"chance alone sets two such groups as far apart in {100 * self.comparison.chance:.2g} % of cases."
-        told = f"{moved} (95 %: {ends[0]:,.4g} to {ends[1]:,.4g}) {where}"
+        result = f"{moved} (95 %: {ends[0]:,.4g} to {ends[1]:,.4g}) {on_seeds}"
         if not self.comparison.is_sure and environment.improvement.point in (0, 1):
-            return f"These seeds are too few to tell: {told}, and {chance}"
+            return f"These seeds are too few to tell: {result}, and {chance}"
         if not self.comparison.is_sure:
-            return f"No improvement is shown: {told}, and {chance}"
+            return f"No improvement is shown: {result}, and {chance}"
         better = environment.improvement.point > 0.5
         first = "The tuned settings are better" if better else "The tuned settings are worse than those you had"
-        return f"{first}: {told}; {chance}"
+        return f"{first}: {result}; {chance}"
 
 
 def unseen_seeds(asked: Asked, count: int) -> range:
-    """So many that no trial was trained on."""
+    """`count` seeds that no trial was trained on."""
     return range(asked.config.seed + APART, asked.config.seed + APART + count)
 
 
 def plan(asked: Asked, path: Path, best: Trial, seeds: range) -> dict[str, list[Config]]:
-    """The runs to make, by the folder below `path` that they lie in: with the best settings, then as it was.
+    """The runs to make, by the name of their folder in `path`/unseen: first with the best settings, then the default.
 
-    Their final policies are those of `a2c train`; they are evaluated as often as trials are.
+    They are evaluated as often as trials are; their final policies are those of `a2c train` with the same settings.
     """
     sides = {f"trial-{best.number}": dict(best.settings), "default": {}}
     found = {}
@@ -85,11 +85,12 @@ def plan(asked: Asked, path: Path, best: Trial, seeds: range) -> dict[str, list[
 
 
 def made(configs: Sequence[Config], origins: Mapping[str, str], jobs: int) -> Iterator[Run]:
-    """Makes those of these runs that are not there yet, and gives all of them as they end.
+    """Trains the runs that do not exist or are unfinished; yields all of them as they end.
 
     Raises:
-        Stopped: A signal asked for it; what was made is kept, and gone on with.
+        Stopped: A signal asked to stop; the runs are saved, and go on when this is called again.
         UserError, EnvError, WorkerError: As `a2c.training.fit`.
+        NumbersError: Training diverged.
     """
     if jobs == 1 or len(configs) == 1:
         for config in configs:
@@ -110,23 +111,27 @@ def made(configs: Sequence[Config], origins: Mapping[str, str], jobs: int) -> It
 
 
 def _path(config: Config, origins: Mapping[str, str]) -> tuple[Path | None, str]:
-    """A run's folder, in a process of its own; None where a signal ended it. And how it diverged, if it did."""
+    """Makes a run in a process of its own.
+
+    Returns:
+        Its folder, None if a signal ended it or it diverged; and how it diverged, else "".
+    """
     try:
         return _run(config, origins).path, ""
     except Stopped:
         return None, ""
-    except NumbersError as error:  # It has arrays, which are not worth the way.
+    except NumbersError as error:  # It holds a whole rollout, which the parent does not need.
         if error.env_index is not None:
             raise UserError(str(error)) from None
         return None, str(error)
 
 
 def _run(config: Config, origins: Mapping[str, str]) -> Run:
-    there = Run.newest(config, is_compiled(config, config.env_id))
+    existing = Run.newest(config, is_compiled(config, config.env_id))
     run = (
         fit(config, config.env_id, origins, display_for(False), owns_process=True)
-        if there is None
-        else go_on(there, config.env_id, display_for(False), owns_process=True)
+        if existing is None
+        else go_on(existing, config.env_id, display_for(False), owns_process=True)
     )
     if run.stopped_by:
         raise Stopped
@@ -134,13 +139,13 @@ def _run(config: Config, origins: Mapping[str, str]) -> Run:
 
 
 def compared_on(seeds: range, path: Path, sides: Mapping[str, Sequence[Run]]) -> Unseen:
-    """What the runs of both sides came to."""
+    """The comparison of the runs of both sides."""
     best, default = sides.values()
     ours, theirs = (path / "unseen" / name for name in sides)
     return Unseen(seeds, (ours, theirs), compared((best, default)), "")
 
 
 def diverged(seeds: range, path: Path, names: Sequence[str], side: str, error: NumbersError) -> Unseen:
-    """The same where a run of one side ended in numbers that are not finite."""
+    """The outcome if a run of one side diverged: no comparison."""
     ours, theirs = (path / "unseen" / name for name in names)
     return Unseen(seeds, (ours, theirs), None, f"with the settings of {side}, {error}")

@@ -16,10 +16,10 @@ SECONDS = 10.0
 
 WARNINGS = (
     "skipped a newer checkpoint: ",
-    "has no checkpoint yet: it begins at the start",
+    "has no checkpoint yet; it starts from step 0",
     " does not replay: ",
     "rows before it are lost",
-    "was missing; its policy is the best of the newest checkpoint",
+    "was missing; it was restored from the newest checkpoint",
     "the bounds of this environment's observations are not those",
 )
 """Those that are meant."""

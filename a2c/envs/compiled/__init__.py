@@ -1,1 +1,1 @@
-"""Environments as compiled functions: the public form, and classic control in it."""
+"""Environments written as functions that Numba compiles: `CompiledEnv`, and Gymnasium's classic control as such."""

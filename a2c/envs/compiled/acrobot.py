@@ -25,7 +25,7 @@ MAX_SPEED_2 = 9 * math.pi
 TIME_STEP = 0.2  # s
 HALF_STEP = TIME_STEP / 2.0
 RESET_LIMIT = 0.1  # each number of the state starts within this, either way
-HEIGHT = 1.0  # m above the fixed joint, to be passed by the free end
+HEIGHT = 1.0  # m above the fixed joint, which the free end must pass
 
 
 @compiled
@@ -60,7 +60,7 @@ def accelerations(angle_1: float, angle_2: float, speed_1: float, speed_2: float
 
 @compiled
 def wrapped(angle: float) -> float:
-    """The same angle in [-pi, pi]; NaN for one so large that no dynamics leads there, and that would take for ever."""
+    """The same angle in [-pi, pi]; NaN beyond 1e6, which no dynamics reaches and the loops would take for ever for."""
     if not abs(angle) < 1e6:
         return math.nan
     while angle > math.pi:
@@ -88,14 +88,14 @@ def step(state: NDArray[np.float64], action: int, random: NDArray[np.float64]) -
     Args:
         state: [4], as in `reset`; updated.
         action: The torque on the joint between the links is action - 1 (N m).
-        random: Nothing here is random.
+        random: Not used.
 
     Returns:
-        Reward, -1 until the step that passes the height, 0 for that one; and whether it passed.
+        Reward: 0 for the step that passes the height, -1 for every other; and whether it passed.
     """
     torque = action - 1.0
     x1, x2, v1, v2 = state[0], state[1], state[2], state[3]
-    # A letter for each stage: where it looks, its speeds and its accelerations.
+    # The four stages: accelerations a, b, c, d; speeds q, r, s.
     a1, a2 = accelerations(x1, x2, v1, v2, torque)
     q1, q2 = v1 + HALF_STEP * a1, v2 + HALF_STEP * a2
     b1, b2 = accelerations(x1 + HALF_STEP * v1, x2 + HALF_STEP * v2, q1, q2, torque)
@@ -116,10 +116,10 @@ def step(state: NDArray[np.float64], action: int, random: NDArray[np.float64]) -
 
 
 def observe(state: NDArray[np.float64], obs: NDArray[np.float32]) -> None:
-    """Shows the angles by their cosines and sines.
+    """Observes the angles by their cosines and sines.
 
-    Gymnasium computes these of a reset's state, and of no other, in single precision: about one in 2,000 of those
-    four numbers of a first observation has another last bit there.
+    Gymnasium computes these in single precision after a reset, and only then: about 1 in 2,000 of the numbers in first
+    observations differs from ours in its last bit.
 
     Args:
         state: [4], as in `reset`.

@@ -41,10 +41,10 @@ def step(state: NDArray[np.float64], action: int, random: NDArray[np.float64]) -
     Args:
         state: [4], as in `reset`; updated.
         action: 0 pushes to the left, 1 to the right.
-        random: Nothing here is random.
+        random: Not used.
 
     Returns:
-        Reward, 1 for every step, and whether the cart left the track or the pole fell.
+        Reward, 1 for every step; and whether the cart left the track or the pole fell.
     """
     position, velocity, angle, angular_velocity = state[0], state[1], state[2], state[3]
     force = FORCE if action == 1 else -FORCE
@@ -64,17 +64,17 @@ def step(state: NDArray[np.float64], action: int, random: NDArray[np.float64]) -
 
 
 def observe(state: NDArray[np.float64], obs: NDArray[np.float32]) -> None:
-    """Shows the whole state.
+    """Observes the whole state.
 
     Args:
         state: [4], as in `reset`.
-        obs: [4], written: the same in single precision.
+        obs: [4], written: the state in single precision.
     """
     for i in range(4):
         obs[i] = state[i]
 
 
-# Twice the limits, so that the observation that ends an episode lies inside.
+# Twice the limits, so that the observation that ends an episode lies within them.
 _HIGH = np.array([2 * POSITION_LIMIT, np.inf, 2 * ANGLE_LIMIT, np.inf], np.float32)
 _OBSERVATIONS = gymnasium.spaces.Box(-_HIGH, _HIGH, dtype=np.float32)
 _ACTIONS = gymnasium.spaces.Discrete(2)

@@ -1,4 +1,4 @@
-"""Gymnasium's classic control in compiled form, by Gymnasium's ids; and registered with Gymnasium as `a2c/<id>`."""
+"""The compiled forms of Gymnasium's classic control, by Gymnasium's ids; they are registered as `a2c/<id>`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from a2c.envs.compiled.form import CompiledEnv
 
 
 class Classic(NamedTuple):
-    """An environment of Gymnasium's that there is in compiled form."""
+    """An environment of Gymnasium that has a compiled form."""
 
     env: Any
     """Gymnasium's class."""
     max_episode_steps: int
-    """The time limit under which Gymnasium registers it."""
+    """The time limit with which Gymnasium registers it."""
     reward_threshold: float | None
-    """The return from which on Gymnasium calls it solved."""
+    """The return at which Gymnasium considers it solved."""
     form: str
-    """The compiled form, `module:NAME` within this package. It is imported where it is used: some of these modules
-    compile something as they are imported."""
+    """The compiled form, `module:NAME` within this package. It is imported only when used, as some of these modules
+    import Numba."""
 
 
 CLASSIC_CONTROL = {
@@ -35,10 +35,10 @@ CLASSIC_CONTROL = {
     ),
     "Pendulum-v1": Classic(theirs.PendulumEnv, 200, None, "pendulum:PENDULUM_V1"),
 }
-"""What there is in compiled form, by Gymnasium's ids."""
+"""The environments that have a compiled form, by Gymnasium's ids."""
 
 NAMESPACE = "a2c/"
-"""What the ids of the compiled forms begin with."""
+"""The ids of the compiled forms begin so."""
 
 
 def register_compiled() -> None:
@@ -55,9 +55,9 @@ def register_compiled() -> None:
 
 
 def registered_form(env_id: str) -> CompiledEnv | None:
-    """The compiled environment that is registered under an id with nothing around it; None: something else is, or none.
+    """The CompiledEnv that is registered under an id, without arguments and wrappers; else None.
 
-    That is one of `a2c/<id>`, or somebody's own: `gymnasium.register("Line-v0", entry_point=LINE)`.
+    That is `a2c/<id>`, or a user's own: `gymnasium.register("Line-v0", entry_point=LINE)`.
     """
     spec = gymnasium.registry.get(env_id)
     if spec is None or spec.kwargs or spec.additional_wrappers:
@@ -69,7 +69,7 @@ def registered_form(env_id: str) -> CompiledEnv | None:
 
 
 def twin(env_id: str) -> str:
-    """Gymnasium's id of what `a2c/<id>` is the compiled form of, if that is what is registered; else the id itself."""
+    """For `a2c/<id>`, Gymnasium's `<id>`, unless somebody registered one of them again; else the id itself."""
     own = env_id.removeprefix(NAMESPACE)
     if own == env_id or own not in CLASSIC_CONTROL:
         return env_id
@@ -77,9 +77,9 @@ def twin(env_id: str) -> str:
 
 
 def is_gymnasiums_own(env_id: str) -> bool:
-    """Whether an id of classic control stands for what Gymnasium registers under it.
+    """Whether an id of classic control still means what Gymnasium registers under it.
 
-    Anybody may register an id again, with another time limit, reward or class; a name is not an environment.
+    Anybody may register an id again, with another time limit, arguments or class.
     """
     if env_id not in CLASSIC_CONTROL or env_id not in gymnasium.registry:
         return False
@@ -90,18 +90,18 @@ def is_gymnasiums_own(env_id: str) -> bool:
 
 
 def _loaded(entry_point: Any) -> Any:
-    """What an entry point names, or what it is; None: there is none, or it cannot be imported."""
+    """The object behind an entry point; None if there is none or it cannot be imported."""
     if not isinstance(entry_point, str):
         return entry_point
     try:
         return load_env_creator(entry_point)
-    except Exception:  # noqa: BLE001 - whatever importing it raises is said where the environment is made
+    except Exception:  # noqa: BLE001 - making the environment will report whatever importing it raises
         return None
 
 
 def classic_control(env_id: str) -> CompiledEnv | None:
-    """The compiled form of an environment of Gymnasium's, or None where there is none."""
+    """The compiled form of Gymnasium's environment of this id; None if it has none."""
     if not is_gymnasiums_own(env_id):
         return None
-    form: CompiledEnv = load_env_creator(f"{__package__}.{CLASSIC_CONTROL[env_id].form}")  # type: ignore[assignment]  # it is callable, as they expect
+    form: CompiledEnv = load_env_creator(f"{__package__}.{CLASSIC_CONTROL[env_id].form}")  # type: ignore[assignment]  # a CompiledEnv is callable
     return form

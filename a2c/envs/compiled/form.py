@@ -1,4 +1,4 @@
-"""CompiledEnv: an environment written as three plain functions on arrays."""
+"""CompiledEnv: an environment written as three functions on arrays, which Numba compiles."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from a2c.errors import UserError
 
 
 class CompiledEnv:
-    """An environment as plain functions, which Numba compiles: it trains without returning to Python.
+    """An environment as three functions that Numba compiles, so that training never returns to Python.
 
-    Calling it makes an ordinary `gymnasium.Env` of it, so it goes wherever a callable that constructs an environment
-    does: `a2c.train(env)`, `a2c.make_envs(env, 64)`, `gymnasium.register(id, entry_point=env)`.
+    Calling it makes an ordinary `gymnasium.Env`, so it works wherever a callable that constructs an environment does:
+    `a2c.train(env)`, `a2c.make_envs(env, 64)`, `gymnasium.register(id, entry_point=env)`.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         observation_space: A float32 Box.
         action_space: Discrete, or a float32 Box of one dimension.
-        max_episode_steps: After so many steps an episode is truncated; None: never.
+        max_episode_steps: Steps after which an episode is truncated; None: never.
         state_size: Length of the state.
-        reset_randoms: Random numbers that a reset gets.
-        step_randoms: Random numbers that a step gets.
+        reset_randoms: How many random numbers a reset gets.
+        step_randoms: How many random numbers a step gets.
 
     Example:
         >>> def reset(state, random):
@@ -63,21 +63,22 @@ class CompiledEnv:
         """Declares an environment; it is compiled when it is first stepped.
 
         Args:
-            name: What to call it.
+            name: Its name.
             reset: `reset(state, random)` writes the state an episode starts in; state is float64 [state_size], random
                 float64 [reset_randoms], uniform in [0, 1).
-            step: `step(state, action, random) -> (reward, terminated)` writes the state that follows. The action is an
-                int for Discrete, a float32 array of the Box's shape otherwise; random is float64 [step_randoms].
-            observe: `observe(state, obs)` writes what the policy sees, float32 of the space's shape.
+            step: `step(state, action, random) -> (reward, terminated)` writes the next state. The action is an int for
+                a Discrete, a float32 array of the space's shape for a Box; random is float64 [step_randoms], uniform in
+                [0, 1).
+            observe: `observe(state, obs)` writes the observation, float32 of the space's shape.
             state_size: Length of the state.
             observation_space: A float32 Box.
             action_space: Discrete, or a float32 Box of one dimension.
             max_episode_steps: Steps after which an episode is truncated; None: never.
-            reset_randoms: How many uniforms a reset needs; by default as many as the state is long.
-            step_randoms: How many uniforms a step needs.
+            reset_randoms: How many random numbers a reset needs; by default `state_size`.
+            step_randoms: How many random numbers a step needs.
 
         Raises:
-            UserError: A function takes other arguments, or a space or number is not of its kind.
+            UserError: A function takes other arguments, a space is of another kind, or a number is out of range.
         """
         for role, function, parameters in (("reset", reset, 2), ("step", step, 3), ("observe", observe, 2)):
             if not inspect.isfunction(function) or len(inspect.signature(function).parameters) != parameters:
@@ -89,13 +90,13 @@ class CompiledEnv:
             raise UserError(f"observation_space of {name} is {observation_space}; it must be a float32 Box")
         if not observation_space.shape or 0 in observation_space.shape:
             raise UserError(
-                f"observation_space of {name} is {observation_space}; it must have elements, in a row at least"
+                f"observation_space of {name} is {observation_space}; it must have at least one dimension and no size 0"
             )
         is_box = isinstance(action_space, gymnasium.spaces.Box)
         if is_box and (
             action_space.dtype != np.float32 or len(action_space.shape or ()) != 1 or 0 in (action_space.shape or ())
         ):
-            raise UserError(f"action_space of {name} is {action_space}; a Box must be float32 and of one dimension")
+            raise UserError(f"action_space of {name} is {action_space}; a Box must be float32 with one dimension")
         if not is_box and not isinstance(action_space, gymnasium.spaces.Discrete):
             raise UserError(f"action_space of {name} is {action_space}; it must be a Discrete or a float32 Box")
         reset_randoms = state_size if reset_randoms is None else reset_randoms
@@ -112,7 +113,7 @@ class CompiledEnv:
         self._reset, self._step, self._observe = reset, step, observe
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
-        """A `gymnasium.Env` of it, in which the same machine code runs, one step at a time.
+        """Makes an ordinary `gymnasium.Env`, which runs the same machine code one step at a time.
 
         Raises:
             UserError: Numba cannot compile one of its functions.
@@ -133,7 +134,7 @@ class CompiledEnv:
         return compile_functions(self, self._reset, self._step, self._observe)
 
     def __reduce__(self) -> Any:
-        """Pickles the declaration, for worker processes; what is compiled is loaded again there."""
+        """Pickles the declaration, for worker processes, which load the machine code again."""
         make = functools.partial(
             CompiledEnv,
             state_size=self.state_size,

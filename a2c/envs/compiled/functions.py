@@ -1,4 +1,4 @@
-"""The three functions that make an environment, and what compiled code needs to know of it."""
+"""The types of a CompiledEnv's functions, before and after they are compiled."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Observe = Callable[[State, NDArray[np.float32]], None]
 
 
 class Functions(NamedTuple):
-    """What is compiled of an environment, for `a2c.envs.compiled.stepping.EnvArrays`."""
+    """The machine code of an environment; `envs` is a `a2c.envs.compiled.stepping.EnvArrays`."""
 
     begin: Any
-    """begin(envs, n, key): starts an episode in environment n from the random numbers of a key."""
+    """begin(envs, n, key): begins an episode in environment n with the random numbers of a key."""
     step: Any
-    """step(envs, n): steps environment n; does not begin anew where its episode ends."""
+    """step(envs, n): steps environment n; if its episode ends, no other begins."""
     advance: Any
-    """advance(envs, first, count, seed): steps environments first..first+count-1, and begins anew where one ended."""
+    """advance(envs, first, count, seed): steps environments first..first+count-1; then the next ones begin."""
 
 
 class Declared(Protocol):
-    """An environment as `a2c.CompiledEnv` declares it: its numbers, its spaces, its machine code."""
+    """What `a2c.CompiledEnv` declares: sizes, spaces, machine code."""
 
     name: str
     observation_space: gymnasium.spaces.Box

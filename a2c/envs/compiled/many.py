@@ -1,4 +1,4 @@
-"""What `gymnasium.make_vec("a2c/CartPole-v1", 1024)` calls: one name for each compiled form of classic control."""
+"""The functions that `gymnasium.make_vec("a2c/CartPole-v1", 1024)` calls, one for each compiled form."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _many(env_id: str, num_envs: int, max_episode_steps: int | None = None, **kw
     limit = CLASSIC_CONTROL[env_id].max_episode_steps
     if max_episode_steps not in (None, limit):
         raise UserError(
-            f"max_episode_steps is {max_episode_steps}; many of a2c/{env_id} at once have a limit of their own, "
-            f"{limit}; vectorization_mode='sync' takes another"
+            f"max_episode_steps is {max_episode_steps}; a vector environment of a2c/{env_id} has the fixed limit "
+            f"{limit}; set vectorization_mode='sync' to change it"
         )
-    # As Gymnasium's: whoever gives `reset` no seed gets other episodes every time.
+    # As in Gymnasium, a `reset` without a seed gives other episodes every time.
     return make_envs(env_id, num_envs, env_kwargs=kwargs, vectorization="compiled", seed=secrets.randbelow(2**31))

@@ -44,22 +44,22 @@ def step(state: NDArray[np.float64], action: int, random: NDArray[np.float64]) -
     Args:
         state: [2], as in `reset`; updated.
         action: 0 drives to the left, 1 not at all, 2 to the right.
-        random: Nothing here is random.
+        random: Not used.
 
     Returns:
-        Reward, -1 for every step, and whether the car is at the goal.
+        Reward, -1 for every step; and whether the car is at the goal.
     """
     velocity = state[1] + ((action - 1) * FORCE - GRAVITY * math.cos(3.0 * state[0]))
     velocity = min(max(velocity, -MAX_SPEED), MAX_SPEED)
     position = min(max(state[0] + velocity, MIN_POSITION), MAX_POSITION)
-    if position == MIN_POSITION and velocity < 0.0:  # The wall on the left.
+    if position == MIN_POSITION and velocity < 0.0:  # The car hit the wall on the left.
         velocity = 0.0
     state[0], state[1] = position, velocity
     return -1.0, bool(position >= GOAL and velocity >= 0.0)
 
 
 def observe(state: NDArray[np.float64], obs: NDArray[np.float32]) -> None:
-    """Shows position and velocity, of either version.
+    """Observes position and velocity, in both versions.
 
     Args:
         state: [2] or [3], as in `reset` or `reset_continuous`.
@@ -72,8 +72,8 @@ def reset_continuous(state: NDArray[np.float64], random: NDArray[np.float64]) ->
     """Begins an episode at rest near the bottom of the valley.
 
     Args:
-        state: [3], written: position, velocity (position per step), and whether a step was made: from then on Gymnasium
-            keeps the first two in single precision.
+        state: [3], written: position, velocity (position per step), and 1 after the first step: from then on Gymnasium
+            stores the first two in single precision.
         random: [1], uniform in [0, 1).
     """
     state[0] = RESET_LOW + (RESET_HIGH - RESET_LOW) * random[0]
@@ -83,7 +83,7 @@ def reset_continuous(state: NDArray[np.float64], random: NDArray[np.float64]) ->
 
 @compiled
 def rounded(x: float, single: bool) -> float:
-    """The number in single precision, or as it is."""
+    """x rounded to single precision if `single`, else x."""
     return np.float64(np.float32(x)) if single else x
 
 
@@ -94,11 +94,11 @@ def step_continuous(
 
     Args:
         state: [3], as in `reset_continuous`; updated.
-        action: [1], from full power to the left, -1, to full power to the right, 1; bounded here.
-        random: Nothing here is random.
+        action: [1], from -1, full power to the left, to 1, full power to the right; clipped here.
+        random: Not used.
 
     Returns:
-        Reward, 100 at the goal less action^2 / 10, and whether the car is at the goal.
+        Reward, -action^2 / 10, plus 100 at the goal; and whether the car is at the goal.
     """
     single = state[2] == 1.0
     limit = rounded(MAX_SPEED, single)
@@ -121,7 +121,7 @@ def step_continuous(
     terminated = position >= goal and velocity >= 0.0
 
     state[0], state[1], state[2] = np.float32(position), np.float32(velocity), 1.0
-    force = np.float64(action[0])  # In Numba float() of a float32 is one still.
+    force = np.float64(action[0])  # Not float(), which in Numba leaves a float32 a float32.
     return (GOAL_REWARD if terminated else 0.0) - force * force * 0.1, terminated
 
 

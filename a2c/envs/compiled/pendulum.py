@@ -1,4 +1,4 @@
-"""Pendulum: swing a pendulum up, and hold it there, by a motor too weak to lift it (Gymnasium's version)."""
+"""Pendulum: swing a pendulum up and hold it there, with a motor too weak to lift it (Gymnasium's version)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def step(state: NDArray[np.float64], action: NDArray[np.float32], random: NDArra
 
     Args:
         state: [2], as in `reset`; updated.
-        action: [1], torque (N m); bounded here by 2 either way.
-        random: Nothing here is random.
+        action: [1], torque (N m); clipped here to [-2, 2].
+        random: Not used.
 
     Returns:
-        Reward, less than 0 by the squares of the angle, of the angular velocity and of the torque before the step; and
-        that it never ends.
+        Reward, -(angle^2 + 0.1 speed^2 + 0.001 torque^2) of the state before the step, with the angle wrapped to
+        [-pi, pi]; and False, as it never ends.
     """
     angle, speed = state[0], state[1]
     torque = min(max(action[0], np.float32(-MAX_TORQUE)), np.float32(MAX_TORQUE))
@@ -58,7 +58,7 @@ def step(state: NDArray[np.float64], action: NDArray[np.float32], random: NDArra
 
 
 def observe(state: NDArray[np.float64], obs: NDArray[np.float32]) -> None:
-    """Shows the angle by its cosine and sine.
+    """Observes the angle by its cosine and sine.
 
     Args:
         state: [2], as in `reset`.

@@ -14,15 +14,15 @@ from a2c.envs.compiled.stepping import EnvArrays, arrays_for
 
 
 class SingleEnv(gymnasium.Env[Any, Any]):
-    """Steps the machine code of a compiled environment once a call. A seed gives the episode it gives everywhere."""
+    """Steps the machine code of a compiled environment once per call; a seed gives the same episode as in a stepper."""
 
     def __init__(self, env: Declared, arrays: EnvArrays | None = None, row: int = 0) -> None:
-        """Compiles the environment where that has not been done.
+        """Compiles the environment, unless that is done.
 
         Args:
-            env: What it is one of.
-            arrays: N of them, one of which this is; None: this is the only one.
-            row: Which.
+            env: The compiled environment.
+            arrays: The arrays of N of them, if this is to be one of those; None: arrays of its own.
+            row: Its row in the arrays.
 
         Raises:
             UserError: Numba cannot compile one of its functions.
@@ -36,7 +36,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
 
     @property
     def state(self) -> NDArray[np.float64]:
-        """The state, [state_size]; to be read or written."""
+        """The state, [state_size]; may be written."""
         state: NDArray[np.float64] = self._arrays.state[self._row]
         return state
 
@@ -47,19 +47,21 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begins an episode: that of the seed, or the next of the generator that the last seed started."""
+        """Begins the episode of a seed; without one, of a seed drawn from the generator of the last seed."""
         super().reset(seed=seed)
         key = int(self.np_random.integers(2**31)) if seed is None else checked_seed(seed)
         self._functions.begin(self._arrays, self._row, key)
         return self._arrays.obs[self._row].copy(), {}
 
     def render(self) -> None:
-        """Draws nothing.
+        """Not supported.
 
         Raises:
-            NotImplementedError: Always; it says what draws.
+            NotImplementedError: Always.
         """
-        raise NotImplementedError(f"the compiled form of {self._name} draws nothing; vectorization 'local' does")
+        raise NotImplementedError(
+            f"the compiled form of {self._name} cannot be drawn; set vectorization 'local' for one that can"
+        )
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """One step."""

@@ -1,4 +1,4 @@
-"""Squares as NumPy's scalars compute them, and so Gymnasium's environments: by the C library's pow."""
+"""Squares computed by the C library's pow, as NumPy scalars and therefore Gymnasium's environments do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from a2c.kernels.compiler import compiled
 
 @compiled
 def squared(x: float) -> float:
-    """x to the power of 2 by the C library's pow, as Gymnasium has it: once in 1,000 that is not x * x rounded."""
-    return math.pow(x, 2.0 + 0.0 * x)  # For a constant exponent the compiler would write x * x.
+    """x squared by the C library's pow, as in Gymnasium; for about 1 in 1,000 numbers, x * x has another last bit."""
+    return math.pow(x, 2.0 + 0.0 * x)  # If the exponent were a constant, the compiler would emit x * x.
 
 
 @compiled

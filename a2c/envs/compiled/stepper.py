@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.compiled.single import SingleEnv
 from a2c.envs.compiled.stepping import MachineCode, arrays_for, failure
-from a2c.envs.history import Course
+from a2c.envs.history import Recording
 from a2c.envs.memory import Block
 from a2c.envs.stepper import Arrays, Event, Info
 from a2c.kernels.compiler import compiled
@@ -26,12 +26,12 @@ _STATE = ("state", "episode", "key", "steps")
 class CompiledStepper:
     """A `Stepper` of N copies of a compiled environment.
 
-    Episode k of environment i draws from `episode_seed(seed, i, k)`, and after a reset with a seed from what follows
-    from that, as the same environment does elsewhere: the numbers are the same. Where an environment stands is in its
-    state: no step need be taken again, and none is recorded.
+    Episode k of environment i draws from `episode_seed(seed, i, k)`, as with every other stepper, so a CompiledEnv
+    gives the same numbers everywhere. The state of an environment is an array, so it is saved and restored directly:
+    nothing is replayed, and no actions are recorded.
 
     Attributes:
-        arrays: What machine code works on.
+        arrays: The environments, for machine code.
     """
 
     placement = "compiled"
@@ -39,10 +39,10 @@ class CompiledStepper:
     broken = is_stepping = False
 
     def __init__(self, env: CompiledEnv, num_envs: int, seed: int) -> None:
-        """Compiles the environment where that has not been done.
+        """Compiles the environment, unless that is done.
 
         Args:
-            env: What is copied.
+            env: The compiled environment.
             num_envs: N.
             seed: Decides every episode.
 
@@ -55,7 +55,7 @@ class CompiledStepper:
         self.arrays = arrays = arrays_for(env, num_envs)
         self._env = env
         is_box = isinstance(env.action_space, gymnasium.spaces.Box)
-        mask = np.zeros((num_envs, 0), np.uint8)  # Their actions cannot be forbidden.
+        mask = np.zeros((num_envs, 0), np.uint8)  # They have no action masks.
         self.block = Block(
             arrays.action if is_box else arrays.choice,
             arrays.obs,
@@ -67,24 +67,24 @@ class CompiledStepper:
             mask,
             np.zeros((num_envs, 0)),  # Nor infos.
         )
-        # What the seeds of episodes follow from, and the number of the episode from which on they do, [N] each; whether
-        # that was given to a reset; and whether some of it is not what machine code knows.
+        # Episode `first + j` has the seed episode_seed(root, n, j), [N] each; whether the root was passed to a reset;
+        # and whether any differs from (seed, 0), the only ones that machine code knows.
         self._root, self._first = np.full(num_envs, seed, np.int64), np.zeros(num_envs, np.int64)
         self._given, self._is_given = np.zeros(num_envs, np.bool_), False
 
     @property
     def machine_code(self) -> MachineCode:
-        """What steps them without returning to Python."""
+        """The arrays and the function that steps them without returning to Python."""
         return MachineCode(self.arrays, self._functions.advance)
 
     def hold(self) -> None:
-        """Nothing to do: nobody steps them from here in Python."""
+        """Nothing to do: Python steps none of them."""
 
     def release(self) -> None:
         """Nothing to do."""
 
     def reset(self, seeds: Sequence[int | None], mask: Sequence[bool], options: Info | None) -> list[Info]:
-        """Begins the next episode of the masked environments; there are no infos, and options are not read."""
+        """Begins the next episode of the masked environments; infos are empty, and options are ignored."""
         for n in np.flatnonzero(mask).tolist():
             seed = seeds[n]
             self.arrays.episode[n] += 1
@@ -95,7 +95,7 @@ class CompiledStepper:
         return [{} for _ in range(self.num_envs)]
 
     def begin_anew(self, seed: int) -> None:
-        """From the next reset on, the environments go through the episodes of another seed, as if made with it."""
+        """Behaves, from the next reset on, as if made with another seed."""
         self._root[...], self._first[...], self._given[...] = seed, self.arrays.episode + 1, False
         self._is_given = True
 
@@ -104,7 +104,7 @@ class CompiledStepper:
         self.block.action[...] = action
 
     def finish(self) -> list[Info]:
-        """Steps every environment and begins anew where an episode ended; there are no infos.
+        """Steps every environment and begins the next episode of those whose episode ended; there are no infos.
 
         Raises:
             EnvError: A function of the environment raised.
@@ -114,35 +114,35 @@ class CompiledStepper:
         error = failure(arrays)
         if error is not None:
             raise error
-        if self._is_given:  # Machine code knows one seed for all.
+        if self._is_given:  # Machine code began them with the one seed that it knows: begin them again with theirs.
             for n in np.flatnonzero(arrays.terminated | arrays.truncated).tolist():
                 self._functions.begin(arrays, n, self._seed_of(n))
         return [{} for _ in range(self.num_envs)]
 
     def numbers(self) -> NDArray[np.int64]:
-        """[N] number of the episode under way, from 0; -1 where there was no reset."""
+        """[N] number of the episode under way, from 0; -1: never reset."""
         return self.arrays.episode.copy()
 
     def mark(self) -> None:
-        """Nothing to do: `state` is always as of now."""
+        """Nothing to do: `state` always describes the present."""
 
     def bound(self) -> None:
-        """Nothing to do: nothing is remembered."""
+        """Nothing to do: no actions are recorded."""
 
     def state(self) -> Arrays:
-        """Where every environment stands."""
+        """The present state of every environment."""
         state = {name: getattr(self.arrays, name).copy() for name in _STATE}
         return state | {"root": self._root.copy(), "first": self._first.copy()} if self._is_given else state
 
     def restore(self, state: dict[str, NDArray[Any]], obs: NDArray[Any]) -> NDArray[np.bool_]:
-        """Puts every environment where it stood.
+        """Puts every environment into a state.
 
         Args:
-            state: What `state` gave.
-            obs: [N, ...] what was observed there.
+            state: What `state` returned.
+            obs: [N, ...] the observations in that state.
 
         Returns:
-            [N] False: none is anywhere else.
+            [N] False: every one of them is restored.
 
         Raises:
             KeyError: The state lacks an array.
@@ -155,7 +155,7 @@ class CompiledStepper:
             if array.shape != ours.shape or array.dtype != ours.dtype:
                 raise ValueError(f"{name} is {array.dtype} {array.shape}; it must be {ours.dtype} {ours.shape}")
         if not np.isfinite(obs).all():
-            raise ValueError("obs holds what is not finite")
+            raise ValueError("obs holds numbers that are not finite")
         for name in ("episode", "key", "steps"):
             if (state[name] < 0).any():
                 raise ValueError(f"{name} holds {state[name].min()}; it must be at least 0")
@@ -169,11 +169,11 @@ class CompiledStepper:
         return np.zeros(self.num_envs, np.bool_)
 
     def take_events(self) -> list[Event]:
-        """Nothing ever happens to them."""
+        """None: machine code has no events."""
         return []
 
-    def course_to(self, n: int) -> Course:
-        """Never called: this process steps none of them in Python."""
+    def recording_to(self, n: int) -> Recording:
+        """Never called: Python steps none of them."""
         raise NotImplementedError
 
     def failure(self, error: Exception) -> None:
@@ -191,22 +191,22 @@ class CompiledStepper:
         """Sets an attribute of each environment to its own value, [N].
 
         Raises:
-            AttributeError: The compiled form has none of that name: nothing would ever read it.
+            AttributeError: The compiled form has no attribute of that name, so nothing would ever read it.
         """
         if name not in dir(self._singles[0]):
             raise AttributeError(
-                f"the compiled form of {self._env.name} has no attribute {name!r}; its dynamics are fixed, and "
-                "vectorization 'local' makes environments whose are not"
+                f"the compiled form of {self._env.name} has no attribute {name!r}, as its dynamics are fixed; set "
+                "vectorization 'local' for environments that can be changed"
             )
         for one, value in zip(self._singles, values, strict=True):
             setattr(one, name, value)
 
     def generators(self) -> list[np.random.Generator]:
-        """A generator each, as an ordinary environment has after a reset with that seed; machine code needs none."""
+        """The generator that each would have as an ordinary environment after a reset; machine code uses none."""
         return [seeding.np_random(seed)[0] for seed in self.generator_seeds()]
 
     def generator_seeds(self) -> list[int]:
-        """What each environment's course follows from: the seed of the last reset that gave one, else its episode's."""
+        """[N] the seed that was last passed to a reset of each environment; if none was, that of its episode."""
         seeds: list[int] = np.where(self._given, self._root, self.arrays.key).tolist()
         return seeds
 
@@ -215,11 +215,11 @@ class CompiledStepper:
 
     @functools.cached_property
     def _singles(self) -> list[SingleEnv]:
-        """Each of them as an ordinary environment."""
+        """Each of them as an ordinary environment on the same arrays."""
         return [SingleEnv(self._env, self.arrays, n) for n in range(self.num_envs)]
 
     def _seed_of(self, n: int) -> int:
-        """The seed of the episode of environment n that is under way, where it was begun without one."""
+        """The seed of environment n's episode under way, if its reset was passed none."""
         return episode_seed(int(self._root[n]), n, int(self.arrays.episode[n] - self._first[n]))
 
 

@@ -15,37 +15,37 @@ from a2c.kernels.compiler import Compiled, inlined, instance, prepare
 from a2c.kernels.random import doubles, episode_seed
 
 _STREAM = 5
-"""Of the random numbers of resets and steps."""
+"""The stream of random numbers that resets and steps draw from."""
 
 
 class EnvArrays(NamedTuple):
-    """N environments. What happens to one of them depends on its own row alone."""
+    """N environments; each depends on its own row alone, so any split over threads gives the same numbers."""
 
     state: NDArray[np.float64]  # [N, state_size]
     episode: NDArray[np.int64]  # [N] number of the episode under way, from 0
-    key: NDArray[np.int64]  # [N] its seed
-    steps: NDArray[np.int64]  # [N] taken in it
+    key: NDArray[np.int64]  # [N] seed of that episode
+    steps: NDArray[np.int64]  # [N] steps taken in it
     random: NDArray[np.float64]  # [N, randoms] room for random numbers
     choice: NDArray[np.int64]  # [N] discrete actions, as the environment numbers them
     action: NDArray[np.float32]  # [N, A] continuous actions
     obs: NDArray[np.float32]  # [N, ...] what to act on next
-    final_obs: NDArray[np.float32]  # [N, ...] the last observation of an episode, where one ended in this step
+    final_obs: NDArray[np.float32]  # [N, ...] the last observation of an episode, if one ended in this step
     reward: NDArray[np.float64]  # [N]
     terminated: NDArray[np.bool_]  # [N]
     truncated: NDArray[np.bool_]  # [N]
-    failed: NDArray[np.bool_]  # [N] whether a function raised; the environment stands still since
+    failed: NDArray[np.bool_]  # [N] whether a function raised; if so, the environment is no longer stepped
 
 
 class MachineCode(NamedTuple):
-    """What machine code needs to step environments by itself."""
+    """What machine code needs to step environments without Python."""
 
     arrays: EnvArrays
     advance: Any
-    """As in `a2c.envs.compiled.form.Functions`."""
+    """As in `a2c.envs.compiled.functions.Functions`."""
 
 
 def arrays_for(env: Declared, num_envs: int) -> EnvArrays:
-    """Room for N environments, none of which has begun."""
+    """Allocates N environments, none of them reset."""
     randoms = max(env.reset_randoms, env.step_randoms)
     is_box = isinstance(env.action_space, gymnasium.spaces.Box)
     (actions,) = env.action_space.shape if is_box and env.action_space.shape else (0,)
@@ -68,7 +68,7 @@ def arrays_for(env: Declared, num_envs: int) -> EnvArrays:
 
 
 def failure(envs: EnvArrays) -> EnvError | None:
-    """What is to be raised where a function of an environment raised; machine code has kept only that it did."""
+    """The error to raise if a function of an environment raised; None if none did."""
     if not envs.failed.any():
         return None
     n = int(np.flatnonzero(envs.failed)[0])
@@ -78,7 +78,7 @@ def failure(envs: EnvArrays) -> EnvError | None:
         int(envs.episode[n]),
         int(envs.key[n]),
         int(envs.steps[n]),
-        "one of its functions raised an exception, which machine code does not keep: vectorization 'local' shows it",
+        "one of its functions raised an exception, which machine code cannot show; set vectorization 'local' to see it",
     )
 
 
@@ -90,7 +90,7 @@ def compile_functions(env: Declared, reset: Reset, step: Step, observe: Observe)
     """
     arrays = arrays_for(env, 1)
     is_discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
-    # Told so, or Numba would compile them as it does their callers, without what a function needs to make arrays.
+    # _nrt: otherwise Numba would compile them like their callers, without reference counts, which new arrays need.
     jit = numba.njit(error_model="numpy", forceinline=True, _nrt=True)
     names = {
         "RESET": jit(reset),
@@ -128,11 +128,11 @@ def _continuous_action(envs: Any, n: int) -> Any:
     return envs.action[n]
 
 
-# Not `inlined`: where references are not counted, no function can return an array.
+# Not `inlined`: without reference counts, no function can return an array.
 _continuous_action_inlined = numba.njit(inline="always")(_continuous_action)
 
 
-# What follows is compiled for each environment, with its own functions and numbers for these names.
+# The functions below are compiled once per environment, with its own functions and numbers in the place of these names.
 RESET: Any = None
 STEP: Any = None
 OBSERVE: Any = None
@@ -174,5 +174,5 @@ def _advance(envs: EnvArrays, first: int, count: int, seed: int) -> None:
                     final[i] = last[i]
                 envs.episode[n] += 1
                 BEGIN(envs, n, episode_seed(seed, n, envs.episode[n]))
-        except Exception:  # noqa: BLE001 - Numba knows no other; left alone, it would be printed and forgotten
+        except Exception:  # noqa: BLE001 - Numba knows no other; uncaught, it would only be printed
             envs.failed[n] = True

@@ -3,7 +3,7 @@
 //
 // Each: fps, limit (steps of an episode), wraps (numbers of the state that are angles in [-pi, pi]), reset(random), and
 //   step(state, action) -> {state, reward, terminated}      observe(state) -> numbers
-//   push(state, x, y, at) -> state     a pull of the mouse by (x, y) metres; `at` is where it began
+//   push(state, x, y, at) -> state     the state after a pull of the mouse by (x, y) metres that began at `at`
 //   draw(pen, state, action)           in metres, y upwards
 
 const clip = (x, low, high) => Math.min(Math.max(x, low), high);

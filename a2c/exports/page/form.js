@@ -1,9 +1,9 @@
 "use strict";
-// The policy of an environment that this page cannot draw: what is observed is typed in, what it does is shown.
+// For environments that this page cannot draw: the user types in an observation, the page shows the action.
 
-const MOST_FIELDS = 40; // numbers that get a field each
+const MOST_FIELDS = 40; // a part with more numbers gets one text field for all
 
-// Fields for a part of an observation. `numbers()` gives what is in them, or throws a sentence; `fill(numbers)` writes.
+// Fields for a part of an observation. `numbers()` reads them, or throws a sentence; `fill(numbers)` writes them.
 function fieldsOf(part, changed) {
   const choices = part.choices, name = part.name || "observation";
   const legend = made("legend", {}, `${name} `, made("span", { textContent: part.says }));
@@ -14,8 +14,8 @@ function fieldsOf(part, changed) {
       numbers() {
         const words = text.value.split(/[\s,;[\]]+/).filter(Boolean), numbers = words.map(Number);
         const bad = words.find((word, i) => !Number.isFinite(numbers[i]));
-        if (bad !== undefined) throw new Error(`${name} has ${JSON.stringify(bad.slice(0, 20))}, which is no number`);
-        if (numbers.length !== part.size) throw new Error(`${name} has ${numbers.length} numbers; it must be ${part.size}`);
+        if (bad !== undefined) throw new Error(`${name} has ${JSON.stringify(bad.slice(0, 20))}, which is not a number`);
+        if (numbers.length !== part.size) throw new Error(`${name} has ${numbers.length} numbers; it must have ${part.size}`);
         return numbers;
       },
       fill: (numbers) => (text.value = numbers.map((x) => Number(x.toPrecision(6))).join(" ")),
@@ -53,7 +53,7 @@ function fieldsOf(part, changed) {
   };
 }
 
-// A random value of a part: within its bounds, or about 0 where it has none.
+// A random value of a part: within its bounds, or around 0 if it has none.
 function randomOf(part) {
   return Array.from({ length: part.size }, (_, i) => {
     const has_range = part.low[i] !== null && part.high[i] !== null && part.high[i] - part.low[i] < 1e4;
@@ -87,7 +87,7 @@ class Form {
     this.show();
   }
 
-  // Boxes to tick for what is allowed.
+  // Check boxes for the choices that are allowed.
   masks() {
     this.mask = new Uint8Array(this.policy.num_masks).fill(1);
     const boxes = [];
@@ -155,7 +155,7 @@ class Form {
   }
 }
 
-// What the page shows.
+// Fills the page.
 function main() {
   const policy = new Policy(JSON.parse(document.getElementById("policy").textContent));
   const place = document.getElementById("place"), environment = ENVIRONMENTS[policy.drawn];

@@ -11,13 +11,13 @@ class Policy {
     }
   }
 
-  // What is remembered where an episode begins.
+  // The carry (the memory's state) at the beginning of an episode.
   begin() {
     return new Float32Array(this.memory_size);
   }
 
   // obs: numbers, one part after another. mask: one number for each choice, 0 where it is forbidden; null: all are
-  // allowed. carry: what begin or the last call gave. Gives {action, outputs, carry}.
+  // allowed. carry: as begin or the last call returned it. Returns {action, outputs, carry}.
   act(obs, mask = null, carry = this.begin()) {
     const vectors = { carry };
     for (const step of this.operations) OPERATIONS[step.kind](this, vectors, obs, step);
@@ -26,7 +26,7 @@ class Policy {
     return { action, outputs: vectors.outputs, carry: vectors.carry };
   }
 
-  // The probabilities of a head of choices (of one of them) or of bits, as the policy would sample them.
+  // The probabilities with which the policy samples: of the choices of column `which` of a head, or of its bits being 1.
   probabilities(head, outputs, mask, which = 0) {
     const allowed = (k) => !mask || mask[k];
     if (head.kind === "bits") {
@@ -47,7 +47,7 @@ class Policy {
 
 const ACTIVATIONS = { relu: (x) => Math.max(x, 0), tanh: Math.tanh };
 
-// y += x W, W [rows, size] from a row on.
+// y += x W, where W starts at a row of weight [rows, size].
 function product(x, weight, row, y) {
   const size = y.length;
   let k = row * size;
@@ -123,7 +123,7 @@ const OPERATIONS = {
   },
 };
 
-// Halves go to the even number, as NumPy has it.
+// Rounds halves to the even number, as NumPy does.
 function rounded(x) {
   const up = Math.floor(x + 0.5);
   return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up;

@@ -1,5 +1,5 @@
 "use strict";
-// Says which values lie under a pointer, or, with the arrow keys, at one point after another.
+// Shows the values under the pointer or, with the arrow keys, at one point after another.
 let hideOther = () => {};
 const shown = (value) => value.toLocaleString("en", { maximumSignificantDigits: 5 });
 for (const plot of document.querySelectorAll(".plot[data-points]")) {
