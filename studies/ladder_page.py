@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from a2c.report.statistics import (
@@ -51,6 +52,7 @@ STYLE: dict[str, Any] = {
 """For pictures 5 inches wide, so that letters are as large on a telephone as those beside them."""
 
 Scores = NDArray[np.float64]
+Key = TypeVar("Key")
 
 
 # -- what runs come to --
@@ -85,11 +87,11 @@ def runs_of(task: str, name: str) -> list[Run]:
 
 
 def curves(rung: Rung, task: str) -> dict[str, list[Run]]:
-    """Runs by contestant."""
+    """Runs by contestant, of those that were measured."""
     found = {one.name: runs_of(task, one.name) for one in rung.contestants}
-    if rung is RUNGS["replay"]:
+    if task == "CartPole-v1-50k":
         found |= {f"DQN, {settings}": runs_of("DQN", f"DQN, {settings}") for settings in DQN_SETTINGS}
-    return found
+    return {name: runs for name, runs in found.items() if runs}
 
 
 def areas(runs: Sequence[Run]) -> Scores:
@@ -100,18 +102,16 @@ def areas(runs: Sequence[Run]) -> Scores:
 # -- tables --
 
 
-def shown(value: float) -> str:
-    """A number with three digits that say something."""
+def shown(value: float, size: float) -> str:
+    """A number with the digits that numbers of a size deserve: three that say something."""
     if math.isinf(value):
         return "never"
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    digits = max(0, 2 - math.floor(math.log10(size))) if 0 < size < math.inf else 0
     return f"{value:,.{digits}f}"
 
 
 def with_interval(estimate: Estimate) -> str:
-    point, low, high = (shown(value) for value in estimate)
+    point, low, high = (shown(value, abs(estimate.point)) for value in estimate)
     return f"{point} ({low} to {high})"
 
 
@@ -213,7 +213,7 @@ def of_rates() -> str:
 
 def mean_of(found: Sequence[float | None]) -> str:
     known = [value for value in found if value is not None]
-    return shown(float(np.mean(known))) if len(known) == len(found) else "diverged"
+    return f"{np.mean(known):,.1f}" if len(known) == len(found) else "diverged"
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -285,15 +285,22 @@ def figure_of_gradients() -> Figure:
 
 
 def figure_of_batches() -> Figure:
-    """Independent steps that batches are worth to the gradient over the training, a panel for each task."""
-    return _over_training(
-        {str(layout): f"{layout} x {SHORT // layout}" for layout in LAYOUTS},
-        lambda point, layout: SHORT / point["inflation"][layout],
-        f"independent steps of {SHORT}",
-    )
+    """Independent steps that batches are worth over the training, a panel for each task."""
+    labels = {
+        (kind, str(layout)): f"{layout} x {SHORT // layout}, {label}"
+        for kind, label in (("inflation", "to its gradient"), ("seen", "by what it sees"))
+        for layout in LAYOUTS
+    }
+    figure = _over_training(labels, lambda point, key: SHORT / point[key[0]][key[1]], f"independent steps of {SHORT}")
+    for place in figure.axes:
+        ticks = [4, 8, 16, 32, 64, 128, 256, 512]
+        place.set_yticks(ticks, map(str, ticks))
+        place.yaxis.set_minor_locator(NullLocator())
+        place.set_ylim(ticks[0], ticks[-1])
+    return figure
 
 
-def _over_training(labels: dict[str, str], value: Callable[[Any, str], float], what: str) -> Figure:
+def _over_training(labels: Mapping[Key, str], value: Callable[[Any, Key], float], what: str) -> Figure:
     figure, places = _panels(len(LOOKED_AT), len(labels))
     for place, task in zip(places, LOOKED_AT, strict=True):
         runs = finished(f"gradients-{task}")

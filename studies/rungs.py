@@ -26,7 +26,7 @@ A2C = Contestant("A2C, 8 x 8", {})
 LONG_A2C = Contestant("A2C, 8 x 256", rollouts(8, 256))
 PLAIN = Contestant("plain steps, 8 x 128", rollouts(8, 128))
 NATURAL = Contestant("natural steps, 8 x 128", rollouts(8, 128) | {"actor_step": "natural"})
-MEDIUM = Contestant("A2C, 8 x 32", rollouts(8, 32))
+MEDIUM = Contestant("8 x 32, lambda 0.95", rollouts(8, 32))
 LAMBDA_1 = Contestant("8 steps, lambda 1", {"gae_lambda": 1.0})
 
 BOTH = ("CartPole-v1", "Acrobot-v1")

@@ -95,9 +95,10 @@ def finished(name: str) -> list[Run]:
 
 
 def keep(name: str, run: Run) -> None:
-    """Adds a run; whoever reads the file meanwhile finds it whole."""
-    path, runs = RESULTS / f"{name}.json", finished(name)
-    runs = sorted([*runs, run], key=lambda one: (one["name"], one.get("rate", 0), one["seed"]))
+    """Adds a run, or puts it in the place of the same one; whoever reads the file meanwhile finds it whole."""
+    path = RESULTS / f"{name}.json"
+    there = {(one["name"], one.get("rate", 0), one["seed"]): one for one in [*finished(name), run]}
+    runs = [there[key] for key in sorted(there)]
     head = json.dumps({"command": "python -m studies.ladder --run", "versions": versions()}, indent=1)
     lines = ",\n".join("  " + json.dumps(one) for one in runs)
     path.parent.mkdir(parents=True, exist_ok=True)

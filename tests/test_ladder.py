@@ -1,15 +1,19 @@
-"""The ladder: its statistics by hand, and a rung from end to end."""
+"""The ladder: its statistics by hand, a rung from end to end, and a page that is that of the committed results."""
 
 import math
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from studies import gradients, ladder, ladder_page, rungs, runs
 from studies.gradients import NUM_ENVS, batches, cosine, estimates, mean_return, spread
 from studies.ladder_page import IN_A_ROW, estimate_of_median, steps_to_solve
 from studies.runs import RATE_SEEDS, SEEDS, Contestant, Task, area
+
+DOCS = Path(__file__).parent.parent / "docs"
 
 
 def steps_of(reward, terminated, value):
@@ -118,3 +122,24 @@ def test_a_rung_from_its_rates_to_its_table_and_figure(tiny, capsys):
     plt.close(figure)
     evaluations = [run["return"] for run in runs.finished("tiny") if run["name"] == "A2C"]
     np.testing.assert_allclose(drawn["A2C"][:, 1], np.mean(evaluations, 0))
+
+
+# -- the page --
+
+
+def test_the_tables_of_the_page_are_those_of_the_committed_results():
+    page = (DOCS / "ladder.md").read_text(encoding="utf-8")
+    assert ladder_page.with_tables(page) == page
+
+
+@pytest.mark.parametrize("name", ladder_page.FIGURES)
+def test_figures_are_drawn_through_the_committed_results(name):
+    figure = ladder_page.FIGURES[name]()
+    with Image.open(DOCS / f"ladder_{name}.png") as picture:
+        assert picture.text[ladder_page.NUMBERS] == ladder_page.digest(figure)
+    plt.close(figure)
+
+
+def test_the_page_shows_every_figure():
+    page = (DOCS / "ladder.md").read_text(encoding="utf-8")
+    assert all(f"(ladder_{name}.png)" in page for name in ladder_page.FIGURES)
