@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.acting import ActingMaker, LocalActing, experience_for
-from a2c.engines import Engine
+from a2c.acting import ActingMaker, Behaviour, LocalActing, experience_for
 from a2c.envs import Envs
 from a2c.envs.notes import faults, totals
 from a2c.envs.stepper import Event
 from a2c.finite import bounds_to_check, outside, report
 from a2c.kernels.compiler import prepare
-from a2c.kernels.rollout import Books, Rules, follow_up
+from a2c.kernels.rollout import Books, Rules, follow_up, see
 from a2c.model.architecture import Architecture
 from a2c.model.factors import Actions
+from a2c.model.inputs import observe
 from a2c.rollout import Rollout
 from a2c.spaces import plain
 
@@ -37,6 +37,7 @@ class Collector:
         rules: Rules,
         books: Books,
         rollout: Rollout,
+        behaviour: Behaviour,
         info_keys: tuple[str, ...] = (),
         acting: ActingMaker = LocalActing,
     ) -> None:
@@ -49,6 +50,8 @@ class Collector:
             rules: Constants of the run.
             books: The statistics that normalise observations, and the returns and lengths of the running episodes.
             rollout: The rollout to fill.
+            behaviour: What chooses actions. If its statistics are not those of `books`, the rollout's inputs are
+                computed again with these, as the rollout is learnt from with them.
             info_keys: Numbers to read from the info of each episode's last step; the environments read them.
             acting: What acts and fills the rollout.
 
@@ -64,7 +67,9 @@ class Collector:
         self._mask = envs.mask.copy()
         self.carry = np.zeros(rollout.carry.shape[1:], np.float32)
         envs.mark()
-        self._acting = acting(envs, architecture, actions, rules, books, collected)
+        self._architecture = architecture
+        self._acting = acting(envs, architecture, actions, rules, behaviour, collected)
+        self._sees_again = not self._acting.fills_inputs or behaviour.observations is not books.observations
         self._bounds = bounds_to_check(envs.single_observation_space)
         self._events: list[Event] = []
         self._info_keys, self._info_faults = info_keys, set[str]()
@@ -74,10 +79,19 @@ class Collector:
         """Seconds spent stepping the environments so far."""
         return self._acting.env_seconds
 
-    def collect(self, engine: Engine, update: int, steps: int) -> NDArray[np.float64]:
-        """Has T steps taken, with the noise of one update; the run has taken `steps` steps before.
+    def begin(self, update: int) -> None:
+        """Begins the next rollout, if that can go on while this process does something else; `collect` must follow.
 
-        The statistics of observations do not change meanwhile.
+        Args:
+            update: The number to be given to `collect`.
+
+        Raises:
+            EnvError, WorkerError: As in `collect`.
+        """
+        self._acting.begin(self.carry, update)
+
+    def collect(self, update: int, steps: int) -> NDArray[np.float64]:
+        """Has T steps taken, with the noise of one update; the run has taken `steps` steps before.
 
         Returns:
             [2M] for the M numbers of `info_keys`: their sums over episodes that ended, then how many episodes had them.
@@ -92,7 +106,13 @@ class Collector:
         self._rows[0], rollout.carry[0] = self.obs, self.carry
         if self._mask.shape[1]:
             rollout.mask[0] = self._mask
-        self._acting.act(engine, update)
+        anew = self._acting.act(update)
+        if anew.any():
+            books = self._books
+            books.running[anew] = books.returns[anew] = 0.0
+            books.lengths[anew] = 0
+        if self._sees_again:
+            self._see()
         noted = self._note()
         follow_up(rollout, 0, num_envs)
         if rollout.bad.any():
@@ -107,6 +127,18 @@ class Collector:
         )
         envs.mark()
         return noted.reshape(-1)
+
+    def _see(self) -> None:
+        """Computes the networks' inputs from what was observed, with the statistics of now."""
+        rollout = self._rollout
+        for t, rows in enumerate(self._rows):
+            observe(self._architecture, rows, rollout.observed[t], rollout.inputs[t], rollout.pixels[t])
+            see(*self._seen(t))
+
+    def _seen(self, t: int) -> tuple[Any, ...]:
+        """Arguments of `see` for step t."""
+        rollout, normalizes = self._rollout, self._rules.normalize_observations
+        return normalizes, self._books.observations, rollout.observed[t], rollout.inputs[t], 0, self._envs.num_envs
 
     def _note(self) -> NDArray[np.float64]:
         """[2, M] sums of the info numbers of episodes that ended, and their counts; reports each unusable key once."""
@@ -143,6 +175,8 @@ class Collector:
     def prepare(self) -> None:
         """Compiles the kernels of collecting, or loads them from disk, so that the first rollout is not slower."""
         self._acting.prepare()
+        if self._sees_again:
+            prepare(see, *self._seen(0))
         prepare(follow_up, self._rollout, 0, self._envs.num_envs)
 
     def state(self) -> dict[str, NDArray[Any]]:

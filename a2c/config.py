@@ -95,6 +95,10 @@ class Algorithm:
     observed return alone: REINFORCE, without a critic. baseline and none treat a time limit as a termination, and steps
     whose episode does not end within the rollout weigh 0 in the losses, so rollouts should be several times as long as
     episodes."""
+    collect: Literal["in_turn", "ahead"] = "in_turn"
+    """in_turn: a rollout is collected with the newest parameters, while nothing is learnt. ahead: with those of one
+    update before, so that the actors of a cluster collect the next rollout while this process learns from the last.
+    That is another algorithm, which saves time only on a cluster, and may learn less from a step."""
     value_coef: float = 0.5
     """Weight of the value loss, a mean squared error (without a factor 1/2)."""
     entropy_coef: float = 0.0
@@ -399,6 +403,7 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             "frame_stack",
             "log_info",
             "critic",
+            "collect",
         ):
             default = getattr(Config, name)
             if values[name] == (list(default) if isinstance(default, tuple) else default):  # JSON knows lists.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import a2c.start
-from a2c.acting import ActingMaker, LocalActing
+from a2c.acting import ActingMaker, Behaviour, LocalActing
 from a2c.collector import Collector
 from a2c.config import Config
 from a2c.engines import Metrics, first_layers
@@ -32,6 +32,7 @@ from a2c.policy import Policy
 from a2c.rollout import Rollout, rollout_for
 from a2c.schedule import rates
 from a2c.start import Start
+from a2c.team import Team
 
 
 class Update(NamedTuple):
@@ -121,9 +122,13 @@ class Learner:
             self._set_parameters(a2c.start.parameters(start, self._architecture))
         else:
             self._set_parameters(a2c.start.drawn(config, self._architecture))
+        current = Behaviour(self._engine, self._books.observations)
+        # Collecting ahead, actions are chosen by what was current one update before.
+        self._behind = self._one_behind(current, num_masks, team) if config.collect == "ahead" else None
         self._collector = Collector(
-            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info, acting
-        )
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, self._behind or current,
+            config.log_info, acting,
+        )  # fmt: skip
         self._first_layers = first_layers(self._engine, self._architecture)
         self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
         self._is_whole = True
@@ -131,7 +136,7 @@ class Learner:
         self._noted = np.zeros(0)  # the `log_info` columns of `update`, from the last collected rollout
         self._collect_seconds = self._learn_seconds = 0.0
         model = self._engine.machine_code
-        if may_fuse and model is not None and envs.stepper.machine_code is not None:
+        if may_fuse and self._behind is None and model is not None and envs.stepper.machine_code is not None:
             training = Training(
                 model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout,
                 None if self._natural is None else self._natural.natural,
@@ -142,6 +147,8 @@ class Learner:
         else:
             self._collector.prepare()
             self._engine.prepare(self._rollout)
+            if self._behind is not None:
+                self._behind.engine.prepare(self._rollout)
             self._optimizer.prepare(self._engine.theta)
             if self._natural is not None:
                 self._natural.prepare(self._engine.theta)
@@ -165,11 +172,12 @@ class Learner:
         """Seconds that updates have taken so far, by part.
 
         The parts are stepping environments, acting (the rest of collecting) and the gradient (all that follows). Fused
-        updates switch between the first two within microseconds, so these are counted as one part.
+        updates switch between the first two within microseconds, so these are counted as one part. Collecting ahead,
+        only seconds that this process waited for are counted.
         """
         if self._fused is not None:
             return self._fused.seconds
-        stepping = self._collector.env_seconds
+        stepping = min(self._collector.env_seconds, self._collect_seconds)
         acting = max(0.0, self._collect_seconds - stepping)
         return {"environments": stepping, "acting": acting, "gradient": self._learn_seconds}
 
@@ -233,7 +241,7 @@ class Learner:
             NumbersError, EnvError, WorkerError: As in `update`.
         """
         begin = time.perf_counter()
-        self._noted = self._collector.collect(self._engine, self.updates, self.steps)
+        self._noted = self._collector.collect(self.updates, self.steps)
         self._is_whole = False
         self._collect_seconds += time.perf_counter() - begin
         return self._rollout
@@ -241,13 +249,20 @@ class Learner:
     def learn(self) -> NDArray[np.float64]:
         """The second half of an update: learns from the collected rollout. `a2c.kernels.loop` has both in machine code.
 
+        Collecting ahead, the next rollout is begun before that, with the parameters that there are.
+
         Returns:
             A row as `update` returns it.
 
         Raises:
             NumbersError: The gradient is not finite; parameters are as they were.
+            EnvError, WorkerError: The next rollout was begun, and as in `update`.
         """
         rollout, rules, begin = self._rollout, self._rules, time.perf_counter()
+        if self._behind is not None:
+            self._behind.become(Behaviour(self._engine, self._books.observations))
+            if self.updates + 1 < self._config.num_updates:
+                self._collector.begin(self.updates + 1)
         recorded, rate = self._rates(self.steps)
         episodes = settle(rules, self._books, rollout)
         estimate(rules, rollout, 0, self._config.num_envs)
@@ -350,6 +365,14 @@ class Learner:
         """The statistics that normalise observations; None: observations are not normalised."""
         return self._books.observations if self._rules.normalize_observations else None
 
+    def _one_behind(self, current: Behaviour, num_masks: int, team: Team) -> Behaviour:
+        """What chooses actions for collecting ahead: the same networks; at first with the same parameters."""
+        behind = Behaviour(
+            choose_engine(self._config, self._architecture, num_masks, team), Moments.of(self._architecture.num_real)
+        )
+        behind.become(current)
+        return behind
+
     def _parameters(self) -> Parameters:
         return {name: view.copy() for name, view in self._engine.views(self._engine.theta).items()}
 
@@ -372,6 +395,7 @@ class Learner:
             **_prefixed("return_normalizer.", scaled),
             **_prefixed("collector.", self._collector.state()),
             **({} if self._architecture.own is None else self.policy().trial()),
+            **({} if self._behind is None else _behind_state(self._behind)),
             **({} if self.rate_factor == 1.0 else {"rate_factor": np.array(self.rate_factor)}),
         }
 
@@ -387,8 +411,9 @@ class Learner:
             EnvError: A reset raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
+        of_parameters = ("optimizer.", "behind.")
         for name, shape in self._architecture.shapes().items():
-            for key in (name, *(key for key in state if key.startswith("optimizer.") and key.endswith(f".{name}"))):
+            for key in (name, *(key for key in state if key.startswith(of_parameters) and key.endswith(f".{name}"))):
                 if state[key].shape != shape or state[key].dtype != np.float32 or not np.isfinite(state[key]).all():
                     raise ValueError(
                         f"{key} is {state[key].dtype} {state[key].shape}; it must be finite float32 {shape}"
@@ -400,6 +425,11 @@ class Learner:
             self.policy().check_trial(state)
         if self._moments is not None:
             self._moments.restore(_having("normalizer.", state))
+        if self._behind is not None:
+            for name, view in self._behind.engine.views(self._behind.engine.theta).items():
+                view[...] = state[f"behind.{name}"]
+            self._behind.engine.follow()
+            self._behind.observations.restore(_having("behind_normalizer.", state))
         if self._rules.normalize_returns:
             scaled = _having("return_normalizer.", state)
             self._books.scaled.restore(scaled)
@@ -411,6 +441,12 @@ class Learner:
         lost = self._collector.restore(_having("collector.", state))
         self._books.running[lost] = 0.0
         self.updates, self.steps = updates, updates * self._config.steps_per_update
+
+
+def _behind_state(behind: Behaviour) -> dict[str, NDArray[Any]]:
+    """The arrays of what chooses actions for the next rollout, if it is collected ahead."""
+    parameters = {name: view.copy() for name, view in behind.engine.views(behind.engine.theta).items()}
+    return {**_prefixed("behind.", parameters), **_prefixed("behind_normalizer.", behind.observations.state())}
 
 
 def _having(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

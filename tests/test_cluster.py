@@ -54,6 +54,7 @@ CASES = {
     "natural": ("Pendulum-v1", NORMAL | {"actor_step": "natural", "rollout_length": 10, "critic_minibatch": 20}),
     "images": (Sight, {"network": "16x4/4,16x2,16", "log_info": ("bright",), "terminal_on_life_loss": True}),
     "memory": (Walk, NORMAL | {"memory_size": 16}),
+    "ahead": (Walk, NORMAL | {"memory_size": 16, "collect": "ahead"}),
     "masks": (functools.partial(Forbidding, "dict", "flat", "info"), {}),
 }
 SETTINGS = {"num_envs": 8, "rollout_length": 5, "hidden_sizes": (8,), "seed": 3, "vectorization": "local"}
@@ -108,12 +109,12 @@ def in_one_process(case, updates):
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_actors_gives_the_bits_of_one_process(case, actors):
     env, settings = CASES[case]
-    updates = 100 if case == "plain" else 20
+    updates = 100 if case in ("plain", "ahead") else 20
     trained = Trained(env, actors, ClusterHere(), **settings).update(updates).close()
     assert trained.bits == in_one_process(case, updates)
 
 
-@pytest.mark.parametrize("case", ["plain", "memory", "images"])
+@pytest.mark.parametrize("case", ["plain", "memory", "images", "ahead"])
 def test_actors_that_die_are_replaced_to_the_same_bits(case):
     env, settings = CASES[case]
     cluster = ClusterHere(deaths=(2, 3, 20, 33, 34, 50))
@@ -148,7 +149,7 @@ def test_actors_that_die_at_the_same_rollout_again_and_again_end_the_run():
     trained.close()
 
 
-@pytest.mark.parametrize("case", ["plain", "memory"])
+@pytest.mark.parametrize("case", ["plain", "memory", "ahead"])
 def test_a_cluster_goes_on_where_one_process_stood_and_the_other_way_round(case):
     env, settings = CASES[case]
     for first, second in ((None, 3), (3, None), (2, 3)):

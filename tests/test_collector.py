@@ -9,6 +9,7 @@ from countdown import Countdown
 from faulty import Faulty
 
 import a2c
+from a2c.acting import Behaviour
 from a2c.collector import Collector
 from a2c.kernels.heads import draw, table_of
 from a2c.kernels.rollout import Books, Rules, draw_part, renormalize, settle
@@ -51,13 +52,15 @@ class Collecting:
             np.zeros(num_envs), np.zeros(num_envs), np.zeros(num_envs, np.int64),
         )  # fmt: skip
         self.rollout = rollout_for(architecture, length, num_envs, self.envs.mask.shape[1], False)
-        self.engine = Spy(action, column)
-        self.collector = Collector(self.envs, architecture, Actions(action_space), self.rules, self.books, self.rollout)
+        behaviour = Behaviour(Spy(action, column), self.books.observations)
+        self.collector = Collector(
+            self.envs, architecture, Actions(action_space), self.rules, self.books, self.rollout, behaviour
+        )
         self.updates = 0
 
     def collect(self):
         """A rollout, its arrays copied, as the next one is written where it lay; and the episodes that ended."""
-        self.collector.collect(self.engine, self.updates, 0)
+        self.collector.collect(self.updates, 0)
         rollout = self.rollout._make(array.copy() for array in self.rollout)
         self.updates += 1
         episodes = settle(self.rules, self.books, self.rollout)

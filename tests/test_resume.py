@@ -27,6 +27,8 @@ EXACT = [
     {"normalize_observations": True, "normalize_returns": True, "schedule": "linear"},
     {"vectorization": "local", "engine": "paddle", "optimizer": "rmsprop"},
     {"engine": "paddle"},
+    {"collect": "ahead", "normalize_observations": True},
+    {"collect": "ahead", "vectorization": "local", "engine": "paddle"},
     {"critic": "baseline"},
     {"critic": "none", "vectorization": "local"},
 ]

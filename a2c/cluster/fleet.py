@@ -34,6 +34,19 @@ class Collected(NamedTuple):
     """[N] which environments were lost with a group and could not be restored: they began a new episode."""
 
 
+class UnderWay(NamedTuple):
+    """A rollout that the groups are making."""
+
+    arguments: list[tuple[Any, ...]]
+    """Of `Group.collect`, for each group; its carry is a view of `carry`."""
+    asked: dict[int, Any]
+    """Pending answers, by number of the group."""
+    carry: NDArray[np.float32]
+    """[N, H] the policy's memory of the running episodes; set to 0 if one had to begin anew."""
+    anew: NDArray[np.bool_]
+    """[N] as in `Collected`."""
+
+
 class Fleet:
     """N environments in consecutive groups, each in an actor. An actor that is lost is replaced.
 
@@ -105,26 +118,37 @@ class Fleet:
         self._everywhere("equip", [(where,) for _ in self._groups.rows])
         self._is_equipped = True
 
-    def collect(self, down: Down, carry: NDArray[np.float32], update: int) -> Collected:
-        """Has every group act for T steps, with the noise of one update.
+    def begin_rollout(self, down: Down, carry: NDArray[np.float32], update: int) -> UnderWay:
+        """Has every group begin to act for T steps, with the noise of one update; `finish_rollout` waits for the end.
 
         Args:
             down: Parameters and statistics.
-            carry: [N, H] the policy's memory of the running episodes; set to 0 if one had to begin anew.
+            carry: [N, H] the policy's memory of the running episodes.
             update: Number of the update.
+
+        Raises:
+            EnvError: An environment raised when it was restored.
+            WorkerError: Actors died, again and again.
+        """
+        below, carry, anew = self._cluster.put(down), carry.copy(), np.zeros(self.num_envs, np.bool_)
+        self._move(anew, carry)
+        arguments: list[tuple[Any, ...]] = [(below, carry[own], update) for own in self._groups.rows]
+        asked = self._groups.ask(range(len(arguments)), "collect", arguments)
+        return UnderWay(arguments, asked, carry, anew)
+
+    def finish_rollout(self, under_way: UnderWay) -> Collected:
+        """Waits for a rollout that `begin_rollout` began.
 
         Raises:
             EnvError: An environment raised.
             WorkerError: Actors died during this rollout, again and again.
         """
-        below, rows = self._cluster.put(down), self._groups.rows
-        anew = np.zeros(self.num_envs, np.bool_)
-        self._move(anew, carry)
-        ups: list[Up] = self._everywhere("collect", [(below, carry[own], update) for own in rows], anew, carry)
+        arguments, asked, carry, anew = under_way
+        ups: list[Up] = self._everywhere("collect", arguments, anew, carry, asked)
         for up in ups:
             self.events += up.events
         self.env_seconds += max(up.env_seconds for up in ups)
-        return Collected([(own, up.columns) for own, up in zip(rows, ups, strict=True)], anew)
+        return Collected([(own, up.columns) for own, up in zip(self._groups.rows, ups, strict=True)], anew)
 
     def follow(self, action: NDArray[Any], done: NDArray[np.bool_], obs: NDArray[Any], mask: NDArray[np.uint8]) -> None:
         """Records the actions and the next observations of a rollout.
@@ -267,6 +291,7 @@ class Fleet:
         arguments: Sequence[tuple[Any, ...]],
         anew: NDArray[np.bool_] | None = None,
         carry: NDArray[np.float32] | None = None,
+        asked: dict[int, Any] | None = None,
     ) -> list[Any]:
         """Calls a method of every group. Lost groups are replaced, and the method is called on the new ones.
 
@@ -275,6 +300,7 @@ class Fleet:
             arguments: For each group; views of arrays are read when the group is called.
             anew: [N] set to True for environments that a new group could not restore.
             carry: [N, H] set to 0 for these.
+            asked: Pending answers, if the groups have been called already.
 
         Returns:
             What each group returned.
@@ -286,7 +312,8 @@ class Fleet:
         answers: dict[int, Any] = {}
         left, losses = list(range(len(self._groups.rows))), Counter[int]()
         while left:
-            heard, lost = self._groups.ask(left, name, arguments)
+            heard, lost = self._groups.answers(asked or self._groups.ask(left, name, arguments))
+            asked = None
             answers |= heard
             for number, gone in lost.items():
                 losses[number] += 1

@@ -14,7 +14,7 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.acting import LocalActing, experience_for
+from a2c.acting import Behaviour, LocalActing, experience_for
 from a2c.config import Config
 from a2c.engines import Engine
 from a2c.engines.choice import choose_engine
@@ -26,7 +26,7 @@ from a2c.envs.seeding import seed_process
 from a2c.envs.stepper import Arrays, Event
 from a2c.envs.watchdog import watched
 from a2c.errors import EnvError, WorkerError
-from a2c.kernels.rollout import Books, Rules
+from a2c.kernels.rollout import Rules
 from a2c.model.architecture import Architecture
 from a2c.model.factors import Actions
 from a2c.moments import Moments
@@ -154,12 +154,10 @@ class Group:
         )
         self._experience = experience_for(rollout, envs, len(config.log_info))
         self._statistics = Moments.of(architecture.num_real)
-        nothing = np.zeros(0)
-        books = Books(self._statistics, Moments.of(1), nothing, nothing, np.zeros(0, np.int64))
-        actions = Actions(envs.single_action_space)
         self._acting = LocalActing(
-            envs, architecture, actions, rules, books, self._experience, self._first, config.num_envs
-        )
+            envs, architecture, Actions(envs.single_action_space), rules, Behaviour(self._engine, self._statistics),
+            self._experience, self._first, config.num_envs,
+        )  # fmt: skip
         self._acting.prepare()
         self._engine.prepare(rollout)
 
@@ -208,7 +206,7 @@ class Group:
             rollout.mask[0] = envs.mask
         before = self._acting.env_seconds
         try:
-            self._acting.act(engine, update)
+            self._acting.act(update)
         except (EnvError, WorkerError) as error:
             error.failure = envs.stepper.failure(error)
             raise

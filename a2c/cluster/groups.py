@@ -96,23 +96,25 @@ class Groups:
         self._outfit = self._cluster.put(outfit)
         return self._outfit
 
-    def ask(
-        self, numbers: Iterable[int], name: str, arguments: Sequence[tuple[Any, ...]]
-    ) -> tuple[dict[int, Any], dict[int, str]]:
-        """Calls a method of some groups, all at the same time.
+    def ask(self, numbers: Iterable[int], name: str, arguments: Sequence[tuple[Any, ...]]) -> dict[int, Any]:
+        """Calls a method of some groups, all at the same time, without waiting; returns the pending answers.
 
         Args:
             numbers: The groups.
             name: The method.
             arguments: For each of all groups, not only these.
+        """
+        return {number: self._cluster.ask(self._actors[number], name, *arguments[number]) for number in numbers}
+
+    def answers(self, asked: Mapping[int, Any]) -> tuple[dict[int, Any], dict[int, str]]:
+        """Waits for the answers that `ask` returned.
 
         Returns:
-            What they returned; and for each lost group, a sentence that says so.
+            What the groups returned; and for each lost group, a sentence that says so.
 
         Raises:
             Exception: The first that a group raised, after all have answered.
         """
-        asked = {number: self._cluster.ask(self._actors[number], name, *arguments[number]) for number in numbers}
         answers: dict[int, Any] = {}
         lost: dict[int, str] = {}
         failures: list[Exception] = []
