@@ -59,9 +59,12 @@ class Weighed(Fleet):
 
     down = up = 0
 
-    def collect(self, down, carry, update):
-        collected = super().collect(down, carry, update)
+    def begin_rollout(self, down, carry, update):
         self.down = sum(array.nbytes for array in down) + carry.nbytes
+        return super().begin_rollout(down, carry, update)
+
+    def finish_rollout(self, under_way):
+        collected = super().finish_rollout(under_way)
         self.up = sum(array.nbytes for _, columns in collected.columns for array in columns)
         return collected
 

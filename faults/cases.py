@@ -114,6 +114,8 @@ CASES = {
     ),
     # The same with memory: the carry in the middle of an episode must be in the checkpoint.
     "memory-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, memory_size=16, **_WORKERS),
+    # Collected ahead: what chooses the next rollout's actions must be in the checkpoint, too.
+    "ahead-2-workers": _case("faults.envs:Nested-v0", 15_000, 800, memory_size=16, collect="ahead", **_WORKERS),
     # Returns as they were observed, nothing bootstrapped.
     "reinforce-2-workers": _case(
         "CartPole-v1", 30_000, 800, vectorization="workers", critic="baseline", **_WORKERS | {"rollout_length": 100}

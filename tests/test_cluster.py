@@ -2,7 +2,9 @@
 
 import functools
 import importlib.util
+import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +25,7 @@ import a2c
 from a2c.cluster.acting import acting_on
 from a2c.cluster.fleet import Fleet
 from a2c.cluster.nodes import Cluster
+from a2c.cluster.paces import Paces
 from a2c.errors import EnvError, NumbersError, UserError, WorkerError
 from a2c.learner import Learner
 
@@ -137,6 +140,51 @@ def test_an_actor_that_found_no_room_moves_when_there_is_some_to_the_same_bits(m
     assert cluster.rooms == [1.0] * 3 + [0.0, 1.0]
     assert "actor 1 (environments 2 to 4, on " in trained.events[1].details
     assert trained.events[1].details.endswith("moves to free CPUs")
+
+
+class Heavy(Walk):
+    """A walk that takes its time in the sixth environment."""
+
+    made = itertools.count()
+
+    def __init__(self):
+        super().__init__()
+        self._number = next(Heavy.made)
+
+    def step(self, action):
+        if self._number == 5:
+            time.sleep(0.05)
+        return super().step(action)
+
+
+def test_an_actor_that_is_slow_is_named_once(monkeypatch):
+    monkeypatch.setattr("a2c.cluster.paces._ROLLOUTS", 3)
+    monkeypatch.setattr("a2c.cluster.paces._SECONDS", 0.05)  # On a busy machine every actor is slow now and then.
+    monkeypatch.setattr(Heavy, "made", itertools.count())
+    trained = Trained(Heavy, 4, ClusterHere(), rollout_length=2).update(9).close()
+    (event,) = trained.events
+    assert event.kind == "slow_actor"
+    assert re.fullmatch(
+        r"actor 2 \(environments 4 to 5, on \S+\) is slow: its rollouts take \d+ ms, and would take \d+ ms on the "
+        "median actor; every update waits for it",
+        event.details,
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seconds", "slow"),
+    [
+        ([2, 2, 2], [1.0, 1.0, 1.9], []),
+        ([2, 2, 2], [1.0, 1.0, 2.1], [2]),
+        ([2, 1], [2.0, 2.1], [1]),  # One environment for as long as two: slow, of two groups as well.
+        ([2, 2, 2], [0.001, 0.001, 0.009], []),  # Too short to matter.
+        ([8], [9.0], []),
+    ],
+)
+def test_slow_is_twice_the_median_for_an_environment(sizes, seconds, slow):
+    paces = Paces(sizes)
+    found = [paces.add(seconds) for _ in range(60)]
+    assert [[one.number for one in some] for some in found] == [[]] * 19 + [slow] + [[]] * 40
 
 
 def test_actors_that_die_at_the_same_rollout_again_and_again_end_the_run():

@@ -72,7 +72,8 @@ def test_a_killed_worker_is_replaced_and_the_bits_are_the_same(two_workers):
     "name",
     [
         "pixels-2-workers", "camera-2-workers", "apart-2-workers", "lives-2-workers", "nested-2-workers",
-        "natural-2-workers", "memory-2-workers", "reinforce-2-workers", "own-network-2-workers",
+        "natural-2-workers", "memory-2-workers", "ahead-2-workers", "reinforce-2-workers",
+        "own-network-2-workers",
     ],
 )  # fmt: skip
 def test_every_kind_of_run_has_the_same_bits_when_killed(name):

@@ -4,5 +4,6 @@ group.py    a group: some of the environments and an engine, in one actor
 groups.py   all groups: calls them at the same time, and replaces actors that are lost
 fleet.py    all environments as one `Stepper`, which records how to restore each
 acting.py   fills a rollout from the groups
+paces.py    which groups are slow
 nodes.py    Ray: the only file that imports it
 """

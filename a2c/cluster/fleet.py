@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from a2c.cluster.group import Columns, Down, Outfit, Standing, Up
 from a2c.cluster.groups import Groups
 from a2c.cluster.nodes import Cluster, LostError
+from a2c.cluster.paces import Paces
 from a2c.config import Config
 from a2c.envs import Envs
 from a2c.envs.construction import EnvSource, Traits
@@ -88,6 +89,7 @@ class Fleet:
         try:
             self._groups = Groups(self._cluster, config, training_kind(config, env))
             told = self._groups.make()
+            self._paces = Paces([rows.stop - rows.start for rows in self._groups.rows])
         except LostError as error:
             self._cluster.close()
             raise WorkerError(f"an actor was lost before its environments began: {error}") from error
@@ -147,6 +149,8 @@ class Fleet:
         ups: list[Up] = self._everywhere("collect", arguments, anew, carry, asked)
         for up in ups:
             self.events += up.events
+        for slow in self._paces.add([up.seconds for up in ups]):
+            self.events.append(Event("slow_actor", self._groups.in_words(slow)))
         self.env_seconds += max(up.env_seconds for up in ups)
         return Collected([(own, up.columns) for own, up in zip(self._groups.rows, ups, strict=True)], anew)
 

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import socket
 import sys
+import time
 import traceback
 from typing import Any, NamedTuple
 
@@ -72,8 +73,10 @@ class Up(NamedTuple):
     """What a group returns for a rollout."""
 
     columns: Columns
+    seconds: float
+    """Seconds that this rollout took the group."""
     env_seconds: float
-    """Seconds spent stepping in this rollout."""
+    """Those of them spent stepping."""
     events: list[Event]
 
 
@@ -204,7 +207,7 @@ class Group:
         rows[0], rollout.carry[0] = envs.obs, carry
         if envs.mask.shape[1]:
             rollout.mask[0] = envs.mask
-        before = self._acting.env_seconds
+        before, begin = self._acting.env_seconds, time.perf_counter()
         try:
             self._acting.act(update)
         except (EnvError, WorkerError) as error:
@@ -215,7 +218,8 @@ class Group:
             rows[1:], rollout.mask[1:], rollout.carry[1:], rollout.action, rollout.reward,
             rollout.terminated, rollout.truncated, ended, rollout.bad, rollout.value, rollout.next_value, noted,
         )  # fmt: skip
-        return Up(columns, self._acting.env_seconds - before, envs.take_events())
+        seconds = time.perf_counter() - begin
+        return Up(columns, seconds, self._acting.env_seconds - before, envs.take_events())
 
     def close(self) -> None:
         """Closes the environments."""

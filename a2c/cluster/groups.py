@@ -12,6 +12,7 @@ from typing import Any
 
 from a2c.cluster.group import Outfit, Standing
 from a2c.cluster.nodes import Cluster, LostError
+from a2c.cluster.paces import Slow
 from a2c.config import Config
 from a2c.envs.construction import Traits
 from a2c.envs.make import Kind
@@ -196,6 +197,14 @@ class Groups:
         first, last = self.rows[number].start, self.rows[number].stop - 1
         which = f"environment {first}" if first == last else f"environments {first} to {last}"
         return f"actor {number} ({which}, on {self._where[number]})"
+
+    def in_words(self, slow: Slow) -> str:
+        """A sentence about a slow group."""
+        took, usual = 1000 * slow.seconds, 1000 * slow.usual
+        return (
+            f"{self.name(slow.number)} is slow: its rollouts take {took:,.0f} ms, and would take {usual:,.0f} ms on "
+            "the median actor; every update waits for it"
+        )
 
     def close(self) -> None:
         """Closes the environments and ends the actors."""

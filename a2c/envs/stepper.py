@@ -19,7 +19,9 @@ Arrays = dict[str, NDArray[Any]]
 class Event(NamedTuple):
     """Something that happened to the environments and did not end the run."""
 
-    kind: Literal["worker_restarts", "episodes_lost", "foreign_randomness", "outside_bounds", "info_left_out"]
+    kind: Literal[
+        "worker_restarts", "episodes_lost", "foreign_randomness", "outside_bounds", "info_left_out", "slow_actor"
+    ]
     details: str
 
 
