@@ -75,7 +75,7 @@ class ClusterActing:
 
     def _begun(self, carry: NDArray[np.float32], update: int) -> UnderWay:
         engine, observations = self._behaviour
-        down = Down(engine.theta, observations.mean, observations.variance)
+        down = Down(engine.theta.copy(), observations.mean.copy(), observations.variance.copy())
         return self._fleet.begin_rollout(down, carry, update)
 
     def act(self, update: int) -> NDArray[np.bool_]:

@@ -124,7 +124,7 @@ class Fleet:
         """Has every group begin to act for T steps, with the noise of one update; `finish_rollout` waits for the end.
 
         Args:
-            down: Parameters and statistics.
+            down: Parameters and statistics; they must not change before the end.
             carry: [N, H] the policy's memory of the running episodes.
             update: Number of the update.
 
@@ -132,7 +132,9 @@ class Fleet:
             EnvError: An environment raised when it was restored.
             WorkerError: Actors died, again and again.
         """
-        below, carry, anew = self._cluster.put(down), carry.copy(), np.zeros(self.num_envs, np.bool_)
+        num_bytes, num_groups = sum(array.nbytes for array in down), len(self._groups.rows)
+        below = self._cluster.argument(down, num_bytes, num_groups)
+        carry, anew = carry.copy(), np.zeros(self.num_envs, np.bool_)
         self._move(anew, carry)
         arguments: list[tuple[Any, ...]] = [(below, carry[own], update) for own in self._groups.rows]
         asked = self._groups.ask(range(len(arguments)), "collect", arguments)
