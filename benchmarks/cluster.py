@@ -70,7 +70,7 @@ class Weighed(Fleet):
     down = up = 0
 
     def begin_rollout(self, down, carry, update):
-        self.down = sum(array.nbytes for array in down) + carry.nbytes
+        self.down = len(down) + carry.nbytes
         return super().begin_rollout(down, carry, update)
 
     def finish_rollout(self, under_way):

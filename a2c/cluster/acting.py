@@ -75,8 +75,8 @@ class ClusterActing:
 
     def _begun(self, carry: NDArray[np.float32], update: int) -> UnderWay:
         engine, observations = self._behaviour
-        down = Down(engine.theta.copy(), observations.mean.copy(), observations.variance.copy())
-        return self._fleet.begin_rollout(down, carry, update)
+        down = Down(engine.theta, observations.mean, observations.variance)
+        return self._fleet.begin_rollout(down.to_bytes(), carry, update)
 
     def act(self, update: int) -> NDArray[np.bool_]:
         """Fills the rollout, starting from its row 0.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.cluster.group import Columns, Down, Outfit, Standing, Up
+from a2c.cluster.group import Columns, Outfit, Standing, Up
 from a2c.cluster.groups import Groups
 from a2c.cluster.nodes import Cluster, LostError
 from a2c.cluster.paces import Paces
@@ -120,11 +120,11 @@ class Fleet:
         self._everywhere("equip", [(where,) for _ in self._groups.rows])
         self._is_equipped = True
 
-    def begin_rollout(self, down: Down, carry: NDArray[np.float32], update: int) -> UnderWay:
+    def begin_rollout(self, down: bytes, carry: NDArray[np.float32], update: int) -> UnderWay:
         """Has every group begin to act for T steps, with the noise of one update; `finish_rollout` waits for the end.
 
         Args:
-            down: Parameters and statistics; they must not change before the end.
+            down: A `Down`: parameters and statistics.
             carry: [N, H] the policy's memory of the running episodes.
             update: Number of the update.
 
@@ -132,8 +132,7 @@ class Fleet:
             EnvError: An environment raised when it was restored.
             WorkerError: Actors died, again and again.
         """
-        num_bytes, num_groups = sum(array.nbytes for array in down), len(self._groups.rows)
-        below = self._cluster.argument(down, num_bytes, num_groups)
+        below = self._cluster.argument(down, len(self._groups.rows))
         carry, anew = carry.copy(), np.zeros(self.num_envs, np.bool_)
         self._move(anew, carry)
         arguments: list[tuple[Any, ...]] = [(below, carry[own], update) for own in self._groups.rows]

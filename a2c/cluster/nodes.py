@@ -21,8 +21,8 @@ _STORE_BYTES = 2**29
 """Largest shared memory of a cluster that is started here; it only takes what it uses."""
 
 _MOST_BYTES, _MOST_BYTES_OF_ALL = 100_000, 2**20
-"""Of a value that travels with every call (Ray takes no more without storing it), and of all its copies: over a slow
-network these take longer than one for each machine."""
+"""Of an argument that travels with every call (Ray takes no more without storing it), and of all its copies: over a
+slow network these take longer than one for each machine."""
 
 _NOT_THERE = "a machine of the cluster lacks what is installed here; all need this a2c and the environment's package"
 
@@ -106,10 +106,10 @@ class Cluster:
         """Puts a value on the cluster for all actors to read; each machine fetches it once."""
         return self._ray.put(value)
 
-    def argument(self, value: Any, num_bytes: int, actors: int) -> Any:
-        """A value as an argument of calls of so many actors: itself if it is small, as fetching it takes longer."""
-        is_small = num_bytes < _MOST_BYTES and num_bytes * actors < _MOST_BYTES_OF_ALL
-        return value if is_small else self.put(value)
+    def argument(self, data: bytes, actors: int) -> Any:
+        """Bytes as an argument of calls of so many actors: themselves if they are few, as fetching takes longer."""
+        are_few = len(data) < _MOST_BYTES and len(data) * actors < _MOST_BYTES_OF_ALL
+        return data if are_few else self.put(data)
 
     def ask(self, actor: Any, name: str, *args: Any) -> Any:
         """Calls a method of an actor's group without waiting; `answer` waits for the result."""
