@@ -112,9 +112,8 @@ def in_one_process(case, updates):
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_actors_gives_the_bits_of_one_process(case, actors):
     env, settings = CASES[case]
-    updates = 100 if case == "plain" or actors == 3 else 20
-    trained = Trained(env, actors, ClusterHere(), **settings).update(updates).close()
-    assert trained.bits == in_one_process(case, updates)
+    trained = Trained(env, actors, ClusterHere(), **settings).update(100).close()
+    assert trained.bits == in_one_process(case, 100)
 
 
 @pytest.mark.parametrize("case", ["plain", "memory", "images", "ahead"])
