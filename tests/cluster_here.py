@@ -12,11 +12,11 @@ class ClusterHere:
     Attributes:
         deaths: Numbers of the calls of `collect`, counted over all actors, at which the actor asked is lost.
         rooms: The CPUs that actors were started with, in order.
-        is_free: Whether there is room for more.
+        num_free: CPUs that nobody uses.
     """
 
     cpus = 4.0
-    is_free = False
+    num_free = 0
 
     def __init__(self, address="local", deaths=()):
         self.deaths, self.rooms, self._asked = set(deaths), [], 0
@@ -28,7 +28,10 @@ class ClusterHere:
         return self._living[-1]
 
     def has_room(self, cpus, within_seconds=0.0):
-        return self.is_free
+        return self.num_free >= cpus
+
+    def free(self):
+        return float(self.num_free)
 
     def put(self, value):
         return value

@@ -133,12 +133,48 @@ def test_an_actor_that_found_no_room_moves_when_there_is_some_to_the_same_bits(m
     env, settings = CASES["memory"]
     cluster = ClusterHere(deaths=(5,))
     trained = Trained(env, 3, cluster, **settings).update(10)
-    cluster.is_free = True
+    cluster.num_free = 1
     trained.update(10).close()
     assert trained.bits == in_one_process("memory", 20)
     assert cluster.rooms == [1.0] * 3 + [0.0, 1.0]
     assert "actor 1 (environments 2 to 4, on " in trained.events[1].details
     assert trained.events[1].details.endswith("moves to free CPUs")
+
+
+@pytest.mark.parametrize("deaths", [(), (5, 20)])
+@pytest.mark.parametrize("case", ["memory", "ahead"])
+def test_a_cluster_that_grows_is_used_to_the_same_bits(monkeypatch, case, deaths):
+    monkeypatch.setattr("a2c.cluster.groups._LOOK_SECONDS", 0.0)
+    env, settings = CASES[case]
+    cluster = ClusterHere(deaths=deaths)
+    trained = Trained(env, "auto", cluster, **settings).update(10)
+    assert "in 4 actors" in trained.fleet.placement
+    cluster.num_free = 3
+    trained.update(3)  # First those that died move to free CPUs.
+    cluster.num_free = 0
+    trained.update(7).close()
+    assert trained.bits == in_one_process(case, 20)
+    assert "in 7 actors" in trained.fleet.placement
+    details = [event.details for event in trained.events if event.kind == "more_actors"]
+    assert details == ["3 more CPUs are free: 7 actors divide the environments, no longer 4"]
+
+
+def test_a_number_of_actors_that_was_chosen_stays(monkeypatch):
+    monkeypatch.setattr("a2c.cluster.groups._LOOK_SECONDS", 0.0)
+    cluster = ClusterHere()
+    cluster.num_free = 3
+    trained = Trained(Walk, 2, cluster).update(2).close()
+    assert "in 2 actors" in trained.fleet.placement
+    assert not trained.events
+
+
+def test_environments_that_do_not_replay_stay_where_they_are(monkeypatch):
+    monkeypatch.setattr("a2c.cluster.groups._LOOK_SECONDS", 0.0)
+    cluster = ClusterHere(deaths=(2,))
+    trained = Trained(Unseeded, "auto", cluster).update(2)
+    cluster.num_free = 3
+    trained.update(2).close()
+    assert "in 4 actors" in trained.fleet.placement
 
 
 class Heavy(Walk):

@@ -25,6 +25,9 @@ from a2c.errors import EnvError, Failure, WorkerError
 from a2c.masks import mask_size
 from a2c.spaces import plain, row_type, unplain
 
+_MORE = 0.25
+"""Environments are divided among more actors only if these are so many times as many more: all must be restored."""
+
 
 class Collected(NamedTuple):
     """A rollout as the groups return it."""
@@ -89,7 +92,7 @@ class Fleet:
         try:
             self._groups = Groups(self._cluster, config, training_kind(config, env))
             told = self._groups.make()
-            self._paces = Paces([rows.stop - rows.start for rows in self._groups.rows])
+            self._paces = Paces(self._groups.sizes)
         except LostError as error:
             self._cluster.close()
             raise WorkerError(f"an actor was lost before its environments began: {error}") from error
@@ -134,7 +137,7 @@ class Fleet:
         """
         below = self._cluster.argument(down, len(self._groups.rows))
         carry, anew = carry.copy(), np.zeros(self.num_envs, np.bool_)
-        self._move(anew, carry)
+        self._use_free_cpus(anew, carry)
         arguments: list[tuple[Any, ...]] = [(below, carry[own], update) for own in self._groups.rows]
         asked = self._groups.ask(range(len(arguments)), "collect", arguments)
         return UnderWay(arguments, asked, carry, anew)
@@ -219,7 +222,7 @@ class Fleet:
             ours = self.block.obs
             raise ValueError(f"obs is {obs.dtype} {obs.shape}; it must be {ours.dtype} {ours.shape}")
         self.block.obs[...] = obs
-        standings = self._everywhere("restore", [self._course(rows) for rows in self._groups.rows])
+        standings = self._everywhere("restore", self._courses())
         lost = self._stand(standings)
         self._history.mark()
         return lost
@@ -340,11 +343,24 @@ class Fleet:
         for number, standing in self._groups.put_anew(numbers, self._is_equipped, courses).items():
             self._take_over(number, standing, anew, carry)
 
-    def _move(self, anew: NDArray[np.bool_], carry: NDArray[np.float32]) -> None:
-        """Moves an actor that shares CPUs with others to free ones, if its environments can be restored there."""
-        for number in self._groups.with_room() if self._replays else ():
-            self.events.append(Event("worker_restarts", f"{self._groups.name(number)} moves to free CPUs"))
+    def _use_free_cpus(self, anew: NDArray[np.bool_], carry: NDArray[np.float32]) -> None:
+        """Moves an actor that shares CPUs with others to free ones; if none does, has more actors where they may grow.
+
+        Only if environments can be restored.
+        """
+        groups, free = self._groups, self._groups.free() if self._replays else 0
+        if free and groups.crowded:
+            number = min(groups.crowded)
+            self.events.append(Event("worker_restarts", f"{groups.name(number)} moves to free CPUs"))
             self._put_anew([number], "collect", anew, carry)
+        elif free >= _MORE * len(groups.rows):
+            count = len(groups.rows) + free
+            details = f"{free} more CPUs are free: {count} actors divide the environments, no longer {len(groups.rows)}"
+            self.events.append(Event("more_actors", details))
+            groups.divide_anew(count)
+            for number, standing in enumerate(self._everywhere("restore", self._courses())):
+                self._take_over(number, standing, anew, carry)
+            self._paces = Paces(groups.sizes)
 
     def _take_over(
         self, number: int, standing: Standing, anew: NDArray[np.bool_] | None, carry: NDArray[np.float32] | None
@@ -366,6 +382,10 @@ class Fleet:
             self._take_over(number, standing, None, None)
             lost[self._groups.rows[number]] = standing.lost
         return lost
+
+    def _courses(self) -> list[tuple[Arrays, NDArray[Any]]]:
+        """The arguments of `Group.restore` for every group."""
+        return [self._course(rows) for rows in self._groups.rows]
 
     def _course(self, rows: slice) -> tuple[Arrays, NDArray[Any]]:
         """The arguments of `Group.restore` for these environments, in their present state."""

@@ -58,11 +58,11 @@ class Groups:
         self._cluster, self._kind, self._timeout_seconds = cluster, kind, config.env_timeout_seconds
         auto = max(1, min(config.num_envs, int(cluster.cpus)))
         count = auto if config.num_actors == "auto" else config.num_actors
+        self._num_envs, self._may_grow = config.num_envs, config.num_actors == "auto"
         self._cpus = min(1.0, cluster.cpus / count)
         self.crowded: set[int] = set()
         self._looked_at = time.monotonic()
-        bounds = [config.num_envs * part // count for part in range(count + 1)]
-        self.rows = [slice(first, last) for first, last in itertools.pairwise(bounds)]
+        self.rows = _divided(config.num_envs, count)
         self._outfit: Any = None  # A reference to it on the cluster.
         self._actors = [cluster.start(self._cpus) for _ in self.rows]
         asked = [cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
@@ -73,6 +73,11 @@ class Groups:
                 f"{cluster.cpus:g} CPUs, which other programs may use: free some, or take a smaller num_actors"
             )
         self._where = [cluster.answer(one) for one in asked]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many environments each group has."""
+        return [rows.stop - rows.start for rows in self.rows]
 
     def make(self) -> list[tuple[Traits, list[Event]]]:
         """Has every group construct its environments; returns their traits, and what happened.
@@ -184,13 +189,25 @@ class Groups:
         self._actors[number] = self._cluster.start(self._cpus if has_room else 0.0)
         return self._cluster.ask(self._actors[number], "arrive", _paths())
 
-    def with_room(self) -> list[int]:
-        """The next actor that can move to free CPUs, if any; looks only every `_LOOK_SECONDS`."""
-        now = time.monotonic()
-        if not self.crowded or now - self._looked_at < _LOOK_SECONDS:
-            return []
+    def free(self) -> int:
+        """How many more actors have room on the cluster; looks only every `_LOOK_SECONDS`, and is 0 between."""
+        now, most = time.monotonic(), self._num_envs - len(self.rows) if self._may_grow else 0
+        if now - self._looked_at < _LOOK_SECONDS or not (self.crowded or most):
+            return 0
         self._looked_at = now
-        return [min(self.crowded)] if self._cluster.has_room(self._cpus) else []
+        return min(int(self._cluster.free() / self._cpus), len(self.crowded) or most)
+
+    def divide_anew(self, count: int) -> None:
+        """Ends all actors, and starts so many others, prepared for acting; their environments are to be restored.
+
+        Raises:
+            EnvError: An environment could not be constructed.
+        """
+        self.close()
+        self.rows, self._where = _divided(self._num_envs, count), [""] * count
+        self._actors = [None] * count
+        self.crowded.clear()
+        self.put_anew(range(count), is_equipped=True, courses={})
 
     def name(self, number: int) -> str:
         """The name of a group in messages."""
@@ -225,6 +242,11 @@ class Groups:
         rows = self.rows[number]
         kind = self._kind._replace(offset=rows.start)
         return self._cluster.ask(self._actors[number], "make", kind, rows.stop - rows.start, self._timeout_seconds)
+
+
+def _divided(num_envs: int, count: int) -> list[slice]:
+    """Consecutive environments for each of so many actors, as equally many as possible."""
+    return [slice(*pair) for pair in itertools.pairwise(num_envs * part // count for part in range(count + 1))]
 
 
 def _paths() -> list[str]:

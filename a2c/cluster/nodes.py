@@ -96,11 +96,15 @@ class Cluster:
     def has_room(self, cpus: float, within_seconds: float = 0.0) -> bool:
         """Whether so many CPUs are free, now or within some seconds: an actor that ended frees them a moment later."""
         give_up = time.monotonic() + within_seconds
-        while float(self._ray.available_resources().get("CPU", 0.0)) < cpus:
+        while self.free() < cpus:
             if time.monotonic() >= give_up:
                 return False
             time.sleep(0.1)
         return True
+
+    def free(self) -> float:
+        """How many CPUs of the cluster nobody uses."""
+        return float(self._ray.available_resources().get("CPU", 0.0))
 
     def put(self, value: Any) -> Any:
         """Puts a value on the cluster for all actors to read; each machine fetches it once."""

@@ -20,7 +20,13 @@ class Event(NamedTuple):
     """Something that happened to the environments and did not end the run."""
 
     kind: Literal[
-        "worker_restarts", "episodes_lost", "foreign_randomness", "outside_bounds", "info_left_out", "slow_actor"
+        "worker_restarts",
+        "episodes_lost",
+        "foreign_randomness",
+        "outside_bounds",
+        "info_left_out",
+        "slow_actor",
+        "more_actors",
     ]
     details: str
 
