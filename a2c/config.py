@@ -317,11 +317,17 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"vectorization is {self.vectorization!r}, which has no workers; drop isolate_envs and num_workers"
             )
-        self._check_cluster()
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
             raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
 
-    def _check_cluster(self) -> None:
+    def check_spreads(self) -> None:
+        """Checks that the environments of one run can be spread over a cluster, if it is to have one.
+
+        A Config as such may name a cluster and anything else: of several seeds, each is trained as without one.
+
+        Raises:
+            UserError: They cannot.
+        """
         if self.cluster == "none":
             return
         here = f"cluster is {self.cluster!r}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from a2c.cluster.answers import search_paths
 from a2c.cluster.group import Outfit, Standing
 from a2c.cluster.nodes import Cluster, LostError
 from a2c.config import Config
@@ -64,7 +63,7 @@ class Groups:
         self.rows = [slice(first, last) for first, last in itertools.pairwise(bounds)]
         self._outfit: Any = None  # A reference to it on the cluster.
         self._actors = [cluster.start(self._cpus) for _ in self.rows]
-        asked = [cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
+        asked = [cluster.ask(actor, "arrive", search_paths()) for actor in self._actors]
         late = cluster.late(asked, _START_SECONDS)
         if late:
             raise UserError(
@@ -179,7 +178,7 @@ class Groups:
         """Starts an actor. Without free CPUs, it shares those of others: the run goes on, slower."""
         (self.crowded.discard if has_room else self.crowded.add)(number)
         self._actors[number] = self._cluster.start(self._cpus if has_room else 0.0)
-        return self._cluster.ask(self._actors[number], "arrive", _paths())
+        return self._cluster.ask(self._actors[number], "arrive", search_paths())
 
     def with_room(self) -> list[int]:
         """The next actor that can move to free CPUs, if any; looks only every `_LOOK_SECONDS`."""
@@ -214,8 +213,3 @@ class Groups:
         rows = self.rows[number]
         kind = self._kind._replace(offset=rows.start)
         return self._cluster.ask(self._actors[number], "make", kind, rows.stop - rows.start, self._timeout_seconds)
-
-
-def _paths() -> list[str]:
-    """The module search path of this process, as absolute paths: actors import the environment from it."""
-    return [os.path.abspath(path) for path in sys.path]
