@@ -106,7 +106,6 @@ class Train:
             attempt_picture("curves", lambda: draw(runs, path), sys.stderr if self.json else sys.stdout)
         return 128 + stopped_by if stopped_by else max(row.code for row in rows)
 
-
     def _places(self, seeds: int, cleanup: contextlib.ExitStack) -> tuple[int, Places]:
         """How many seeds are trained at the same time, and where."""
         config = self.config

@@ -115,8 +115,12 @@ class LocalChild:
     def begin(self, job: Job) -> None:
         """Gives it a seed to train. If the process has just ended, an "end" message will follow."""
         self.job = job
+        self.say("train", job.to_json())
+
+    def say(self, order: str, value: Any) -> None:
+        """Writes it an order, as in `a2c.seeds.process`."""
         with contextlib.suppress(OSError):
-            self._stdin.write(json.dumps(job.to_json()) + "\n")
+            self._stdin.write(json.dumps({order: value}) + "\n")
             self._stdin.flush()
 
     def dismiss(self) -> None:
@@ -140,6 +144,7 @@ class LocalChild:
     def kill(self) -> None:
         """Kills the process and its workers."""
         self.signal_all(getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._process.kill()  # It may not have made its group yet.
         self._process.wait()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A process that trains seeds in an actor of a cluster: the actor's side; `remote.py` is the driver's.
+"""A process that trains seeds or measures trials in an actor of a cluster: the actor's side; `remote.py` is the driver's.
 
 The process is the one that trains seeds on one machine, `child.py`. It trains in a temporary folder of its own, whose
 changes the driver gets in parcels. This file does not use Ray itself.
@@ -90,16 +90,34 @@ class Host:
         shutil.rmtree(self._runs, ignore_errors=True)
         job = Job.from_json(order.job)
         job = job._replace(config=dataclasses.replace(job.config, run_dir=str(self._runs)))
-        if order.start is not None:
-            copy = self._place / "start.safetensors"
-            copy.write_bytes(order.start)
-            job = job._replace(start=str(copy))
+        job = job._replace(start=self._copied(order.start))
         self._outgoing = None
         if order.name:
             self._outgoing = Outgoing(folder_of(job.config) / order.name)
             write(self._outgoing.folder, order.files.in_run_dir(str(self._runs)))
             self._outgoing.parcel()  # The driver has all this.
         self._child.begin(job)
+
+    def measure(self, trial: dict[str, Any], start: bytes | None) -> None:
+        """Gives the process a trial to measure.
+
+        Args:
+            trial: `Measuring.to_json`.
+            start: The file `start_from`.
+        """
+        self._child.say("measure", {**trial, "start": self._copied(start)})
+
+    def go_on(self, goes_on: bool) -> None:
+        """Says whether the trial goes on."""
+        self._child.say("goes_on", goes_on)
+
+    def _copied(self, start: bytes | None) -> str:
+        """The path of a copy of the file `start_from`; empty: there is none."""
+        if start is None:
+            return ""
+        copy = self._place / "start.safetensors"
+        copy.write_bytes(start)
+        return str(copy)
 
     def take(self, wants_files: bool) -> Taken:
         """What has happened since the last call; waits a moment if nothing has.
@@ -110,7 +128,7 @@ class Host:
         messages = self._waiting()
         for message in messages:
             if message.kind == "begun" and self._outgoing is None:
-                self._outgoing = Outgoing(Path(message.value["path"]))
+                self._outgoing, self._next = Outgoing(Path(message.value["path"])), 0.0  # The driver waits for it.
         is_final = any(message.kind in FINAL for message in messages)
         outgoing, found = self._outgoing, None
         if outgoing is not None and (is_final or (wants_files and time.monotonic() >= self._next)):

@@ -1,4 +1,4 @@
-"""One seed of several: its job, and training it."""
+"""What a process is told to do, training one seed of several or measuring a trial; and training one."""
 
 from __future__ import annotations
 
@@ -38,6 +38,29 @@ class Job(NamedTuple):
         return cls(**{**values, "config": Config.from_json(values["config"])})
 
 
+class Measuring(NamedTuple):
+    """A trial of `a2c tune` to measure, as `a2c.tuning.trial.looks` does."""
+
+    config: Config
+    seeds: Sequence[int]
+    episodes: int
+    start: str = ""
+    """As in `Job`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As an object of JSON."""
+        return {**self._asdict(), "config": self.config.to_json(), "seeds": list(self.seeds)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Measuring:
+        """From what `to_json` returned."""
+        return cls(**{**values, "config": Config.from_json(values["config"])})
+
+    def placed(self) -> Config:
+        """Its settings, with which this process finds the copy of `start_from`."""
+        return _placed(self.config, self.start)
+
+
 def jobs_for(config: Config, preset: str, seeds: Sequence[int], resume: bool) -> list[Job]:
     """The jobs for several seeds of the same settings, of which `preset` on the command line gave some.
 
@@ -62,11 +85,16 @@ def train(job: Job, display: Display) -> Run:
     """
     with importing():
         from a2c.training import fit, go_on  # Here: importing Numba takes a while, and few verbs need it.
-    config = job.config
-    if job.start and config.start_from:
-        start.use_copy(config.start_from, Path(job.start))
+    config = _placed(job.config, job.start)
     existing = Run.newest(config, is_compiled(config, config.env_id)) if job.resume else None
     if existing is not None:
         free = {name: getattr(config, name) for name in FREE if name != "run_dir"}
         return go_on(existing, config.env_id, display, owns_process=True, **free)
     return fit(config, config.env_id, job.settings_from, display, owns_process=True)
+
+
+def _placed(config: Config, copy: str) -> Config:
+    """Makes this process use a copy of `start_from`, if there is one; returns the settings."""
+    if copy and config.start_from:
+        start.use_copy(config.start_from, Path(copy))
+    return config

@@ -8,11 +8,12 @@ import queue
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+from a2c.errors import NumbersError
 from a2c.run import checkpoint
 from a2c.run.folder import Run
 from a2c.run.standing import Standing
@@ -47,14 +48,20 @@ def train_all(jobs: Sequence[Job], places: Places, board: Board) -> int:
         The number of the signal that ended it; 0 if none did.
     """
     with StopSignals() as stop:
-        crew = _Crew(jobs, places, board, stop)
-        with crew.stopped_together():
-            try:
-                crew.run()
-            finally:
-                crew.end()
+        for _ in trained(jobs, places, board, stop):
+            pass
         board.draw(is_last=True)
         return stop.received
+
+
+def trained(jobs: Sequence[Job], places: Places, board: Board, stop: StopSignals) -> Generator[Row, None, None]:
+    """Trains every seed, as `train_all`; yields the row of each as soon as it is over."""
+    crew = _Crew(jobs, places, board, stop)
+    with crew.stopped_together():
+        try:
+            yield from crew.run()
+        finally:
+            crew.end()
 
 
 class _Losses(NamedTuple):
@@ -73,10 +80,11 @@ class _Crew:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._children: list[Child] = []
         self._losses: dict[int, _Losses] = {}
+        self._over_now: deque[Row] = deque()
         self._is_stopping = False
 
-    def run(self) -> None:
-        """Trains until no seed waits and all processes have ended."""
+    def run(self) -> Iterator[Row]:
+        """Trains until no seed waits and all processes have ended; yields the rows of seeds that are over."""
         while self._children or self._waiting:
             if self._stop.received and not self._is_stopping:
                 self._is_stopping = True
@@ -91,6 +99,8 @@ class _Crew:
                 message = self._messages.get(timeout=_WAIT_SECONDS)
                 self._handle(message)
             self._board.draw()
+            while self._over_now:
+                yield self._over_now.popleft()
 
     def end(self) -> None:
         """Ends processes that are still alive: after a second signal, or an error of ours."""
@@ -165,25 +175,28 @@ class _Crew:
             case "ended":
                 self._over(child, _row_of_ended(value))
             case "failed":
-                self._failed(child, value["sentence"], value["code"])
+                self._failed(child, value)
 
-    def _failed(self, child: Child, sentence: str, code: int) -> None:
+    def _failed(self, child: Child, value: dict[str, Any]) -> None:
         if child.job is None:
             return
+        sentence, code = value["sentence"], value["code"]
+        is_diverged = value["kind"] == NumbersError.__name__ and value["env_index"] is None
         seed = child.job.config.seed
         if self._board.rows[seed].path is None and code == 2:  # The settings are wrong, for all seeds.
             self._waiting.clear()
             self._board.warn_of_all(sentence)
         else:
             self._board.warn(seed, sentence)
-        self._over(child, {"state": "failed", "why": sentence.strip().splitlines()[-1], "code": code})
+        why = sentence.strip().splitlines()[-1]
+        self._over(child, {"state": "failed", "why": why, "code": code, "is_diverged": is_diverged})
 
     def _over(self, child: Child, changes: dict[str, Any]) -> None:
         """Handles the end of a seed, however it ended; its process gets the next one."""
         if child.job is None:
             return
         row = self._board.rows[child.job.config.seed]
-        row = self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes)
+        self._over_now.append(self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes))
         self._hand_over(child)
 
     def _ended(self, job: Job, code: int) -> None:
@@ -218,7 +231,7 @@ class _Crew:
             hint = f"; `{Run(row.path).command('resume')}` goes on" if row.path else ""
             self._board.warn(row.seed, why + hint)
             changes = {"state": "failed", "why": why, "code": 1}
-        self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes)
+        self._over_now.append(self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes))
 
 
 def _row_of_ended(path: str) -> dict[str, Any]:

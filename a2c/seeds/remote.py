@@ -26,7 +26,7 @@ from a2c.run.folder import Run, new_folder
 from a2c.run.parcel import Outgoing, Parcel, write
 from a2c.seeds.child import Message
 from a2c.seeds.host import FINAL, Host, Order, Taken
-from a2c.seeds.one import Job
+from a2c.seeds.one import Job, Measuring
 from a2c.seeds.places import Share, needed, share_of
 
 _START_SECONDS = 300.0
@@ -126,7 +126,8 @@ class _Copy:
         """
         self._config, self._lock = config, contextlib.ExitStack()
         self._unwritten: list[Parcel] = []
-        self.path = None if run is None else run.path
+        self.path: Path | None = None if run is None else run.path
+        self._is_new = run is None
         if run is not None:
             self._lock.enter_context(run.locked())
 
@@ -144,13 +145,12 @@ class _Copy:
         if parcel is not None:
             self._unwritten.append(parcel.in_run_dir(self._config.run_dir))
         while self._unwritten:
-            is_new = self.path is None
             if self.path is None:
                 self.path = new_folder(self._config)
             write(self.path, self._unwritten[0])
-            del self._unwritten[0]
-            if is_new:
+            if self._is_new:
                 self._begin(self.path)
+            del self._unwritten[0]
 
     def _begin(self, path: Path) -> None:
         """Locks a new run, and stores that it may import what the user has named."""
@@ -159,6 +159,7 @@ class _Copy:
         if ":" in config.env_id:
             consent.remember(path, config.env_id)
         self._lock.enter_context(run.locked())
+        self._is_new = False
 
     def close(self) -> None:
         """Unlocks it."""
@@ -203,8 +204,19 @@ class RemoteChild:
             order = Order(job.to_json(), name, parcel, start.contents(job.config))
             self._beginning = self._cluster.ask(self._actor, "begin", order)
         except REPORTED as error:
-            sentence, code = exit_of(error)
-            self._messages.put(Message(self, "failed", {"sentence": sentence, "code": code}))
+            self._messages.put(Message(self, "failed", _failed(error)))
+
+    def measure(self, trial: Measuring) -> None:
+        """Gives it a trial to measure.
+
+        Raises:
+            UserError: `start_from` cannot be read.
+        """
+        self._beginning = self._cluster.ask(self._actor, "measure", trial.to_json(), start.contents(trial.config))
+
+    def go_on(self, goes_on: bool) -> None:
+        """Says whether the trial goes on after the last look."""
+        self._ask("go_on", goes_on)
 
     def dismiss(self) -> None:
         """Tells it that there are no more seeds, so that it ends."""
@@ -260,9 +272,7 @@ class RemoteChild:
             where = f" on {self._machine}" if self._machine else ""
             self._messages.put(Message(self, "lost", f"its actor{where} was lost: {error}"))
         except Exception as error:  # noqa: BLE001 - it must not be lost in this thread
-            if self.job is not None:
-                sentence, code = exit_of(error)
-                self._messages.put(Message(self, "failed", {"sentence": sentence, "code": code}))
+            self._messages.put(Message(self, "failed", _failed(error)))
             self._messages.put(Message(self, "end", 1))
 
     def _arrived(self, arriving: Any) -> str:
@@ -279,12 +289,18 @@ class RemoteChild:
         return machine
 
     def _take_in(self, taken: Taken) -> bool:
-        """Writes the files that came, then passes on the messages; returns whether the process has ended."""
+        """Writes the files that came, then passes on the messages; returns whether the process has ended.
+
+        Raises:
+            UserError: The folder of a new run cannot be made.
+        """
         copy, fault = self._copy, ""
         if copy is not None:
             try:
                 copy.take_in(taken.files)
             except (UserError, OSError) as error:
+                if copy.path is None:
+                    raise
                 fault = exit_of(error)[0]
                 if not self._is_told:
                     what = "training goes on, and they are written when that is possible"
@@ -298,9 +314,15 @@ class RemoteChild:
             if kind == "begun":
                 told = {**told, "place": f"{told['place']}, on {self._machine}"}
             if kind == "ended" and fault:
-                kind, told = "failed", {"sentence": fault, "code": 1}
+                kind, told = "failed", {**_failed(UserError(fault)), "code": 1}
             self._messages.put(Message(self, kind, told))
         return any(kind == "end" for kind, _ in taken.messages)
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    """The message of an error of this process that ended a seed."""
+    sentence, code = exit_of(error)
+    return {"sentence": sentence, "code": code, "kind": type(error).__name__, "env_index": None}
 
 
 def _translated(value: Any, there: str, here: str) -> Any:
