@@ -1,4 +1,4 @@
-"""`--seeds K --cluster`: each seed is trained as a whole somewhere else, and its folder is here, as without a cluster."""
+"""`--seeds K --cluster`: each seed is trained as a whole elsewhere, and its folder is here, as without a cluster."""
 
 import importlib.util
 import json
@@ -333,7 +333,7 @@ def test_with_ray_an_interrupt_saves_all_seeds_and_leaves_nobody_behind(tmp_path
     process = started(tmp_path, "--cluster", "local", "--run-dir", "there", "--total-steps", "1000000")
     assert wait_until(lambda: has_checkpoints(tmp_path, 200), process, 0.2)
     os.killpg(process.pid, signal.SIGINT)  # As a terminal does it: to every process of the group.
-    out, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "stopped by SIGINT; the same command with --resume continues all seeds" in said
     begun = runs_in(tmp_path / "there")
