@@ -87,23 +87,25 @@ def test_actors_that_are_lost_again_and_again_end_the_study_which_can_go_on(tune
 
 
 def test_an_environment_that_raises_ends_the_study_with_that_error(tuned):
-    command = TUNE.replace("CartPole-v1", "faulty:Faulty") + ' --env-kwargs {"after":30}'
+    command = TUNE.replace("CartPole-v1", "faulty:Faulty-v0")
     for jobs in (1, 2):
         code, _, err = tuned(f"there{jobs}", "--trials", 3, "--jobs", jobs, cluster=Machines(), command=command)
         assert code == 1
-        assert "raised in step" in err
+        assert "RuntimeError: the step went wrong" in err
 
 
 def test_settings_with_which_numbers_diverge_are_no_end(tuned, tmp_path):
     space = tmp_path / "space.toml"
-    space.write_text('[learning_rate]\nlow = 1e30\nhigh = 1e35\nscale = "log"\n')
+    space.write_text('[[setting]]\nname = "learning_rate"\nlow = 1e20\nhigh = 1e30\nscale = "log"')
+    command = TUNE.replace("CartPole-v1", "Pendulum-v1")
     results = []
     for cluster in (Machines(), None):
         name = "here" if cluster is None else "there"
-        code, out, err = tuned(name, "--trials", 3, "--jobs", 1, "--space", space, cluster=cluster)
+        code, out, err = tuned(name, "--trials", 3, "--jobs", 1, "--space", space, cluster=cluster, command=command)
         assert code == 0, err
         results.append([(trial["state"], trial["why"]) for trial in json.loads(out)["trials"]])
     assert results[0] == results[1]
+    assert "training diverged" in results[0][1][1]
 
 
 @pytest.mark.parametrize(

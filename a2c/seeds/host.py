@@ -1,4 +1,4 @@
-"""A process that trains seeds or measures trials in an actor of a cluster: the actor's side; `remote.py` is the driver's.
+"""A process that trains seeds, or measures trials, in an actor of a cluster: its side; `remote.py` is the driver's.
 
 The process is the one that trains seeds on one machine, `child.py`. It trains in a temporary folder of its own, whose
 changes the driver gets in parcels. This file does not use Ray itself.
