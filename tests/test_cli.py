@@ -186,7 +186,7 @@ MISTAKES = {
     "train CartPole-v1 --cluster mars": "cluster is 'mars'; it must be none, local, auto, or an address",
     "train CartPole-v1 --cluster local --num-workers 2": "where every actor steps its environments itself",
     "train CartPole-v1 --cluster local --num-actors 99": "with 8 environments it must be at most that",
-    "train CartPole-v1 --cluster local --seeds 2": "is for single runs of `a2c train`, not several seeds",
+    "train CartPole-v1 --cluster local --seeds 2 --num-actors 2": "where a seed has one actor; --jobs says how many",
     "benchmark CartPole-v1 --cluster local": "is for single runs of `a2c train`, not measuring this machine",
     "train CartPole-v1 --num-actors 2": "num_actors is 2, and cluster is 'none'; actors run on a cluster: choose one",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
