@@ -187,7 +187,7 @@ MISTAKES = {
     "train CartPole-v1 --cluster local --num-workers 2": "where every actor steps its environments itself",
     "train CartPole-v1 --cluster local --num-actors 99": "with 8 environments it must be at most that",
     "train CartPole-v1 --cluster local --seeds 2 --num-actors 2": "where a seed has one actor; --jobs says how many",
-    "benchmark CartPole-v1 --cluster local": "is for single runs of `a2c train`, not measuring this machine",
+    "benchmark CartPole-v1 --cluster local": "cluster is 'local', and this measures this machine alone",
     "train CartPole-v1 --num-actors 2": "num_actors is 2, and cluster is 'none'; actors run on a cluster: choose one",
     "train CartPole-v1 --gamma 1.01": "gamma is 1.01; it must be between 0 and 1",
     "resume RUN --learning-rate 0.1": "learning_rate cannot change within a run; train a new one with it",

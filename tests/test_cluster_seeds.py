@@ -1,6 +1,7 @@
 """`--seeds K --cluster`: each seed is trained as a whole elsewhere, and its folder is here, as without a cluster."""
 
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -184,6 +185,25 @@ def test_a_run_can_start_from_a_file_that_is_only_here(called, tmp_path):
     for seed, run in runs_in(tmp_path / "here").items():
         assert differences(run, there[seed]) == []
         assert stored(there[seed]) == stored(run)
+
+
+def test_files_that_cannot_be_written_here_wait_while_training_goes_on(called, tmp_path, monkeypatch):
+    calls = itertools.count()
+
+    def write(folder, found):
+        if next(calls) in (1, 2):
+            raise a2c.UserError(f"cannot write {folder}: No space left on device")
+        parcel.write(folder, found)
+
+    monkeypatch.setattr("a2c.seeds.remote.write", write)
+    words = ["spread_envs:Slowly-v0", *LONG, "--seeds", 2, "--jobs", 1]
+    code, _, err = called(*words, "--run-dir", "there", cluster=Machines())
+    assert code == 0, err
+    assert err.count("No space left on device; training goes on, and they are written when that is possible") == 1
+    for run in runs_in(tmp_path / "there").values():
+        assert checkpoint.newest(run / "checkpoints").counters["steps"] == Run(run).summary["steps"] == 1200
+        assert [row["steps"] for row in Run(run).metrics()][-1] == 1200
+    assert len(runs_in(tmp_path / "there")) == 2
 
 
 def test_wrong_settings_are_reported_once(called, tmp_path):

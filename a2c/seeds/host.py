@@ -152,10 +152,6 @@ class Host:
         """Sends a signal to the process."""
         self._child.signal(number)
 
-    def signal_all(self, number: int) -> None:
-        """Sends a signal to the process and its workers."""
-        self._child.signal_all(number)
-
     def close(self) -> None:
         """Kills the process, and removes the folder."""
         self._child.kill()

@@ -229,8 +229,7 @@ class RemoteChild:
         self._ask("signal", number)
 
     def signal_all(self, number: int) -> None:
-        """Sends a signal to the process and its workers."""
-        self._ask("signal_all", number)
+        """Does nothing: on a cluster, Ctrl-Z pauses this process alone."""
 
     def kill(self) -> None:
         """Kills the actor; its process ends with it."""
@@ -269,11 +268,15 @@ class RemoteChild:
                 if self._take_in(self._cluster.answer(taking)):
                     return
         except LostError as error:
-            where = f" on {self._machine}" if self._machine else ""
-            self._messages.put(Message(self, "lost", f"its actor{where} was lost: {error}"))
+            self._messages.put(Message(self, "lost", f"{self._name} was lost: {error}"))
         except Exception as error:  # noqa: BLE001 - it must not be lost in this thread
-            self._messages.put(Message(self, "failed", _failed(error)))
-            self._messages.put(Message(self, "end", 1))
+            if isinstance(error, UserError) and self.job is not None:
+                self._messages.put(Message(self, "failed", _failed(error)))
+            self._messages.put(Message(self, "lost", f"{self._name} failed: {exit_of(error)[0]}"))
+
+    @property
+    def _name(self) -> str:
+        return f"its actor on {self._machine}" if self._machine else "its actor"
 
     def _arrived(self, arriving: Any) -> str:
         """Waits for the actor; returns the name of its machine.
