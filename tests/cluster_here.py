@@ -70,3 +70,19 @@ class ClusterHere:
                 actor.close()
 
     def close(self): ...
+
+
+class MachinesHere(ClusterHere):
+    """One whose actors free their CPUs when they end."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._taken = {}
+
+    def start(self, cpus, kind=Group):
+        actor = super().start(cpus, kind)
+        self._taken[actor] = cpus
+        return actor
+
+    def has_room(self, cpus, within_seconds=0.0):
+        return sum(self._taken[actor] for actor in list(self._living)) + cpus <= self.cpus

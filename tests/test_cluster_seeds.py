@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster_here import ClusterHere
+from cluster_here import MachinesHere
 
 import a2c
 from a2c.cli import main
@@ -51,12 +51,6 @@ for kind in (Slowly, Failing, Crashing):
     gymnasium.register(f"{kind.__name__}-v0", entry_point=kind)
 """
 LONG = ["--total-steps", "1200", "--save-every-seconds", "0", "--keep-policy-at", "400", "--eval-every-steps", "0"]
-
-
-class Machines(ClusterHere):
-    """With room for so many actors."""
-
-    is_free = True
 
 
 @pytest.fixture
@@ -101,7 +95,7 @@ def stored(run):
     ],
 )
 def test_every_seed_has_the_bits_and_the_folder_of_its_run_without_a_cluster(called, tmp_path, env, words):
-    code, out, err = called(env, *words, "--seeds", 2, "--seed", 5, "--run-dir", "there", cluster=Machines())
+    code, out, err = called(env, *words, "--seeds", 2, "--seed", 5, "--run-dir", "there", cluster=MachinesHere())
     assert code == 0, err
     there = runs_in(tmp_path / "there")
     assert sorted(there) == [5, 6]
@@ -124,7 +118,7 @@ def test_an_actor_that_is_lost_costs_no_bits_and_is_named(called, tmp_path):
     def is_under_way():
         return any(int(path.parent.name[5:14]) >= 400 for path in (tmp_path / "there").rglob("manifest.json"))
 
-    cluster = Machines(deaths=(1, 2), counted="take", when=is_under_way)
+    cluster = MachinesHere(deaths=(1, 2), counted="take", when=is_under_way)
     words = ["spread_envs:Slowly-v0", *LONG, "--seeds", 2]
     code, _, err = called(*words, "--run-dir", "there", cluster=cluster)
     assert code == 0, err
@@ -139,19 +133,19 @@ def test_an_actor_that_is_lost_costs_no_bits_and_is_named(called, tmp_path):
 
 
 def test_a_seed_whose_actors_are_lost_again_and_again_is_given_up_and_can_be_resumed(called, tmp_path):
-    cluster = Machines(deaths=(1, 2, 3), counted="begin")
+    cluster = MachinesHere(deaths=(1, 2, 3), counted="begin")
     code, _, err = called("CartPole-v1", "--seeds", 2, "--jobs", 1, "--run-dir", "there", cluster=cluster)
     assert code == 1
     assert "seed 0: its actor on " in err
     assert "3 actors were lost there" in err
     assert sorted(runs_in(tmp_path / "there")) == [1]
-    assert called("CartPole-v1", "--seeds", 2, "--resume", "--run-dir", "there", cluster=Machines())[0] == 0
+    assert called("CartPole-v1", "--seeds", 2, "--resume", "--run-dir", "there", cluster=MachinesHere())[0] == 0
     assert sorted(runs_in(tmp_path / "there")) == [0, 1]
 
 
 def test_errors_are_those_of_a_run_without_a_cluster_with_steps_to_replay(called, tmp_path, capsys):
     said = {}
-    for name, cluster in (("there", Machines()), ("here", None)):
+    for name, cluster in (("there", MachinesHere()), ("here", None)):
         code, out, err = called(
             "spread_envs:Failing-v0", "--seeds", 2, "--jobs", 1, "--run-dir", name, "--json", cluster=cluster
         )
@@ -169,17 +163,17 @@ def test_errors_are_those_of_a_run_without_a_cluster_with_steps_to_replay(called
 def test_a_process_that_crashes_there_is_no_lost_actor(called, tmp_path):
     (tmp_path / "crashes").touch()
     words = ["spread_envs:Crashing-v0", "--seeds", 2, "--jobs", 1, "--vectorization", "local", "--run-dir", "there"]
-    code, _, err = called(*words, cluster=Machines())
+    code, _, err = called(*words, cluster=MachinesHere())
     assert code == 1
     assert "seed 0: its process ended by SIGSEGV; `a2c resume " in err
-    assert called(*words, "--resume", cluster=Machines())[0] == 0
+    assert called(*words, "--resume", cluster=MachinesHere())[0] == 0
 
 
 def test_a_run_can_start_from_a_file_that_is_only_here(called, tmp_path):
     called("CartPole-v1", "--run-dir", "first")
     (first,) = runs_in(tmp_path / "first").values()
     words = ["CartPole-v1", "--start-from", first, "--seeds", 2]
-    assert called(*words, "--run-dir", "there", cluster=Machines())[0] == 0
+    assert called(*words, "--run-dir", "there", cluster=MachinesHere())[0] == 0
     assert called(*words, "--run-dir", "here")[0] == 0
     there = runs_in(tmp_path / "there")
     for seed, run in runs_in(tmp_path / "here").items():
@@ -197,7 +191,7 @@ def test_files_that_cannot_be_written_here_wait_while_training_goes_on(called, t
 
     monkeypatch.setattr("a2c.seeds.remote.write", write)
     words = ["spread_envs:Slowly-v0", *LONG, "--seeds", 2, "--jobs", 1]
-    code, _, err = called(*words, "--run-dir", "there", cluster=Machines())
+    code, _, err = called(*words, "--run-dir", "there", cluster=MachinesHere())
     assert code == 0, err
     assert err.count("No space left on device; training goes on, and they are written when that is possible") == 1
     for run in runs_in(tmp_path / "there").values():
@@ -207,7 +201,9 @@ def test_files_that_cannot_be_written_here_wait_while_training_goes_on(called, t
 
 
 def test_wrong_settings_are_reported_once(called, tmp_path):
-    code, _, err = called("CartPole-v1", "--seeds", 9, "--env-kwargs", '{"nonsense": 1}', cluster=Machines())
+    code, _, err = called(
+        "CartPole-v1", "--seeds", 9, "--jobs", 2, "--env-kwargs", '{"nonsense": 1}', cluster=MachinesHere()
+    )
     assert code == 2
     assert err.startswith("a2c: CartPole-v1 does not take env_kwargs")
     assert err.count("\n") == 1
@@ -223,7 +219,7 @@ def test_wrong_settings_are_reported_once(called, tmp_path):
     ],
 )
 def test_what_is_not_possible_is_a_sentence(called, words, message):
-    code, _, err = called("CartPole-v1", "--seeds", 2, *words, cluster=Machines())
+    code, _, err = called("CartPole-v1", "--seeds", 2, *words, cluster=MachinesHere())
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
 

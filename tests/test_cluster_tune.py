@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cluster_here import ClusterHere
+from cluster_here import MachinesHere
 
 from a2c.cli import main
 from a2c.run.folder import Run
@@ -13,10 +13,6 @@ from faults.compare import differences
 
 SMALL = "--preset none --hidden-sizes 8 --num-envs 2 --total-steps 256 --eval-episodes 1 --final-eval-episodes 2"
 TUNE = f"tune CartPole-v1 {SMALL} --seeds 2 --confirm-seeds 1 --unseen-seeds 2 --json"
-
-
-class Machines(ClusterHere):
-    is_free = True
 
 
 @pytest.fixture
@@ -44,7 +40,7 @@ def ended(out):
 
 def test_a_study_on_a_cluster_makes_the_trials_and_runs_of_one_process_though_actors_are_lost(tuned, tmp_path):
     # The second call of an actor after its start is to measure the default trial: it is lost in the middle.
-    cluster = Machines(deaths=(1,), counted="go_on")
+    cluster = MachinesHere(deaths=(1,), counted="go_on")
     code, out, err = tuned("there", "--trials", 4, "--jobs", 1, cluster=cluster)
     assert code == 0, err
     assert "was lost: its process has died; the trial begins anew in another" in err
@@ -65,12 +61,12 @@ def test_a_study_on_a_cluster_makes_the_trials_and_runs_of_one_process_though_ac
     # The same study goes on without a cluster, and the other way round.
     code, out, _ = tuned("there", "--trials", 5)
     assert code == 0
-    code, alone, _ = tuned("here", "--trials", 5, "--jobs", 1, cluster=Machines())
+    code, alone, _ = tuned("here", "--trials", 5, "--jobs", 1, cluster=MachinesHere())
     assert (code, ended(out)) == (0, ended(alone))
 
 
 def test_as_many_trials_are_made_at_a_time_as_the_cluster_has_cpus(tuned):
-    cluster = Machines()
+    cluster = MachinesHere()
     code, out, err = tuned("there", "--trials", 5, "--unseen-seeds", 0, cluster=cluster)
     assert code == 0, err
     assert len(cluster.rooms) == cluster.cpus
@@ -79,17 +75,17 @@ def test_as_many_trials_are_made_at_a_time_as_the_cluster_has_cpus(tuned):
 
 
 def test_actors_that_are_lost_again_and_again_end_the_study_which_can_go_on(tuned):
-    cluster = Machines(deaths=(1, 2, 3), counted="measure")
+    cluster = MachinesHere(deaths=(1, 2, 3), counted="measure")
     code, _, err = tuned("there", "--trials", 2, "--jobs", 1, cluster=cluster)
     assert code == 1
     assert "3 actors were lost in this trial" in err
-    assert tuned("there", "--trials", 2, "--jobs", 1, cluster=Machines())[0] == 0
+    assert tuned("there", "--trials", 2, "--jobs", 1, cluster=MachinesHere())[0] == 0
 
 
 def test_an_environment_that_raises_ends_the_study_with_that_error(tuned):
     command = TUNE.replace("CartPole-v1", "faulty:Faulty-v0")
     for jobs in (1, 2):
-        code, _, err = tuned(f"there{jobs}", "--trials", 3, "--jobs", jobs, cluster=Machines(), command=command)
+        code, _, err = tuned(f"there{jobs}", "--trials", 3, "--jobs", jobs, cluster=MachinesHere(), command=command)
         assert code == 1
         assert "RuntimeError: the step went wrong" in err
 
@@ -99,7 +95,7 @@ def test_settings_with_which_numbers_diverge_are_no_end(tuned, tmp_path):
     space.write_text('[[setting]]\nname = "learning_rate"\nlow = 1e20\nhigh = 1e30\nscale = "log"')
     command = TUNE.replace("CartPole-v1", "Pendulum-v1")
     results = []
-    for cluster in (Machines(), None):
+    for cluster in (MachinesHere(), None):
         name = "here" if cluster is None else "there"
         code, out, err = tuned(name, "--trials", 3, "--jobs", 1, "--space", space, cluster=cluster, command=command)
         assert code == 0, err
@@ -117,7 +113,7 @@ def test_settings_with_which_numbers_diverge_are_no_end(tuned, tmp_path):
     ],
 )
 def test_what_is_not_possible_is_a_sentence(tuned, tmp_path, words, message):
-    code, _, err = tuned("there", *words, cluster=Machines())
+    code, _, err = tuned("there", *words, cluster=MachinesHere())
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
     assert not (tmp_path / "there").exists()

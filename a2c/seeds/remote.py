@@ -70,14 +70,19 @@ class OnCluster:
                 f"the cluster had no {share.reserved:g} free CPUs within {_START_SECONDS:g} s; it has "
                 f"{cluster.cpus:g}, which other programs may use: free some"
             )
+        self._left_at_first = 1
+        while self._left_at_first < most and cluster.has_room((self._left_at_first + 1) * share.reserved):
+            self._left_at_first += 1
 
     def has_room(self, living: int) -> bool:
         """Whether one more process can start beside so many; looks for free CPUs only now and then."""
         now = time.monotonic()
-        self._started_at = [at for at in self._started_at if now - at < _SETTLE_SECONDS]
-        if living == 0:
+        if living == 0 or living >= self.most:
+            return living == 0
+        if self._left_at_first:
             return True
-        if living >= self.most or now - self._looked_at < _LOOK_SECONDS:
+        self._started_at = [at for at in self._started_at if now - at < _SETTLE_SECONDS]
+        if now - self._looked_at < _LOOK_SECONDS:
             return False
         if self._cluster.has_room((len(self._started_at) + 1) * self._share.reserved):
             return True
@@ -86,7 +91,8 @@ class OnCluster:
 
     def start(self, messages: queue.SimpleQueue[Message], living: int) -> RemoteChild:
         """Starts a process; the only one shares the CPUs of others if none become free."""
-        has_room = living > 0 or self._cluster.has_room(self._share.reserved, _FREED_SECONDS)
+        has_room = living > 0 or self._left_at_first > 0 or self._cluster.has_room(self._share.reserved, _FREED_SECONDS)
+        self._left_at_first = max(0, self._left_at_first - 1)
         self._started_at.append(time.monotonic())
         return RemoteChild(self._cluster, self._share if has_room else self._share._replace(reserved=0.0), messages)
 
