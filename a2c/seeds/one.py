@@ -44,12 +44,21 @@ class Measuring(NamedTuple):
     config: Config
     seeds: Sequence[int]
     episodes: int
+    number: int = 0
+    """The number of the look after which it goes on; 0: it begins."""
+    states: Sequence[str] = ()
+    """The states of that look, in base64."""
     start: str = ""
     """As in `Job`."""
 
     def to_json(self) -> dict[str, Any]:
         """As an object of JSON."""
-        return {**self._asdict(), "config": self.config.to_json(), "seeds": list(self.seeds)}
+        return {
+            **self._asdict(),
+            "config": self.config.to_json(),
+            "seeds": list(self.seeds),
+            "states": list(self.states),
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Measuring:

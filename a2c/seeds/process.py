@@ -21,6 +21,7 @@ What environments print to standard output is redirected to standard error.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -42,6 +43,8 @@ from a2c.seeds.one import Job, Measuring
 from a2c.signals import Stopped, StopSignals
 
 _STANDING_SECONDS = 0.25
+_MOST_STATE_BYTES = 1 << 26
+"""Larger states of a trial are not sent: if it is lost, it begins anew."""
 
 
 class Relay:
@@ -131,12 +134,15 @@ def _train(job: Job, relay: Relay) -> bool:
 def _measure(trial: Measuring, relay: Relay, orders: _Orders) -> bool:
     """Measures a trial as long as the parent says so; returns whether a signal stopped it."""
     with importing():
-        from a2c.tuning.trial import looks  # Here: only tuning needs it.
+        from a2c.tuning.trial import Saved, looks  # Here: only tuning needs it.
+    saved = Saved(trial.number, [base64.b64decode(state) for state in trial.states])
     with StopSignals() as stop:
         try:
-            with contextlib.closing(looks(trial.placed(), trial.seeds, trial.episodes, stop)) as measured:
+            with contextlib.closing(looks(trial.placed(), trial.seeds, trial.episodes, stop, saved)) as measured:
                 for look in measured:
-                    relay.send("look", look._asdict())
+                    states = look.states if sum(map(len, look.states)) <= _MOST_STATE_BYTES else ()
+                    sent = {**look._asdict(), "states": [base64.b64encode(state).decode() for state in states]}
+                    relay.send("look", sent)
                     if orders.next() != {"goes_on": True}:
                         break
         except Stopped:

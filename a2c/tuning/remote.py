@@ -80,13 +80,15 @@ class Measurer:
     ) -> Generator[Look, None, None]:
         """The measurements of a trial, to the same bits as in this process; arguments and errors as of `looks` there.
 
-        If its actor is lost, it begins anew in another, and comes to the same numbers.
+        If its actor is lost, it goes on in another from its last look, and comes to the same numbers.
         """
-        seen, losses = 0, 0
+        trial, seen, losses = Measuring(config, seeds, episodes), 0, 0
         while True:
             try:
-                with contextlib.closing(self._looks(Measuring(config, seeds, episodes), stop)) as measured:
-                    for look in measured:
+                with contextlib.closing(self._looks(trial, stop)) as measured:
+                    for look, states in measured:
+                        if states:
+                            trial = trial._replace(number=look.number, states=states)
                         if look.number > seen:
                             seen = look.number
                             yield look
@@ -96,17 +98,19 @@ class Measurer:
                 self.close()
                 if losses == _MOST_LOSSES:
                     raise WorkerError(f"{error}; {losses} actors were lost in this trial") from error
-                _say(f"{error}; the trial begins anew in another")
+                where = f"goes on in another after look {trial.number} of {LOOKS}" if trial.number else "begins anew"
+                _say(f"{error}; the trial {where}")
 
-    def _looks(self, trial: Measuring, stop: StopSignals) -> Generator[Look, None, None]:
+    def _looks(self, trial: Measuring, stop: StopSignals) -> Generator[tuple[Look, Sequence[str]], None, None]:
+        """The looks of a trial in one actor, each with states as in `Measuring`."""
         self.prepare(stop)
         child, is_over = self._child, False
         assert child is not None  # noqa: S101 - `prepare` made it
         try:
             child.measure(trial)
-            for look in self._heard(stop):
+            for look, states in self._heard(stop):
                 is_over = look.number == LOOKS
-                yield look
+                yield look, states
                 child.go_on(not is_over)
                 if is_over:
                     return
@@ -119,7 +123,7 @@ class Measurer:
             self.close()
             raise
 
-    def _heard(self, stop: StopSignals) -> Iterator[Look]:
+    def _heard(self, stop: StopSignals) -> Iterator[tuple[Look, Sequence[str]]]:
         """The looks that the actor reports.
 
         Raises:
@@ -136,8 +140,8 @@ class Measurer:
             if message.child is not self._child:  # The last words of one that was lost.
                 continue
             match message.kind, message.value:
-                case "look", dict(look):
-                    yield Look(**look)
+                case "look", {"number": int(number), "steps": int(steps), "returns": returns, "states": states}:
+                    yield Look(number, steps, returns), states
                 case "failed", dict(failed):
                     raise _error(failed)
                 case "warning", str(text):
