@@ -2,6 +2,9 @@
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,15 +122,13 @@ def test_what_is_not_possible_is_a_sentence(tuned, tmp_path, words, message):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_with_ray_a_study_makes_the_trials_of_one_process(tuned):
+def test_with_ray_a_study_makes_the_trials_of_one_process(tuned, tmp_path):
     code, alone, _ = tuned("here", "--trials", 3)
     assert code == 0
-    from a2c.cluster.nodes import Cluster
-
-    cluster = Cluster("local")
-    try:
-        code, out, err = tuned("there", "--trials", 3, "--jobs", 1, cluster=cluster)
-    finally:
-        cluster.close()
-    assert code == 0, err
-    assert ended(out) == ended(alone)
+    words = [*TUNE.split(), "--study", "there", "--trials", "3", "--jobs", "1", "--cluster", "local"]
+    done = subprocess.run(
+        [sys.executable, "-m", "a2c", *words], cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert ended(done.stdout) == ended(alone)

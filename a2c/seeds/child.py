@@ -18,12 +18,14 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from a2c.seeds.one import Job
 
-# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once; with the parent's
-# sys.path, so that it finds the same modules in the same order.
+# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once; with signals that an
+# actor of Ray blocks, in itself and so in its children; with the parent's sys.path, so that it finds the same modules in
+# the same order.
 _PROGRAM = """
-import os, sys
+import os, signal, sys
 if os.name == "posix":
     os.setpgid(0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 sys.path[:] = sys.argv[2:]
 from a2c.seeds.process import main
 main(int(sys.argv[1]))
