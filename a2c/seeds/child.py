@@ -18,9 +18,8 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from a2c.seeds.one import Job
 
-# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once; heeding signals that an
-# actor of Ray blocks, as its children inherit that; with the parent's sys.path, so that it finds the same modules in the
-# same order.
+# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once. Actors of Ray block
+# SIGINT, and their children inherit that. With the parent's sys.path, it finds the same modules in the same order.
 _PROGRAM = """
 import os, signal, sys
 if os.name == "posix":
