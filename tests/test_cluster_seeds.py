@@ -1,5 +1,6 @@
 """`--seeds K --cluster`: each seed is trained as a whole elsewhere, and its folder is here, as without a cluster."""
 
+import contextlib
 import importlib.util
 import itertools
 import json
@@ -305,15 +306,29 @@ def test_a_copy_follows_whatever_happens_in_a_folder(tmp_path):
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 
-def started(tmp_path, *words):
-    """Starts `a2c train` of three seeds on a cluster in a session of its own."""
+@pytest.fixture
+def started(tmp_path):
+    """Starts `a2c train` of three seeds on a cluster, in a session of its own."""
     (tmp_path / "spread_envs.py").write_text(ENVIRONMENTS)
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent), *sys.path])
-    return subprocess.Popen(
-        [sys.executable, "-m", "a2c", "train", "spread_envs:Slowly-v0", *SETTINGS, *LONG, "--seeds", "3", *words],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    leaders = []
+
+    def start(*words):
+        where = ["--seeds", "3", "--cluster", "local", "--run-dir", "there"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "a2c", "train", "spread_envs:Slowly-v0", *SETTINGS, *LONG, *where, *words],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, start_new_session=True, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        leaders.append(process)
+        return process
+
+    yield start
+    for leader in leaders:
+        for pid in members(leader.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        leader.communicate()
 
 
 def hosts(session):
@@ -327,8 +342,8 @@ def has_checkpoints(tmp_path, steps):
 
 @with_ray
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes through /proc")
-def test_with_ray_an_actor_is_killed_then_the_driver_and_the_seeds_go_on_to_the_same_bits(called, tmp_path):
-    process = started(tmp_path, "--cluster", "local", "--run-dir", "there")
+def test_with_ray_an_actor_is_killed_then_the_driver_and_the_seeds_go_on_to_the_same_bits(called, started, tmp_path):
+    process = started()
     assert wait_until(lambda: has_checkpoints(tmp_path, 200), process, 0.2)
     os.kill(hosts(process.pid)[0], signal.SIGKILL)
     assert wait_until(lambda: has_checkpoints(tmp_path, 800), process, 0.2)
@@ -336,7 +351,7 @@ def test_with_ray_an_actor_is_killed_then_the_driver_and_the_seeds_go_on_to_the_
     _, said = process.communicate(timeout=60)
     assert "was lost: " in said
     assert "it goes on in another after " in said
-    process = started(tmp_path, "--cluster", "local", "--run-dir", "there", "--resume")
+    process = started("--resume")
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     assert called("spread_envs:Slowly-v0", *LONG, "--seeds", 3, "--run-dir", "here")[0] == 0
@@ -348,8 +363,8 @@ def test_with_ray_an_actor_is_killed_then_the_driver_and_the_seeds_go_on_to_the_
 
 @with_ray
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes through /proc")
-def test_with_ray_an_interrupt_saves_all_seeds_and_leaves_nobody_behind(tmp_path):
-    process = started(tmp_path, "--cluster", "local", "--run-dir", "there", "--total-steps", "1000000")
+def test_with_ray_an_interrupt_saves_all_seeds_and_leaves_nobody_behind(started, tmp_path):
+    process = started("--total-steps", "1000000")
     assert wait_until(lambda: has_checkpoints(tmp_path, 200), process, 0.2)
     os.killpg(process.pid, signal.SIGINT)  # As a terminal does it: to every process of the group.
     _, said = process.communicate(timeout=120)
