@@ -55,9 +55,11 @@ class Environment:
     """Run every environment in a worker process. By default this process steps a share of them and runs evaluations."""
     cluster: str = "none"
     """Step environments and choose actions in actors of a Ray cluster. local: a cluster started on this machine. auto:
-    the one this machine belongs to. HOST:PORT or ray://HOST:PORT: that one. none: no cluster. Never changes results."""
+    the one this machine belongs to. HOST:PORT or ray://HOST:PORT: that one. none: no cluster. Several seeds, and trials
+    of a2c tune, are trained there as a whole instead, each in an actor. Never changes results."""
     num_actors: int | Literal["auto"] = "auto"
-    """Actors on the cluster; each gets a share of the environments. auto: one for each CPU. Never changes results."""
+    """Actors on the cluster; each gets a share of the environments of one run. auto: one for each CPU. Never changes
+    results."""
     max_episode_steps: int | None = None
     """Truncate episodes after this many steps, in training and evaluation. None: only the environment's own limit."""
     atari_preprocessing: bool = False
@@ -321,11 +323,17 @@ class Config(Course, Model, Optimization, Algorithm, Environment):  # Fields of 
             raise UserError(
                 f"vectorization is {self.vectorization!r}, which has no workers; drop isolate_envs and num_workers"
             )
-        self._check_cluster()
         if self.num_workers == 0 and (self.isolate_envs or self.vectorization == "workers"):
             raise UserError("num_workers is 0 but workers are asked for; it must be at least 1, or 'auto'")
 
-    def _check_cluster(self) -> None:
+    def check_spreads(self) -> None:
+        """Checks that the environments of one run can be spread over a cluster, if it is to have one.
+
+        A Config as such may name a cluster and anything else: of several seeds, each is trained as without one.
+
+        Raises:
+            UserError: They cannot.
+        """
         if self.cluster == "none":
             return
         here = f"cluster is {self.cluster!r}"

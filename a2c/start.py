@@ -17,6 +17,7 @@ from a2c.model.blocks import initial_parameters, numbered
 from a2c.moments import Moments
 
 _STATISTICS = "normalizer."
+_copies: dict[str, Path] = {}
 
 
 class Start(NamedTuple):
@@ -50,7 +51,7 @@ def read(config: Config) -> Start | None:
     """
     if config.start_from is None:
         return None
-    path = _file(Path(config.start_from))
+    path = _file(_copies.get(config.start_from, Path(config.start_from)))
     return Start(path, files.arrays_from_bytes(_read(config), path))
 
 
@@ -121,8 +122,22 @@ def restore_statistics(start: Start, moments: Moments | None) -> None:
         raise UserError(f"start_from is {start.path}, whose statistics of observations do not fit: {error}") from error
 
 
+def use_copy(start_from: str, copy: Path) -> None:
+    """Makes this process read a copy of the file that `start_from` is a path of: it runs on another machine."""
+    _copies[start_from] = copy
+
+
+def contents(config: Config) -> bytes | None:
+    """The bytes of the file that a run's initial parameters are read from; None if they are drawn from its seed.
+
+    Raises:
+        UserError: As `read`.
+    """
+    return None if config.start_from is None else _read(config)
+
+
 def _read(config: Config) -> bytes:
-    path = _file(Path(str(config.start_from)))
+    path = _file(_copies.get(str(config.start_from), Path(str(config.start_from))))
     data = files.read_bytes(path)
     digest = hashlib.sha256(data).hexdigest()
     if config.start_from_sha256 not in (None, digest):

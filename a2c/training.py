@@ -248,6 +248,7 @@ def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[Un
         UserError: The environment or the run folder is not usable, or another process trains this run.
         EnvError: An environment could not be created.
     """
+    asked.config.check_spreads()
     with contextlib.ExitStack() as cleanup:
         cleanup.enter_context(compilation_shown(asked.display.line))
         saved = None if run is None else _checkpoint_of(run, asked.config, cleanup)

@@ -6,7 +6,6 @@ python -m benchmarks.view
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import tempfile
 import time
@@ -20,8 +19,9 @@ from a2c.run.standing import Standing
 from a2c.screen import Nowhere, Pace, ticking
 from a2c.seeds.board import Board
 from a2c.seeds.frame import frame_of_seeds
-from a2c.seeds.one import Job
-from a2c.seeds.parent import processes_for, train_all
+from a2c.seeds.one import jobs_for
+from a2c.seeds.parent import train_all
+from a2c.seeds.places import Here, processes_for
 from a2c.training import fit
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -82,11 +82,11 @@ def main() -> None:
         fit(config, config.env_id, origins(config, "auto", fitted), watch)
         save(watch.frame, "live_view", "a2c train CartPole-v1 --vectorization local")
         config = configure("CartPole-v1", "auto", {"run_dir": folder}, fitted)
-        jobs = [Job(dataclasses.replace(config, seed=seed), "auto", False) for seed in range(8)]
+        jobs = jobs_for(config, "auto", range(8), resume=False)
         processes = processes_for(config, len(jobs))
         board = WatchedBoard(range(8), f"CartPole-v1, seeds 0 to 7, {processes} at a time", is_quiet=True)
         board.begin = time.monotonic()
-        train_all(jobs, processes, board)
+        train_all(jobs, Here(processes), board)
         save(board.frame, "seeds_view", "a2c train CartPole-v1 --seeds 8")
 
 

@@ -1,5 +1,7 @@
 """A cluster without Ray: actors are objects of this process, what travels is pickled, and who dies is said before."""
 
+import threading
+
 import cloudpickle
 
 from a2c.cluster.group import Group
@@ -10,22 +12,27 @@ class ClusterHere:
     """Stands in for `a2c.cluster.nodes.Cluster`.
 
     Attributes:
-        deaths: Numbers of the calls of `collect`, counted over all actors, at which the actor asked is lost.
+        deaths: Numbers of the calls of `counted`, over all actors, at which the actor asked is lost.
+        counted: The name of a method.
+        when: Whether calls count now.
         rooms: The CPUs that actors were started with, in order.
         num_free: CPUs that nobody uses.
     """
 
     cpus = 4.0
+    machines = (4.0,)
     num_free = 0
 
-    def __init__(self, address="local", deaths=()):
+    def __init__(self, address="local", deaths=(), counted="collect", when=lambda: True):
         self.deaths, self.rooms, self._asked = set(deaths), [], 0
-        self._living = []
+        self._counted, self._when = counted, when
+        self._living = {}  # Actors; each does one thing after another.
 
-    def start(self, cpus):
+    def start(self, cpus, kind=Group):
         self.rooms.append(cpus)
-        self._living.append(Group())
-        return self._living[-1]
+        actor = kind()
+        self._living[actor] = threading.Lock()
+        return actor
 
     def has_room(self, cpus, within_seconds=0.0):
         return self.num_free >= cpus
@@ -43,13 +50,16 @@ class ClusterHere:
         return []
 
     def ask(self, actor, name, *args):
-        if name == "collect":
+        if name == self._counted and self._when():
             self._asked += 1
             if self._asked in self.deaths:
                 self.end(actor)
-        if actor not in self._living:
+        lock = self._living.get(actor)
+        if lock is None:
             return None
-        return cloudpickle.loads(cloudpickle.dumps(actor.answer(name, *cloudpickle.loads(cloudpickle.dumps(args)))))
+        with lock:
+            args = cloudpickle.loads(cloudpickle.dumps(args))
+            return cloudpickle.loads(cloudpickle.dumps(actor.answer(name, *args)))
 
     def answer(self, asked):
         if asked is None:
@@ -60,8 +70,25 @@ class ClusterHere:
         return value
 
     def end(self, actor):
-        if actor in self._living:
-            actor.close()
-            self._living.remove(actor)
+        lock = self._living.pop(actor, None)
+        if lock is not None:
+            with lock:
+                actor.close()
 
     def close(self): ...
+
+
+class MachinesHere(ClusterHere):
+    """One whose actors free their CPUs when they end."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._taken = {}
+
+    def start(self, cpus, kind=Group):
+        actor = super().start(cpus, kind)
+        self._taken[actor] = cpus
+        return actor
+
+    def has_room(self, cpus, within_seconds=0.0):
+        return sum(self._taken[actor] for actor in list(self._living)) + cpus <= self.cpus

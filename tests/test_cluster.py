@@ -301,7 +301,7 @@ def test_numbers_that_are_not_finite_are_reported_as_in_one_process():
 )
 def test_what_no_cluster_can_do_is_refused_in_a_sentence(settings, message):
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
-        a2c.Config("CartPole-v1", **settings)
+        a2c.train("CartPole-v1", preset="none", **settings)
 
 
 def test_two_images_are_refused():

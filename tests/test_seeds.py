@@ -22,7 +22,7 @@ from a2c.run.folder import Run
 from a2c.seeds.aggregate import aggregates
 from a2c.seeds.child import in_words
 from a2c.seeds.one import Job
-from a2c.seeds.parent import processes_for
+from a2c.seeds.places import processes_for
 from faults.compare import differences
 from faults.places import Place, members, wait_until
 
@@ -258,7 +258,7 @@ def test_how_many_have_room():
 
 
 def test_a_job_is_the_same_at_the_other_end_of_a_pipe():
-    job = Job(Config("CartPole-v1", hidden_sizes=(3, 4), env_kwargs={"a": [1]}), "none", True)
+    job = Job(Config("CartPole-v1", hidden_sizes=(3, 4), env_kwargs={"a": [1]}), {"seed": "default"}, True)
     assert Job.from_json(json.loads(json.dumps(job.to_json()))) == job
 
 

@@ -5,5 +5,8 @@ groups.py   all groups: calls them at the same time, and replaces actors that ar
 fleet.py    all environments as one `Stepper`, which records how to restore each
 acting.py   fills a rollout from the groups
 paces.py    which groups are slow
+answers.py  how actors of any kind answer, and find modules
 nodes.py    Ray: the only file that imports it
+
+Whole runs are spread over a cluster, too: `a2c.seeds.remote` and `a2c.tuning.remote`, on what is in the last two files.
 """

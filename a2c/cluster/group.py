@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import socket
 import sys
 import time
-import traceback
 from typing import Any, NamedTuple
 
-import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.acting import Behaviour, LocalActing, experience_for
+from a2c.cluster.answers import Answer, answered, arrived
 from a2c.config import Config
 from a2c.engines import Engine
 from a2c.engines.choice import choose_engine
@@ -99,15 +97,6 @@ class Standing(NamedTuple):
     events: list[Event]
 
 
-class Answer(NamedTuple):
-    """What a method returned, or the exception that it raised."""
-
-    value: Any
-    error: Exception | None = None
-    details: str = ""
-    """The traceback."""
-
-
 class Group:
     """Consecutive environments of a run, and the engine that acts in them. All methods are called through `answer`."""
 
@@ -115,21 +104,12 @@ class Group:
         self._cleanup = contextlib.ExitStack()
 
     def answer(self, name: str, *args: Any) -> Answer:
-        """Calls the method of that name. Exceptions are returned as values, so that their attributes are not lost."""
-        try:
-            return Answer(getattr(self, name)(*args))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the learner must hear of it
-            details = "".join(traceback.format_exception(error))
-            try:
-                cloudpickle.loads(cloudpickle.dumps(error))
-            except Exception:  # noqa: BLE001 - a user's exception may fail to pickle in any way
-                error = RuntimeError(f"{type(error).__name__}: {error}")
-            return Answer(None, error, details)
+        """Calls the method of that name."""
+        return answered(self, name, args)
 
     def arrive(self, paths: list[str]) -> str:
         """Adds the learner's module search path, as far as its folders exist here; returns this machine's name."""
-        sys.path += [path for path in paths if path not in sys.path and os.path.exists(path)]
-        return socket.gethostname()
+        return arrived(paths)
 
     def make(self, kind: Kind, count: int, timeout_seconds: float) -> tuple[Traits, list[Event]]:
         """Constructs the environments; returns their traits, and what happened.

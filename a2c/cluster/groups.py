@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from a2c.cluster.answers import search_paths
 from a2c.cluster.group import Outfit, Standing
 from a2c.cluster.nodes import Cluster, LostError
 from a2c.cluster.paces import Slow
@@ -65,7 +64,7 @@ class Groups:
         self.rows = _divided(config.num_envs, count)
         self._outfit: Any = None  # A reference to it on the cluster.
         self._actors = [cluster.start(self._cpus) for _ in self.rows]
-        asked = [cluster.ask(actor, "arrive", _paths()) for actor in self._actors]
+        asked = [cluster.ask(actor, "arrive", search_paths()) for actor in self._actors]
         late = cluster.late(asked, _START_SECONDS)
         if late:
             raise UserError(
@@ -187,7 +186,7 @@ class Groups:
         """Starts an actor. Without free CPUs, it shares those of others: the run goes on, slower."""
         (self.crowded.discard if has_room else self.crowded.add)(number)
         self._actors[number] = self._cluster.start(self._cpus if has_room else 0.0)
-        return self._cluster.ask(self._actors[number], "arrive", _paths())
+        return self._cluster.ask(self._actors[number], "arrive", search_paths())
 
     def free(self) -> int:
         """How many more actors have room on the cluster; looks only every `_LOOK_SECONDS`, and is 0 between."""
@@ -247,8 +246,3 @@ class Groups:
 def _divided(num_envs: int, count: int) -> list[slice]:
     """Consecutive environments for each of so many actors, as equally many as possible."""
     return [slice(*pair) for pair in itertools.pairwise(num_envs * part // count for part in range(count + 1))]
-
-
-def _paths() -> list[str]:
-    """The module search path of this process, as absolute paths: actors import the environment from it."""
-    return [os.path.abspath(path) for path in sys.path]

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from a2c.cluster.answers import Actor
 from a2c.cluster.group import Group
 from a2c.errors import UserError, plain
 from a2c.imports import importing
@@ -36,6 +37,7 @@ class Cluster:
 
     Attributes:
         cpus: Number of CPUs of the cluster.
+        machines: Number of CPUs of each of its machines.
     """
 
     def __init__(self, address: str) -> None:
@@ -61,6 +63,7 @@ class Cluster:
         if self._owns:
             self._join(address)
         self.cpus = float(ray.cluster_resources().get("CPU", 0.0))
+        self.machines = [float(node["Resources"].get("CPU", 0.0)) for node in ray.nodes() if node["Alive"]]
 
     def _join(self, address: str) -> None:
         started: dict[str, Any] = {}
@@ -87,10 +90,10 @@ class Cluster:
             if is_main and before is not None:
                 signal.signal(signal.SIGTERM, before)  # Ray's handler would end the run without saving.
 
-    def start(self, cpus: float) -> Any:
-        """Starts an actor with an empty `Group`, which takes so many CPUs."""
-        actor = self._ray.remote(Group)
-        # Ray must not restart it: the fleet does that, because it can restore the environments.
+    def start(self, cpus: float, kind: type[Actor] = Group) -> Any:
+        """Starts an actor of a kind, which takes so many CPUs."""
+        actor = self._ray.remote(kind)
+        # Ray must not restart it: whoever lost it does that, because it can restore what the actor had.
         return actor.options(num_cpus=cpus, max_restarts=0, scheduling_strategy="SPREAD").remote()
 
     def has_room(self, cpus: float, within_seconds: float = 0.0) -> bool:
@@ -116,7 +119,7 @@ class Cluster:
         return data if are_few else self.put(data)
 
     def ask(self, actor: Any, name: str, *args: Any) -> Any:
-        """Calls a method of an actor's group without waiting; `answer` waits for the result."""
+        """Calls a method of an actor without waiting; `answer` waits for the result."""
         return actor.answer.remote(name, *args)
 
     def late(self, asked: Sequence[Any], seconds: float) -> list[int]:
@@ -131,8 +134,8 @@ class Cluster:
 
         Raises:
             LostError: The actor is lost.
-            UserError: The actor's machine cannot import the group's code or an argument of the call.
-            Exception: The group raised it.
+            UserError: The actor's machine cannot import its code or an argument of the call.
+            Exception: The actor raised it.
         """
         errors = self._ray.exceptions
         try:

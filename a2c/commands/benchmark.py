@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from a2c.commands.groups import Preset, Settings, refuse_cluster
+from a2c.commands.groups import Preset, Settings
 from a2c.config import Config
 from a2c.envs.make import envs_for
 from a2c.envs.placement import is_compiled
@@ -51,7 +51,8 @@ class Benchmark:
             raise UserError(f"seconds is {self.seconds}; it must be above 0 and at most 3600")
         if not 1 <= self.rounds <= 1000:
             raise UserError(f"rounds is {self.rounds}; it must be from 1 to 1000")
-        refuse_cluster(self.config, "measuring this machine")
+        if self.config.cluster != "none":
+            raise UserError(f"cluster is {self.config.cluster!r}, and this measures this machine alone; drop it")
         with importing():  # Not at the top: Numba is slow to import, and few verbs need it.
             from a2c.kernels.compiler import compilation_shown
         with contextlib.ExitStack() as cleanup:

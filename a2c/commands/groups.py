@@ -15,7 +15,6 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from a2c.config import GROUPS, Config
-from a2c.errors import UserError
 from a2c.presets import PRESETS
 
 registry = ConstructorRegistry()
@@ -33,16 +32,6 @@ Preset = Annotated[
 
 Settings = Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 """Config as a field of a verb, with flags without a prefix."""
-
-
-def refuse_cluster(config: Config, what: str) -> None:
-    """Refuses a cluster where environments are stepped on this machine all the same.
-
-    Raises:
-        UserError: One was chosen.
-    """
-    if config.cluster != "none":
-        raise UserError(f"cluster is {config.cluster!r}, which is for single runs of `a2c train`, not {what}; drop it")
 
 
 @registry.struct_rule

@@ -10,20 +10,22 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from a2c.commands.groups import Preset, Settings, refuse_cluster
+from a2c.commands.groups import Preset, Settings
 from a2c.commands.plot import draw
 from a2c.commands.record import record
 from a2c.commands.report import write_report
 from a2c.errors import EnvError, UserError
 from a2c.evaluation import in_words, shown_returns
+from a2c.imports import importing
 from a2c.output import print_json
 from a2c.presets import configure, fit_beside_preset, warn_of_other_environment
 from a2c.run.folder import Run
 from a2c.screen import display_for
 from a2c.seeds.aggregate import seeds_as_json, seeds_in_words
 from a2c.seeds.board import Board
-from a2c.seeds.one import Job, train
-from a2c.seeds.parent import processes_for, runs_of, train_all
+from a2c.seeds.one import Job, jobs_for, train
+from a2c.seeds.parent import runs_of, train_all
+from a2c.seeds.places import Here, Places, alone, check_spread, processes_for
 from a2c.start import settled
 
 
@@ -34,9 +36,10 @@ class Train:
     config: Settings
     preset: Preset = "auto"
     seeds: int = 1
-    """How many seeds to train, counted up from --seed."""
+    """How many seeds to train, counted up from --seed. With --cluster, each is trained as a whole somewhere on it."""
     jobs: int | Literal["auto"] = "auto"
-    """Seeds trained at the same time, each in a process with its share of the cores. auto: as many as have room."""
+    """Seeds trained at the same time, each in a process with its share of the cores. auto: as many as have room, on a
+    cluster as many as it has CPUs for."""
     pictures: bool = True
     """Draw curve.png, record video.gif and write report.html at the end; with several seeds, one picture of all curves
     instead."""
@@ -59,12 +62,13 @@ class Train:
             raise UserError(f"seeds is {self.seeds}; it must be from 1 to 10,000")
         if self.jobs != "auto" and not 1 <= self.jobs <= 1_000:
             raise UserError(f"jobs is {self.jobs}; it must be from 1 to 1,000, or auto")
-        if self.seeds > 1:
-            refuse_cluster(self.config, "several seeds")
+        is_spread = self.seeds > 1 and self.config.cluster != "none"
+        if is_spread:
+            check_spread(self.config, "a seed", "--jobs says how many seeds are trained at the same time")
         config = settled(self.config)  # First, because --resume finds a run by the contents of --start-from's file.
         seeds = range(config.seed, config.seed + self.seeds)
         warn_of_other_environment(config.env_id, self.preset)
-        jobs = [Job(dataclasses.replace(config, seed=seed), self.preset, self.resume) for seed in seeds]
+        jobs = jobs_for(alone(config) if is_spread else config, self.preset, seeds, self.resume)
         return self._run_one(jobs[0]) if len(jobs) == 1 else self._run_several(jobs)
 
     def _run_one(self, job: Job) -> int:
@@ -81,11 +85,13 @@ class Train:
         return exit_code(run)
 
     def _run_several(self, jobs: Sequence[Job]) -> int:
-        processes = processes_for(self.config, len(jobs)) if self.jobs == "auto" else min(self.jobs, len(jobs))
         first, last = jobs[0].config.seed, jobs[-1].config.seed
-        title = f"{self.config.env_id}, seeds {first} to {last}, {processes} at a time"
-        with contextlib.closing(Board([job.config.seed for job in jobs], title, self.quiet)) as board:
-            stopped_by = train_all(jobs, processes, board)
+        with contextlib.ExitStack() as cleanup:
+            processes, places = self._places(len(jobs), cleanup)
+            title = f"{self.config.env_id}, seeds {first} to {last}, {processes} at a time"
+            board = Board([job.config.seed for job in jobs], title, self.quiet)
+            cleanup.callback(board.close)
+            stopped_by = train_all(jobs, places, board)
         rows = list(board.rows.values())
         runs = runs_of(rows)
         if self.json:
@@ -99,6 +105,18 @@ class Train:
             path = runs[0].path.parent / f"{runs[0].path.name.rpartition('-seed')[0]}-seeds{first}-{last}.png"
             attempt_picture("curves", lambda: draw(runs, path), sys.stderr if self.json else sys.stdout)
         return 128 + stopped_by if stopped_by else max(row.code for row in rows)
+
+    def _places(self, seeds: int, cleanup: contextlib.ExitStack) -> tuple[int, Places]:
+        """How many seeds are trained at the same time, and where."""
+        config = self.config
+        if config.cluster == "none":
+            processes = processes_for(config, seeds) if self.jobs == "auto" else min(self.jobs, seeds)
+            return processes, Here(processes)
+        with importing():
+            from a2c.seeds.remote import spread_over  # Here: it imports Numba, which is slow.
+        processes, places = spread_over(config, self.jobs, seeds)
+        cleanup.callback(places.close)
+        return processes, places
 
 
 def exit_code(run: Run) -> int:

@@ -11,13 +11,13 @@ import textwrap
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from a2c import files
 from a2c.commands.compare import table
-from a2c.commands.groups import Preset, Settings, refuse_cluster
+from a2c.commands.groups import Preset, Settings
 from a2c.errors import NumbersError, UserError
 from a2c.evaluation import shown_returns
 from a2c.fitting import lines
@@ -25,9 +25,11 @@ from a2c.imports import importing
 from a2c.model.own import is_own
 from a2c.output import print_json
 from a2c.presets import check_have_effect, configure, fit_beside_preset, origins, warn_of_other_environment
+from a2c.seeds.places import alone, check_spread
 from a2c.start import settled
 
 if TYPE_CHECKING:
+    from a2c.seeds.remote import OnCluster
     from a2c.signals import StopSignals
     from a2c.tuning.search import Budget
     from a2c.tuning.study import Asked, Study, Trial
@@ -61,8 +63,9 @@ class Tune:
     trials some are good by luck on a few seeds."""
     unseen_seeds: int = 10
     """Other seeds, from --seed + 1000, on which to compare the best settings with your own; 0: none."""
-    jobs: int = 1
-    """Processes for trials and for the comparison. With 1, the same seed makes the same trials."""
+    jobs: int | Literal["auto"] = "auto"
+    """Processes for trials and for the comparison. With 1, the same seed makes the same trials. auto: 1, or with
+    --cluster, on which each trial and each run is then trained as a whole, as many as it has CPUs for."""
     json: bool = False
     """Print one JSON object."""
     named: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
@@ -81,28 +84,44 @@ class Tune:
         """Tunes; returns the exit code: 128 + the signal's number if one ended it early."""
         self._check()
         with importing():  # Not at the top: Numba and Optuna are slow to import, and few verbs need them.
-            from a2c.signals import Stopped, StopSignals
-            from a2c.tuning.search import Budget
-            from a2c.tuning.study import Study, open_optuna
+            from a2c.tuning.study import open_optuna
 
             open_optuna()
         asked = self._asked()
+        with contextlib.ExitStack() as cleanup:
+            return self._tune(asked, *self._places(cleanup))
+
+    def _places(self, cleanup: contextlib.ExitStack) -> tuple[int, OnCluster | None]:
+        """How many trials are made at the same time, and where if that is on a cluster."""
+        if self.config.cluster == "none":
+            return (1 if self.jobs == "auto" else self.jobs), None
+        with importing():
+            from a2c.seeds.remote import spread_over
+        jobs, places = spread_over(self.config, self.jobs, _MOST)
+        cleanup.callback(places.close)
+        return jobs, places
+
+    def _tune(self, asked: Asked, jobs: int, places: OnCluster | None) -> int:
+        from a2c.signals import Stopped, StopSignals
+        from a2c.tuning.search import Budget
+        from a2c.tuning.study import Study
+
         study = Study(Path(self.study) if self.study else self._folder(), asked)
         trials = self.trials if self.trials is not None or self.minutes is not None else _TRIALS
-        budget = Budget(trials, time.time(), self.minutes, 2 * self.unseen_seeds, self.jobs)
+        budget = Budget(trials, time.time(), self.minutes, 2 * self.unseen_seeds, jobs)
         say = _Progress(asked, budget)
         say.begins(study)
         try:
             with StopSignals() as stop:
                 try:
-                    self._search(study, budget, stop, say)
+                    self._search(study, budget, stop, say, places)
                     is_last = study.leave()
                 except BaseException:
                     study.leave()
                     raise
             if not is_last:
                 say.line(f"other processes still make trials of {study.path}; the last of them compares and reports")
-            result = self._result(study, say) if is_last else None
+            result = self._result(study, say, jobs, places) if is_last else None
         except (Stopped, KeyboardInterrupt):  # The second, if Ctrl-C comes while environments and networks are made.
             return self._stopped(study, say, stop)
         if self.json:
@@ -112,7 +131,7 @@ class Tune:
     def _check(self) -> None:
         for name, value, least, most in (
             ("seeds", self.seeds, 1, _MOST), ("unseen_seeds", self.unseen_seeds, 0, _MOST),
-            ("jobs", self.jobs, 1, _MOST),
+            ("jobs", None if self.jobs == "auto" else self.jobs, 1, _MOST),
             ("trials", self.trials, 1, 1_000_000), ("confirm_seeds", self.confirm_seeds, 0, _MOST),
         ):  # fmt: skip
             if value is not None and not least <= value <= most:
@@ -124,7 +143,8 @@ class Tune:
                 f"seeds is {self.seeds} and confirm_seeds {self.confirm_seeds}; together they must be at most "
                 f"{_MOST:,}, since the seeds after these are for the comparison"
             )
-        refuse_cluster(self.config, "trials")
+        if self.config.cluster != "none":
+            check_spread(self.config, "a trial", "--jobs says how many are made at the same time")
         if self.config.stop_at_return is not None:
             raise UserError("stop_at_return would give runs different lengths, which do not compare; leave it out")
 
@@ -139,7 +159,7 @@ class Tune:
         from a2c.tuning.space import SHIPPED, read_space
         from a2c.tuning.study import Asked
 
-        config = settled(self.config)
+        config = settled(alone(self.config))
         warn_of_other_environment(config.env_id, self.preset)
         chosen = {name: getattr(config, name) for name in self.named}
         fit = fit_beside_preset(config.env_id, self.preset, chosen)
@@ -169,15 +189,28 @@ class Tune:
         enough = max(_EPISODES, self.config.eval_episodes)
         return enough if final in ("auto", 0) else min(enough, int(final))
 
-    def _search(self, study: Study, budget: Budget, stop: StopSignals, say: _Progress) -> None:
+    def _search(
+        self, study: Study, budget: Budget, stop: StopSignals, say: _Progress, places: OnCluster | None
+    ) -> None:
         from a2c.kernels.compiler import compilation_shown
-        from a2c.tuning.search import Helpers, made
+        from a2c.tuning.search import Helpers, Helping, Measure, made
+        from a2c.tuning.trial import looks
 
-        with (
-            compilation_shown(),
-            Helpers(study.path, study.asked, budget) as helpers,
-            contextlib.closing(made(study, budget, stop)) as trials,
-        ):
+        with contextlib.ExitStack() as cleanup:
+            cleanup.enter_context(compilation_shown())
+            measure: Measure = looks
+            helpers: Helping
+            if places is None:
+                helpers = cleanup.enter_context(Helpers(study.path, study.asked, budget))
+            else:
+                from a2c.tuning import remote  # Here: it needs Ray.
+
+                actors = remote.Actors(places)
+                measurer = cleanup.enter_context(contextlib.closing(remote.Measurer(actors)))
+                measurer.prepare(stop)
+                measure = measurer.looks
+                helpers = cleanup.enter_context(remote.Helpers(study.path, study.asked, budget, actors))
+            trials = cleanup.enter_context(contextlib.closing(made(study, budget, stop, measure)))
             for trial in trials:
                 say.trial(trial, study)
                 for other in helpers.trials():
@@ -185,7 +218,7 @@ class Tune:
             for other in helpers.wait(stop):
                 say.trial(other, study)
 
-    def _result(self, study: Study, say: _Progress) -> dict[str, Any]:
+    def _result(self, study: Study, say: _Progress, jobs: int, places: OnCluster | None) -> dict[str, Any]:
         """Compares, writes the preset and the picture, and prints the result; returns it for `--json`."""
         from a2c.tuning import outcome
         from a2c.tuning.importance import importances
@@ -196,7 +229,7 @@ class Tune:
         best = best_of(trials)
         if best is None:
             raise UserError(f"no trial of {study.path} came to its end; {outcome.why_none(trials)}")
-        unseen = None if best.is_default else self._compared(study, best, say)
+        unseen = None if best.is_default else self._compared(study, best, say, jobs, places)
         verdict = outcome.verdict(best, unseen)
         preset = outcome.preset(study, best, verdict)
         mattered = importances(study)
@@ -218,7 +251,9 @@ class Tune:
             print(shlex.join(["a2c", "train", config.env_id, "--preset", str(preset), *network]))
         return result
 
-    def _compared(self, study: Study, best: Trial, say: _Progress) -> Unseen | None:
+    def _compared(
+        self, study: Study, best: Trial, say: _Progress, jobs: int, places: OnCluster | None
+    ) -> Unseen | None:
         """Trains the best settings and the user's own on unseen seeds, and compares them."""
         from a2c.tuning import unseen
 
@@ -233,7 +268,12 @@ class Tune:
             found = {**asked.origins, **dict.fromkeys(settings, unseen.TUNED)}
             runs = []
             try:
-                for run in unseen.made(plan[name], found, self.jobs):
+                runs_made = (
+                    unseen.made(plan[name], found, jobs)
+                    if places is None
+                    else unseen.made_elsewhere(plan[name], found, places)
+                )
+                for run in runs_made:
                     runs.append(run)
                     say.unseen(name, run)
             except NumbersError as error:

@@ -28,6 +28,7 @@ FORMAT = 2
 """Version of the format. From version 1, which had no notes, only the policy can be read."""
 
 _PATTERN = re.compile(r"step_(\d{9,18})(?:-(\d{1,9}))?")
+_FILE = re.compile(r"[A-Za-z0-9_]+\.[a-z]+")
 _UNFINISHED = ".unfinished-"
 _STATE, _MANIFEST = "state.safetensors", "manifest.json"
 
@@ -79,25 +80,75 @@ def save(
             return target  # The same state is saved already.
         number += 1
         target = folder / f"step_{counters['steps']:09d}-{number}"
-    unfinished = folder / f"{_UNFINISHED}{target.name}-{os.getpid()}"
-    try:
-        unfinished.mkdir(parents=True)
-        for name, data in contents.items():
-            files.write_bytes(unfinished / name, data)
-        manifest = {"format": FORMAT, "files": entries, "counters": counters, "notes": dict(notes or {})}
-        files.write_json(unfinished / _MANIFEST, manifest)
-        unfinished.rename(target)
-        files.sync_folder(folder)
-    except OSError as error:
-        raise UserError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    manifest = {"format": FORMAT, "files": entries, "counters": counters, "notes": dict(notes or {})}
+    _write(target, {**contents, _MANIFEST: files.json_to_bytes(manifest)})
     # Newer ones are damaged, or the run would have resumed from them, so they do not count among the `keep`.
     folders = _folders(folder)
     for old in folders[folders.index(target) + keep :]:
         with contextlib.suppress(OSError):
             shutil.rmtree(old)
     return target
+
+
+def names(folder: Path) -> list[str]:
+    """The names of the finished checkpoints, the newest first."""
+    return [path.name for path in _folders(folder)]
+
+
+def contents(folder: Path, name: str) -> dict[str, bytes]:
+    """All files of a checkpoint, as `put` writes them elsewhere.
+
+    Raises:
+        UserError: It is not intact, or it was deleted meanwhile, as the oldest are.
+    """
+    path = folder / name
+    saved = files.read_json(path / _MANIFEST)
+    _read(path)
+    return {one: files.read_bytes(path / one) for one in (*saved["files"], _MANIFEST)}
+
+
+def put(folder: Path, name: str, contents: Mapping[str, bytes]) -> None:
+    """Writes a checkpoint that was made elsewhere, unless there is an intact one of this name; makes the folder, too.
+
+    Raises:
+        UserError: This is not the name of a checkpoint, or of a file of one; or the folder cannot be written.
+    """
+    wrong = [one for one in contents if one != _MANIFEST and not _FILE.fullmatch(one)]
+    if wrong or not _PATTERN.fullmatch(name) or _MANIFEST not in contents:
+        raise UserError(f"{shown(name)} with {shown(sorted(contents))} is not a checkpoint")
+    if _manifest_if_whole(folder / name) is None:
+        remove(folder, name)
+        _write(folder / name, contents)
+
+
+def remove(folder: Path, name: str) -> None:
+    """Removes a checkpoint, if it is there.
+
+    Raises:
+        UserError: This is not the name of a checkpoint.
+    """
+    if not _PATTERN.fullmatch(name):
+        raise UserError(f"{shown(name)} is not a checkpoint")
+    shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _write(target: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes the files of a checkpoint, the manifest last, into a folder that appears as a whole.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    unfinished = target.with_name(f"{_UNFINISHED}{target.name}-{os.getpid()}")
+    try:
+        unfinished.mkdir(parents=True)
+        for name in sorted(contents, key=lambda name: name == _MANIFEST):
+            files.write_bytes(unfinished / name, contents[name])
+        unfinished.rename(target)
+        files.sync_folder(target.parent)
+    except OSError as error:
+        raise UserError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def within(run: Path) -> Path:
@@ -166,7 +217,7 @@ def _read(path: Path) -> Checkpoint:
         raise UserError(f"{path / _MANIFEST} has format {shown(manifest.get('format'))}; this version reads {FORMAT}")
     match manifest:
         case {"files": {"state.safetensors": _, **others}, "counters": dict(counters)} if all(
-            re.fullmatch(r"[A-Za-z0-9_]+\.[a-z]+", str(name)) for name in others
+            _FILE.fullmatch(str(name)) for name in others
         ):
             pass
         case _:

@@ -128,24 +128,7 @@ class Run:
         Raises:
             UserError: The folder cannot be made.
         """
-        # Only characters that every file system allows: ids may hold slashes and colons.
-        environment = re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
-        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        name, path = f"{stamp}-seed{config.seed}", Path()
-        for attempt in range(1, 1000):
-            path = settled(config.run_dir) / environment / (name if attempt == 1 else f"{name}-{attempt}")
-            try:
-                path.mkdir(parents=True)
-                break
-            except FileExistsError as error:
-                if not path.is_dir():
-                    raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
-            except OSError as error:
-                raise UserError(f"cannot make the run folder {path}: {error.strerror or error}") from error
-        else:
-            raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
-        for folder in (path.parent, path.parent.parent):
-            files.sync_folder(folder)
+        path = new_folder(config)
         return cls._write_config(path, config, origins, is_compiled, is_callable)
 
     @classmethod
@@ -159,8 +142,7 @@ class Run:
         Returns:
             The run; None if there is none.
         """
-        folder = settled(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
-        for path in sorted(folder.glob(f"*-seed{config.seed}*"), reverse=True):
+        for path in sorted(folder_of(config).glob(f"*-seed{config.seed}*"), reverse=True):
             try:
                 run = cls(path)
             except UserError:
@@ -504,6 +486,37 @@ class Run:
                 f"trust it, add --env {name}, once (from Python: env=...)"
             )
         return env or env_id
+
+
+def folder_of(config: Config) -> Path:
+    """The folder of the runs with these settings: `<run_dir>/<environment>`."""
+    # Only characters that every file system allows: ids may hold slashes and colons.
+    return settled(config.run_dir) / re.sub(r"[^A-Za-z0-9._-]", "-", config.env_id)
+
+
+def new_folder(config: Config) -> Path:
+    """Makes the folder `<run_dir>/<environment>/<time>-seed<seed>` of a new run.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name, path = f"{stamp}-seed{config.seed}", Path()
+    for attempt in range(1, 1000):
+        path = folder_of(config) / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError as error:
+            if not path.is_dir():
+                raise UserError(f"cannot make the run folder {path}: {error.strerror}") from error
+        except OSError as error:
+            raise UserError(f"cannot make the run folder {path}: {error.strerror or error}") from error
+    else:
+        raise UserError(f"cannot make a run folder: {path} and a thousand like it exist")
+    for folder in (path.parent, path.parent.parent):
+        files.sync_folder(folder)
+    return path
 
 
 def load(run: Run | str | os.PathLike[str], which: Which = "best", network: Any = None) -> Policy:

@@ -1,4 +1,8 @@
-"""A process that trains seeds: the parent's side."""
+"""A process that trains seeds: the parent's side.
+
+`Child` is what a parent needs of such a process, wherever it runs: `LocalChild` is one of this machine, and
+`a2c.seeds.remote` has one in an actor of a cluster.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,17 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol
 
 from a2c.seeds.one import Job
 
-# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once; with the parent's
-# sys.path, so that it finds the same modules in the same order.
+# In a process group of its own, so that Ctrl-C reaches only the parent, which passes it on, once. Actors of Ray block
+# SIGINT, and their children inherit that. With the parent's sys.path, it finds the same modules in the same order.
 _PROGRAM = """
-import os, sys
+import os, signal, sys
 if os.name == "posix":
     os.setpgid(0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 sys.path[:] = sys.argv[2:]
 from a2c.seeds.process import main
 main(int(sys.argv[1]))
@@ -34,23 +39,63 @@ class Message(NamedTuple):
 
     child: Child
     kind: str
-    """As in `a2c.seeds.process`; "text": a line of standard error; "end"."""
+    """As in `a2c.seeds.process`; or "text": a line of standard error; "end": it ended, with this exit code; "lost": its
+    actor, or the machine of that, is gone, in words."""
     value: Any
 
 
-class Child:
-    """A process that trains seeds, one after another.
+class Child(Protocol):
+    """A process that trains seeds, one after another; its messages come in a queue.
 
     Attributes:
         job: What it trains now; None: nothing.
     """
 
-    def __init__(self, cores: int, messages: queue.SimpleQueue[Message]) -> None:
+    job: Job | None
+
+    def begin(self, job: Job) -> None:
+        """Gives it a seed to train. If it has just ended or was lost, the message that says so will follow."""
+        ...
+
+    def dismiss(self) -> None:
+        """Tells it that there are no more seeds, so that it ends."""
+        ...
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process, if it is alive."""
+        ...
+
+    def signal_all(self, number: int) -> None:
+        """Sends a signal to the process and its workers."""
+        ...
+
+    def kill(self) -> None:
+        """Kills the process and its workers."""
+        ...
+
+    def close(self) -> None:
+        """Frees what belongs to a process that has ended."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Waits for its end; False if it is still alive."""
+        ...
+
+
+class LocalChild:
+    """A `Child` on this machine.
+
+    Attributes:
+        job: What it trains now; None: nothing.
+    """
+
+    def __init__(self, cores: int, messages: queue.SimpleQueue[Message], folder: str | None = None) -> None:
         """Starts the process.
 
         Args:
             cores: How many cores it may use.
             messages: Where its messages go.
+            folder: Its working directory; None: this process's.
         """
         self.job: Job | None = None
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
@@ -60,6 +105,7 @@ class Child:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
+            cwd=folder,
         )
         self._messages = messages
         reads = self._read_text, self._read_messages
@@ -70,8 +116,12 @@ class Child:
     def begin(self, job: Job) -> None:
         """Gives it a seed to train. If the process has just ended, an "end" message will follow."""
         self.job = job
+        self.say("train", job.to_json())
+
+    def say(self, order: str, value: Any) -> None:
+        """Writes it an order, as in `a2c.seeds.process`."""
         with contextlib.suppress(OSError):
-            self._stdin.write(json.dumps(job.to_json()) + "\n")
+            self._stdin.write(json.dumps({order: value}) + "\n")
             self._stdin.flush()
 
     def dismiss(self) -> None:
@@ -95,6 +145,7 @@ class Child:
     def kill(self) -> None:
         """Kills the process and its workers."""
         self.signal_all(getattr(signal, "SIGKILL", signal.SIGTERM))
+        self._process.kill()  # It may not have made its group yet.
         self._process.wait()
 
     def close(self) -> None:

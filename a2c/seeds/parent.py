@@ -8,18 +8,19 @@ import queue
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-from a2c.config import Config
-from a2c.machine import cores
+from a2c.errors import NumbersError
+from a2c.run import checkpoint
 from a2c.run.folder import Run
 from a2c.run.standing import Standing
 from a2c.seeds.board import Board
 from a2c.seeds.child import Child, Message, in_words
 from a2c.seeds.one import Job
+from a2c.seeds.places import Places
 from a2c.seeds.rows import Row
 from a2c.signals import StopSignals
 
@@ -27,66 +28,79 @@ _WAIT_SECONDS = 0.1
 _END_SECONDS = 5.0
 """How long a process may take to end after a second signal, before it is killed."""
 
-
-def processes_for(config: Config, seeds: int) -> int:
-    """The default number of seeds trained at the same time: as many as the cores have room for."""
-    threads = 1 if config.num_threads == "auto" else config.num_threads
-    workers = 0 if config.num_workers == "auto" else config.num_workers
-    if config.device != "cpu":
-        return 1  # A GPU's memory may not have room for several.
-    return max(1, min(seeds, cores() // max(threads, workers + 1)))
+_MOST_LOSSES = 3
+"""After so many lost actors without a new checkpoint, a seed is given up."""
 
 
-def train_all(jobs: Sequence[Job], processes: int, board: Board) -> int:
+def train_all(jobs: Sequence[Job], places: Places, board: Board) -> int:
     """Trains every seed; the results are in the rows of the board.
 
-    If a seed raises, or its process dies, the others go on. But if the settings are wrong, they are so for all seeds,
-    and no further one begins. A signal is passed on to all; every run is saved and can be resumed.
+    If a seed raises, or its process dies, the others go on. If an actor of a cluster is lost, or its machine, its seed
+    goes on in another. But if the settings are wrong, they are so for all seeds, and no further one begins. A signal is
+    passed on to all; every run is saved and can be resumed.
 
     Args:
         jobs: One for each row.
-        processes: How many to train at the same time, at most.
+        places: Where to train them.
         board: Shows the progress.
 
     Returns:
         The number of the signal that ended it; 0 if none did.
     """
     with StopSignals() as stop:
-        crew = _Crew(jobs, min(processes, len(jobs)), board, stop)
-        with crew.stopped_together():
-            try:
-                crew.run()
-            finally:
-                crew.end()
+        for _ in trained(jobs, places, board, stop):
+            pass
         board.draw(is_last=True)
         return stop.received
+
+
+def trained(jobs: Sequence[Job], places: Places, board: Board, stop: StopSignals) -> Generator[Row, None, None]:
+    """Trains every seed, as `train_all`; yields the row of each as soon as it is over."""
+    crew = _Crew(jobs, places, board, stop)
+    with crew.stopped_together():
+        try:
+            yield from crew.run()
+        finally:
+            crew.end()
+
+
+class _Losses(NamedTuple):
+    """How many actors were lost that trained a seed, after one and the same checkpoint."""
+
+    steps: int
+    times: int
 
 
 class _Crew:
     """The processes, and the seeds that wait for one."""
 
-    def __init__(self, jobs: Sequence[Job], processes: int, board: Board, stop: StopSignals) -> None:
-        """Starts the processes, and gives a seed to each."""
-        self._waiting, self._board, self._stop = deque(jobs), board, stop
-        self._share = max(1, cores() // processes)
+    def __init__(self, jobs: Sequence[Job], places: Places, board: Board, stop: StopSignals) -> None:
+        """All seeds wait."""
+        self._waiting, self._places, self._board, self._stop = deque(jobs), places, board, stop
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._children: list[Child] = []
+        self._losses: dict[int, _Losses] = {}
+        self._over_now: deque[Row] = deque()
         self._is_stopping = False
-        for _ in range(processes):
-            self._start()
 
-    def run(self) -> None:
-        """Trains until all processes have ended."""
-        while self._children:
+    def run(self) -> Iterator[Row]:
+        """Trains until no seed waits and all processes have ended; yields the rows of seeds that are over."""
+        while self._children or self._waiting:
             if self._stop.received and not self._is_stopping:
                 self._is_stopping = True
                 self._waiting.clear()
                 for child in self._children:
                     child.signal(self._stop.received)
+            while self._waiting and self._places.has_room(len(self._children)):
+                child = self._places.start(self._messages, len(self._children))
+                self._children.append(child)
+                self._hand_over(child)
             with contextlib.suppress(queue.Empty):
                 message = self._messages.get(timeout=_WAIT_SECONDS)
                 self._handle(message)
             self._board.draw()
+            while self._over_now:
+                yield self._over_now.popleft()
 
     def end(self) -> None:
         """Ends processes that are still alive: after a second signal, or an error of ours."""
@@ -120,25 +134,24 @@ class _Crew:
         finally:
             signal.signal(signal.SIGTSTP, previous)
 
-    def _start(self) -> None:
-        child = Child(self._share, self._messages)
-        self._children.append(child)
-        self._hand_over(child)
-
     def _hand_over(self, child: Child) -> None:
         """Gives a process the next seed; if there is none, lets it end."""
         if not self._waiting:
             child.dismiss()
             return
         job = self._waiting.popleft()
-        self._board.update(job.config.seed, state="starting", begun=time.monotonic())
+        row = self._board.rows[job.config.seed]
+        self._board.update(row.seed, state="starting", begun=row.begun or time.monotonic())
         child.begin(job)
 
     def _handle(self, message: Message) -> None:
         """Handles a message of a process."""
         child, kind, value = message
-        if kind == "end":
-            self._ended(child, value)
+        if kind in ("end", "lost"):
+            self._children.remove(child)
+            child.close()
+            if child.job is not None:
+                self._ended(child.job, value) if kind == "end" else self._lost(child.job, value)
             return
         if child.job is None:  # Output of a process that trains nothing any more.
             return
@@ -162,46 +175,63 @@ class _Crew:
             case "ended":
                 self._over(child, _row_of_ended(value))
             case "failed":
-                self._failed(child, value["sentence"], value["code"])
+                self._failed(child, value)
 
-    def _failed(self, child: Child, sentence: str, code: int) -> None:
+    def _failed(self, child: Child, value: dict[str, Any]) -> None:
         if child.job is None:
             return
+        sentence, code = value["sentence"], value["code"]
+        is_diverged = value["kind"] == NumbersError.__name__ and value["env_index"] is None
         seed = child.job.config.seed
         if self._board.rows[seed].path is None and code == 2:  # The settings are wrong, for all seeds.
             self._waiting.clear()
             self._board.warn_of_all(sentence)
         else:
             self._board.warn(seed, sentence)
-        self._over(child, {"state": "failed", "why": sentence.strip().splitlines()[-1], "code": code})
+        why = sentence.strip().splitlines()[-1]
+        self._over(child, {"state": "failed", "why": why, "code": code, "is_diverged": is_diverged})
 
     def _over(self, child: Child, changes: dict[str, Any]) -> None:
         """Handles the end of a seed, however it ended; its process gets the next one."""
         if child.job is None:
             return
         row = self._board.rows[child.job.config.seed]
-        row = self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes)
+        self._over_now.append(self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes))
         self._hand_over(child)
 
-    def _ended(self, child: Child, code: int) -> None:
-        """Handles the end of a process; if it was still training, a new one replaces it."""
-        self._children.remove(child)
-        child.close()
-        if child.job is None:
+    def _ended(self, job: Job, code: int) -> None:
+        """Handles the end of a process that was still training."""
+        self._cut_short(job, f"its process ended {in_words(code)}")
+
+    def _lost(self, job: Job, why: str) -> None:
+        """Handles the loss of an actor that trained: its seed goes on in another, unless that happens too often."""
+        row = self._board.rows[job.config.seed]
+        run = None if row.path is None else Run(row.path)
+        steps = 0 if run is None or checkpoint.is_empty(run.checkpoints) else run.steps
+        before = self._losses.get(row.seed)
+        losses = _Losses(steps, before.times + 1 if before is not None and before.steps == steps else 1)
+        self._losses[row.seed] = losses
+        if self._is_stopping or losses.times == _MOST_LOSSES:
+            self._cut_short(job, why if self._is_stopping else f"{why}; {losses.times} actors were lost there")
             return
-        row = self._board.rows[child.job.config.seed]
+        told = f"{why}; it goes on in another after {steps:,} steps"
+        self._board.text(row.seed, told)
+        if run is not None:
+            run.events.add("worker_restarts", steps, told)
+        self._board.update(row.seed, state="waiting")
+        self._waiting.appendleft(job._replace(resume=job.resume or run is not None))
+
+    def _cut_short(self, job: Job, why: str) -> None:
+        """Handles a seed whose process is gone, and which does not go on."""
+        row = self._board.rows[job.config.seed]
         changes: dict[str, Any]
         if self._is_stopping:
             changes = {"state": "stopped" if row.path else "waiting"}
         else:
-            why = f"its process ended {in_words(code)}"
             hint = f"; `{Run(row.path).command('resume')}` goes on" if row.path else ""
             self._board.warn(row.seed, why + hint)
             changes = {"state": "failed", "why": why, "code": 1}
-        self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes)
-        child.job = None
-        if self._waiting:
-            self._start()
+        self._over_now.append(self._board.update(row.seed, seconds=time.monotonic() - row.begun, **changes))
 
 
 def _row_of_ended(path: str) -> dict[str, Any]:

@@ -26,3 +26,5 @@ class Row(NamedTuple):
     """A sentence, if it failed."""
     code: int = 0
     """The exit code for that."""
+    is_diverged: bool = False
+    """Whether it failed because its numbers diverged."""

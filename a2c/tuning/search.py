@@ -9,10 +9,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from a2c.config import Config
 from a2c.errors import NumbersError, UserError
@@ -49,8 +49,18 @@ class Budget(NamedTuple):
         return self.begun + 60 * self.minutes - min(30 * self.minutes, reserved)
 
 
-def made(study: Study, budget: Budget, stop: StopSignals) -> Generator[Trial, None, None]:
+Measure = Callable[[Config, Sequence[int], int, StopSignals], Generator[Look, None, None]]
+"""Trains and measures a trial, as `looks` does in this process."""
+
+
+def made(study: Study, budget: Budget, stop: StopSignals, measure: Measure = looks) -> Generator[Trial, None, None]:
     """Runs trials; yields each as it progresses and when it ends. The default is never cut short for lack of time.
+
+    Args:
+        study: The study.
+        budget: When to end.
+        stop: Ends it, too.
+        measure: Trains and measures a trial, in this process or elsewhere.
 
     Raises:
         Stopped: A signal ended the search. The trial under way is repeated when the study goes on.
@@ -67,11 +77,11 @@ def made(study: Study, budget: Budget, stop: StopSignals) -> Generator[Trial, No
         following = study.next_trial(budget.trials)
         if following is None:
             return
-        yield from _made(study, *following, stop, until)
+        yield from _made(study, *following, stop, until, measure)
 
 
 def _made(
-    study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals, until: float | None
+    study: Study, trial: Any, settings: dict[str, Any], stop: StopSignals, until: float | None, measure: Measure
 ) -> Iterator[Trial]:
     """Runs one trial; yields it as it progresses and, unless the time was up before, when it ends."""
     begun = time.perf_counter()
@@ -79,7 +89,7 @@ def _made(
     value, why, is_cut = None, "", False
     try:
         config = dataclasses.replace(study.asked.config, **settings)
-        with contextlib.closing(looks(config, study.asked.seeds, study.asked.episodes, stop)) as measured:
+        with contextlib.closing(measure(config, study.asked.seeds, study.asked.episodes, stop)) as measured:
             for look in measured:
                 goes_on = study.note(trial, look)
                 if look.is_last:
@@ -91,7 +101,7 @@ def _made(
                     break
                 yield study.known(trial)
         if value is not None and study.asked.num_more and study.would_be_best(trial, value):
-            returns = look.returns + _last(config, study.asked, stop).returns
+            returns = look.returns + _last(config, study.asked, stop, measure).returns
             study.note_confirmed(trial, returns)
             value = score_of(returns)
     except (
@@ -117,11 +127,23 @@ def _made(
         yield study.end(trial, value, time.perf_counter() - begun, why)
 
 
-def _last(config: Config, asked: Asked, stop: StopSignals) -> Look:
+def _last(config: Config, asked: Asked, stop: StopSignals, measure: Measure) -> Look:
     """The last look of the further seeds."""
-    with contextlib.closing(looks(config, asked.more_seeds, asked.episodes, stop)) as measured:
+    with contextlib.closing(measure(config, asked.more_seeds, asked.episodes, stop)) as measured:
         *_, last = measured
     return last
+
+
+class Helping(Protocol):
+    """Others that make trials of the same study at the same time."""
+
+    def trials(self) -> Iterator[Trial]:
+        """Yields the trials that ended since the last call, or raises an error with which one of the others ended."""
+        ...
+
+    def wait(self, stop: StopSignals) -> Iterator[Trial]:
+        """Yields the remaining trials as they end, until all others have ended."""
+        ...
 
 
 class Helpers:

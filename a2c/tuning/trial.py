@@ -10,11 +10,12 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from a2c import start
+from a2c import files, start
 from a2c.config import Config
 from a2c.envs import Envs
 from a2c.envs.make import envs_for, kind_for
@@ -43,6 +44,8 @@ class Look(NamedTuple):
     """Steps of each seed so far."""
     returns: list[float]
     """Mean return of each seed's evaluation."""
+    states: Sequence[bytes] = ()
+    """The state of each seed's learner, from which the trial can go on; empty: nobody asked for them."""
 
     @property
     def is_last(self) -> bool:
@@ -60,7 +63,18 @@ def score_of(returns: Sequence[float]) -> float:
     return float(interquartile_mean(np.array(returns)))
 
 
-def looks(config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals) -> Generator[Look, None, None]:
+class Saved(NamedTuple):
+    """Where a trial goes on."""
+
+    number: int
+    """The number of its last look; 0: it begins."""
+    states: Sequence[bytes]
+    """Those of that look."""
+
+
+def looks(
+    config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals, saved: Saved | None = None
+) -> Generator[Look, None, None]:
     """Trains every seed in LOOKS equal parts, and yields a measurement after each; close the generator to stop earlier.
 
     Args:
@@ -68,6 +82,7 @@ def looks(config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals
         seeds: One run for each.
         episodes: How many episodes the last evaluation has: the first of those at the end of `a2c train`.
         stop: Ends the training.
+        saved: Where to go on, to the same numbers; the looks then have states, too. None: begins, without states.
 
     Raises:
         Stopped: A signal asked to stop.
@@ -80,12 +95,23 @@ def looks(config: Config, seeds: Sequence[int], episodes: int, stop: StopSignals
         if config.vectorization == "auto" and config.num_workers == "auto" and not config.isolate_envs:
             config = dataclasses.replace(config, num_workers=0)  # The cores are for --jobs.
         contestants = [_Contestant(dataclasses.replace(config, seed=seed), stop, cleanup) for seed in seeds]
-        for number in range(1, LOOKS + 1):
+        first = 1
+        if saved is not None and saved.states:
+            first += saved.number
+            for contestant, state in zip(contestants, saved.states, strict=True):
+                contestant.restore(state, _updates_at(config, saved.number))
+        for number in range(first, LOOKS + 1):
             returns = []
             for contestant in contestants:
-                contestant.train_to(-(-config.num_updates * number // LOOKS))
+                contestant.train_to(_updates_at(config, number))
                 returns.append(contestant.measured(episodes if number == LOOKS else None))
-            yield Look(number, contestants[0].learner.steps, returns)
+            states = [contestant.state() for contestant in contestants] if saved is not None and number < LOOKS else ()
+            yield Look(number, contestants[0].learner.steps, returns, states)
+
+
+def _updates_at(config: Config, number: int) -> int:
+    """The updates that a seed has made at a look."""
+    return -(-config.num_updates * number // LOOKS)
 
 
 class _Contestant:
@@ -103,6 +129,14 @@ class _Contestant:
         self._evaluator = Evaluator(kind, layout)
         cleanup.callback(self._evaluator.close)
         cleanup.enter_context(self._watched(envs))
+
+    def state(self) -> bytes:
+        """The learner's state, which `restore` reads."""
+        return files.arrays_to_bytes(self.learner.state())
+
+    def restore(self, state: bytes, updates: int) -> None:
+        """Continues from a state after so many updates."""
+        self.learner.restore(files.arrays_from_bytes(state, Path("the state of a trial")), updates)
 
     def train_to(self, updates: int) -> None:
         """Makes updates until the learner has made so many."""

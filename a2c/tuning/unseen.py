@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,11 +12,15 @@ from typing import NamedTuple
 
 from a2c.config import Config
 from a2c.envs.placement import is_compiled
-from a2c.errors import NumbersError, UserError
+from a2c.errors import NumbersError, UserError, WorkerError
 from a2c.report.comparison import Comparison, compared
 from a2c.run.folder import Run
 from a2c.screen import display_for
-from a2c.signals import Stopped
+from a2c.seeds.board import Board
+from a2c.seeds.one import Job
+from a2c.seeds.parent import trained
+from a2c.seeds.places import Places
+from a2c.signals import Stopped, StopSignals
 from a2c.training import fit, go_on
 from a2c.tuning.study import Asked, Trial
 from a2c.tuning.trial import LOOKS
@@ -108,6 +113,26 @@ def made(configs: Sequence[Config], origins: Mapping[str, str], jobs: int) -> It
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def made_elsewhere(configs: Sequence[Config], origins: Mapping[str, str], places: Places) -> Iterator[Run]:
+    """`made` with every run in a process of its own, wherever there is room; the folders are here all the same.
+
+    Raises:
+        As `made`.
+    """
+    board = Board([config.seed for config in configs], "", is_quiet=True)
+    jobs = [Job(config, origins, resume=True) for config in configs]
+    with StopSignals() as stop, contextlib.closing(trained(jobs, places, board, stop)) as rows:
+        for row in rows:
+            if row.state == "done" and row.path is not None:
+                yield Run(row.path)
+            elif row.state == "failed" and row.is_diverged:
+                raise NumbersError(row.why, {})
+            elif row.state == "failed":
+                raise UserError(row.why) if row.code == 2 else WorkerError(row.why)
+        if stop.received:
+            raise Stopped
 
 
 def _path(config: Config, origins: Mapping[str, str]) -> tuple[Path | None, str]:
