@@ -6,6 +6,8 @@ import warnings
 import pytest
 from hypothesis import settings
 
+from benchmarks.browser import chromium, launched
+
 with warnings.catch_warnings():
     # Paddle's imports give deprecation warnings, which are errors in our tests.
     warnings.simplefilter("ignore")
@@ -28,6 +30,16 @@ def _nothing_is_remembered(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, which takes a second to start: once for the tests of a file."""
+    if chromium() is None:
+        pytest.skip("there is no Chromium here; apt-get install chromium")
+    pytest.importorskip("playwright", reason="pip install playwright")
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture
