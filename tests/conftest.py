@@ -1,7 +1,10 @@
 """Shared by all tests: settings of quick runs, and a check that tests leave no process behind."""
 
 import multiprocessing
+import os
+import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,6 +19,19 @@ with warnings.catch_warnings():
 # The same examples every time, without a time limit, and without a database of failed examples.
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
+
+MEMORY, ROOM = Path("/dev/shm"), 2 << 30
+"""A file system in memory, and the free bytes that it must have: all tests together need about half a gigabyte."""
+
+
+def pytest_configure():
+    """Puts temporary folders of tests into memory if there is room.
+
+    A run waits for the disk two dozen times however short it is, so that a power cut loses nothing, and no test can cut
+    the power. Those of kills and full disks have folders elsewhere (`faults.places`).
+    """
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(autouse=True)
