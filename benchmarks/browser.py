@@ -96,23 +96,30 @@ def chromium() -> str | None:
 
 
 @contextlib.contextmanager
-def opened(path: Path, width: int, scheme: str, height: int = 900) -> Iterator[Look]:
-    """Opens a page in a window of some width, in the light or the dark colour scheme."""
+def launched() -> Iterator[Any]:
+    """Chromium without a window, as Playwright's browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         try:
-            page = browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1, offline=True
-            ).new_page()
-            requests: list[str] = []
-            complaints: list[str] = []
-            itself = path.resolve().as_uri()
-            page.on("request", lambda r: requests.append(r.url) if r.url != itself and r.url[:5] != "data:" else None)
-            page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.goto(itself)
-            yield Look(page, requests, complaints)
+            yield browser
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser: Any, path: Path, width: int, scheme: str, height: int = 900) -> Iterator[Look]:
+    """Opens a page in a window of some width, in the light or the dark scheme; earlier ones leave nothing behind."""
+    with browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1, offline=True
+    ) as context:
+        page = context.new_page()
+        requests: list[str] = []
+        complaints: list[str] = []
+        itself = path.resolve().as_uri()
+        page.on("request", lambda r: requests.append(r.url) if r.url != itself and r.url[:5] != "data:" else None)
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(itself)
+        yield Look(page, requests, complaints)

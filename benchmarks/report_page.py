@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from a2c.cli import main as a2c
-from benchmarks.browser import chromium, opened
+from benchmarks.browser import chromium, launched, opened
 
 DOCS = Path(__file__).parent.parent / "docs"
 _SHARED = ["--preset", "none", "--seeds", "5", "--total-steps", "50000", "--no-pictures"]
@@ -50,7 +50,7 @@ def main() -> int:
 def _shoot(page: Path, name: str, scheme: str, width: int, height: int) -> Path:
     """The top of a page as a picture."""
     path = DOCS / f"{name}.png"
-    with opened(page, width, scheme, height) as look:
+    with launched() as browser, opened(browser, page, width, scheme, height) as look:
         for fault in (*look.complaints, *look.requests, *look.faults()):
             raise AssertionError(f"{page.name}, {width} wide, {scheme}: {fault}")
         look.page.screenshot(path=path, clip={"x": 0, "y": 0, "width": width, "height": height})

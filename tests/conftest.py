@@ -1,10 +1,15 @@
 """Shared by all tests: settings of quick runs, and a check that tests leave no process behind."""
 
 import multiprocessing
+import os
+import shutil
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from benchmarks.browser import chromium, launched
 
 with warnings.catch_warnings():
     # Paddle's imports give deprecation warnings, which are errors in our tests.
@@ -14,6 +19,19 @@ with warnings.catch_warnings():
 # The same examples every time, without a time limit, and without a database of failed examples.
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
+
+MEMORY, ROOM = Path("/dev/shm"), 2 << 30
+"""A file system in memory, and the free bytes that it must have: all tests together need about half a gigabyte."""
+
+
+def pytest_configure():
+    """Puts temporary folders of tests into memory if there is room.
+
+    A run waits for the disk two dozen times however short it is, so that a power cut loses nothing, and no test can cut
+    the power. Those of kills and full disks have folders elsewhere (`faults.places`).
+    """
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +46,16 @@ def _nothing_is_remembered(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, which takes a second to start: once for the tests of a file."""
+    if chromium() is None:
+        pytest.skip("there is no Chromium here; apt-get install chromium")
+    pytest.importorskip("playwright", reason="pip install playwright")
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture

@@ -9,10 +9,15 @@ What is to be done with a block is said in a comment before it, which no reader 
 
 and `<!-- check: run this page -->` anywhere on a page: its commands are run one after another, in an empty folder, as
 in a shell. Otherwise Python is run, and commands are read by the parsers that would take them (tests/test_docs.py).
+
+A translation whose blocks differ from those of the English page in nothing that a computer reads does the same when it
+is run: it is not (`SAME_TO_RUN`). One with Chinese in what it prints, say, is.
 """
 
+import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from itertools import pairwise
@@ -73,6 +78,30 @@ def blocks(page: Path) -> list[Block]:
         elif token.type.endswith("_open"):
             check = ""
     return found
+
+
+def _as_run(block: Block) -> tuple[str, str, object]:
+    """Language, check and code of a block, without what only people read: comments and docstrings."""
+    code: object = block.text
+    if block.language == "python":
+        tree = ast.parse(block.text)
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+                node.body[:1] = [ast.Pass()]
+        code = ast.dump(tree)
+    elif block.language == "sh":
+        lines = block.text.replace("\\\n", " ").splitlines()
+        code = [shlex.split(line, comments=True, posix=False) for line in lines]  # Words with their quotation marks.
+    return block.language, block.check, code
+
+
+def runs_like(page: Path, other: Path) -> bool:
+    """Whether running one page does what running the other does."""
+    return [_as_run(block) for block in blocks(page)] == [_as_run(block) for block in blocks(other)]
+
+
+SAME_TO_RUN = {chinese for english, chinese in CHINESE.items() if runs_like(english, chinese)}
+"""Translations that do what the English page does, block by block."""
 
 
 def codes(page: Path) -> list[Text]:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import PAGES, ROOT, blocks, codes, headings, is_run, links, run, source
+from pages import PAGES, ROOT, SAME_TO_RUN, blocks, codes, headings, is_run, links, run, source
 from pymdownx.slugs import slugify
 
 import a2c
@@ -239,13 +239,14 @@ def programs(page, folder):
     return names
 
 
+TO_RUN = [page for page in PAGES if page not in SAME_TO_RUN]
 RUN_ELSEWHERE = {"python", "paddle", "tutorial", "own_networks"}
 """The page on Python below; the others in `test_tutorial.py` and `test_docs_own_networks.py`."""
 
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if not is_run(page) and page.name.partition(".")[0] not in RUN_ELSEWHERE],
+    [page for page in TO_RUN if not is_run(page) and page.name.partition(".")[0] not in RUN_ELSEWHERE],
     ids=lambda page: page.name,
 )
 def test_python_runs_from_top_to_bottom(page, tmp_path, monkeypatch):
@@ -264,7 +265,7 @@ def test_the_page_on_python_says_what_comes_of_it(tmp_path, monkeypatch, capsys)
 @pytest.mark.skipif(os.name != "posix", reason="these pages are for a shell")
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if is_run(page) and page.name.partition(".")[0] != "walk"],
+    [page for page in TO_RUN if is_run(page) and page.name.partition(".")[0] != "walk"],
     ids=lambda page: page.name,
 )
 def test_a_page_that_is_to_be_run_runs(page, tmp_path):

@@ -261,7 +261,7 @@ def test_environments_that_nobody_closed_end_with_their_owner():
 
 def abandoned():
     """Shared memory that no living process has mapped: other tests, in other processes, may have some of their own."""
-    there = set(os.listdir("/dev/shm")) if Path("/dev/shm").is_dir() else set()
+    there = {path.name for path in Path("/dev/shm").glob("*") if not path.is_dir()}
     for maps in Path("/proc").glob("[0-9]*/maps"):
         with contextlib.suppress(OSError):  # Of a process that has just ended.
             there -= {

@@ -1,7 +1,6 @@
 """The page that a policy is exported as, in a browser without a window."""
 
 import json
-import shutil
 
 import exported
 import gymnasium
@@ -14,22 +13,11 @@ from a2c.commands.export import export
 from a2c.exports.description import description_of, flat
 from a2c.exports.html import page_of
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 # As texts: objects would be taken over number by number, which takes minutes.
 ACT = """(text) => { const [all, masks, carries] = JSON.parse(text); return JSON.stringify(all.map((obs, i) => {
     const { action, outputs, carry } = a2c.policy.act(obs, masks && masks[i], Float32Array.from(carries[i]));
     return [action, Array.from(outputs), Array.from(carry)];
 })); }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as session:
-        chromium = session.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from a2c.run import checkpoint
 
 
 def settings(quick, **others):
-    evaluated = {"eval_every_steps": 1000, "eval_episodes": 2, "final_eval_episodes": 4, "eval_greedy": False}
-    return quick | {"total_steps": 2000, "num_envs": 4, "vectorization": "local"} | evaluated | others
+    evaluated = {"eval_every_steps": 512, "eval_episodes": 2, "final_eval_episodes": 4, "eval_greedy": False}
+    return quick | {"total_steps": 1024, "num_envs": 4, "vectorization": "local"} | evaluated | others
 
 
 def arrays_of(run):
@@ -38,7 +38,7 @@ def play(policy, env, greedy):
 def test_masks_are_obeyed_in_training_and_evaluation_and_by_whoever_acts(quick, case, tmp_path):
     make = making(case)
     run = a2c.train(make, **settings(quick))
-    assert run.summary["steps"] == 2000
+    assert run.summary["steps"] == 1024
     assert run.summary["evaluation"]["episodes"] == 4
     assert run.summary["events"] == {}
     for greedy in (True, False):

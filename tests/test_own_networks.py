@@ -298,7 +298,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(quick, settings, en
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     shutil.copy(own_nets.__file__, tmp_path / "mine.py")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if not path.endswith("tests")))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path != os.path.dirname(__file__)))
     words = ["train", "CartPole-v1", "--network", "mine:Residual", "--preset", "none", "--total-steps", "6000",
              "--eval-every-steps", "2000", "--eval-episodes", "2", "--final-eval-episodes", "2", "--no-pictures",
              "--save-every-seconds", "0.05"]  # fmt: skip

@@ -1,6 +1,5 @@
 """The report in headless Chromium: it complains of nothing, asks for nothing, nothing overlaps, and all can be read."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -10,12 +9,7 @@ import a2c
 from a2c.commands.report import read, write
 from a2c.presets import configure, origins
 from a2c.run.folder import Run
-from benchmarks.browser import LEAST_CONTRAST, SCHEMES, WIDTHS, chromium, opened
-
-pytestmark = [
-    pytest.mark.skipif(chromium() is None, reason="there is no Chromium here; apt-get install chromium"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="pip install playwright"),
-]
+from benchmarks.browser import LEAST_CONTRAST, SCHEMES, WIDTHS, opened
 
 
 @pytest.fixture(scope="module")
@@ -62,26 +56,26 @@ def fake(folder, number):
 @pytest.mark.parametrize("name", ["one", "several", "many", "bare"])
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_a_page_is_whole(pages, name, scheme, width):
-    with opened(pages[name], width, scheme) as look:
+def test_a_page_is_whole(browser, pages, name, scheme, width):
+    with opened(browser, pages[name], width, scheme) as look:
         assert look.complaints == []
         assert look.requests == []
         assert look.faults() == []
 
 
-def test_a_narrow_phone_shows_all_of_it(pages):
-    with opened(pages["one"], 320, "light") as look:
+def test_a_narrow_phone_shows_all_of_it(browser, pages):
+    with opened(browser, pages["one"], 320, "light") as look:
         assert look.faults() == []
 
 
-def test_what_is_looked_for_would_be_found(tmp_path):
+def test_what_is_looked_for_would_be_found(browser, tmp_path):
     page = tmp_path / "bad.html"
     page.write_text(
         """<!doctype html><body style="background: #fff; color: #000"><p style="color: #999">pale</p>
         <p style="position: absolute; top: 200px">one text</p><p style="position: absolute; top: 205px">another text</p>
         <p style="width: 5000px; text-align: right">far</p><img src="http://localhost:9/x.png"><script>nothing()</script>"""
     )
-    with opened(page, 390, "light") as look:
+    with opened(browser, page, 390, "light") as look:
         faults = look.faults()
         assert any(fault.startswith("contrast 2.8") for fault in faults)
         assert 'overlap: "one text" and "another text"' in faults
@@ -92,8 +86,8 @@ def test_what_is_looked_for_would_be_found(tmp_path):
     assert LEAST_CONTRAST == 4.5
 
 
-def test_values_are_shown_under_the_pointer_and_by_the_arrow_keys(pages):
-    with opened(pages["one"], 1280, "light") as look:
+def test_values_are_shown_under_the_pointer_and_by_the_arrow_keys(browser, pages):
+    with opened(browser, pages["one"], 1280, "light") as look:
         plots = look.page.locator(".plot[data-points]")
         box = plots.first.bounding_box()
         look.page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 10)
@@ -110,16 +104,16 @@ def test_values_are_shown_under_the_pointer_and_by_the_arrow_keys(pages):
         assert look.complaints == []
 
 
-def test_a_script_of_a_strangers_would_not_run(pages, tmp_path):
+def test_a_script_of_a_strangers_would_not_run(browser, pages, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(pages["one"].read_text().replace("</body>", "<script>document.title = 'taken'</script></body>"))
-    with opened(page, 1280, "light") as look:
+    with opened(browser, page, 1280, "light") as look:
         assert look.page.title() != "taken"
         assert any("Content Security Policy" in complaint for complaint in look.complaints)
 
 
-def test_on_paper_everything_is_unfolded_and_dark_is_left_behind(pages):
-    with opened(pages["one"], 1280, "dark") as look:
+def test_on_paper_everything_is_unfolded_and_dark_is_left_behind(browser, pages):
+    with opened(browser, pages["one"], 1280, "dark") as look:
         look.page.emulate_media(media="print", color_scheme="dark")
         look.page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert look.page.locator("details:not([open])").count() == 0

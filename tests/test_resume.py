@@ -579,13 +579,21 @@ def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path)
         [sys.executable, "-m", "a2c", "replay", str(path), "--env", "fragile:Mortal-v0"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stderr=subprocess.PIPE,
+        # A shell lets what runs in its background ignore this signal, tests included.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    said = b""
-    while b"step 50" not in said:
-        said += process.stderr.read1()
-    time.sleep(0.5)  # for the step to begin
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    try:
+        said = b""
+        while b"step 50" not in said:
+            more = process.stderr.read1()
+            assert more, said
+            said += more
+        time.sleep(0.5)  # for the step to begin
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()  # or it hangs for ever
+        process.wait()
     assert process.returncode == 130
     assert b"fragile.py" in rest
 

@@ -271,9 +271,9 @@ def test_how_a_process_ended_in_words():
 # -- signals --
 
 
-def begun(place):
+def begun(folder):
     """Whether two seeds have a checkpoint; one of them may have two already."""
-    return len({path.parent for path in place.runs.rglob("step_*")}) >= 2
+    return len({path.parent for path in folder.rglob("step_*")}) >= 2
 
 
 def children(process):
@@ -286,7 +286,7 @@ def test_a_signal_ends_all_seeds_and_each_can_be_resumed(number, code):
     with a_place() as place:
         words = ["train", "CartPole-v1", *SETTINGS, *LONG, "--seeds", "3", "--jobs", "2", "--run-dir", str(place.runs)]
         process = place.start(*words)
-        assert wait_until(lambda: begun(place), process)
+        assert wait_until(lambda: begun(place.runs), process)
         process.send_signal(number)
         assert process.wait(60) == code
         assert f"stopped by {number.name}; the same command with --resume continues all seeds" in place.said
@@ -303,7 +303,7 @@ def test_a_signal_ends_all_seeds_and_each_can_be_resumed(number, code):
 @linux_only
 def test_a_second_signal_ends_all_at_once():
     with a_place() as place:
-        slow = ["--total-steps", "64", "--env-kwargs", '{"seconds": 5}', "--vectorization", "local"]
+        slow = ["--total-steps", "64", "--env-kwargs", '{"seconds": 1000}', "--vectorization", "local"]
         (place.folder / "slow_envs.py").write_text(
             "import time\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
             "class Slow(CartPoleEnv):\n"
@@ -312,14 +312,12 @@ def test_a_second_signal_ends_all_at_once():
         )
         words = [*SETTINGS, *slow, "--num-workers", "0", "--seeds", "2", "--run-dir", str(place.runs)]
         process = place.start("train", "slow_envs:Slow", *words)
-        assert wait_until(lambda: begun(place), process)
+        assert wait_until(lambda: begun(place.runs), process)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         assert process.poll() is None, "an update is under way"
-        begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
-        assert time.monotonic() - begin < 15
+        assert process.wait(60) == 143
         assert place.leftovers() == []
 
 
@@ -328,7 +326,7 @@ def test_the_processes_leave_with_a_parent_that_is_killed():
     with a_place() as place:
         words = ["train", "CartPole-v1", *SETTINGS, *LONG, "--seeds", "2", "--run-dir", str(place.runs)]
         process = place.start(*words)
-        assert wait_until(lambda: begun(place), process)
+        assert wait_until(lambda: begun(place.runs), process)
         assert len(children(process)) == min(2, cores())
         process.kill()
         process.wait()
@@ -341,17 +339,23 @@ def test_all_stop_and_go_on_together(tmp_path):
     # A group of its own, as a shell makes it; one that leads its session could not be stopped so.
     process = subprocess.Popen([sys.executable, "-m", "a2c", *words], preexec_fn=os.setpgrp, stdout=subprocess.DEVNULL)
     try:
-        assert wait_until(lambda: len(list(tmp_path.rglob("step_*"))) >= 2, process)
+        assert wait_until(lambda: begun(tmp_path), process)
         parents = members(os.getsid(process.pid))
         everyone = [process.pid, *(pid for pid, parent in parents.items() if parent == process.pid)]
 
         def states():
-            return {Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in everyone}
+            found = []
+            for pid in everyone:
+                with contextlib.suppress(FileNotFoundError):  # No seed's: a helper, such as uname, ends soon.
+                    found.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+            return found
 
+        count = 1 + min(2, cores())
         process.send_signal(signal.SIGTSTP)
-        assert soon(lambda: states() == {"T"})
+        assert soon(lambda: states() == ["T"] * count)
         process.send_signal(signal.SIGCONT)
         assert soon(lambda: "T" not in states())
+        assert len(states()) == count
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
     finally:
@@ -374,7 +378,7 @@ def test_a_terminals_interrupt_reaches_everybody_once(tmp_path):
         [sys.executable, "-m", "a2c", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
     with process:
-        assert wait_until(lambda: len(list(tmp_path.rglob("step_*"))) >= 2, process)
+        assert wait_until(lambda: begun(tmp_path), process)
         os.killpg(process.pid, signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said

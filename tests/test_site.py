@@ -3,7 +3,6 @@
 Nothing may be asked for outside its folder, and nothing may stick out of a phone's screen.
 """
 
-import importlib.util
 import json
 import os
 import re
@@ -15,13 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from benchmarks.browser import SCHEMES, WIDTHS, chromium, opened
+from benchmarks.browser import SCHEMES, WIDTHS, opened
 
 ROOT = Path(__file__).parent.parent
-IN_CHROMIUM = [
-    pytest.mark.skipif(chromium() is None, reason="there is no Chromium here; apt-get install chromium"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="pip install playwright"),
-]
 SHOWN = ["index", "tutorial", "first_run", "walk", "faq", "curves"]
 STICKING_OUT = """() => {
   const clipped = (one) => {
@@ -126,12 +121,10 @@ def test_formulas_are_mathml(site):
 
 
 class TestInChromium:
-    pytestmark = IN_CHROMIUM
-
     @pytest.mark.parametrize("language", ["", "zh/"], ids=["en", "zh"])
     @pytest.mark.parametrize("name", SHOWN)
-    def test_a_page_is_whole_on_a_desktop_and_a_phone_in_light_and_in_darkness(self, site, name, language):
-        with opened(site / f"{language}{name}.html", 1280, "light") as look:
+    def test_a_page_is_whole_on_a_desktop_and_a_phone_in_light_and_in_darkness(self, browser, site, name, language):
+        with opened(browser, site / f"{language}{name}.html", 1280, "light") as look:
             for width in WIDTHS.values():
                 look.page.set_viewport_size({"width": width, "height": 900})
                 for scheme in SCHEMES:
@@ -148,8 +141,8 @@ class TestInChromium:
     @pytest.mark.parametrize(
         ("word", "page"), [("bootstrap", "compare.html"), ("环境", "zh/index.html"), ("智能体", "zh/index.html")]
     )
-    def test_a_word_is_found(self, site, word, page):
-        with opened(site / "index.html", 1280, "light") as look:
+    def test_a_word_is_found(self, browser, site, word, page):
+        with opened(browser, site / "index.html", 1280, "light") as look:
             field = look.page.locator("input.md-search__input")
             field.click()
             look.page.keyboard.insert_text(word)

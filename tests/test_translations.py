@@ -7,7 +7,21 @@ import tokenize
 from collections import Counter
 
 import pytest
-from pages import CHINESE, ROOT, Block, blocks, codes, levels, links, paragraphs, pictures, source, tables
+from pages import (
+    CHINESE,
+    ROOT,
+    SAME_TO_RUN,
+    Block,
+    blocks,
+    codes,
+    levels,
+    links,
+    paragraphs,
+    pictures,
+    runs_like,
+    source,
+    tables,
+)
 
 IN_CHINESE = re.compile(r"[\u4e00-\u9fff]")
 ENGLISH = re.compile(r"\b(?:the|is|are|and|of|on|to|with|that|for)\b", re.IGNORECASE)
@@ -147,3 +161,30 @@ def test_comments_and_strings_may_be_translated():
     english = Block(1, "python", 'def f():\n    """One."""\n    return "all"  # why\n', "")
     chinese = Block(9, "python", 'def f():\n    """一。"""\n    # 为什么\n    return "全部"\n', "")
     assert is_same_code(english, chinese)
+
+
+def test_what_is_not_run_would_do_the_same_as_what_is():
+    walk, tutorial = ROOT / "docs" / "walk.md", ROOT / "docs" / "tutorial.md"
+    assert CHINESE[walk] in SAME_TO_RUN
+    assert CHINESE[tutorial] not in SAME_TO_RUN  # It prints Chinese.
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        ("# in a checkout", "# 在源码目录里", True),
+        ('"""Keep the water', '"""让水箱', True),
+        ("# the pump: off", "# 水泵：关", True),
+        ("self.minute == 100", "self.minute == 101", False),
+        ("check: file tank.py", "check: file tanks.py", False),
+        ("--gamma 0.5", "--gamma 0.6", False),
+        ("from tank_policy import act", "from tank import act", False),
+        ("'0.2 0.05\\n1.8 0.05\\n'", '"0.2 0.05\\n1.8 0.05\\n"', False),
+        ("tank_policy -lm", "tank_policy", False),
+    ],
+)
+def test_two_pages_do_the_same_if_they_differ_in_comments_alone(tmp_path, before, after, is_same):
+    walk, other = ROOT / "docs" / "walk.md", tmp_path / "walk.md"
+    assert before in source(walk)
+    other.write_text(source(walk).replace(before, after), encoding="utf-8")
+    assert runs_like(walk, other) == is_same

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -329,6 +330,19 @@ def test_an_environment_that_gives_nan_or_hangs_ends_the_study(tmp_path, capsys)
 # What a study is of.
 
 
+@pytest.fixture(scope="module")
+def done_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("done") / "s"
+    assert main([*TUNE.split(), "--study", str(folder), "--trials", "1"]) == 0
+    return folder
+
+
+@pytest.fixture
+def done(done_once, tmp_path):
+    """A study of one trial that came to its end."""
+    return shutil.copytree(done_once, tmp_path / "s")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -342,10 +356,8 @@ def test_an_environment_that_gives_nan_or_hangs_ends_the_study(tmp_path, capsys)
         ("--final-eval-episodes 3", "holds a study with final_eval_episodes 2, not 3;"),
     ],
 )
-def test_a_study_of_something_else_is_refused(tmp_path, capsys, words, message):
-    study = ["--study", str(tmp_path / "s"), "--trials", "1"]
-    assert main([*TUNE.split(), *study]) == 0
-    capsys.readouterr()
+def test_a_study_of_something_else_is_refused(done, capsys, words, message):
+    study = ["--study", str(done), "--trials", "1"]
     base = TUNE if not words.startswith("tune") else words + TUNE.removeprefix("tune CartPole-v1")
     added = [] if words.startswith("tune") else words.split()
     assert main([*base.split(), *added, *study]) == 2
@@ -355,8 +367,8 @@ def test_a_study_of_something_else_is_refused(tmp_path, capsys, words, message):
 
 
 @pytest.mark.parametrize("what", ["file", "others", "damaged", "database"])
-def test_a_folder_that_is_no_study_is_refused_and_left_as_it_was(tmp_path, capsys, what):
-    study = tmp_path / "s"
+def test_a_folder_that_is_no_study_is_refused_and_left_as_it_was(done, tmp_path, capsys, what):
+    study = done if what in ("damaged", "database") else tmp_path / "mine"
     words = [*TUNE.split(), "--study", str(study), "--trials", "1"]
     if what == "file":
         study.write_text("mine")
@@ -364,9 +376,7 @@ def test_a_folder_that_is_no_study_is_refused_and_left_as_it_was(tmp_path, capsy
         study.mkdir()
         (study / "letter.txt").write_text("mine")
     else:
-        assert main(words) == 0
         (study / {"damaged": "study.json", "database": "study.db"}[what]).write_text("mine")
-        capsys.readouterr()
     assert main(words) == 2
     err = capsys.readouterr().err
     assert str(study) in err

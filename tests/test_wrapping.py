@@ -189,7 +189,8 @@ def test_texts_are_left_out_or_seen_word_by_word():
 @pytest.mark.filterwarnings("ignore:the entropy is")  # It is sure of what it does, and right.
 def test_what_a_text_says_is_learnt(quick):
     settings = {name: value for name, value in quick.items() if name not in ("hidden_sizes", "preset")}
-    run = a2c.train(Tells, **settings | {"total_steps": 8_000, "final_eval_episodes": 20})
+    settings |= {"total_steps": 5_000, "num_envs": 4, "rollout_length": 16}  # An update of so many words takes long.
+    run = a2c.train(Tells, **settings | {"final_eval_episodes": 20})
     assert run.config.text_words == 16
     assert run.summary["final_evaluation"]["mean"] == 8
 
