@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import boolean
 from numpy.typing import NDArray
 
 from a2c.collector import experience
@@ -15,8 +14,10 @@ from a2c.envs.compiled.stepping import failure
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
 from a2c.kernels.clock import seconds_per_tick
-from a2c.kernels.compiler import Compiled, prepare
+from a2c.kernels.layout import Routine
 from a2c.kernels.loop import COLLECTING, LEARNING, Clock, Training, learn, learn_naturally, run_updates
+from a2c.kernels.machine_code import Pending, program, source
+from a2c.kernels.threads import Crew
 from a2c.model.factors import Actions
 from a2c.team import Team
 
@@ -38,11 +39,22 @@ class FusedUpdates:
         """
         self._training, self._actions, self._envs, self._team = training, actions, envs, team
         self._arrays, advance = envs.stepper.machine_code
-        kernel = learn if training.natural is None else learn_naturally
-        compiled_learn = Compiled(kernel, boolean, 0, team.crew, training, 0, 0.0, np.zeros(_ROW))
-        self._fixed = (training, self._arrays, advance, compiled_learn)
         self._clock = Clock(np.zeros(2, np.int64), np.zeros(2, np.int64))
-        prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)), self._clock)
+        zero, rates, record = 0, np.zeros(0), np.zeros((0, _ROW))
+        kernel = learn if training.natural is None else learn_naturally
+        learns = source(kernel, zero, team.crew, training, zero, 0.0, record[:0].reshape(-1), result=True)
+        pending = Pending({"learn": learns}, elsewhere=True)
+        try:
+            how = ("routine", learns.result, learns.arguments)
+            fixed = (training, self._arrays, advance)
+            runs = source(
+                run_updates, zero, team.crew, *fixed, Routine(0, how), zero, rates, record, self._clock, result=zero
+            )
+            run = program(run=runs)["run"]
+            learning = pending.program()["learn"].routine
+        finally:
+            pending.close()
+        self._calls = [run.bound(thread, team.crew, *fixed, learning) for thread in range(team.crew.threads)]
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -76,5 +88,8 @@ class FusedUpdates:
             their lengths. Fewer than U rows if a gradient was not finite or an environment failed.
         """
         record = np.zeros((len(rates), _ROW))
-        made = self._team.run(run_updates, *self._fixed, first_update, rates, record, self._clock)
+        made = self._team.run(self._call, first_update, rates, record, self._clock)
         return record[:made]
+
+    def _call(self, thread: int, crew: Crew, *rest: Any) -> int:
+        return self._calls[thread](*rest)

@@ -27,7 +27,8 @@ from a2c.kernels.heads import draw
 from a2c.kernels.optimizer import adam
 from a2c.kernels.passes import forward
 from a2c.kernels.rollout import estimate, settle
-from a2c.kernels.simd import AS_IT_IS, LANES, dots, matmul
+from a2c.kernels.lanes import AS_IT_IS, LANES
+from a2c.kernels.simd import dots, matmul
 from a2c.learner import Learner
 from benchmarks.measure import keep
 

@@ -14,7 +14,7 @@ from engine_cases import Case
 from a2c import randomness
 from a2c.kernels import heads, optimizer, passes, random, rollout, simd, statistics
 from a2c.kernels.compiler import compiled
-from a2c.kernels.simd import LANES
+from a2c.kernels.lanes import LANES
 from a2c.kernels.threads import Crew, meet
 from a2c.kernels.vectors import tanh
 from a2c.model.factors import Actions

@@ -8,7 +8,7 @@ import pytest
 
 from a2c.kernels import conv, simd
 from a2c.kernels.conv import convolutions_for
-from a2c.kernels.simd import LANES
+from a2c.kernels.lanes import LANES
 from a2c.kernels.vectors import padded
 from a2c.kernels.windows import product
 from a2c.model.images import NATURE, Convolution, reach
