@@ -18,7 +18,7 @@ from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
 from a2c.errors import EnvError, Failure, NumbersError, UserError, WorkerError
-from a2c.fused import FusedUpdates
+from a2c.fused import FusedUpdates, learning
 from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, renormalize, settle
@@ -116,20 +116,8 @@ class Learner:
             self._architecture, config.rollout_length, num_envs, num_masks,
             config.normalize_returns or config.clip_rewards, config.terminal_on_life_loss,
         )  # fmt: skip
-        if start is not None:
-            a2c.start.restore_statistics(start, self._moments)
-            self._set_parameters(a2c.start.parameters(start, self._architecture))
-        else:
-            self._set_parameters(a2c.start.drawn(config, self._architecture))
-        self._collector = Collector(
-            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info, acting
-        )
         self._first_layers = first_layers(self._engine, self._architecture)
-        self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
-        self._is_whole = True
-        self._fused: FusedUpdates | None = None
-        self._noted = np.zeros(0)  # the `log_info` columns of `update`, from the last collected rollout
-        self._collect_seconds = self._learn_seconds = 0.0
+        training, learns = None, None
         model = self._engine.machine_code
         if may_fuse and model is not None and envs.stepper.machine_code is not None:
             training = Training(
@@ -138,7 +126,22 @@ class Learner:
                 None if self._natural is None else self._natural.passes,
                 self._first_layers,
             )  # fmt: skip
-            self._fused = FusedUpdates(training, actions, envs, team)
+            learns = learning(training, team)
+        if start is not None:
+            a2c.start.restore_statistics(start, self._moments)
+            self._set_parameters(a2c.start.parameters(start, self._architecture))
+        else:
+            self._set_parameters(a2c.start.drawn(config, self._architecture))
+        self._collector = Collector(
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, config.log_info, acting
+        )
+        self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
+        self._is_whole = True
+        self._fused: FusedUpdates | None = None
+        self._noted = np.zeros(0)  # the `log_info` columns of `update`, from the last collected rollout
+        self._collect_seconds = self._learn_seconds = 0.0
+        if training is not None and learns is not None:
+            self._fused = FusedUpdates(training, learns, actions, envs, team)
         else:
             self._collector.prepare()
             self._engine.prepare(self._rollout)

@@ -9,6 +9,7 @@ and only then is it optimised and turned into machine code.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import types as python_types
@@ -20,7 +21,7 @@ import numba
 import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
-from numba import _dynfunc, types
+from numba import _dynfunc, cloudpickle, types
 from numba.core import cgutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
@@ -30,6 +31,7 @@ from numba.core.datamodel import models
 from numba.core.extending import register_model
 from numba.core.imputils import lower_builtin
 from numba.core.registry import cpu_target
+from numba.core.runtime.nrt import rtsys
 from numba.core.typed_passes import (
     AnnotateTypes,
     IRLegalization,
@@ -239,7 +241,7 @@ class _RoutineType(types.Callable):  # type: ignore[misc]
 register_model(_RoutineType)(models.OpaqueModel)
 
 
-@lower_builtin(_RoutineType, _RoutineType, types.VarArg(types.Any))
+@lower_builtin(_RoutineType, _RoutineType, types.VarArg(types.Any))  # type: ignore[untyped-decorator]
 def _call_routine(context: Any, builder: Any, called: Any, arguments: Any) -> Any:
     kind = called.args[0]
     function = context.call_conv.get_function_type(kind.result, kind.arguments).as_pointer()
@@ -292,6 +294,9 @@ class _Object(_Whole):
         if used <= _COUNTING:  # Nothing allocates: no array has a count, as callers own them all.
             for name in used:
                 self._final_module.link_in(llvm.parse_assembly(_NOTHING.format(name=name)))
+        else:
+            rtsys.initialize(cpu_target.target_context)
+            self._final_module.link_in(rtsys.library._get_module_for_linking(), preserve=True)
         super()._optimize_final_module()
 
     def _finalize_final_module(self) -> None:
@@ -355,8 +360,13 @@ def _write_entry(context: Any, module: Any, name: str, one: Any, compiled: Any) 
     arguments = [reader.value(kind, layout) for kind, layout in zip(kinds, one.arguments, strict=True)]
     status, result = context.call_conv.call_function(builder, function, result_kind, kinds, arguments)
     builder.store(builder.zext(status.is_error, number), entry.args[0])
-    if one.result == ("int",):
-        builder.store(result, builder.gep(entry.args[0], [ir.Constant(number, 1)]))
+    second = builder.gep(entry.args[0], [ir.Constant(number, 1)])
+    with builder.if_else(status.is_error) as (failed, succeeded):
+        with failed:
+            raised = builder.ptrtoint(status.excinfoptr, number)
+            builder.store(builder.select(status.is_user_exc, raised, ir.Constant(number, 0)), second)
+        with succeeded:
+            builder.store(result if one.result == ("int",) else ir.Constant(number, 0), second)
     builder.ret_void()
     address = ir.GlobalVariable(module, kind.as_pointer(), f"address_{name}")
     address.initializer = function
@@ -407,6 +417,34 @@ class _Reader:
         raise TypeError(f"no type is {layout}")
 
 
+class _Raised(ctypes.Structure):
+    """What Numba's machine code tells of an exception."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),  # class, arguments and place, pickled; part of the machine code
+        ("size", ctypes.c_int32),
+        ("more", ctypes.c_void_p),
+        ("convert", ctypes.c_void_p),
+        ("computed", ctypes.c_int32),  # how many arguments were computed, which only the wrapper for Python could read
+    )
+
+
+def raise_again(address: int) -> None:
+    """Raises the exception that machine code raised, at the place of its statement.
+
+    Args:
+        address: Where the machine code tells of it.
+    """
+    raised = _Raised.from_address(address)
+    kind, arguments, place = cloudpickle.loads(ctypes.string_at(raised.data, raised.size))
+    error = kind() if raised.computed > 0 or arguments is None else kind(*arguments)
+    if place is None:
+        raise error
+    name, file, line = place
+    code = compile("\n" * (line - 1) + "raise error", file, "exec").replace(co_name=name)
+    exec(code, {"error": error})  # noqa: S102 - so that the traceback names the place
+
+
 def register_symbols() -> None:
     """Makes the functions of Numba's own run time known to whatever loads machine code."""
-    cpu_target.target_context.refresh()
+    rtsys.initialize(cpu_target.target_context)

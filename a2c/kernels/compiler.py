@@ -114,7 +114,7 @@ def compilation_shown(say: Callable[[str], None] = _print) -> Iterator[None]:
     Args:
         say: Prints the line.
     """
-    said = []
+    said: list[bool] = []
 
     def announce() -> None:
         if not said:

@@ -26,6 +26,7 @@ class Kernel:
             options: Arguments of `numba.njit`.
         """
         functools.update_wrapper(self, function)
+        self.__name__: str = function.__name__
         self.py_func, self.options = function, options
 
     def __call__(self, *arguments: Any) -> Any:
@@ -60,6 +61,14 @@ class Intrinsic:
         """Writes nothing yet."""
         self.name, self.numbers = name, numbers
 
+    def __call__(self, *arguments: Any) -> Any:
+        """Only kernels call it.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"{self.name} is an instruction of machine code")
+
     @functools.cached_property
     def _numba_type_(self) -> Any:
         return builder().intrinsic_type(self)
@@ -77,6 +86,14 @@ class External:
     def __init__(self, name: str, result: str, *arguments: str) -> None:
         """Looks for nothing yet."""
         self.name, self.result, self.arguments = name, result, arguments
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Only kernels call it.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f"{self.name} is called by machine code")
 
     @functools.cached_property
     def _numba_type_(self) -> Any:

@@ -1,4 +1,4 @@
-"""What the processor's vectors hold, and the last operation on a product: numbers that kernels and instructions share."""
+"""Numbers that kernels and instructions share: what the processor's vectors hold, and how a product is finished."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Arguments of machine code as whole numbers of 64 bits, and their types as plain data.
 
-To Numba an array is its address, its shape and its strides, and a NamedTuple what its fields consist of. The entries that
-`a2c.kernels.builder` writes read them from one block of memory, so that Python needs no Numba to pass them.
+To Numba an array is its address, its shape and its strides, and a NamedTuple what its fields consist of. The entries
+that `a2c.kernels.builder` writes read them from one block of memory, so that Python needs no Numba to pass them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from a2c.kernels.kernel import builder
+
 Layout = tuple[Any, ...]
 """The type of an argument: ("none",), ("bool",), ("int",), ("float",); ("scalar", type); ("array", type, dimensions,
-order, whether it may be written); ("tuple", "module:name" of its class or "", layouts); ("routine", result, layouts)."""
+order, whether it may be written); ("tuple", "module:name" of its class or "", layouts); ("routine", result, layouts).
+"""
 
 
 class Routine(NamedTuple):
@@ -76,7 +79,7 @@ def add_numbers(numbers: list[int], value: Any) -> None:
 
 FIRST = 2
 """Where the arguments begin in a block: its first number says whether an exception was raised, the second is the
-result."""
+result, or where the machine code tells of the exception."""
 
 
 class Bound:
@@ -105,7 +108,7 @@ class Bound:
 
         Raises:
             TypeError: An argument has another type.
-            RuntimeError: The machine code raised an exception.
+            Exception: The machine code raised it.
         """
         if self._is_simple:
             block = self._block.copy()
@@ -120,6 +123,10 @@ class Bound:
             block = np.array(numbers, np.int64)
         address: int = block.__array_interface__["data"][0]
         self._entry(address)
-        if block[0]:
-            raise RuntimeError(f"{self._name} raised an exception in machine code")
-        return int(block[1])
+        failed, number = block[:FIRST].tolist()
+        if failed:
+            if number:
+                builder().raise_again(number)
+            raise RuntimeError(f"{self._name} failed in machine code")
+        result: int = number
+        return result

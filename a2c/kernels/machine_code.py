@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from a2c.kernels import cache
 from a2c.kernels.compiler import digest, processor
 from a2c.kernels.kernel import Kernel, builder
 from a2c.kernels.layout import Bound, Layout, Routine, layout_of
+from a2c.machine import cores
 
 
 class Source(NamedTuple):
@@ -91,8 +93,15 @@ class Pending:
         self._name = f"{'-'.join(sources)}-{_key(sources)}.code"
         self._found = cache.read(self._name)
         self._process: subprocess.Popen[bytes] | None = None
-        if elsewhere and self._found is None and (os.cpu_count() or 1) > 1:
+        if elsewhere and self._found is None and cores() > 1:
             self._process = _process_for(sources)
+            if self._process is not None:
+                weakref.finalize(self, _end, self._process)
+
+    def routine_of(self, name: str) -> Routine:
+        """A function of the program, known by its type alone."""
+        one = self._sources[name]
+        return Routine(0, ("routine", one.result, one.arguments))
 
     def program(self) -> Program:
         """The program; if need be, it is waited for, or compiled here."""
@@ -113,16 +122,18 @@ class Pending:
         except (OSError, ValueError):
             return None
         finally:
-            self.close()
+            _end(self._process)
         cache.write(self._name, content)
         return found
 
-    def close(self) -> None:
-        """Ends the other process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process, if it has not ended."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def compiled_content(sources: dict[str, Source]) -> bytes:
@@ -151,11 +162,12 @@ def _lacks(about: dict[str, Any]) -> bool:
 @functools.cache
 def _register_helpers() -> None:
     """Makes known the functions in C that Numba's machine code calls. Importing Numba for them would take a while."""
-    spec = importlib.machinery.PathFinder.find_spec("numba")
-    inner = importlib.machinery.PathFinder.find_spec("numba._helperlib", spec and spec.submodule_search_locations)
-    if inner is not None and inner.loader is not None:
-        module = importlib.util.module_from_spec(inner)
-        inner.loader.exec_module(module)
+    find = importlib.machinery.PathFinder.find_spec
+    package = find("numba")
+    spec = None if package is None else find("numba._helperlib", package.submodule_search_locations)
+    if spec is not None and spec.loader is not None:
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
         for name, address in module.c_helpers.items():
             llvm.add_symbol(f"numba_{name}", address)
 

@@ -17,6 +17,7 @@ from a2c.envs.compiled.stepping import MachineCode, arrays_for, failure
 from a2c.envs.history import Recording
 from a2c.envs.memory import Block
 from a2c.envs.stepper import Arrays, Event, Info
+from a2c.kernels.layout import Bound
 from a2c.randomness import episode_seed
 
 _STATE = ("state", "episode", "key", "steps")
@@ -38,21 +39,16 @@ class CompiledStepper:
     broken = is_stepping = False
 
     def __init__(self, env: CompiledEnv, num_envs: int, seed: int) -> None:
-        """Compiles the environment, unless that is done.
+        """Allocates the environments, which are compiled when the first one begins.
 
         Args:
             env: The compiled environment.
             num_envs: N.
             seed: Decides every episode.
-
-        Raises:
-            UserError: Numba cannot compile one of its functions.
         """
         self.num_envs, self._seed = num_envs, seed
         self.events: list[Event] = []
-        self._functions = env.functions
         self.arrays = arrays = arrays_for(env, num_envs)
-        self._begin, self._advance = self._functions.begin.bound(arrays), self._functions.advance.bound(arrays)
         self._env = env
         is_box = isinstance(env.action_space, gymnasium.spaces.Box)
         mask = np.zeros((num_envs, 0), np.uint8)  # They have no action masks.
@@ -75,7 +71,15 @@ class CompiledStepper:
     @property
     def machine_code(self) -> MachineCode:
         """The arrays and the function that steps them without returning to Python."""
-        return MachineCode(self.arrays, self._functions.advance.routine)
+        return MachineCode(self.arrays, self._env)
+
+    @functools.cached_property
+    def _begin(self) -> Bound:
+        return self._env.functions.begin.bound(self.arrays)
+
+    @functools.cached_property
+    def _advance(self) -> Bound:
+        return self._env.functions.advance.bound(self.arrays)
 
     def hold(self) -> None:
         """Nothing to do: Python steps none of them."""

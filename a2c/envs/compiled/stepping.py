@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from a2c.envs.compiled.functions import Declared, Functions, Observe, Reset, Step
 from a2c.errors import EnvError, UserError
 from a2c.kernels.compiler import allocating, instance, is_of_numba
+from a2c.kernels.layout import Routine
 from a2c.kernels.machine_code import program, source
 from a2c.kernels.random import doubles, episode_seed
 
@@ -40,8 +41,16 @@ class MachineCode(NamedTuple):
     """What machine code needs to step environments without Python."""
 
     arrays: EnvArrays
-    advance: Any
-    """As in `a2c.envs.compiled.functions.Functions`."""
+    env: Declared
+
+    @property
+    def advance(self) -> Routine:
+        """As in `a2c.envs.compiled.functions.Functions`; it is compiled now, unless that is done.
+
+        Raises:
+            UserError: Numba cannot compile a function of the environment.
+        """
+        return self.env.functions.advance.routine
 
 
 def arrays_for(env: Declared, num_envs: int) -> EnvArrays:
