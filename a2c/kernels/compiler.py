@@ -71,7 +71,8 @@ def _kernel(template: Callable[..., Any], names: dict[str, Any], **options: bool
     function.__doc__, function.__annotations__ = template.__doc__, template.__annotations__
     function.__module__, function.__qualname__ = template.__module__, template.__qualname__
     # Kernels allocate nothing, so references need not be counted: counting took three quarters of a CartPole step.
-    return Kernel(function, {"nogil": True, "error_model": "numpy", "_nrt": False} | options)
+    everyone = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return Kernel(function, everyone | options, is_plain="_nrt" not in options)
 
 
 def prepare(kernel: Any, *arguments: Any) -> None:

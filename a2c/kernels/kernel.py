@@ -16,15 +16,18 @@ class Kernel:
     Attributes:
         py_func: The function.
         options: How Numba compiles it.
+        is_plain: Whether it has none of what only functions of users have: closures, comprehensions, `with`.
     """
 
-    def __init__(self, function: types.FunctionType, options: dict[str, Any]) -> None:
+    def __init__(self, function: types.FunctionType, options: dict[str, Any], is_plain: bool) -> None:
         """Compiles nothing yet.
 
         Args:
             function: The function.
             options: Arguments of `numba.njit`.
+            is_plain: As above.
         """
+        self.is_plain = is_plain
         functools.update_wrapper(self, function)
         self.__name__: str = function.__name__
         self.py_func, self.options = function, options
