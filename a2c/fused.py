@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import boolean
 from numpy.typing import NDArray
 
 from a2c.collector import experience
@@ -15,8 +14,9 @@ from a2c.envs.compiled.stepping import failure
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
 from a2c.kernels.clock import seconds_per_tick
-from a2c.kernels.compiler import Compiled, prepare
 from a2c.kernels.loop import COLLECTING, LEARNING, Clock, Training, learn, learn_naturally, run_updates
+from a2c.kernels.machine_code import Pending, program, source
+from a2c.kernels.threads import Crew
 from a2c.model.factors import Actions
 from a2c.team import Team
 
@@ -24,25 +24,37 @@ _ROW = len(Metrics._fields) + 3
 """Numbers that an update reports: its metrics, number of episodes, sum of returns, sum of lengths."""
 
 
+def learning(training: Training, team: Team) -> Pending:
+    """The second half of an update: read from disk, or begun to be compiled by another process."""
+    kernel = learn if training.natural is None else learn_naturally
+    return Pending({"learn": source(kernel, 0, team.crew, training, 0, 0.0, np.zeros(_ROW), result=True)}, True)
+
+
 class FusedUpdates:
     """Runs `a2c.kernels.loop` on the arrays of a learner."""
 
-    def __init__(self, training: Training, actions: Actions, envs: Envs, team: Team) -> None:
+    def __init__(self, training: Training, learning: Pending, actions: Actions, envs: Envs, team: Team) -> None:
         """Compiles the loop for these environments, or loads it from disk.
 
         Args:
             training: The arrays and constants of an update.
+            learning: What `learning` returned for them.
             actions: Turns columns into actions of the environments.
             envs: The environments, whose episodes have begun.
             team: The threads that compute.
         """
         self._training, self._actions, self._envs, self._team = training, actions, envs, team
-        self._arrays, advance = envs.stepper.machine_code
-        kernel = learn if training.natural is None else learn_naturally
-        compiled_learn = Compiled(kernel, boolean, 0, team.crew, training, 0, 0.0, np.zeros(_ROW))
-        self._fixed = (training, self._arrays, advance, compiled_learn)
+        code = envs.stepper.machine_code
+        self._arrays = code.arrays
         self._clock = Clock(np.zeros(2, np.int64), np.zeros(2, np.int64))
-        prepare(run_updates, 0, team.crew, *self._fixed, 0, np.zeros(0), np.zeros((0, _ROW)), self._clock)
+        what = (training, code.arrays, code.advance)
+        rates, record = np.zeros(0), np.zeros((0, _ROW))
+        runs = source(
+            run_updates, 0, team.crew, *what, learning.routine_of("learn"), 0, rates, record, self._clock, result=0
+        )
+        run = program(run=runs)["run"]  # Compiled here, while `learning` is compiled elsewhere.
+        learn = learning.program()["learn"].routine
+        self._calls = [run.bound(thread, team.crew, *what, learn) for thread in range(team.crew.threads)]
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -76,5 +88,8 @@ class FusedUpdates:
             their lengths. Fewer than U rows if a gradient was not finite or an environment failed.
         """
         record = np.zeros((len(rates), _ROW))
-        made = self._team.run(run_updates, *self._fixed, first_update, rates, record, self._clock)
+        made = self._team.run(self._call, first_update, rates, record, self._clock)
         return record[:made]
+
+    def _call(self, thread: int, crew: Crew, *rest: Any) -> int:
+        return self._calls[thread](*rest)

@@ -18,7 +18,7 @@ from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
 from a2c.errors import EnvError, Failure, NumbersError, UserError, WorkerError
-from a2c.fused import FusedUpdates
+from a2c.fused import FusedUpdates, learning
 from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Training
 from a2c.kernels.rollout import Books, Rules, estimate, renormalize, settle
@@ -117,6 +117,17 @@ class Learner:
             self._architecture, config.rollout_length, num_envs, num_masks,
             config.normalize_returns or config.clip_rewards, config.terminal_on_life_loss,
         )  # fmt: skip
+        self._first_layers = first_layers(self._engine, self._architecture)
+        training, learns = None, None
+        model = self._engine.machine_code
+        if may_fuse and config.collect == "in_turn" and model is not None and envs.stepper.machine_code is not None:
+            training = Training(
+                model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout,
+                None if self._natural is None else self._natural.natural,
+                None if self._natural is None else self._natural.passes,
+                self._first_layers,
+            )  # fmt: skip
+            learns = learning(training, team)
         if start is not None:
             a2c.start.restore_statistics(start, self._moments)
             self._set_parameters(a2c.start.parameters(start, self._architecture))
@@ -129,21 +140,13 @@ class Learner:
             envs, self._architecture, actions, self._rules, self._books, self._rollout, self._behind or current,
             config.log_info, acting,
         )  # fmt: skip
-        self._first_layers = first_layers(self._engine, self._architecture)
         self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
         self._is_whole = True
         self._fused: FusedUpdates | None = None
         self._noted = np.zeros(0)  # the `log_info` columns of `update`, from the last collected rollout
         self._collect_seconds = self._learn_seconds = 0.0
-        model = self._engine.machine_code
-        if may_fuse and self._behind is None and model is not None and envs.stepper.machine_code is not None:
-            training = Training(
-                model, self._optimizer.arrays, self._rules, self._books, actions.scaling, self._rollout,
-                None if self._natural is None else self._natural.natural,
-                None if self._natural is None else self._natural.passes,
-                self._first_layers,
-            )  # fmt: skip
-            self._fused = FusedUpdates(training, actions, envs, team)
+        if training is not None and learns is not None:
+            self._fused = FusedUpdates(training, learns, actions, envs, team)
         else:
             self._collector.prepare()
             self._engine.prepare(self._rollout)

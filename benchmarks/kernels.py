@@ -24,10 +24,12 @@ from a2c.envs import make_envs
 from a2c.kernels.compiler import compiled
 from a2c.kernels.gradient import chunk_gradient
 from a2c.kernels.heads import draw
+from a2c.kernels.lanes import AS_IT_IS, LANES
+from a2c.kernels.machine_code import program, source
 from a2c.kernels.optimizer import adam
 from a2c.kernels.passes import forward
 from a2c.kernels.rollout import estimate, settle
-from a2c.kernels.simd import AS_IT_IS, LANES, dots, matmul
+from a2c.kernels.simd import dots, matmul
 from a2c.learner import Learner
 from benchmarks.measure import keep
 
@@ -169,7 +171,9 @@ def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: f
     envs = make_envs("CartPole-v1", num_envs, vectorization="compiled")
     learner = Learner(config, envs)
     learner.update(10)
-    training, arrays, advance, _ = learner._fused._fixed
+    training, arrays, advance = learner._fused._training, envs.stepper.arrays, envs.stepper.machine_code.advance
+    stepping = program(env=source(times_env, advance, arrays, num_envs, length, 0))["env"]
+    times_stepping = stepping.bound(advance, arrays, num_envs, length)
     model, rules, books, rollout = training.model, training.rules, training.books, training.rollout
     network, work = model.network, model.work
     rows, heads = num_envs * length, network.actor_layers
@@ -180,7 +184,7 @@ def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: f
         "acting: actor and critic": lambda times: [
             times_forward(network, first, first + heads, chunk_rows, rows, times) for first in (0, heads)
         ],
-        "environments": lambda times: times_env(advance, arrays, num_envs, length, times),
+        "environments": times_stepping,
         "noise": lambda times: times_noise(model.loss.factors, noise, rollout.noise.shape[2], times),
         "advantages": lambda times: times_estimate(rules, rollout, times),
         "books": lambda times: times_settle(rules, books, rollout, times),

@@ -20,9 +20,8 @@ WAYS = (("paddle", "local"), ("compiled", "local"), ("compiled", "compiled"))
 
 def opened(engine, vectorization):
     """Lines of each file, by its name."""
-    from numba.core.dispatcher import Dispatcher
-
     import a2c
+    from a2c.kernels.kernel import Kernel
     from a2c.learner import Learner
 
     root = Path(a2c.__file__).parent
@@ -43,7 +42,7 @@ def opened(engine, vectorization):
         path = frame.f_code.co_filename
         if event == "call" and path.startswith(str(root)):
             files.add(path)
-            kernels.update(found for found in names_of(frame) if isinstance(found, Dispatcher))
+            kernels.update(found for found in names_of(frame) if isinstance(found, Kernel))
 
     sys.setprofile(look)
     learner.update()

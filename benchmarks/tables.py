@@ -121,14 +121,38 @@ def ordinary() -> str:
 
 
 def startup() -> str:
-    """From the prompt to a policy."""
+    """From the prompt to a policy: whole processes, before and now."""
     result = kept("startup")
-    lines = ["| `a2c train CartPole-v1 --no-pictures` | whole process | 100 greedy episodes |", "|---|---|---|"]
-    for label, run in [
-        ("the first ever, compiling", result["first_ever"]),
-        *((f"seed {r['seed']}", r) for r in result["warm"]),
-    ]:
-        lines.append(f"| {label} | {run['seconds']:.1f} s | {run['evaluation']['mean']:.1f} |")
+    works = {
+        "first_ever": "the first ever, compiling",
+        "whole": "later ones",
+        "one_update": "later ones, of one update and no evaluation",
+    }
+    names = {"old": "before", "new": "now"}
+    there = [name for name in names if name in result]
+    lines = [
+        "| `a2c train CartPole-v1 --no-pictures` | | wall time: fastest (median) | processor time: least (median) "
+        "| 100 greedy episodes |",
+        "|---|---|---|---|---|",
+    ]
+    for work, label in works.items():
+        for name in there:
+            runs = result[name][work]
+            cells = []
+            for what in ("seconds", "processor_seconds"):
+                values = [run[what] for run in runs]
+                cells.append(f"{min(values):.2f} s ({statistics.median(values):.2f} s)")
+            reached = sorted({f"{run['mean']:.1f}" for run in runs if run["mean"] is not None})
+            ends = " to ".join(reached[:: max(1, len(reached) - 1)])
+            lines.append(f"| {label} | {names[name]} | {' | '.join(cells)} | {ends} |")
+            label = ""
+    load = result["load"]
+    count = len(result[there[-1]]["whole"])
+    lines += [
+        "",
+        f"{len(result[there[-1]]['first_ever'])} first ones and {count} later ones each. Other work kept the two cores "
+        f"busy meanwhile: the load was {min(load):.0f} to {max(load):.0f}.",
+    ]
     return "\n".join(lines)
 
 

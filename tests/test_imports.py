@@ -101,6 +101,12 @@ def test_training_with_compiled_kernels_imports_neither_paddle_nor_matplotlib(tm
     assert not {"paddle", "matplotlib", "a2c.engines.paddle", "tensorboard", "visualdl"} & imported
 
 
+def test_a_run_whose_machine_code_is_on_disk_needs_no_numba(tmp_path):
+    words = ["train", "CartPole-v1", *TRAIN.split(), "--run-dir", tmp_path, "--no-pictures"]
+    modules(COMMAND, *words)  # Compiles, unless another test did.
+    assert "numba" not in modules(COMMAND, *words)
+
+
 def test_importing_the_package_and_making_environments_imports_little():
     assert not {"numpy", "numba", "paddle", "gymnasium", "matplotlib"} & modules("import a2c\n")
     local = modules("import a2c\na2c.make_envs('CartPole-v1', 2, vectorization='local').close()\n")

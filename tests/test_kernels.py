@@ -12,9 +12,9 @@ import scipy.stats
 from engine_cases import Case
 
 from a2c import randomness
-from a2c.kernels import heads, optimizer, passes, random, rollout, simd, statistics
+from a2c.kernels import heads, lanes, optimizer, passes, random, rollout, simd, statistics
 from a2c.kernels.compiler import compiled
-from a2c.kernels.simd import LANES
+from a2c.kernels.lanes import LANES
 from a2c.kernels.threads import Crew, meet
 from a2c.kernels.vectors import tanh
 from a2c.model.factors import Actions
@@ -25,7 +25,7 @@ from a2c.team import Team
 # -- products --
 
 
-AS_IT_IS = (simd.AS_IT_IS, np.zeros(1, np.float32), 0, 0)
+AS_IT_IS = (lanes.AS_IT_IS, np.zeros(1, np.float32), 0, 0)
 
 
 def floats(rng, *shape):
@@ -58,7 +58,7 @@ def products(rows, inner, vectors, transposed, init):
     before = flat_c.copy()
     simd.matmul(
         flat_a, start, a_row, a_k, flat_b, start, stride, *begins[init], flat_c, start, stride,
-        rows, inner, width, simd.AS_IT_IS, row, 0, 0,
+        rows, inner, width, lanes.AS_IT_IS, row, 0, 0,
     )  # fmt: skip
     left = (a.T[:rows] if transposed else a[:, :inner]).astype(np.float64)
     right = b[:inner, :width].astype(np.float64)
@@ -107,18 +107,18 @@ def test_a_row_of_a_product_does_not_depend_on_how_many_are_computed_together():
 def finished(finish, total, f):
     """What `finish` makes of a product by NumPy."""
     match finish:
-        case simd.RECTIFIED:
+        case lanes.RECTIFIED:
             return np.where(total < 0, np.float32(0), total)
-        case simd.TIMES_RELU_DERIVATIVE:
+        case lanes.TIMES_RELU_DERIVATIVE:
             return np.where(f > 0, total, np.float32(0))
-        case simd.TIMES_TANH_DERIVATIVE:
+        case lanes.TIMES_TANH_DERIVATIVE:
             return total * (1 - f * f)
         case _:
             return total
 
 
 @pytest.mark.parametrize(
-    "finish", [simd.AS_IT_IS, simd.RECTIFIED, simd.TIMES_RELU_DERIVATIVE, simd.TIMES_TANH_DERIVATIVE]
+    "finish", [lanes.AS_IT_IS, lanes.RECTIFIED, lanes.TIMES_RELU_DERIVATIVE, lanes.TIMES_TANH_DERIVATIVE]
 )
 def test_products_are_finished_by_activations_and_their_derivatives(finish):
     rng = np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_products_are_finished_by_activations_and_their_derivatives(finish):
             np.zeros(rows * width, np.float32),
         )
         arguments = (a.ravel(), 0, inner, 1, b.ravel(), 0, width, zeros, 0, 0, c, 0, width, rows, inner, width)
-        simd.matmul(*arguments, simd.AS_IT_IS, zeros, 0, 0)
+        simd.matmul(*arguments, lanes.AS_IT_IS, zeros, 0, 0)
         expected = finished(finish, c.copy().reshape(rows, width), f[:, :width])
         simd.matmul(*arguments, finish, np.concatenate([zeros[:2], f.ravel()]), 2, stride)
         np.testing.assert_array_equal(c.reshape(rows, width), expected)

@@ -6,9 +6,9 @@ import numpy as np
 import paddle
 import pytest
 
-from a2c.kernels import conv, simd
+from a2c.kernels import conv, lanes
 from a2c.kernels.conv import convolutions_for
-from a2c.kernels.simd import LANES
+from a2c.kernels.lanes import LANES
 from a2c.kernels.vectors import padded
 from a2c.kernels.windows import product
 from a2c.model.images import NATURE, Convolution, reach
@@ -43,10 +43,10 @@ def windows(rows, lines, inner, vectors, added, finish):
     total, size = first + left @ right, np.abs(first) + np.abs(left) @ np.abs(right)
     value = np.stack([f[place : place + width] for place in places]).astype(np.float64)
     expected = {
-        simd.AS_IT_IS: total,
-        simd.RECTIFIED: np.maximum(total, 0),
-        simd.TIMES_RELU_DERIVATIVE: total * (value > 0),
-        simd.TIMES_TANH_DERIVATIVE: total * (1 - value**2),
+        lanes.AS_IT_IS: total,
+        lanes.RECTIFIED: np.maximum(total, 0),
+        lanes.TIMES_RELU_DERIVATIVE: total * (value > 0),
+        lanes.TIMES_TANH_DERIVATIVE: total * (1 - value**2),
     }[finish]
     touched = np.zeros(len(c), bool)
     for place in places:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,10 @@ from a2c.kernels.critic import critic_gradient
 from a2c.kernels.fisher import fisher
 from a2c.kernels.gradient import Loss, Model, divide, follow, forward_step, gradient, values_of, work_for
 from a2c.kernels.heads import table_of
+from a2c.kernels.layout import Bound
+from a2c.kernels.machine_code import program, source
 from a2c.kernels.passes import BLOCK_ROWS, network_for, views
+from a2c.kernels.threads import Crew
 from a2c.model.architecture import Architecture, Parameters
 from a2c.rollout import Rollout
 from a2c.team import Team
@@ -98,7 +103,17 @@ class CompiledEngine:
 
     def follow(self) -> None:
         """Transposes the weights that `backward` reads, and marks the stored activations as outdated."""
-        self._team.run(follow, self._model)
+        self._team.run(self._follow)
+
+    def _follow(self, thread: int, crew: Crew) -> None:
+        self._following[thread]()
+
+    @functools.cached_property
+    def _following(self) -> list[Bound]:
+        """`follow` on every thread, as a program of its own: it is all that fused updates need of this engine."""
+        crew = self._team.crew
+        function = program(follow=source(follow, 0, crew, self._model))["follow"]
+        return [function.bound(thread, crew, self._model) for thread in range(crew.threads)]
 
     def views(self, flat: Floats) -> Parameters:
         """The named arrays, as views of a flat one."""
@@ -110,7 +125,6 @@ class CompiledEngine:
         prepare(forward_step, 0, self._team.crew, network, work, 0, rollout)
         prepare(values_of, network, work, rollout.inputs[0], rollout.pixels[0], rollout.carry[0], rollout.value[0])
         prepare(gradient, 0, self._team.crew, self._model, rollout, np.zeros(len(Metrics._fields)))
-        prepare(follow, 0, self._team.crew, self._model)
         if self._is_natural:
             rows = np.zeros(rollout.reward.size, np.int64)
             prepare(fisher, 0, self._team.crew, self._model, rollout, self.theta, self.theta)

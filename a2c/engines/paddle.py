@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.engines import Floats, Metrics
 from a2c.errors import UserError
-from a2c.kernels.simd import LANES
+from a2c.kernels.lanes import LANES
 from a2c.model import NETWORKS, Network
 from a2c.model.architecture import Architecture, Parameters, name_in
 from a2c.model.blocks import features_of, forward, given, joined, remember

@@ -190,7 +190,10 @@ def make_envs(
         frame_stack=frame_stack,
     )
     kind = kind_of(env, env_kwargs, seed, Wrapping.of(config), reward_weights)
-    return _envs(config, kind, config.vectorization)
+    envs = _envs(config, kind, config.vectorization)
+    if envs.stepper.machine_code is not None:
+        _ = envs.stepper.machine_code.advance  # Compiles it, so that this call raises what is wrong.
+    return envs
 
 
 def _envs(config: Config, kind: Kind, vectorization: Vectorization) -> Envs:

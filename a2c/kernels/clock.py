@@ -6,15 +6,15 @@ import sys
 import time
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import inlined
+from a2c.kernels.kernel import External
 
 if sys.platform == "win32":
-    _read = types.ExternalFunction("QueryPerformanceCounter", types.int32(types.voidptr))
+    _read = External("QueryPerformanceCounter", "int32", "voidptr")
 else:
-    _read = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.voidptr))
+    _read = External("clock_gettime", "int32", "int32", "voidptr")
 _IS_WINDOWS = sys.platform == "win32"
 _CLOCK = 0 if _IS_WINDOWS else int(time.CLOCK_MONOTONIC)
 

@@ -1,4 +1,4 @@
-"""Compiles kernels with Numba at their first call, and caches the machine code on disk, named by a hash of the code."""
+"""Marks functions as kernels, and hashes what they compute: by that hash machine code is found on disk."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import contextlib
 import enum
 import functools
 import hashlib
+import os
 import sys
 import types
-import warnings
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding
-import numba
 import numpy as np
-from numba.core import event
-from numba.core.dispatcher import Dispatcher
-from numba.core.extending import _Intrinsic
 
 from a2c.errors import UserError
+from a2c.kernels import cache
+from a2c.kernels.kernel import External, Intrinsic, Kernel, builder, told
 
-if numba.config.DISABLE_JIT:
+if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     raise UserError("NUMBA_DISABLE_JIT is set, and nothing here runs uncompiled; unset it")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -57,87 +56,34 @@ def instance(template: Callable[..., Any], names: dict[str, Any], forceinline: b
         names: The values of its global names.
         forceinline: As `inlined` does.
     """
-    function = types.FunctionType(template.__code__, names, template.__name__, template.__defaults__)
+    return _kernel(template, names, forceinline=forceinline)
+
+
+def allocating(function: Function) -> Function:
+    """Compiles a function that may create arrays, which takes counting references; it is inlined into its callers."""
+    return cast(Function, _kernel(function, function.__globals__, forceinline=True, _nrt=True))
+
+
+def _kernel(template: Callable[..., Any], names: dict[str, Any], **options: bool) -> Kernel:
+    function = types.FunctionType(
+        template.__code__, names, template.__name__, template.__defaults__, template.__closure__
+    )
     function.__doc__, function.__annotations__ = template.__doc__, template.__annotations__
-    function.__module__ = template.__module__
-    # Numba compares only the time of the function's own file to tell whether the cache is stale. A hash in the name is
-    # safer: it changes with the code of the function and of everything it uses, in any file.
-    function.__qualname__ = f"{template.__qualname__}_{digest(function, with_modules=True)}"
+    function.__module__, function.__qualname__ = template.__module__, template.__qualname__
     # Kernels allocate nothing, so references need not be counted: counting took three quarters of a CartPole step.
-    options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": forceinline}
-    try:
-        dispatcher = numba.njit(cache=True, **options)(function)
-    except (
-        RuntimeError,
-        OSError,
-    ):  # No folder is writable: neither beside the source nor in the user's cache.
-        _Kept.is_possible = False
-        return numba.njit(**options)(function)
-    dispatcher._cache = _Kept(dispatcher._cache)
-    return dispatcher
-
-
-class _Kept:
-    """Numba's cache of a function. If it is damaged or the disk is full, it warns, and the function is compiled."""
-
-    is_possible = True
-    """Whether this process can write a cache, as far as it has tried."""
-
-    def __init__(self, cache: Any) -> None:
-        self._cache = cache
-
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        """The cached machine code of a function, or None."""
-        try:
-            return self._cache.load_overload(signature, context)
-        except Exception as error:  # noqa: BLE001 - damaged bytes raise anything
-            self._give_up(f"is damaged ({type(error).__name__}) and was removed")
-            with contextlib.suppress(Exception):
-                self._cache.flush()  # Writes an empty index, so that the next start can use the cache again.
-            return None
-
-    def save_overload(self, signature: Any, data: Any) -> None:
-        """Writes the machine code of a function to disk, if possible."""
-        try:
-            self._cache.save_overload(signature, data)
-        except Exception as error:  # noqa: BLE001 - a full disk must not stop a run
-            _Kept.is_possible = False
-            self._give_up(f"cannot be written ({error}); every start compiles it again")
-
-    def _give_up(self, why: str) -> None:
-        warnings.warn(f"machine code in {self._cache.cache_path} {why}", stacklevel=2)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cache, name)
-
-
-class Compiled(numba.types.WrapperAddressProtocol):  # type: ignore[misc]  # Numba ships no types
-    """A compiled function as an argument of another one, which then need not be compiled together with it."""
-
-    def __init__(self, kernel: Any, result: Any, *arguments: Any) -> None:
-        """Compiles a kernel, or loads it from disk.
-
-        Args:
-            kernel: The function.
-            result: The type of its result.
-            *arguments: Arguments of the same types as in later calls.
-        """
-        self._signature = result(*(numba.typeof(argument) for argument in arguments))
-        kernel.compile(self._signature)
-        self._code = kernel.overloads[self._signature.args]
-
-    def __wrapper_address__(self) -> int:
-        """The address of the machine code."""
-        return int(self._code.library.get_pointer_to_function(self._code.fndesc.llvm_cfunc_wrapper_name))
-
-    def signature(self) -> Any:
-        """The types of its arguments and its result."""
-        return self._signature
+    everyone = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    return Kernel(function, everyone | options, is_plain="_nrt" not in options)
 
 
 def prepare(kernel: Any, *arguments: Any) -> None:
     """Compiles a kernel for arguments of these types, or loads it from disk, without running it."""
-    kernel.compile(tuple(numba.typeof(argument) for argument in arguments))
+    builder().prepare(kernel.dispatcher, arguments)
+
+
+def is_of_numba(error: Exception) -> bool:
+    """Whether Numba raised an exception because it cannot compile something."""
+    errors = sys.modules.get("numba.core.errors")
+    return errors is not None and isinstance(error, errors.NumbaError)
 
 
 def processor() -> str:
@@ -169,26 +115,16 @@ def compilation_shown(say: Callable[[str], None] = _print) -> Iterator[None]:
     Args:
         say: Prints the line.
     """
-    listener = _Announcement(say)
-    with event.install_listener("numba:compile", listener):
+    said: list[bool] = []
+
+    def announce() -> None:
+        if not said:
+            said.append(True)
+            once = ", once: it is cached on disk" if cache.is_possible() else "; it cannot be cached on disk here"
+            say(f"compiling for this machine: some seconds{once}")
+
+    with told(announce):
         yield
-
-
-class _Announcement(event.Listener):  # type: ignore[misc]  # Numba ships no types
-    """Prints one line at the first compilation."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self._said:
-            once = ", once: it is cached on disk" if _Kept.is_possible else "; it cannot be cached on disk here"
-            self._say(f"compiling for this machine: some seconds{once}")
-        self._said = True
-
-    def on_end(self, event: Any) -> None:
-        pass
 
 
 class _Feed:
@@ -200,10 +136,14 @@ class _Feed:
 
     def value(self, value: Any) -> None:
         """Any value that code refers to."""
-        if isinstance(value, Dispatcher):
+        if isinstance(getattr(value, "py_func", None), types.FunctionType):  # A kernel, or one compiled by Numba.
             value = value.py_func
-        if isinstance(value, _Intrinsic):
+        if isinstance(getattr(value, "_defn", None), types.FunctionType):  # An intrinsic of Numba's.
             value = value._defn
+        if isinstance(value, External):
+            value = (value.name, value.result, *value.arguments)
+        if isinstance(value, Intrinsic):
+            value = (value.name, *value.numbers, _instructions())
         match value:
             case types.FunctionType():
                 self._function(value)
@@ -275,6 +215,13 @@ def _texts(parts: Iterable[Any]) -> bytes:
     """Texts, each with its length: so ("ab", "c") and ("a", "bc") give different hashes."""
     texts = [str(part).encode() for part in parts]
     return b"".join(len(text).to_bytes(8, "little") + text for text in texts)
+
+
+@functools.cache
+def _instructions() -> str:
+    """A hash of the code of all intrinsics."""
+    files = (Path(__file__).with_name(name) for name in ("instructions.py", "lanes.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @functools.cache

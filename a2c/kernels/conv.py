@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.simd import AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE, Floats
+from a2c.kernels.lanes import AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE
+from a2c.kernels.simd import Floats
 from a2c.kernels.vectors import padded, tanh
 from a2c.kernels.windows import Table, product
 from a2c.model.images import Convolution, reach

@@ -19,17 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
+from a2c.kernels.lanes import AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE
 from a2c.kernels.lookup import add_looked_up, look_up
 from a2c.kernels.recurrent import Memory, memory_for, memory_views
-from a2c.kernels.simd import (
-    AS_IT_IS,
-    RECTIFIED,
-    TIMES_RELU_DERIVATIVE,
-    TIMES_TANH_DERIVATIVE,
-    Floats,
-    dots,
-    matmul,
-)
+from a2c.kernels.simd import Floats, dots, matmul
 from a2c.kernels.torso import Torso, torso_for, torso_views
 from a2c.kernels.vectors import padded, tanh
 from a2c.model import NETWORKS

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
+from a2c.kernels.lanes import AS_IT_IS
 from a2c.kernels.lookup import add_looked_up, look_up
-from a2c.kernels.simd import AS_IT_IS, Floats, matmul
+from a2c.kernels.simd import Floats, matmul
 from a2c.kernels.vectors import sigmoid, tanh
 from a2c.model.architecture import Architecture, Parameters
 

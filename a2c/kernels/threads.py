@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled
+from a2c.kernels.kernel import External, Intrinsic
 
-_ARRAY = types.Array(types.int64, 1, "C")
 _SPINS = 2000
 
-_yield_core = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
-
-
-def _make_add(typing_context: Any, array: Any, amount: Any) -> Any:
-    """Adds to array[0] atomically, and returns the value before."""
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        data = context.make_array(_ARRAY)(context, builder, arguments[0]).data
-        return builder.atomic_rmw("add", data, arguments[1], "seq_cst")
-
-    return types.int64(_ARRAY, types.int64), generate
-
-
-def _make_read(typing_context: Any, array: Any) -> Any:
-    """Reads array[0] from memory; no later read is moved before it."""
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        data = context.make_array(_ARRAY)(context, builder, arguments[0]).data
-        return builder.load_atomic(data, "acquire", 8)
-
-    return types.int64(_ARRAY), generate
-
-
-_add, _read = intrinsic(_make_add), intrinsic(_make_read)
+_yield_core = External("SwitchToThread" if sys.platform == "win32" else "sched_yield", "int32")
+_add, _read = Intrinsic("add_atomically"), Intrinsic("read_atomically")
 
 
 class Crew(NamedTuple):

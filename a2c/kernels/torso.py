@@ -26,7 +26,8 @@ from a2c.kernels.conv import (
     Convolutions,
     convolutions_for,
 )
-from a2c.kernels.simd import AS_IT_IS, LANES, RECTIFIED, Floats, matmul
+from a2c.kernels.lanes import AS_IT_IS, LANES, RECTIFIED
+from a2c.kernels.simd import Floats, matmul
 from a2c.kernels.windows import B_LINE, INNER
 from a2c.model.architecture import Architecture, Parameters
 

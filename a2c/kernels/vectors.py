@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from a2c.kernels.compiler import compiled
-from a2c.kernels.simd import LANES, Floats
+from a2c.kernels.lanes import LANES
+from a2c.kernels.simd import Floats
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 

@@ -6,100 +6,25 @@ may overlap, and rows of C may lie inside a frame of zeros.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, instance
-from a2c.kernels.simd import ARRAY, INT, LANES, Code, Floats
+from a2c.kernels.kernel import Intrinsic
+from a2c.kernels.lanes import LANES
+from a2c.kernels.simd import Floats
 
 Table = NDArray[np.int64]
-
-_TABLE = types.Array(types.int64, 1, "C")
 
 A_AT, A_LINE, A_K, B_LINE, B_K, INIT_ROW, C_AT, F_AT, ROWS, LINES, INNER, WIDTH, FINISH = range(13)
 """Indices of the numbers of a plan; see `product`."""
 
 
-def _tile(rows: int, vectors: int) -> Any:
-    """An intrinsic that computes a tile of a product over windows: `rows` rows of `vectors` vectors."""
-
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-        code = Code(context, builder)
-        (
-            tables, a, a0, a_at, a_line, a_k, b, b0, b_line, b_k, init, init0, init_row, c, c0, c_at, f, f0, f_at,
-            lines, inner, finish,
-        ) = arguments  # fmt: skip
-        tables = code.data(tables, _TABLE)
-        a, b, init, c, f = (code.data(array) for array in (a, b, init, c, f))
-
-        def entry(at: Any, row: int) -> Any:
-            return builder.load(code.at(tables, at, ir.Constant(INT, row)))
-
-        across_of = [ir.Constant(INT, vector * LANES) for vector in range(vectors)]
-        cells = list(itertools.product(range(rows), range(vectors)))
-        starts = [code.at(a, a0, entry(a_at, row)) for row in range(rows)]
-        places = [entry(c_at, row) for row in range(rows)]
-        sums = {}
-        for row, vector in cells:
-            address = code.at(init, init0, builder.mul(init_row, places[row]), across_of[vector])
-            sums[row, vector] = cgutils.alloca_once_value(builder, code.load(address))
-        with cgutils.for_range(builder, lines) as line:
-            b_of_line = code.at(b, b0, builder.mul(line.index, b_line))
-            a_of_line = [code.at(start, builder.mul(line.index, a_line)) for start in starts]
-            with cgutils.for_range(builder, inner) as loop:
-                b_row = code.at(b_of_line, builder.mul(loop.index, b_k))
-                a_column = builder.mul(loop.index, a_k)
-                across = [code.load(code.at(b_row, offset)) for offset in across_of]
-                down = [code.broadcast(code.at(start, a_column)) for start in a_of_line]
-                code.add_products(sums, down, across)
-        outs = {(row, vector): code.at(c, c0, places[row], across_of[vector]) for row, vector in cells}
-        values = {(row, vector): (f, f0, entry(f_at, row), across_of[vector]) for row, vector in cells}
-        code.store_finished(finish, {cell: builder.load(sums[cell]) for cell in cells}, outs, values)
-        return context.get_dummy_value()
-
-    def tile(
-        typing_context: Any,
-        tables: Any,
-        a: Any,
-        a0: Any,
-        a_at: Any,
-        a_line: Any,
-        a_k: Any,
-        b: Any,
-        b0: Any,
-        b_line: Any,
-        b_k: Any,
-        init: Any,
-        init0: Any,
-        init_row: Any,
-        c: Any,
-        c0: Any,
-        c_at: Any,
-        f: Any,
-        f0: Any,
-        f_at: Any,
-        lines: Any,
-        inner: Any,
-        finish: Any,
-    ) -> Any:
-        i = types.int64
-        return types.void(
-            _TABLE, ARRAY, i, i, i, i, ARRAY, i, i, i, ARRAY, i, i, ARRAY, i, i, ARRAY, i, i, i, i, i
-        ), generate  # fmt: skip
-
-    return intrinsic(tile)
-
-
 # The size of tiles: as many sums as fit in registers. These are the widest; `_banded` compiles `_band` for others.
 WIDE, NARROW = (4, 2) if LANES == 16 else (2, 1)
-HEIGHT, TILE, TILE_OF_1 = 4, _tile(4, WIDE), _tile(1, WIDE)
+HEIGHT, TILE, TILE_OF_1 = 4, Intrinsic("window_tile", 4, WIDE), Intrinsic("window_tile", 1, WIDE)
 
 
 def _band(
@@ -134,7 +59,8 @@ def _band(
 
 def _banded(rows: int, vectors: int) -> Any:
     """`_band` with tiles of another shape."""
-    names = {"HEIGHT": rows, "TILE": _tile(rows, vectors), "TILE_OF_1": _tile(1, vectors)}
+    tiles = (Intrinsic("window_tile", count, vectors) for count in (rows, 1))
+    names = dict(zip(("HEIGHT", "TILE", "TILE_OF_1"), (rows, *tiles), strict=True))
     return instance(_band, globals() | names)
 
 

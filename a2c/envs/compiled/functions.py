@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from a2c.kernels.machine_code import Function
 
 State = NDArray[np.float64]
 Reset = Callable[[State, NDArray[np.float64]], None]
@@ -18,11 +21,11 @@ Observe = Callable[[State, NDArray[np.float32]], None]
 class Functions(NamedTuple):
     """The machine code of an environment; `envs` is a `a2c.envs.compiled.stepping.EnvArrays`."""
 
-    begin: Any
+    begin: Function
     """begin(envs, n, key): begins an episode in environment n with the random numbers of a key."""
-    step: Any
+    step: Function
     """step(envs, n): steps environment n; if its episode ends, no other begins."""
-    advance: Any
+    advance: Function
     """advance(envs, first, count, seed): steps environments first..first+count-1; then the next ones begin."""
 
 

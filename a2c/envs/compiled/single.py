@@ -30,8 +30,9 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         self.metadata = {"render_modes": []}
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.max_episode_steps = env.max_episode_steps
-        self._functions, self._name = env.functions, env.name
+        functions, self._name = env.functions, env.name
         self._arrays, self._row = arrays_for(env, 1) if arrays is None else arrays, row
+        self._begin, self._step = functions.begin.bound(self._arrays), functions.step.bound(self._arrays)
         self._is_box = isinstance(env.action_space, gymnasium.spaces.Box)
 
     @property
@@ -50,7 +51,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         """Begins the episode of a seed; without one, of a seed drawn from the generator of the last seed."""
         super().reset(seed=seed)
         key = int(self.np_random.integers(2**31)) if seed is None else checked_seed(seed)
-        self._functions.begin(self._arrays, self._row, key)
+        self._begin(self._row, key)
         return self._arrays.obs[self._row].copy(), {}
 
     def render(self) -> None:
@@ -70,6 +71,6 @@ class SingleEnv(gymnasium.Env[Any, Any]):
             arrays.action[row] = action
         else:
             arrays.choice[row] = action
-        self._functions.step(arrays, row)
+        self._step(row)
         ended, cut = bool(arrays.terminated[row]), bool(arrays.truncated[row])
         return arrays.obs[row].copy(), float(arrays.reward[row]), ended, cut, {}

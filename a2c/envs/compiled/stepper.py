@@ -17,7 +17,7 @@ from a2c.envs.compiled.stepping import MachineCode, arrays_for, failure
 from a2c.envs.history import Recording
 from a2c.envs.memory import Block
 from a2c.envs.stepper import Arrays, Event, Info
-from a2c.kernels.compiler import compiled
+from a2c.kernels.layout import Bound
 from a2c.randomness import episode_seed
 
 _STATE = ("state", "episode", "key", "steps")
@@ -39,19 +39,15 @@ class CompiledStepper:
     broken = is_stepping = False
 
     def __init__(self, env: CompiledEnv, num_envs: int, seed: int) -> None:
-        """Compiles the environment, unless that is done.
+        """Allocates the environments, which are compiled when the first one begins.
 
         Args:
             env: The compiled environment.
             num_envs: N.
             seed: Decides every episode.
-
-        Raises:
-            UserError: Numba cannot compile one of its functions.
         """
         self.num_envs, self._seed = num_envs, seed
         self.events: list[Event] = []
-        self._functions = env.functions
         self.arrays = arrays = arrays_for(env, num_envs)
         self._env = env
         is_box = isinstance(env.action_space, gymnasium.spaces.Box)
@@ -75,7 +71,15 @@ class CompiledStepper:
     @property
     def machine_code(self) -> MachineCode:
         """The arrays and the function that steps them without returning to Python."""
-        return MachineCode(self.arrays, self._functions.advance)
+        return MachineCode(self.arrays, self._env)
+
+    @functools.cached_property
+    def _begin(self) -> Bound:
+        return self._env.functions.begin.bound(self.arrays)
+
+    @functools.cached_property
+    def _advance(self) -> Bound:
+        return self._env.functions.advance.bound(self.arrays)
 
     def hold(self) -> None:
         """Nothing to do: Python steps none of them."""
@@ -91,7 +95,7 @@ class CompiledStepper:
             if seed is not None:
                 self._root[n], self._first[n] = seed, self.arrays.episode[n]
                 self._given[n] = self._is_given = True
-            self._functions.begin(self.arrays, n, self._seed_of(n) if seed is None else seed)
+            self._begin(n, self._seed_of(n) if seed is None else seed)
         return [{} for _ in range(self.num_envs)]
 
     def begin_anew(self, seed: int) -> None:
@@ -110,13 +114,13 @@ class CompiledStepper:
             EnvError: A function of the environment raised.
         """
         arrays = self.arrays
-        _call(self._functions.advance, arrays, 0, self.num_envs, self._seed)
+        self._advance(0, self.num_envs, self._seed)
         error = failure(arrays)
         if error is not None:
             raise error
         if self._is_given:  # Machine code began them with the one seed that it knows: begin them again with theirs.
             for n in np.flatnonzero(arrays.terminated | arrays.truncated).tolist():
-                self._functions.begin(arrays, n, self._seed_of(n))
+                self._begin(n, self._seed_of(n))
         return [{} for _ in range(self.num_envs)]
 
     def numbers(self) -> NDArray[np.int64]:
@@ -221,8 +225,3 @@ class CompiledStepper:
     def _seed_of(self, n: int) -> int:
         """The seed of environment n's episode under way, if its reset was passed none."""
         return episode_seed(int(self._root[n]), n, int(self.arrays.episode[n] - self._first[n]))
-
-
-@compiled
-def _call(advance: Any, arrays: Any, first: int, count: int, seed: int) -> None:
-    advance(arrays, first, count, seed)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import gymnasium
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from a2c.envs.compiled.functions import Declared, Functions, Observe, Reset, Step
 from a2c.errors import EnvError, UserError
-from a2c.kernels.compiler import Compiled, inlined, instance, prepare
+from a2c.kernels.compiler import allocating, instance, is_of_numba
+from a2c.kernels.layout import Routine
+from a2c.kernels.machine_code import program, source
 from a2c.kernels.random import doubles, episode_seed
 
 _STREAM = 5
@@ -40,8 +41,16 @@ class MachineCode(NamedTuple):
     """What machine code needs to step environments without Python."""
 
     arrays: EnvArrays
-    advance: Any
-    """As in `a2c.envs.compiled.functions.Functions`."""
+    env: Declared
+
+    @property
+    def advance(self) -> Routine:
+        """As in `a2c.envs.compiled.functions.Functions`; it is compiled now, unless that is done.
+
+        Raises:
+            UserError: Numba cannot compile a function of the environment.
+        """
+        return self.env.functions.advance.routine
 
 
 def arrays_for(env: Declared, num_envs: int) -> EnvArrays:
@@ -90,13 +99,10 @@ def compile_functions(env: Declared, reset: Reset, step: Step, observe: Observe)
     """
     arrays = arrays_for(env, 1)
     is_discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
-    # _nrt: otherwise Numba would compile them like their callers, without reference counts, which new arrays need.
-    jit = numba.njit(error_model="numpy", forceinline=True, _nrt=True)
     names = {
-        "RESET": jit(reset),
-        "STEP": jit(step),
-        "OBSERVE": jit(observe),
-        "ACTION_OF": _discrete_action if is_discrete else _continuous_action_inlined,
+        "RESET": allocating(reset),
+        "STEP": allocating(step),
+        "OBSERVE": allocating(observe),
         "RESET_RANDOMS": env.reset_randoms,
         "STEP_RANDOMS": env.step_randoms,
         "LIMIT": 2**62 if env.max_episode_steps is None else env.max_episode_steps,
@@ -107,36 +113,29 @@ def compile_functions(env: Declared, reset: Reset, step: Step, observe: Observe)
         "len": len,
         "np": np,
     }
+    act = instance(_act_discretely if is_discrete else _act_continuously, names, forceinline=True)
     begin_one = instance(_begin, names, forceinline=True)
-    step_one = instance(_step, names, forceinline=True)
+    step_one = instance(_step, names | {"ACT": act}, forceinline=True)
     advance = instance(_advance, names | {"BEGIN": begin_one, "STEP_ONE": step_one})
+    sources = {
+        "begin": source(begin_one, arrays, 0, 0),
+        "step": source(step_one, arrays, 0),
+        "advance": source(advance, arrays, 0, 0, 0),
+    }
     try:
-        prepare(begin_one, arrays, 0, 0)
-        prepare(step_one, arrays, 0)
-        return Functions(begin_one, step_one, Compiled(advance, numba.types.void, arrays, 0, 0, 0))
-    except numba.core.errors.NumbaError as error:
+        return Functions(**program(**sources))
+    except Exception as error:
+        if not is_of_numba(error):
+            raise
         lines = [line.strip() for line in str(error).splitlines() if not line.startswith(("Failed in", "During: Pass"))]
         raise UserError(f"{env.name} cannot be compiled: {' '.join(line for line in lines if line)}") from error
-
-
-@inlined
-def _discrete_action(envs: Any, n: int) -> Any:
-    return envs.choice[n]
-
-
-def _continuous_action(envs: Any, n: int) -> Any:
-    return envs.action[n]
-
-
-# Not `inlined`: without reference counts, no function can return an array.
-_continuous_action_inlined = numba.njit(inline="always")(_continuous_action)
 
 
 # The functions below are compiled once per environment, with its own functions and numbers in the place of these names.
 RESET: Any = None
 STEP: Any = None
 OBSERVE: Any = None
-ACTION_OF: Any = None
+ACT: Any = None
 STEP_ONE: Any = None
 BEGIN: Any = None
 RESET_RANDOMS = STEP_RANDOMS = LIMIT = 0
@@ -151,11 +150,21 @@ def _begin(envs: EnvArrays, n: int, key: int) -> None:
     OBSERVE(envs.state[n], envs.obs[n])
 
 
+def _act_discretely(envs: EnvArrays, n: int, random: NDArray[np.float64]) -> tuple[float, bool]:
+    reward, terminated = STEP(envs.state[n], envs.choice[n], random)
+    return reward, terminated
+
+
+def _act_continuously(envs: EnvArrays, n: int, random: NDArray[np.float64]) -> tuple[float, bool]:
+    reward, terminated = STEP(envs.state[n], envs.action[n], random)
+    return reward, terminated
+
+
 def _step(envs: EnvArrays, n: int) -> None:
     envs.steps[n] += 1
     random = envs.random[n, :STEP_RANDOMS]
     doubles(envs.key[n], _STREAM, envs.steps[n], random)
-    reward, terminated = STEP(envs.state[n], ACTION_OF(envs, n), random)
+    reward, terminated = ACT(envs, n, random)
     envs.reward[n] = reward
     envs.terminated[n] = terminated
     envs.truncated[n] = envs.steps[n] >= LIMIT
