@@ -140,6 +140,12 @@ def seconds_a_byte():
 # -- the model --
 
 
+def sleeping(results, row):
+    """Seconds that the sleeping of a rollout takes in a process that nobody disturbs: the least that is possible."""
+    milliseconds = row["milliseconds"]
+    return row["rollout_length"] * (milliseconds / 1000 + results["late"].get(str(milliseconds), 0.0))
+
+
 def prediction(results, row, latency, call, step, start):
     """Seconds of an update, and each constant's meaning.
 
@@ -151,11 +157,10 @@ def prediction(results, row, latency, call, step, start):
         step: Seconds of an actor for each step beside the environment's.
         start: Seconds of an actor's processor for each call.
     """
-    length, actors, milliseconds = row["rollout_length"], row["actors"], row["milliseconds"]
-    asleep = milliseconds / 1000 + results["late"].get(str(milliseconds), 0.0)
+    length, actors = row["rollout_length"], row["actors"]
     travelling = results["seconds_a_byte"] * (row["bytes_up"] + actors * row["bytes_down"])
     # Actors wait for their environments, or for one of the cores that they share here.
-    acting = max(start + length * (asleep + step), actors * (start + length * step) / CORES)
+    acting = max(start + length * step + sleeping(results, row), actors * (start + length * step) / CORES)
     return latency + actors * call + travelling + row["learning_seconds"] + acting
 
 
@@ -181,7 +186,7 @@ def table():
     for row in results["rows"]:
         takes = statistics.median(row["seconds"])
         low, high = min(row["seconds"]), max(row["seconds"])
-        ideal = row["milliseconds"] * row["rollout_length"] / 1000
+        ideal = sleeping(results, row)
         part = f"{ideal / takes:.2f}" if ideal else ""
         said = prediction(results, row, *constants)
         was = "" if row["actors"] in FITTED else f", {said / takes - 1:+.0%}"
@@ -210,12 +215,13 @@ def model():
 def ahead():
     """Both modes of `collect`."""
     rows = ["| a step sleeps | rollout | actors | it sleeps | learning | an update in turn | ahead |", "|" + "---|" * 7]
-    for in_turn, ahead in kept(NAME)["ahead"]:
+    results = kept(NAME)
+    for in_turn, ahead in results["ahead"]:
         takes = [1000 * statistics.median(row["seconds"]) for row in (in_turn, ahead)]
-        ideal = in_turn["milliseconds"] * in_turn["rollout_length"]
+        ideal = 1000 * sleeping(results, in_turn)
         rows.append(
-            f"| {in_turn['milliseconds']} ms | {in_turn['rollout_length']} steps | {in_turn['actors']} | {ideal} ms | "
-            f"{1000 * in_turn['learning_seconds']:.1f} ms | {takes[0]:.1f} ms | {takes[1]:.1f} ms |"
+            f"| {in_turn['milliseconds']} ms | {in_turn['rollout_length']} steps | {in_turn['actors']} | "
+            f"{ideal:.0f} ms | {1000 * in_turn['learning_seconds']:.1f} ms | {takes[0]:.1f} ms | {takes[1]:.1f} ms |"
         )
     return "\n".join(rows)
 
@@ -233,7 +239,7 @@ def draw():
             ]  # fmt: skip
             if not rows:
                 continue
-            ideal, actors = milliseconds * length / 1000, [row["actors"] for row in rows]
+            ideal, actors = sleeping(results, rows[0]), [row["actors"] for row in rows]
             colour = f"C{number}"
             label = f"{milliseconds} ms, {length} steps"
             place.plot(
