@@ -31,7 +31,7 @@ NAME = "cluster"
 CORES = 2
 """Of the machine that all actors share here."""
 FITTED = (1, 2, 4, 8)
-PREDICTED = (16, 32, 64, 128)
+PREDICTED = (16, 32, 64)
 SLEEPS = ((0, 16), (0, 128), (1, 128), (5, 16), (20, 16))
 """Milliseconds of a step, and steps of a rollout."""
 AHEAD = [(ms, 16, 8) for ms in (1, 5, 20)]
