@@ -73,10 +73,12 @@ def save(tasks: Table) -> None:
 
 
 def table() -> str:
-    """Interquartile means with their intervals; better is the chance that a run ahead has the larger mean."""
+    """Interquartile means with their intervals, of tasks that all seeds have learnt; better is the chance that a run ahead has the larger mean."""
     rows = ["| task | steps | mean of all evaluations, in turn | ahead | last, in turn | ahead | ahead is better |"]
     rows.append("|" + "---|" * 7)
     for task, runs in finished().items():
+        if any(len(runs.get(mode, [])) < len(SEEDS) for mode in MODES):
+            continue
         cells = []
         for what in ("mean", "last"):
             for mode in MODES:
