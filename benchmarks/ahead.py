@@ -73,7 +73,10 @@ def save(tasks: Table) -> None:
 
 
 def table() -> str:
-    """Interquartile means with their intervals, of tasks that all seeds have learnt; better is the chance that a run ahead has the larger mean."""
+    """Interquartile means with their intervals; better is the chance that a run ahead has the larger mean.
+
+    Only of tasks with all seeds.
+    """
     rows = ["| task | steps | mean of all evaluations, in turn | ahead | last, in turn | ahead | ahead is better |"]
     rows.append("|" + "---|" * 7)
     for task, runs in finished().items():

@@ -32,12 +32,14 @@ CORES = 2
 """Of the machine that all actors share here."""
 FITTED = (1, 2, 4, 8)
 PREDICTED = (16, 32, 64)
+MOST = {0: 16, 1: 32}
+"""Actors, by milliseconds of a step: with more, two cores cannot act as fast as environments are ready."""
 SLEEPS = ((0, 16), (0, 128), (1, 128), (5, 16), (20, 16))
 """Milliseconds of a step, and steps of a rollout."""
 AHEAD = [(ms, 16, 8) for ms in (1, 5, 20)]
 """Sleep, steps and actors with which both modes of `collect` are compared, with larger networks and natural steps."""
 LARGE = {"hidden_sizes": (256, 256), "actor_step": "natural", "critic_minibatch": 32}
-WARM, ROUNDS = 5, 30
+WARM, ROUNDS = 5, 25
 
 
 class Sleeper(gymnasium.Env):
@@ -264,7 +266,7 @@ def main():
         results["seconds_a_byte"] = seconds_a_byte()
         rows = []
         for milliseconds, length in SLEEPS:
-            for actors in FITTED + (PREDICTED if milliseconds else PREDICTED[:1]):
+            for actors in (count for count in FITTED + PREDICTED if count <= MOST.get(milliseconds, max(PREDICTED))):
                 rows.append(measured(milliseconds, length, actors))
                 print(milliseconds, length, actors, statistics.median(rows[-1]["seconds"]), flush=True)
         pairs = [[measured(*case, collect=mode, **LARGE) for mode in ("in_turn", "ahead")] for case in AHEAD]
