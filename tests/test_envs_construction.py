@@ -485,9 +485,9 @@ def test_a_function_that_fails_to_register_gets_a_sentence(module):
     def register_envs():
         raise RuntimeError("no licence")
 
-    module("failing", register_envs=register_envs)
-    with pytest.raises(a2c.UserError, match=r"failing.register_envs\(\) raised RuntimeError: no licence"):
-        a2c.make_envs("failing:Failing-v0", 2)
+    module("unlicensed", register_envs=register_envs)
+    with pytest.raises(a2c.UserError, match=r"unlicensed.register_envs\(\) raised RuntimeError: no licence"):
+        a2c.make_envs("unlicensed:Unlicensed-v0", 2)
 
 
 def test_a_module_that_ends_the_process_gets_a_sentence(module, tmp_path, monkeypatch):
