@@ -34,12 +34,12 @@ FITTED = (1, 2, 4, 8)
 PREDICTED = (16, 32, 64)
 MOST = {0: 16, 1: 32}
 """Actors, by milliseconds of a step: with more, two cores cannot act as fast as environments are ready."""
-SLEEPS = ((0, 16), (0, 128), (1, 128), (5, 16), (20, 16))
+SLEEPS = ((0, 16), (1, 128), (5, 16), (20, 16))
 """Milliseconds of a step, and steps of a rollout."""
-AHEAD = [(ms, 16, 8) for ms in (1, 5, 20)]
+AHEAD = [(ms, 16, 8) for ms in (1, 5)]
 """Sleep, steps and actors with which both modes of `collect` are compared, with larger networks and natural steps."""
 LARGE = {"hidden_sizes": (256, 256), "actor_step": "natural", "critic_minibatch": 32}
-WARM, ROUNDS = 5, 25
+WARM, ROUNDS = 5, 20
 
 
 class Sleeper(gymnasium.Env):
