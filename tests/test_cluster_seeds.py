@@ -35,7 +35,7 @@ class Slowly(Walk):
         time.sleep(0.002)
         return super().step(action)
 
-class Failing(Walk):
+class Raising(Walk):
     def step(self, action):
         if self.steps == 150:
             raise RuntimeError("as it was asked to")
@@ -48,7 +48,7 @@ class Crashing(Slowly):
             os.kill(os.getpid(), 11)
         return super().step(action)
 
-for kind in (Slowly, Failing, Crashing):
+for kind in (Slowly, Raising, Crashing):
     gymnasium.register(f"{kind.__name__}-v0", entry_point=kind)
 """
 LONG = ["--total-steps", "1200", "--save-every-seconds", "0", "--keep-policy-at", "400", "--eval-every-steps", "0"]
@@ -149,7 +149,7 @@ def test_errors_are_those_of_a_run_without_a_cluster_with_steps_to_replay(called
     said = {}
     for name, cluster in (("there", MachinesHere()), ("here", None)):
         code, out, err = called(
-            "spread_envs:Failing-v0", "--seeds", 2, "--jobs", 1, "--run-dir", name, "--json", cluster=cluster
+            "spread_envs:Raising-v0", "--seeds", 2, "--jobs", 1, "--run-dir", name, "--json", cluster=cluster
         )
         assert code == 1
         assert len(json.loads(out)["failures"]) == 2
@@ -158,7 +158,7 @@ def test_errors_are_those_of_a_run_without_a_cluster_with_steps_to_replay(called
             said[name] = [line.replace(str(run), "RUN") for line in said[name]]
         for run in runs_in(tmp_path / name).values():
             assert f"a2c replay {run}" in err
-            assert main(["replay", str(run), "--env", "spread_envs:Failing-v0"]) == 1
+            assert main(["replay", str(run), "--env", "spread_envs:Raising-v0"]) == 1
             assert "as it was asked to" in capsys.readouterr().err
     assert said["there"] == said["here"] != []
 
