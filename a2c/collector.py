@@ -69,7 +69,8 @@ class Collector:
         envs.mark()
         self._architecture = architecture
         self._acting = acting(envs, architecture, actions, rules, behaviour, collected)
-        self._sees_again = not self._acting.fills_inputs or behaviour.observations is not books.observations
+        has_others = rules.normalize_observations and behaviour.observations is not books.observations
+        self._sees_again = has_others or not self._acting.fills_inputs
         self._bounds = bounds_to_check(envs.single_observation_space)
         self._events: list[Event] = []
         self._info_keys, self._info_faults = info_keys, set[str]()

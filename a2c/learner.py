@@ -13,7 +13,7 @@ import a2c.start
 from a2c.acting import ActingMaker, Behaviour, LocalActing
 from a2c.collector import Collector
 from a2c.config import Config
-from a2c.engines import Metrics, first_layers
+from a2c.engines import Engine, Metrics, first_layers
 from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
@@ -133,11 +133,11 @@ class Learner:
             self._set_parameters(a2c.start.parameters(start, self._architecture))
         else:
             self._set_parameters(a2c.start.drawn(config, self._architecture))
-        current = Behaviour(self._engine, self._books.observations)
+        self._current = Behaviour(self._engine, self._books.observations)
         # Collecting ahead, actions are chosen by what was current one update before.
-        self._behind = self._one_behind(current, num_masks, team) if config.collect == "ahead" else None
+        self._behind = self._one_behind(num_masks, team) if config.collect == "ahead" else None
         self._collector = Collector(
-            envs, self._architecture, actions, self._rules, self._books, self._rollout, self._behind or current,
+            envs, self._architecture, actions, self._rules, self._books, self._rollout, self._behind or self._current,
             config.log_info, acting,
         )  # fmt: skip
         self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
@@ -263,7 +263,7 @@ class Learner:
         """
         rollout, rules, begin = self._rollout, self._rules, time.perf_counter()
         if self._behind is not None:
-            self._behind.become(Behaviour(self._engine, self._books.observations))
+            self._behind.become(self._current)
             if self.updates + 1 < self._config.num_updates:
                 self._collector.begin(self.updates + 1)
         recorded, rate = self._rates(self.steps)
@@ -368,21 +368,19 @@ class Learner:
         """The statistics that normalise observations; None: observations are not normalised."""
         return self._books.observations if self._rules.normalize_observations else None
 
-    def _one_behind(self, current: Behaviour, num_masks: int, team: Team) -> Behaviour:
+    def _one_behind(self, num_masks: int, team: Team) -> Behaviour:
         """What chooses actions for collecting ahead: the same networks; at first with the same parameters."""
         behind = Behaviour(
             choose_engine(self._config, self._architecture, num_masks, team), Moments.of(self._architecture.num_real)
         )
-        behind.become(current)
+        behind.become(self._current)
         return behind
 
     def _parameters(self) -> Parameters:
-        return {name: view.copy() for name, view in self._engine.views(self._engine.theta).items()}
+        return _parameters_of(self._engine)
 
     def _set_parameters(self, parameters: dict[str, NDArray[Any]]) -> None:
-        for name, view in self._engine.views(self._engine.theta).items():
-            view[...] = parameters[name]
-        self._engine.follow()
+        _set_parameters_of(self._engine, parameters)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The learner's arrays after the last update: parameters, optimizer, statistics, running episodes.
@@ -429,9 +427,7 @@ class Learner:
         if self._moments is not None:
             self._moments.restore(_having("normalizer.", state))
         if self._behind is not None:
-            for name, view in self._behind.engine.views(self._behind.engine.theta).items():
-                view[...] = state[f"behind.{name}"]
-            self._behind.engine.follow()
+            _set_parameters_of(self._behind.engine, _having("behind.", state))
             self._behind.observations.restore(_having("behind_normalizer.", state))
         if self._rules.normalize_returns:
             scaled = _having("return_normalizer.", state)
@@ -448,8 +444,20 @@ class Learner:
 
 def _behind_state(behind: Behaviour) -> dict[str, NDArray[Any]]:
     """The arrays of what chooses actions for the next rollout, if it is collected ahead."""
-    parameters = {name: view.copy() for name, view in behind.engine.views(behind.engine.theta).items()}
-    return {**_prefixed("behind.", parameters), **_prefixed("behind_normalizer.", behind.observations.state())}
+    return {
+        **_prefixed("behind.", _parameters_of(behind.engine)),
+        **_prefixed("behind_normalizer.", behind.observations.state()),
+    }
+
+
+def _parameters_of(engine: Engine) -> Parameters:
+    return {name: view.copy() for name, view in engine.views(engine.theta).items()}
+
+
+def _set_parameters_of(engine: Engine, parameters: dict[str, NDArray[Any]]) -> None:
+    for name, view in engine.views(engine.theta).items():
+        view[...] = parameters[name]
+    engine.follow()
 
 
 def _having(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

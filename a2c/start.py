@@ -51,7 +51,7 @@ def read(config: Config) -> Start | None:
     """
     if config.start_from is None:
         return None
-    path = _file(_copies.get(config.start_from, Path(config.start_from)))
+    path = _path(config.start_from)
     return Start(path, files.arrays_from_bytes(_read(config), path))
 
 
@@ -136,8 +136,13 @@ def contents(config: Config) -> bytes | None:
     return None if config.start_from is None else _read(config)
 
 
+def _path(start_from: str) -> Path:
+    """The file, or this machine's copy of it."""
+    return _file(_copies.get(start_from, Path(start_from)))
+
+
 def _read(config: Config) -> bytes:
-    path = _file(_copies.get(str(config.start_from), Path(str(config.start_from))))
+    path = _path(str(config.start_from))
     data = files.read_bytes(path)
     digest = hashlib.sha256(data).hexdigest()
     if config.start_from_sha256 not in (None, digest):

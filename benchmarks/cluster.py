@@ -28,8 +28,6 @@ from benchmarks.measure import keep, kept
 
 PAGE = Path(__file__).parent.parent / "docs" / "cluster.md"
 NAME = "cluster"
-CORES = 2
-"""Of the machine that all actors share here."""
 FITTED = (1, 2, 4, 8)
 PREDICTED = (16, 32, 64)
 MOST = {0: 16, 1: 32}
@@ -162,7 +160,7 @@ def prediction(results, row, latency, call, step, start):
     length, actors = row["rollout_length"], row["actors"]
     travelling = results["seconds_a_byte"] * (row["bytes_up"] + actors * row["bytes_down"])
     # Actors wait for their environments, or for one of the cores that they share here.
-    acting = max(start + length * step + sleeping(results, row), actors * (start + length * step) / CORES)
+    acting = max(start + length * step + sleeping(results, row), actors * (start + length * step) / results["cores"])
     return latency + actors * call + travelling + row["learning_seconds"] + acting
 
 
