@@ -198,7 +198,15 @@ def _environment() -> str:
     """Versions, the processor and the code of the builder."""
     here = Path(__file__).parent
     sha = hashlib.sha256()
-    for name in ("builder.py", "instructions.py", "lanes.py", "layout.py", "machine_code.py"):
+    for name in (
+        "builder.py",
+        "compiler.py",
+        "instructions.py",
+        "kernel.py",
+        "lanes.py",
+        "layout.py",
+        "machine_code.py",
+    ):
         sha.update((here / name).read_bytes())
     settings = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
     settings.pop("NUMBA_CACHE_DIR", None)
