@@ -11,6 +11,7 @@ from a2c.engines import Engine, Floats, Metrics
 from a2c.kernels.compiler import prepare
 from a2c.kernels.critic import Passes, shuffle
 from a2c.kernels.natural import Natural, advance, begin, dot, finish
+from a2c.kernels.vectors import numbers
 from a2c.optimizers import Optimizer
 from a2c.rollout import Rollout
 
@@ -36,7 +37,7 @@ class NaturalStep:
         for name, view in engine.views(is_critics).items():
             view[...] = name.startswith("critic")
         places = np.flatnonzero(is_critics)
-        ascent, direction, product, residual, solution = (np.zeros_like(theta) for _ in range(5))
+        ascent, direction, product, residual, solution = (numbers(len(theta)) for _ in range(5))
         self.natural = Natural(
             config.natural_kl, math.inf if config.natural_max_step is None else config.natural_max_step,
             config.natural_damping, config.natural_products,

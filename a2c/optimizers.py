@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from a2c.config import Config
 from a2c.kernels import optimizer as kernels
 from a2c.kernels.compiler import prepare
+from a2c.kernels.vectors import numbers
 from a2c.model.architecture import Parameters
 from a2c.team import Team
 
@@ -44,8 +45,8 @@ class Optimizer:
             config.adam_beta2 if is_adam else config.rmsprop_decay,
             config.adam_epsilon if is_adam else config.rmsprop_epsilon,
             math.inf if config.max_grad_norm is None else config.max_grad_norm,
-            np.zeros(size, np.float32),
-            np.zeros(size, np.float32),
+            numbers(size),
+            numbers(size),
             np.zeros(1, np.int64),
             np.zeros(-(-size // kernels.NORM_BLOCK), np.float32),
             np.zeros(1),

@@ -36,7 +36,7 @@ from a2c.kernels.torso import (
     turn_kernels,
     whole_of_images,
 )
-from a2c.kernels.vectors import add
+from a2c.kernels.vectors import add, numbers
 from a2c.rollout import Rollout
 
 CHUNK_ROWS = 128
@@ -114,8 +114,8 @@ def work_for(network: Network, bounds: NDArray[np.int64], room: int, rollout_len
         int(bounds[-1]) * (rollout_length + 1),
         np.zeros(rollout_length + 1, np.int64),
         np.ones(1, np.int64),
-        np.zeros(chunks * size, np.float32),
-        np.zeros(threads * 2 * BLOCK_ROWS * len(network.zeros), np.float32),
+        numbers(chunks * size),
+        numbers(threads * 2 * BLOCK_ROWS * len(network.zeros)),
         np.zeros((chunks, 6)),
     )
 

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from a2c.kernels.compiler import compiled
+from a2c.kernels.compiler import compiled, inlined
 from a2c.kernels.lanes import AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_TANH_DERIVATIVE
 from a2c.kernels.lookup import add_looked_up, look_up
+from a2c.kernels.narrow import NARROW_OUTPUTS, TOGETHER, back_through_head
 from a2c.kernels.recurrent import Memory, memory_for, memory_views
 from a2c.kernels.simd import Floats, dots, matmul
 from a2c.kernels.torso import Torso, torso_for, torso_views
-from a2c.kernels.vectors import padded, tanh
+from a2c.kernels.vectors import numbers, padded, tanh
 from a2c.model import NETWORKS
 from a2c.model.architecture import Architecture, Parameters
 
@@ -32,9 +33,6 @@ IN, OUT, X_ROW, Y_ROW, WEIGHT, BIAS, X, Y, NARROW, TRANSPOSED = range(10)
 """Columns of `Network.layers`: inputs, outputs; numbers in a row of input and of output; where in the parameters weight
 and bias start; where in the activations input and output start; whether weights are stored [out, padded in]; where the
 transposed weight starts, or -1 if no gradient is propagated further."""
-
-NARROW_OUTPUTS = 4
-"""Heads with at most this many outputs sum along their inputs."""
 
 BLOCK_ROWS = 32
 """Rows whose gradients are propagated together: few enough to stay in the fastest cache."""
@@ -110,7 +108,7 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
                 num_transposed += fan_out * x_row
             layers.append([fan_in, fan_out, x_row, y_row, weight, bias, x, num_activations, int(narrow), transposed])
             x, x_row = num_activations, y_row
-            num_activations += rows * y_row
+            num_activations += padded(rows * y_row)
     dense = architecture.num_floats + architecture.num_features
     firsts = itertools.accumulate(architecture.choices, initial=dense)
     lookups = [(dense + column, first) for column, first in zip(range(len(architecture.choices)), firsts, strict=False)]
@@ -127,17 +125,17 @@ def network_for(architecture: Architecture, inputs: int, working_rows: int, chun
         apart,
         torso,
         memory,
-        np.zeros((inputs + apart) * architecture.num_features, np.float32),
+        numbers((inputs + apart) * architecture.num_features),
         np.array(layers, np.int64),
         len(layers) // 2,
         architecture.activation == "tanh",
-        np.zeros(num_parameters + padded(architecture.log_std_size), np.float32),
+        numbers(num_parameters + padded(architecture.log_std_size)),
         num_parameters,
         architecture.log_std_size,
         np.array(lookups, np.int64).reshape(-1, 2),
-        np.zeros(max(1, num_transposed), np.float32),
-        np.zeros(num_activations, np.float32),
-        np.zeros(widest, np.float32),
+        numbers(max(1, num_transposed)),
+        numbers(num_activations),
+        numbers(widest),
         np.ones(1, np.float32),
     )
 
@@ -255,13 +253,21 @@ def backward(
     theta, activations = network.theta, network.activations
     zero: Any = np.int64(0)
     one: Any = np.int64(1)
-    for number in range(last - 1, first - 1, -1):
+    top = last - 1
+    is_through_head = network.layers[top, NARROW] != 0 and top > first
+    if is_through_head:
+        is_at_inputs = top - 1 == first and not network.features and not len(network.lookups)
+        descend(network, top, input_row, row, rows, gradient, g0, scratch, dy, dx, is_at_inputs)
+        if is_at_inputs:
+            return dy
+        dy, dx, top = dx, dy, top - 1
+    for number in range(top, first - 1, -1):
         layer = network.layers[number]
         x_row, y_row, fan_in, fan_out = layer[X_ROW], layer[Y_ROW], layer[IN], layer[OUT]
         x = layer[X] + (input_row if number == first else row) * x_row
         weight, bias = layer[WEIGHT], layer[BIAS]
+        g = g0 + weight
         if layer[NARROW]:
-            g = g0 + weight
             matmul(
                 scratch, dy, one, y_row,
                 activations, x, x_row,
@@ -270,11 +276,8 @@ def backward(
                 fan_out, rows, x_row,
                 AS_IT_IS, activations, zero, zero,
             )  # fmt: skip
-            for i in range(rows):
-                for j in range(fan_out):
-                    gradient[g0 + bias + j] += scratch[dy + i * y_row + j]
+            add_to_biases(gradient, g0 + bias, scratch, dy, rows, fan_out)
         else:
-            g, h = g0 + weight, g0 + bias
             matmul(
                 activations, x, one, x_row,
                 scratch, dy, y_row,
@@ -285,6 +288,8 @@ def backward(
             )  # fmt: skip
             if number == first and len(network.lookups):
                 add_looked_up(network.lookups, activations, x, x_row, rows, scratch, dy, y_row, gradient, g)
+        if not (layer[NARROW] or (is_through_head and number == top)):
+            h = g0 + bias
             matmul(
                 network.one, zero, zero, zero,
                 scratch, dy, y_row,
@@ -306,6 +311,61 @@ def backward(
             )  # fmt: skip
             dy, dx = dx, dy
     return dy
+
+
+@compiled
+def descend(
+    network: Network,
+    top: int,
+    input_row: int,
+    row: int,
+    rows: int,
+    gradient: Floats,
+    g0: int,
+    scratch: Floats,
+    dy: int,
+    dx: int,
+    is_at_inputs: bool,
+) -> None:
+    """The part of `backward` through a narrow head, layer `top`, and the activation of the layer before it.
+
+    That layer's biases get their gradient, too; if inputs come next (`is_at_inputs`), so do its weights, and dL/dx is
+    not stored as a whole.
+    """
+    theta, activations = network.theta, network.activations
+    zero: Any = np.int64(0)
+    one: Any = np.int64(1)
+    head, layer = network.layers[top], network.layers[top - 1]
+    width, outputs, weight = head[X_ROW], head[OUT], head[WEIGHT]
+    x, inputs = head[X] + row * width, layer[X] + input_row * layer[X_ROW]
+    add_to_biases(gradient, g0 + head[BIAS], scratch, dy, rows, outputs)
+    # Of few columns at a time: they stay in the fastest cache until the product with the inputs.
+    most = TOGETHER if is_at_inputs else width
+    for j in range(0, width, most):
+        columns = min(most, width - j)
+        back_through_head(
+            activations, x + j, width, scratch, dy, theta, weight + j,
+            gradient, g0 + weight + j, g0 + layer[BIAS] + j,
+            scratch, dx, columns, rows, columns, outputs, network.is_tanh,
+        )  # fmt: skip
+        if is_at_inputs:
+            g = g0 + layer[WEIGHT] + j
+            matmul(
+                activations, inputs, one, layer[X_ROW],
+                scratch, dx, columns,
+                gradient, g, width,
+                gradient, g, width,
+                layer[IN], rows, columns,
+                AS_IT_IS, activations, zero, zero,
+            )  # fmt: skip
+
+
+@inlined
+def add_to_biases(gradient: Floats, g: int, scratch: Floats, dy: int, rows: int, outputs: int) -> None:
+    """Adds dL/dy [rows, outputs] of a narrow head to the gradient of its biases at g."""
+    for i in range(rows):
+        for j in range(outputs):
+            gradient[g + j] += scratch[dy + i * outputs + j]
 
 
 @compiled

@@ -17,7 +17,7 @@ from a2c.kernels.compiler import compiled
 from a2c.kernels.lanes import AS_IT_IS
 from a2c.kernels.lookup import add_looked_up, look_up
 from a2c.kernels.simd import Floats, matmul
-from a2c.kernels.vectors import sigmoid, tanh
+from a2c.kernels.vectors import numbers, sigmoid, tanh
 from a2c.model.architecture import Architecture, Parameters
 
 ROOM = 5
@@ -76,12 +76,9 @@ def memory_for(
     carry_weight = bias + 3 * size
     carry_bias = carry_weight + 3 * size * size
 
-    def numbers(count: int) -> Floats:
-        return np.zeros(max(1, count), np.float32)
-
     memory = Memory(
         size, seen, images, x_row, apart, np.array(lookups, np.int64).reshape(-1, 2),
-        first_parameter, bias, carry_weight, carry_bias, numbers(3 * size * size), numbers(3 * size * images),
+        first_parameter, bias, carry_weight, carry_bias, numbers(3 * size * size), numbers(max(1, 3 * size * images)),
         numbers(rows * ROOM * size), room, numbers(chunks * room * 6 * size),
         numbers(rows * 3 * size), numbers(rows * 3 * size), numbers(chunks * room * size),
     )  # fmt: skip

@@ -28,6 +28,7 @@ from a2c.kernels.conv import (
 )
 from a2c.kernels.lanes import AS_IT_IS, LANES, RECTIFIED
 from a2c.kernels.simd import Floats, matmul
+from a2c.kernels.vectors import numbers
 from a2c.kernels.windows import B_LINE, INNER
 from a2c.model.architecture import Architecture, Parameters
 
@@ -93,16 +94,13 @@ def torso_for(
     layer = laid_out.outputs * features + features
     across = -(-rows // LANES) * LANES
 
-    def room(size: int) -> Floats:
-        return np.zeros(size, np.float32)
-
     torso = Torso(
         copies, apart, laid_out, lines, columns, channels, planes, 1 / leaf.divisor,
         weight, bias, layer, laid_out.outputs, features,
-        architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), room(copies * rows * laid_out.room),
-        room(copies * laid_out.turned), room(chunks * laid_out.image), room(chunks * laid_out.gradients),
-        across, room(copies * rows * features), room(copies * features * across),
-        room(copies * laid_out.outputs * across), room(max(features, across)),
+        architecture.num_floats, np.zeros(rows * leaf.columns, np.uint8), numbers(copies * rows * laid_out.room),
+        numbers(copies * laid_out.turned), numbers(chunks * laid_out.image), numbers(chunks * laid_out.gradients),
+        across, numbers(copies * rows * features), numbers(copies * features * across),
+        numbers(copies * laid_out.outputs * across), numbers(max(features, across)),
     )  # fmt: skip
     return torso, weight + copies * layer
 

@@ -28,9 +28,20 @@ _Q1, _Q2, _Q3, _Q4 = (
 )
 
 
+_LINE_BYTES = 64
+"""A line of the cache. A vector that lies in two of them takes twice as long to load, and longer still to store."""
+
+
 def padded(size: int) -> int:
     """The next multiple of LANES."""
     return -(-size // LANES) * LANES
+
+
+def numbers(count: int) -> Floats:
+    """So many zeros; the first begins a line of the cache, so vectors at multiples of LANES lie within lines."""
+    room = np.zeros(count + _LINE_BYTES // 4, np.float32)
+    start = -room.__array_interface__["data"][0] % _LINE_BYTES // 4
+    return room[start : start + count]
 
 
 @compiled
