@@ -30,6 +30,7 @@ from a2c.kernels.optimizer import adam
 from a2c.kernels.passes import forward
 from a2c.kernels.rollout import estimate, settle
 from a2c.kernels.simd import dots, matmul
+from a2c.kernels.vectors import numbers
 from a2c.learner import Learner
 from benchmarks.measure import keep
 
@@ -123,12 +124,18 @@ def microseconds(run: Callable[[int], Any], at_least: float = 2e-3) -> float:
     return 1e6 * min(rounds)
 
 
+def drawn(rng: np.random.Generator, count: int) -> Any:
+    """Random numbers that lie in memory as those of a network do."""
+    found = numbers(count)
+    found[:] = rng.normal(size=count)
+    return found
+
+
 def products() -> list[dict[str, Any]]:
     """y = x W + b in our tiles and by BLAS."""
     rng, results = np.random.default_rng(0), []
     for rows, (inner, width) in itertools.product((8, 64, 256), ((4, 256), (16, 64), (64, 64), (256, 256), (512, 512))):
-        a, b, bias = (rng.normal(size=size).astype(np.float32) for size in (rows * inner, inner * width, width))
-        c = np.zeros(rows * width, np.float32)
+        a, b, bias, c = (drawn(rng, size) for size in (rows * inner, inner * width, width, rows * width))
         ours, blas = (
             microseconds(functools.partial(product, a, b, bias, c, rows, inner, width))
             for product in (our_product, blas_product)
@@ -148,13 +155,48 @@ def heads() -> list[dict[str, Any]]:
     rng, results, rows = np.random.default_rng(0), [], 8
     for inner, outputs in itertools.product((64, 256), (1, 2, 3, 4, 6, 8)):
         width = -(-outputs // LANES) * LANES
-        x, w = rng.normal(size=(2, max(rows, width) * inner)).astype(np.float32)
-        bias, y = np.zeros(width, np.float32), np.zeros(rows * width, np.float32)
+        x, w = drawn(rng, max(rows, width) * inner), drawn(rng, max(rows, width) * inner)
+        bias, y = numbers(width), numbers(rows * width)
         narrow = microseconds(functools.partial(narrow_head, x, w, y, rows, inner, outputs))
         wide = microseconds(functools.partial(our_product, x, w, bias, y, rows, inner, width))
         results.append({"in": inner, "out": outputs, "along_inputs_us": narrow, "padded_us": wide})
         print(f"head {inner} -> {outputs}, {rows} rows: along inputs {narrow:.2f} us, padded {wide:.2f} us", flush=True)
     return results
+
+
+def multiply_adds(config: a2c.Config, learner: Learner) -> dict[str, float]:
+    """The multiply-adds of an update, by part: of every matrix product that its formulas have, once."""
+    shapes = {name: shape for name, shape in learner._architecture.shapes().items() if name.endswith("weight")}
+    rows, memory = config.steps_per_update, config.memory_size
+    whole = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    # dL/dx of every layer whose inputs are computed: the memory's outputs are, observations are not.
+    propagated = {name: count for name, count in whole.items() if name not in ("memory.weight", *_FIRST)}
+    propagated |= {name: memory * shapes[name][1] for name in _FIRST}
+
+    def of(prefix: str, *counts: dict[str, int]) -> int:
+        return sum(count for one in counts for name, count in one.items() if name.startswith(prefix))
+
+    acting = rows * of("", whole) + config.num_envs * (of("critic", whole) + of("memory", whole))
+    found = {"acting: actor and critic": acting, "gradient": rows * of("", whole, propagated)}
+    if config.actor_step == "natural":
+        once = of("actor", whole, propagated)  # in the tangents, and as much again on the way back
+        found["products with the Fisher matrix"] = config.natural_products * rows * 2 * once
+        found["passes of the critic"] = config.critic_epochs * rows * of("critic", whole, whole, propagated)
+    return found | {"whole update": sum(found.values())}
+
+
+_FIRST = "actor.0.weight", "critic.0.weight"
+
+
+def whole_update(name: str, peak: float, **settings: Any) -> dict[str, Any]:
+    """An update of CartPole-v1 on one thread beside its multiply-adds at the best product's speed."""
+    config = a2c.Config("CartPole-v1", num_threads=1, **settings)
+    learner = Learner(config, make_envs("CartPole-v1", config.num_envs, vectorization="compiled"))
+    learner.update(3)
+    took = microseconds(lambda times: learner.update(times), at_least=5e-2)
+    alone = multiply_adds(config, learner)["whole update"] / peak / 1e3
+    print(f"{name}: whole update {took:.1f} us, its arithmetic alone {alone:.1f}", flush=True)
+    return {"name": name, "settings": settings, "microseconds": took, "arithmetic_alone": alone}
 
 
 def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: float) -> dict[str, Any]:
@@ -180,6 +222,7 @@ def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: f
     chunk_rows = int(work.chunks[1] - work.chunks[0])
     half = len(work.scratch) // 2
     noise = rollout.noise.reshape(-1)
+    work.stamps[:] = work.stamp[0]  # As after acting: the gradient uses its activations.
     run = {
         "acting: actor and critic": lambda times: [
             times_forward(network, first, first + heads, chunk_rows, rows, times) for first in (0, heads)
@@ -193,14 +236,7 @@ def parts(num_envs: int, hidden_sizes: tuple[int, ...], activation: str, peak: f
     }
     us = {name: microseconds(function) for name, function in run.items()}
     us["whole update"] = microseconds(lambda times: learner.update(times))
-    products = sum(int(layer[0] * layer[1]) for layer in network.layers)
-    inner = sum(int(layer[0] * layer[1]) for layer in network.layers[1:heads]) + sum(
-        int(layer[0] * layer[1]) for layer in network.layers[heads + 1 :]
-    )
-    arithmetic = {
-        "acting: actor and critic": rows * products / peak / 1e3,
-        "gradient": rows * (products + inner) / peak / 1e3,  # dL/dW of every layer, dL/dx of all but the first
-    }
+    arithmetic = {name: count / peak / 1e3 for name, count in multiply_adds(config, learner).items()}
     for name, value in us.items():
         alone = f", its arithmetic alone {arithmetic[name]:.1f}" if name in arithmetic else ""
         print(f"{num_envs} x {length}, {hidden_sizes} {activation}: {name} {value:.1f} us{alone}", flush=True)
@@ -226,6 +262,12 @@ def main() -> None:
             parts(64, (256,), "relu", peak),
             parts(1024, (256,), "relu", peak),
             parts(8, (64, 64), "tanh", peak),
+        ],
+        "whole_updates": [
+            whole_update("GRU of 64", peak, rollout_length=16, hidden_sizes=(64,), memory_size=64),
+            whole_update(
+                "natural step", peak, rollout_length=256, hidden_sizes=(64, 64), activation="tanh", actor_step="natural"
+            ),
         ],
     }
     keep("kernels", "python -m benchmarks.kernels", results)

@@ -12,11 +12,11 @@ import scipy.stats
 from engine_cases import Case
 
 from a2c import randomness
-from a2c.kernels import heads, lanes, optimizer, passes, random, rollout, simd, statistics
+from a2c.kernels import heads, lanes, narrow, optimizer, passes, random, rollout, simd, statistics
 from a2c.kernels.compiler import compiled
 from a2c.kernels.lanes import LANES
 from a2c.kernels.threads import Crew, meet
-from a2c.kernels.vectors import tanh
+from a2c.kernels.vectors import numbers, tanh
 from a2c.model.factors import Actions
 from a2c.moments import EPSILON, Moments
 from a2c.returns import gae
@@ -160,6 +160,53 @@ def test_a_sum_of_products_does_not_depend_on_how_many_are_computed_together():
     for i in range(9):
         simd.dots(a, i * n, n, b, 0, n, np.float32(0.1), single, 0, 1, 1)
         assert single[0] == whole[i]
+
+
+@pytest.mark.parametrize("is_tanh", [False, True])
+def test_going_back_through_a_head_gives_the_sums_of_separate_products_to_the_bit(is_tanh):
+    rng = np.random.default_rng(0)
+    derivative = lanes.TIMES_TANH_DERIVATIVE if is_tanh else lanes.TIMES_RELU_DERIVATIVE
+    zeros, one = np.zeros(9 * LANES, np.float32), np.ones(1, np.float32)
+    for outputs, rows, vectors in itertools.product([1, 2, 3, 4], [1, 4, 33], [1, 2, 3, 4, 7, 9]):
+        row, stride = vectors * LANES, vectors * LANES + 3
+        x, w, dy = np.tanh(floats(rng, rows * row)), floats(rng, outputs * row), floats(rng, rows * outputs)
+        x = x if is_tanh else np.maximum(x, 0)
+        g, dx = floats(rng, 5 + (outputs + 1) * row), np.full(2 + rows * stride, 7, np.float32)
+        expected_g, expected_dx = g.copy(), dx.copy()
+        weights, biases = 5, 5 + outputs * row
+        separately = {
+            "dW": (dy, 0, 1, outputs, x, 0, row, *(expected_g, weights, row) * 2, outputs, rows, row, *AS_IT_IS),
+            "dz": (
+                dy, 0, outputs, 1, w, 0, row, zeros, 0, 0, expected_dx, 2, stride, rows, outputs, row,
+                derivative, x, 0, row,
+            ),
+            "db": (one, 0, 0, 0, expected_dx, 2, stride, *(expected_g, biases, 0) * 2, 1, rows, row, *AS_IT_IS),
+        }  # fmt: skip
+        for arguments in separately.values():
+            simd.matmul(*arguments)
+        first = LANES * (vectors // 2)  # Some of the columns, then the rest.
+        for start, columns in ((0, first), (first, row - first)):
+            narrow.back_through_head(
+                x, start, row, dy, 0, w, start, g, weights + start, biases + start, dx, 2 + start, stride,
+                rows, columns, outputs, is_tanh,
+            )  # fmt: skip
+        assert (g.tobytes(), dx.tobytes()) == (expected_g.tobytes(), expected_dx.tobytes()), (outputs, rows, vectors)
+
+
+def test_numbers_begin_a_line_of_the_cache():
+    for count in (1, 7, 1000):
+        found = [numbers(count) for _ in range(20)]
+        assert {one.__array_interface__["data"][0] % 64 for one in found} == {0}
+        assert {(one.shape, one.dtype, one.any()) for one in found} == {((count,), np.dtype(np.float32), False)}
+
+
+@pytest.mark.parametrize("hidden_sizes", [(), (33, 7), (256,)], ids=str)
+def test_every_layer_begins_a_line_of_the_cache(hidden_sizes):
+    space = gymnasium.spaces.Box(-1, 1, (3,))
+    case = Case("compiled", space, gymnasium.spaces.Discrete(3), (5, 3), hidden_sizes=hidden_sizes)
+    network = passes.network_for(case.architecture, 7, 7)
+    starts = [network.layers[:, place] for place in (passes.WEIGHT, passes.BIAS, passes.Y)]
+    assert not np.any(np.concatenate(starts) % LANES)
 
 
 def test_the_square_norm_is_the_sum_of_squares():

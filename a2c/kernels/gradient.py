@@ -149,7 +149,7 @@ def rows_of_step(work: Work, t: int, chunk: int) -> int:
     return length * start + t * (work.chunks[chunk + 1] - start)  # type: ignore[no-any-return]  # as above
 
 
-@compiled
+@inlined
 def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
     """Evaluates actor and critic on the inputs of step t in one chunk of environments; for t = T, only the critic.
 
@@ -168,7 +168,7 @@ def forward_chunk(network: Network, work: Work, t: int, chunk: int, rollout: Rol
     judge_step(network, work, t, chunk, rollout)
 
 
-@compiled
+@inlined
 def take_in_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
     """Copies the inputs of step t in one chunk, and the memory's state, to the network's rows."""
     num_envs, rows = work.chunks[-1], rows_of_step(work, t, chunk)
@@ -181,7 +181,7 @@ def take_in_step(network: Network, work: Work, t: int, chunk: int, rollout: Roll
         take_in_carry(network.memory, rows + i, carry, n * memory_size, False)
 
 
-@compiled
+@inlined
 def judge_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollout) -> None:
     """Evaluates actor and critic on step t in one chunk, once `look` has the features; for t = T, only the critic."""
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again

@@ -84,17 +84,17 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
     for n in range(start, stop):
         for j in range(rollout.carry.shape[2]):
             rollout.carry[0, n, j] = rollout.carry[length, n, j]
-    for t in range(length):
-        row = t * num_envs + start
-        draw(factors, rules.seed, update, noise[row * columns :], columns, row, count)
+    for t in range(length + 1):
         see(rules.normalize_observations, books.observations, rollout.observed[t], rollout.inputs[t], start, stop)
         forward_chunk(network, work, t, chunk, rollout)
+        if t == length:
+            break
+        row = t * num_envs + start
+        draw(factors, rules.seed, update, noise[row * columns :], columns, row, count)
         choose(factors, log_std, rollout.outputs[t], rollout.noise[t], rollout.mask[t], rollout.action[t], start, stop)
         act(factors, training.scaling, rollout.action[t], envs, start, stop)
         advance(envs, start, count, rules.seed)
         note(training, t, chunk, envs)
-    see(rules.normalize_observations, books.observations, rollout.observed[length], rollout.inputs[length], start, stop)
-    forward_chunk(network, work, length, chunk, rollout)
     follow_up(rollout, start, stop)
 
 

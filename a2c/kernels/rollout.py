@@ -86,7 +86,7 @@ def draw_part(
         draw(factors, seed, update, flat[t * count * columns :], columns, t * num_envs + first, count)
 
 
-@compiled
+@inlined
 def see(
     normalizes: bool,
     moments: Moments,
@@ -104,7 +104,7 @@ def see(
                 inputs[n, j] = np.float32(observed[n, j])
 
 
-@compiled
+@inlined
 def choose(
     factors: NDArray[np.int64],
     log_std: Floats,
@@ -134,7 +134,7 @@ def not_finite(row: NDArray[np.float64]) -> bool:
     return found
 
 
-@compiled
+@inlined
 def follow_up(rollout: Rollout, first: int, last: int) -> None:
     """Completes columns first..last-1 of a collected rollout: `bad`, and `next_value` of steps that were not truncated.
 
