@@ -193,6 +193,18 @@ def test_going_back_through_a_head_gives_the_sums_of_separate_products_to_the_bi
         assert (g.tobytes(), dx.tobytes()) == (expected_g.tobytes(), expected_dx.tobytes()), (outputs, rows, vectors)
 
 
+def test_transposes_of_every_size_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    for rows, columns in itertools.product(
+        [0, 1, 7, LANES, 2 * LANES + 5, 64], [1, 9, LANES, 3 * LANES, 5 * LANES + 1]
+    ):
+        a, b = floats(rng, rows, columns + 3), np.full(2 + (columns + 1) * (rows + 5), 7, np.float32)
+        simd.transpose(a.ravel(), 0, columns + 3, b, 2, rows + 5, rows, columns)
+        expected = np.full((columns + 1, rows + 5), 7, np.float32)
+        expected[:columns, :rows] = a[:, :columns].T
+        assert b.tobytes() == np.concatenate([b[:2], expected.ravel()]).tobytes(), (rows, columns)
+
+
 def test_numbers_begin_a_line_of_the_cache():
     for count in (1, 7, 1000):
         found = [numbers(count) for _ in range(20)]

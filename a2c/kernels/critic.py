@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from a2c.kernels.compiler import compiled
 from a2c.kernels.gradient import Model, sum_up, take_in
 from a2c.kernels.optimizer import Optimizer, step
-from a2c.kernels.passes import BLOCK_ROWS, WEIGHT, Y_ROW, Y, backward, forward, transpose
+from a2c.kernels.passes import BLOCK_ROWS, WEIGHT, Y_ROW, Y, backward, forward, transpose_layers
 from a2c.kernels.random import uniforms
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
@@ -112,7 +112,8 @@ def fit(
             critic_gradient(thread, crew, model, rollout, passes.order, first, stop)
             if not step(thread, crew, optimizer, network.theta, work.gradients[:size], passes.rate * scale):
                 return False
-            transpose(network, heads + heads * thread // crew.threads, heads + heads * (thread + 1) // crew.threads)
+            begin, end = heads * thread // crew.threads, heads * (thread + 1) // crew.threads
+            transpose_layers(network, heads + begin, heads + end)
             meet(crew)
     if thread == 0:
         work.stamp[0] += 1

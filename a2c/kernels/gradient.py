@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from a2c.kernels.compiler import compiled, inlined
 from a2c.kernels.heads import differentiate
-from a2c.kernels.passes import BLOCK_ROWS, X_ROW, Y_ROW, Network, Y, backward, forward, transpose
+from a2c.kernels.passes import BLOCK_ROWS, X_ROW, Y_ROW, Network, Y, backward, forward, transpose_layers
 from a2c.kernels.recurrent import (
     give_carry,
     learn_through_time,
@@ -527,7 +527,7 @@ def gradient_of_images(thread: int, crew: Crew, model: Model, length: int, first
 def follow(thread: int, crew: Crew, model: Model) -> None:
     """One thread's part of updating everything that is derived from the parameters, after they have changed."""
     layers = len(model.network.layers)
-    transpose(model.network, layers * thread // crew.threads, layers * (thread + 1) // crew.threads)
+    transpose_layers(model.network, layers * thread // crew.threads, layers * (thread + 1) // crew.threads)
     if thread == 0:
         turn_kernels(model.network.torso, model.network.theta)
         turn_memory(model.network.memory, model.network.theta)

@@ -6,6 +6,7 @@ Each function returns what `numba.extending.intrinsic` takes. Kernels name them 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding
@@ -50,9 +51,12 @@ class _Code:
     def broadcast(self, address: Any) -> Any:
         """A vector whose LANES numbers are all the one at an address."""
         single = self.builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), self.builder.load(address), _int32(0))
-        return self.builder.shuffle_vector(
-            single, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        )
+        return self.shuffled(single, ir.Constant(_VECTOR, ir.Undefined), [0] * LANES)
+
+    def shuffled(self, a: Any, b: Any, places: Sequence[int]) -> Any:
+        """The numbers at some places of two vectors, those of the second counted after those of the first."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
+        return self.builder.shuffle_vector(a, b, mask)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """a * b + c, rounded once."""
@@ -104,12 +108,7 @@ class _Code:
         lanes = LANES
         while lanes > 1:
             lanes //= 2
-            low, high = (
-                self.builder.shuffle_vector(
-                    vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(start, start + lanes)))
-                )
-                for start in (0, lanes)
-            )
+            low, high = (self.shuffled(vector, vector, range(start, start + lanes)) for start in (0, lanes))
             vector = self.builder.fadd(low, high)
         return self.builder.extract_element(vector, _int32(0))
 
@@ -369,6 +368,40 @@ def window_tile(rows: int, vectors: int) -> Any:
         return types.void(
             _INTS, _FLOATS, i, i, i, i, _FLOATS, i, i, i, _FLOATS, i, i, _FLOATS, i, i, _FLOATS, i, i, i, i, i
         ), generate  # fmt: skip
+
+    return define
+
+
+def transpose_tile() -> Any:
+    """An intrinsic that writes the transpose of a square of LANES x LANES numbers."""
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        code = _Code(context, builder)
+        a, a0, a_row, b, b0, b_row = arguments
+        a, b = code.at(code.data(a), a0), code.at(code.data(b), b0)
+
+        def line(start: Any, row: int, stride: Any) -> Any:
+            return code.at(start, builder.mul(stride, ir.Constant(_INT, row)))
+
+        rows = [code.load(line(a, row, a_row)) for row in range(LANES)]
+        # Each round swaps squares across the diagonal: of one number, then within pairs, and so on.
+        size = 1
+        while size < LANES:
+            before, rows = rows, list(rows)
+            from_first = [lane if not lane & size else lane - size + LANES for lane in range(LANES)]
+            from_second = [lane + size if not lane & size else lane + LANES for lane in range(LANES)]
+            for row in range(LANES):
+                if not row & size:
+                    rows[row] = code.shuffled(before[row], before[row + size], from_first)
+                    rows[row + size] = code.shuffled(before[row], before[row + size], from_second)
+            size *= 2
+        for row in range(LANES):
+            code.store(rows[row], line(b, row, b_row))
+        return context.get_dummy_value()
+
+    def define(typing_context: Any, a: Any, a0: Any, a_row: Any, b: Any, b0: Any, b_row: Any) -> Any:
+        i = types.int64
+        return types.void(_FLOATS, i, i, _FLOATS, i, i), generate
 
     return define
 

@@ -23,7 +23,7 @@ from a2c.kernels.lanes import AS_IT_IS, RECTIFIED, TIMES_RELU_DERIVATIVE, TIMES_
 from a2c.kernels.lookup import add_looked_up, look_up
 from a2c.kernels.narrow import NARROW_OUTPUTS, TOGETHER, back_through_head
 from a2c.kernels.recurrent import Memory, memory_for, memory_views
-from a2c.kernels.simd import Floats, dots, matmul
+from a2c.kernels.simd import Floats, dots, matmul, transpose
 from a2c.kernels.torso import Torso, torso_for, torso_views
 from a2c.kernels.vectors import numbers, padded, tanh
 from a2c.model import NETWORKS
@@ -449,14 +449,10 @@ def tangents(
 
 
 @compiled
-def transpose(network: Network, first: int, last: int) -> None:
+def transpose_layers(network: Network, first: int, last: int) -> None:
     """Copies the weights of layers first..last-1 into `network.transposed`, where `backward` reads them."""
     for number in range(first, last):
         layer = network.layers[number]
         start, weight, x_row, y_row = layer[TRANSPOSED], layer[WEIGHT], layer[X_ROW], layer[Y_ROW]
         if start >= 0:
-            # Square by square, so that both the rows read and the rows written stay in the fastest cache.
-            for j0 in range(0, layer[OUT], 16):
-                for i in range(layer[IN]):
-                    for j in range(j0, min(j0 + 16, layer[OUT])):
-                        network.transposed[start + j * x_row + i] = network.theta[weight + i * y_row + j]
+            transpose(network.theta, weight, y_row, network.transposed, start, x_row, layer[IN], layer[OUT])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from a2c.kernels.compiler import compiled
 from a2c.kernels.lanes import AS_IT_IS
 from a2c.kernels.lookup import add_looked_up, look_up
-from a2c.kernels.simd import Floats, matmul
+from a2c.kernels.simd import Floats, matmul, transpose
 from a2c.kernels.vectors import numbers, sigmoid, tanh
 from a2c.model.architecture import Architecture, Parameters
 
@@ -321,11 +321,8 @@ def _add_products(
 def turn_memory(memory: Memory | None, theta: Floats) -> None:
     """Transposes the memory's weights for the gradient, after the parameters have changed."""
     if memory is not None:
+        zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called function again
         size, gates = memory.size, 3 * memory.size
-        for i in range(size):
-            for j in range(gates):
-                memory.turned[j * size + i] = theta[memory.carry_weight + i * gates + j]
+        transpose(theta, memory.carry_weight, gates, memory.turned, zero, size, size, gates)
         first = memory.weight + (memory.seen - memory.images) * gates
-        for i in range(memory.images):
-            for j in range(gates):
-                memory.turned_images[j * memory.images + i] = theta[first + i * gates + j]
+        transpose(theta, first, gates, memory.turned_images, zero, memory.images, memory.images, gates)

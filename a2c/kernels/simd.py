@@ -117,3 +117,18 @@ def dots(
         _dots_4_rows(a, a0 + i * a_row, a_row, b, b0, n, init, c, c0 + i * c_row, c_row)
     for i in range(rows - rows % 4, rows):
         _dots_1_row(a, a0 + i * a_row, a_row, b, b0, n, init, c, c0 + i * c_row, c_row)
+
+
+_transpose_tile = Intrinsic("transpose_tile")
+
+
+@compiled
+def transpose(a: Floats, a0: int, a_row: int, b: Floats, b0: int, b_row: int, rows: int, columns: int) -> None:
+    """B[j, i] = A[i, j]: A, `rows` x `columns`, starts at a0 in `a`, with a_row numbers from one row to the next."""
+    whole, across = rows - rows % LANES, columns - columns % LANES
+    for j in range(0, across, LANES):
+        for i in range(0, whole, LANES):
+            _transpose_tile(a, a0 + i * a_row + j, a_row, b, b0 + j * b_row + i, b_row)
+    for i in range(rows):
+        for j in range(across if i < whole else 0, columns):
+            b[b0 + j * b_row + i] = a[a0 + i * a_row + j]
