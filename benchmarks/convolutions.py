@@ -20,6 +20,7 @@ import numpy as np
 
 from a2c.kernels.compiler import compiled
 from a2c.kernels.conv import backward, convolutions_for, forward, turn
+from a2c.kernels.vectors import numbers
 from a2c.model.images import NATURE
 from benchmarks.kernels import products
 from benchmarks.measure import keep
@@ -61,12 +62,12 @@ def ours(rounds: int) -> dict[str, float]:
     """Milliseconds of each way: the shortest of some rounds."""
     rng = np.random.default_rng(0)
     laid_out = convolutions_for(SIZE, CHANNELS, NATURE.convolutions)
-    theta, image, gradients = (
-        rng.normal(size=size).astype(np.float32) for size in (laid_out.parameters, laid_out.image, laid_out.gradients)
-    )
-    room, turned = np.zeros(IMAGES * laid_out.room, np.float32), np.zeros(laid_out.turned, np.float32)
+    theta, image, gradients = map(numbers, (laid_out.parameters, laid_out.image, laid_out.gradients))
+    for drawn in (theta, image, gradients):
+        drawn[:] = rng.normal(size=len(drawn))
+    room, turned = numbers(IMAGES * laid_out.room), numbers(laid_out.turned)
     turn(laid_out, theta, turned)
-    gradient, zeros, one = np.zeros_like(theta), np.zeros(64, np.float32), np.ones(1, np.float32)
+    gradient, zeros, one = numbers(len(theta)), numbers(64), np.ones(1, np.float32)
     ways = {
         "forward": lambda: all_forward(laid_out, theta, image, room, IMAGES),
         "backward": lambda: all_backward(laid_out, turned, image, room, gradients, gradient, zeros, one, IMAGES),
