@@ -16,7 +16,7 @@ from a2c.kernels import heads, lanes, narrow, optimizer, passes, random, rollout
 from a2c.kernels.compiler import compiled
 from a2c.kernels.lanes import LANES
 from a2c.kernels.threads import Crew, meet
-from a2c.kernels.vectors import numbers, tanh
+from a2c.kernels.vectors import flat, numbers, tanh
 from a2c.model.factors import Actions
 from a2c.moments import EPSILON, Moments
 from a2c.returns import gae
@@ -203,6 +203,21 @@ def test_transposes_of_every_size_are_those_of_numpy():
         expected = np.full((columns + 1, rows + 5), 7, np.float32)
         expected[:columns, :rows] = a[:, :columns].T
         assert b.tobytes() == np.concatenate([b[:2], expected.ravel()]).tobytes(), (rows, columns)
+
+
+@compiled
+def flat_pieces(array, first):
+    whole, piece = flat(array), flat(array[first])
+    piece[0] = 7
+    return whole.size, whole.shape[0], whole.strides[0], piece.size, whole[first * piece.size], whole[-1]
+
+
+def test_an_array_as_one_row_is_a_view_of_all_its_numbers():
+    for shape in [(4, 5), (2, 3, 4), (3, 1, 2, 2)]:
+        array = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+        inner = array[0].size
+        assert flat_pieces(array, 1) == (array.size, array.size, 8, inner, 7.0, array.ravel()[-1])
+        assert array.ravel()[inner] == 7
 
 
 def test_numbers_begin_a_line_of_the_cache():

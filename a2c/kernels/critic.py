@@ -14,6 +14,7 @@ from a2c.kernels.passes import BLOCK_ROWS, WEIGHT, Y_ROW, Y, backward, forward, 
 from a2c.kernels.random import uniforms
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
+from a2c.kernels.vectors import flat
 from a2c.rollout import Rollout
 
 ORDER_STREAM = 7
@@ -61,7 +62,7 @@ def critic_gradient(
     slots = min(len(work.chunks) - 1, blocks)
     half = BLOCK_ROWS * len(network.zeros)
     dy, dx = 2 * thread * half, (2 * thread + 1) * half
-    inputs, returns = rollout.inputs.reshape(-1), rollout.returns.reshape(-1)
+    inputs, returns = flat(rollout.inputs), flat(rollout.returns)
     critic, begin = network.layers[-1], network.layers[heads, WEIGHT]
     end = network.log_std
     scale = np.float32(2.0 / (stop - first))

@@ -12,6 +12,7 @@ from a2c.kernels.heads import metric
 from a2c.kernels.passes import BLOCK_ROWS, Y_ROW, Y, backward, tangents
 from a2c.kernels.simd import Floats
 from a2c.kernels.threads import Crew, meet
+from a2c.kernels.vectors import flat
 from a2c.rollout import Rollout
 
 
@@ -20,7 +21,7 @@ def chunk_fisher(model: Model, rollout: Rollout, direction: Floats, chunk: int, 
     """Writes one chunk's part of J^T M J v, without the log standard deviations, to `work.gradients`."""
     network, loss, work = model.network, model.loss, model.work
     length, num_envs = rollout.reward.shape
-    masks, mask = rollout.mask.shape[2], rollout.mask.reshape(-1)
+    masks, mask = rollout.mask.shape[2], flat(rollout.mask)
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]

@@ -36,7 +36,7 @@ from a2c.kernels.torso import (
     turn_kernels,
     whole_of_images,
 )
-from a2c.kernels.vectors import add, numbers
+from a2c.kernels.vectors import add, flat, numbers
 from a2c.rollout import Rollout
 
 CHUNK_ROWS = 128
@@ -173,7 +173,7 @@ def take_in_step(network: Network, work: Work, t: int, chunk: int, rollout: Roll
     """Copies the inputs of step t in one chunk, and the memory's state, to the network's rows."""
     num_envs, rows = work.chunks[-1], rows_of_step(work, t, chunk)
     columns, size, memory_size = rollout.inputs.shape[2], rollout.pixels.shape[2], rollout.carry.shape[2]
-    inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
+    inputs, pixels, carry = flat(rollout.inputs), flat(rollout.pixels), flat(rollout.carry)
     for i in range(work.chunks[chunk + 1] - work.chunks[chunk]):
         n = t * num_envs + work.chunks[chunk] + i
         take_in(network, inputs, n * columns, columns, rows + i)
@@ -189,7 +189,7 @@ def judge_step(network: Network, work: Work, t: int, chunk: int, rollout: Rollou
     start, heads = work.chunks[chunk], network.actor_layers
     count, rows = work.chunks[chunk + 1] - start, rows_of_step(work, t, chunk)
     row = rows if network.keeps else chunk * work.room
-    carry, memory_size = rollout.carry.reshape(-1), rollout.carry.shape[2]
+    carry, memory_size = flat(rollout.carry), rollout.carry.shape[2]
     actor, critic = network.layers[heads - 1], network.layers[-1]
     if t < length:
         forward(network, zero, heads, rows, row, count)
@@ -273,11 +273,11 @@ def values_of(
 ) -> None:  # fmt: skip
     """Evaluates the critic: inputs [B, D], pixels [B, P] and memory states [B, H] -> value [B], which is written."""
     columns, size, memory_size = inputs.shape[1], pixels.shape[1], carry.shape[1]
-    flat, flat_pixels, flat_carry = inputs.reshape(-1), pixels.reshape(-1), carry.reshape(-1)
+    flat_inputs, flat_pixels, flat_carry = flat(inputs), flat(pixels), flat(carry)
     zero: Any = np.int64(0)
     for i in range(len(value)):
         value[i] = value_of(
-            network, work, zero, flat, i * columns, columns, flat_pixels, i * size, flat_carry, i * memory_size
+            network, work, zero, flat_inputs, i * columns, columns, flat_pixels, i * size, flat_carry, i * memory_size
         )
 
 
@@ -292,7 +292,7 @@ def recall(network: Network, work: Work, rollout: Rollout, chunk: int) -> bool:
         return False
     length, num_envs = rollout.reward.shape
     columns, size, memory_size = rollout.inputs.shape[2], rollout.pixels.shape[2], rollout.carry.shape[2]
-    inputs, pixels, carry = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1), rollout.carry.reshape(-1)
+    inputs, pixels, carry = flat(rollout.inputs), flat(rollout.pixels), flat(rollout.carry)
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count, differs = stop - start, False
     remembered = network.floats + network.features - memory_size  # the memory's first column in a row of inputs
@@ -337,14 +337,14 @@ def at_hand(
     """
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
     num_envs, columns, size = rollout.inputs.shape[1], rollout.inputs.shape[2], rollout.pixels.shape[2]
-    flat, pixels = rollout.inputs.reshape(-1), rollout.pixels.reshape(-1)
+    inputs, pixels = flat(rollout.inputs), flat(rollout.pixels)
     start, stop, heads = work.chunks[chunk], work.chunks[chunk + 1], network.actor_layers
     input_row = (len(work.stamps) - 1) * start + first
     row = input_row if network.keeps else chunk * work.room
     is_kept, is_seen = network.keeps and not is_new, True
     t, n = first // (stop - start), start + first % (stop - start)
     for i in range(rows):
-        differs = take_in(network, flat, (t * num_envs + n) * columns, columns, input_row + i)
+        differs = take_in(network, inputs, (t * num_envs + n) * columns, columns, input_row + i)
         sees_another = take_in_pixels(network.torso, input_row + i, pixels, (t * num_envs + n) * size)
         is_seen = is_seen and not sees_another and work.stamps[t] == work.stamp[0]
         is_kept = is_kept and not differs and is_seen
@@ -377,7 +377,7 @@ def chunk_gradient(model: Model, rollout: Rollout, chunk: int, dy: int, dx: int)
     length, num_envs = rollout.reward.shape
     actions, masks = rollout.action.shape[2], rollout.mask.shape[2]
     zero: Any = np.int64(0)  # not a literal, for which Numba would compile the called functions again
-    action, mask = rollout.action.reshape(-1), rollout.mask.reshape(-1)
+    action, mask = flat(rollout.action), flat(rollout.mask)
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count = stop - start

@@ -13,6 +13,9 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
+from numba.core.imputils import impl_ret_borrowed
+from numba.np.arrayobj import populate_array
 
 from a2c.kernels.lanes import AS_IT_IS, FEATURES, LANES, RECTIFIED, TIMES_TANH_DERIVATIVE
 
@@ -402,6 +405,25 @@ def transpose_tile() -> Any:
     def define(typing_context: Any, a: Any, a0: Any, a_row: Any, b: Any, b0: Any, b_row: Any) -> Any:
         i = types.int64
         return types.void(_FLOATS, i, i, _FLOATS, i, i), generate
+
+    return define
+
+
+def flat() -> Any:
+    """An intrinsic: all numbers of an array as one row. NumPy's `reshape` would ask the C library whether it may."""
+
+    def generate(context: Any, builder: Any, kind: Any, arguments: Any) -> Any:
+        (given,) = kind.args
+        array = context.make_array(given)(context, builder, arguments[0])
+        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(given.dtype)))
+        view = context.make_array(kind.return_type)(context, builder)
+        populate_array(view, array.data, [array.nitems], [size], size, array.meminfo)
+        return impl_ret_borrowed(context, builder, kind.return_type, view._getvalue())
+
+    def define(typing_context: Any, array: Any) -> Any:
+        if not (isinstance(array, types.Array) and array.layout == "C"):
+            raise TypingError(f"{array} does not lie in one row")
+        return types.Array(array.dtype, 1, "C", readonly=not array.mutable)(array), generate
 
     return define
 

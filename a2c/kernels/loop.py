@@ -34,6 +34,7 @@ from a2c.kernels.rollout import (
 )
 from a2c.kernels.statistics import standardize
 from a2c.kernels.threads import Crew, meet
+from a2c.kernels.vectors import flat
 from a2c.model.factors import Scaling
 from a2c.rollout import Rollout
 
@@ -79,7 +80,7 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
     start, stop = work.chunks[chunk], work.chunks[chunk + 1]
     count, columns = stop - start, rollout.action.shape[2]
     log_std = network.theta[network.log_std : network.log_std + network.log_stds]
-    noise = rollout.noise.reshape(-1)
+    noise = flat(rollout.noise)
     observe(envs, rollout.observed[0], start, stop)
     for n in range(start, stop):
         for j in range(rollout.carry.shape[2]):
@@ -101,10 +102,10 @@ def collect(training: Training, chunk: int, update: int, envs: EnvArrays, advanc
 @compiled
 def observe(envs: EnvArrays, observed: NDArray[np.float64], start: int, stop: int) -> None:
     """Writes the observations of environments start..stop-1 to `observed` [N, R]."""
-    obs = envs.obs.reshape((len(observed), -1))
+    obs, width = flat(envs.obs), observed.shape[1]
     for n in range(start, stop):
-        for j in range(observed.shape[1]):
-            observed[n, j] = obs[n, j]
+        for j in range(width):
+            observed[n, j] = obs[n * width + j]
 
 
 @compiled
@@ -127,17 +128,14 @@ def note(training: Training, t: int, chunk: int, envs: EnvArrays) -> None:
     model, rollout = training.model, training.rollout
     start, stop = model.work.chunks[chunk], model.work.chunks[chunk + 1]
     observe(envs, rollout.observed[t + 1], start, stop)
-    final_obs, final_inputs = (
-        envs.final_obs.reshape((len(rollout.final_observed), -1)),
-        rollout.final_inputs.reshape(-1),
-    )
+    final_obs, final_inputs, size = flat(envs.final_obs), flat(rollout.final_inputs), rollout.final_observed.shape[1]
     for n in range(start, stop):
         rollout.reward[t, n] = envs.reward[n]
         rollout.terminated[t, n], rollout.truncated[t, n] = envs.terminated[n], envs.truncated[n]
         rollout.bad[t, n] = False
         if envs.truncated[n] and not envs.terminated[n]:
-            for j in range(rollout.final_observed.shape[1]):
-                rollout.final_observed[n, j] = final_obs[n, j]
+            for j in range(size):
+                rollout.final_observed[n, j] = final_obs[n * size + j]
             rollout.bad[t, n] = not_finite(rollout.final_observed[n])
             see(
                 training.rules.normalize_observations, training.books.observations,
@@ -146,8 +144,8 @@ def note(training: Training, t: int, chunk: int, envs: EnvArrays) -> None:
             width, memory_size = rollout.final_inputs.shape[1], rollout.carry.shape[2]
             rollout.next_value[t, n] = value_of(
                 model.network, model.work, chunk,
-                final_inputs, n * width, width, rollout.final_pixels.reshape(-1), 0,
-                rollout.carry.reshape(-1), ((t + 1) * rollout.carry.shape[1] + n) * memory_size,
+                final_inputs, n * width, width, flat(rollout.final_pixels), 0,
+                flat(rollout.carry), ((t + 1) * rollout.carry.shape[1] + n) * memory_size,
             )  # fmt: skip  # Compiled environments have no images.
     forget(rollout, t, start, stop)
 
@@ -209,7 +207,7 @@ def run_updates(
         if rules.center_advantage:
             meet(crew)
             if thread == 0:
-                standardize(rollout.advantage.reshape(-1), rules.normalize_advantage)
+                standardize(flat(rollout.advantage), rules.normalize_advantage)
             meet(crew)
         if not learn(thread, crew, training, first_update + update, rates[update], record[update]):
             return update

@@ -31,6 +31,7 @@ from a2c.kernels.statistics import (
     scale_rewards,
     signs,
 )
+from a2c.kernels.vectors import flat
 from a2c.moments import EPSILON, Moments
 from a2c.rollout import Rollout
 
@@ -81,9 +82,9 @@ def draw_part(
 ) -> None:
     """Draws an update's noise [T, n, C] for n environments, from `first` on, of the N environments of a rollout."""
     length, count, columns = noise.shape
-    flat = noise.reshape(-1)
+    flat_noise = flat(noise)
     for t in range(length):
-        draw(factors, seed, update, flat[t * count * columns :], columns, t * num_envs + first, count)
+        draw(factors, seed, update, flat_noise[t * count * columns :], columns, t * num_envs + first, count)
 
 
 @inlined
@@ -116,8 +117,8 @@ def choose(
     last: int,
 ) -> None:
     """Writes rows first..last-1 of actions [N, C], given the actor's outputs [N, O], noise [N, C] and masks [N, K]."""
-    flat_outputs, flat_noise = outputs.reshape(-1), noise.reshape(-1)
-    flat_mask, flat_action = mask.reshape(-1), action.reshape(-1)
+    flat_outputs, flat_noise = flat(outputs), flat(noise)
+    flat_mask, flat_action = flat(mask), flat(action)
     for n in range(first, last):
         sample(
             factors, log_std, flat_outputs, n * outputs.shape[1], flat_noise, flat_mask, n * mask.shape[1],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from a2c.kernels.compiler import compiled
+from a2c.kernels.kernel import Intrinsic
 from a2c.kernels.lanes import LANES
 from a2c.kernels.simd import Floats
 
@@ -30,6 +31,9 @@ _Q1, _Q2, _Q3, _Q4 = (
 
 _LINE_BYTES = 64
 """A line of the cache. A vector that lies in two of them takes twice as long to load, and longer still to store."""
+
+
+flat = Intrinsic("flat")
 
 
 def padded(size: int) -> int:
