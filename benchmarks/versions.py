@@ -35,7 +35,8 @@ SCRIPT = """
 import json, sys, time
 import a2c
 from a2c.learner import Learner
-env, vectorization, num_envs, length, hidden, steps = json.loads(sys.argv[1])
+assert a2c.__file__.startswith(sys.argv[1]), f"measured {a2c.__file__}"
+env, vectorization, num_envs, length, hidden, steps = json.loads(sys.argv[2])
 normalize = {"normalize_observations": True, "normalize_returns": True} if env != "CartPole-v1" else {}
 config = a2c.Config(env, num_envs=num_envs, rollout_length=length, hidden_sizes=tuple(hidden), **normalize)
 learner = Learner(config, a2c.make_envs(env, num_envs, vectorization=vectorization))
@@ -58,9 +59,8 @@ print(best)
 def rate(folder, case):
     """Steps a second of the best fifth of some training."""
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(case)], env=environment, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", SCRIPT, str(folder), json.dumps(case)]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
