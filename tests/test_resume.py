@@ -519,8 +519,8 @@ def test_an_error_leaves_a_checkpoint_and_its_steps_can_be_replayed(quick, vecto
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 136
     assert main(["replay", str(path), "--env", "faulty:Faulty-v0"]) == 0  # its count is of all episodes: no failure
     assert "no failure in 20 steps" in capsys.readouterr().out
-    failure = Run(path).failure()
-    assert (failure.env_index, failure.episode, len(failure.actions)) == (0, 1, 20)
+    failed = Run(path).failed_episode()
+    assert (failed.env_index, failed.episode, len(failed.actions)) == (0, 1, 20)
 
 
 def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, tmp_path, monkeypatch):
@@ -533,8 +533,8 @@ def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, t
     assert "3 workers were lost there, at environment" in str(raised.value)
     (path,) = Path(quick["run_dir"]).glob("*/*")
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
-    failure = Run(path).failure()
-    assert (failure.episode, len(failure.actions)) == (0, 50)
+    failed = Run(path).failed_episode()
+    assert (failed.episode, len(failed.actions)) == (0, 50)
     # With its three deaths died, it lives.
     resumed = a2c.resume(path, env="fragile:Mortal-v0")
     whole = a2c.train("fragile:Mortal-v0", **config)
@@ -654,7 +654,7 @@ def test_a_hang_in_an_evaluation_is_reported_too(quick, tmp_path):
     (path,) = Path(quick["run_dir"]).glob("*/*")
     saved = checkpoint.newest(path / "checkpoints")
     assert saved.counters["steps"] == config["eval_every_steps"]
-    assert len(Run(path).failure().actions) == 5
+    assert len(Run(path).failed_episode().actions) == 5
 
 
 @pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"isolate_envs": True, "num_workers": 1}])
@@ -689,9 +689,9 @@ def test_numbers_that_are_not_finite_stop_the_run_before_anything_is_learnt(
     events = [json.loads(line) for line in (path / "events.jsonl").read_text().splitlines()]
     assert events[0]["event"] == "failures"
     # The same steps lead there again.
-    failure, env = Run(path).failure(), Poisoned(where, value)
-    env.reset(seed=failure.episode_seed)
-    seen = [env.step(action) for action in failure.actions]
+    failed, env = Run(path).failed_episode(), Poisoned(where, value)
+    env.reset(seed=failed.episode_seed)
+    seen = [env.step(action) for action in failed.actions]
     assert all(np.isfinite(obs).all() and np.isfinite(reward) for obs, reward, *_ in seen[:-1])
     assert not (np.isfinite(seen[-1][0]).all() and np.isfinite(seen[-1][1]))
 
@@ -702,7 +702,7 @@ def test_in_evaluations_they_are_reported_and_training_goes_on(quick, capsys):
         run = a2c.train("fragile:Late-v0", **config)
     assert run.summary["steps"] == config["total_steps"]
     assert run.summary["events"]["failed_evaluations"] >= 2
-    assert len(run.failure().actions) == 5
+    assert len(run.failed_episode().actions) == 5
     assert main(["replay", str(run.path), "--env", "fragile:Late-v0"]) == 1
     assert "step 5 gave reward" in capsys.readouterr().out
 

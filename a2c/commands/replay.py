@@ -33,12 +33,12 @@ class Replay:
     def run(self) -> int:
         """Returns the exit code. An exception of the environment is raised; a crash ends this process."""
         run = Run(self.folder)
-        failure = run.failure()
+        failed = run.failed_episode()
         env = make_env(run.environment(self.env), run.config.env_kwargs, None, Wrapping.of(run.config))
         space, path = env.action_space, run.path / "failure.safetensors"
         right = row_type(space)
         try:
-            actions = unplain(failure.actions, right)
+            actions = unplain(failed.actions, right)
         except ValueError as error:
             raise UserError(f"{path} holds actions that {run.config.env_id} does not have: {error}") from error
         if actions.shape[1:] != right.shape or actions.dtype != right.base:
@@ -51,15 +51,15 @@ class Replay:
             if not space.contains(value(action)):
                 raise UserError(f"{path} holds an action {shown(action)}, but {run.config.env_id} takes {space}")
         print(
-            f"environment {failure.env_index}, episode {failure.episode}: reset with seed {failure.episode_seed}, "
+            f"environment {failed.env_index}, episode {failed.episode}: reset with seed {failed.episode_seed}, "
             f"then {len(actions)} steps",
             file=sys.stderr,
         )
         # As in training: with the same seeds, and the same checks of what the environment returns.
-        seeded = SeededEnv(lambda: env, run.config.seed, failure.env_index, env, Feedback(run.config.reward_weights))
-        seeded.episode = failure.episode - 1
+        seeded = SeededEnv(lambda: env, run.config.seed, failed.env_index, env, Feedback(run.config.reward_weights))
+        seeded.episode = failed.episode - 1
         try:
-            obs, _ = seeded.reset(failure.episode_seed)
+            obs, _ = seeded.reset(failed.episode_seed)
             rows = np.zeros(1, row_type(traits(env).observation_space))
             rows[0] = obs
             if not finite(rows).all():
