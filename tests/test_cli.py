@@ -133,6 +133,19 @@ def test_record_makes_a_video_that_moves(called, run, tmp_path, name):
     assert (frames[0] != frames[-1]).any()
 
 
+def test_json_of_record_and_export_is_one_object_on_standard_output(called, run, tmp_path):
+    video, model = tmp_path / "video.gif", tmp_path / "policy.json"
+    code, out, _ = called("record", run, "--to", video, "--max-steps", 5, "--which", "final", "--json")
+    assert code == 0
+    assert json.loads(out) == {"run": str(run), "which": "final", "return": 5.0, "steps": 5, "video": str(video)}
+    assert video.exists()
+    code, out, _ = called("export", run, "--to", "paddle", "--out", model, "--json")
+    assert code == 0
+    files = [model, model.with_suffix(".pdiparams")]
+    assert json.loads(out) == {"run": str(run), "which": "best", "to": "paddle", "files": list(map(str, files))}
+    assert all(file.exists() for file in files)
+
+
 def test_export_writes_what_paddle_loads_into_our_layer(called, run, tmp_path):
     path = tmp_path / "exported" / "policy.pdparams"
     code, out, _ = called("export", run, "--to", "pdparams", "--out", path)

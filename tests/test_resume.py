@@ -568,6 +568,29 @@ def test_replay_sees_what_training_refuses(quick, capsys):
     assert "gave an observation of shape (1,), its space says (2,); in step" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("env", "kwargs", "outcome", "step", "code"),
+    [
+        ("faulty:Faulty-v0", {"after": 10}, "raised", 10, 1),
+        ("faulty:Faulty-v0", {"phase": "reward"}, "not finite", 1, 1),
+        ("fragile:Misshapen-v0", {}, "invalid", 1, 1),
+        ("faulty:Faulty-v0", {"after": 70}, "no failure", 20, 0),
+    ],
+)
+def test_replay_says_what_it_found_in_one_object(quick, capsys, env, kwargs, outcome, step, code):
+    with pytest.raises((EnvError, NumbersError)):
+        a2c.train(env, **settings(quick, vectorization="local", env_kwargs=kwargs))
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    failed = Run(path).failed_episode()
+    capsys.readouterr()
+    assert main(["replay", str(path), "--env", env, "--json"]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert (found["outcome"], found["step"], found["recorded_steps"]) == (outcome, step, len(failed.actions))
+    assert (found["run"], found["env_index"], found["episode"]) == (str(path), failed.env_index, failed.episode)
+    assert found["episode_seed"] == failed.episode_seed
+    assert found["message"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path):
     kwargs = {"tombs": str(tmp_path), "deaths": 100, "at": 50, "how": 0}
@@ -576,8 +599,9 @@ def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path)
         a2c.train("fragile:Mortal-v0", **config)
     (path,) = Path(quick["run_dir"]).glob("*/*")
     process = subprocess.Popen(
-        [sys.executable, "-m", "a2c", "replay", str(path), "--env", "fragile:Mortal-v0"],
+        [sys.executable, "-m", "a2c", "replay", str(path), "--env", "fragile:Mortal-v0", "--json"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # A shell lets what runs in its background ignore this signal, tests included.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -590,12 +614,13 @@ def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path)
             said += more
         time.sleep(0.5)  # for the step to begin
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
+        out, rest = process.communicate(timeout=60)
     finally:
         process.kill()  # or it hangs for ever
         process.wait()
     assert process.returncode == 130
     assert b"fragile.py" in rest
+    assert (json.loads(out)["outcome"], json.loads(out)["step"]) == ("interrupted", 50)
 
 
 def test_everything_is_in_workers_if_environments_are_isolated(quick, monkeypatch):
