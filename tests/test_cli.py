@@ -219,6 +219,7 @@ MISTAKES = {
     "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; only Cart",
     "train CartPole-v1 --vectorization compiled --num-workers 1": "vectorization is 'compiled', which has no workers",
     'train CartPole-v1 --vectorization compiled --env-kwargs {"g":1}': "the compiled form of CartPole-v1 takes none",
+    "train CartPole-v1 --text-words 8": "text_words (--text-words) is 8, but observations of CartPole-v1 have no texts",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
     "train CartPole-v1 --env-kwargs [1]": "env_kwargs is [1]; it must be a JSON object",
     'train CartPole-v1 --env-kwargs {"gravity":1}': "CartPole-v1 does not take env_kwargs {'gravity': 1}",
