@@ -35,8 +35,8 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
 
 
-class Failure(NamedTuple):
-    """The steps after which an environment raised, hung or crashed its process, to be replayed."""
+class FailedEpisode(NamedTuple):
+    """The episode in which an environment raised, hung, crashed its process or gave NaN; it can be replayed."""
 
     env_index: int
     episode: int
@@ -62,10 +62,10 @@ class NumbersError(UserError):
     Attributes:
         rollout: Arrays of the rollout that holds the number.
         env_index: The environment that it came from, from 0; None: it came from the networks.
-        failure: The environment's steps up to it, if they can be replayed.
+        failed_episode: The environment's steps up to it, if they can be replayed.
     """
 
-    failure: Failure | None = None
+    failed_episode: FailedEpisode | None = None
 
     def __init__(self, message: str, rollout: dict[str, NDArray[Any]], env_index: int | None = None) -> None:
         super().__init__(message)
@@ -84,10 +84,10 @@ class EnvError(RuntimeError):
         details: The environment's own traceback as text; if it did not raise, the rest of a sentence that begins with
             "environment 3 ...".
         raised: Whether it raised; otherwise it returned something invalid.
-        failure: The environment's steps up to the error, if they were recorded and can be replayed.
+        failed_episode: The environment's steps up to the error, if they were recorded and can be replayed.
     """
 
-    failure: Failure | None = None
+    failed_episode: FailedEpisode | None = None
 
     def __init__(
         self,
@@ -122,10 +122,10 @@ class WorkerError(RuntimeError):
 
     Attributes:
         env_index: The environment that it was stepping, from 0, if that is to blame; else None.
-        failure: That environment's steps up to it, if they were recorded and can be replayed.
+        failed_episode: That environment's steps up to it, if they were recorded and can be replayed.
     """
 
-    failure: Failure | None = None
+    failed_episode: FailedEpisode | None = None
 
     def __init__(self, message: str, env_index: int | None = None) -> None:
         self.env_index = env_index

@@ -189,12 +189,12 @@ class Evaluator:
             again = EnvError(
                 error.env_index, phase, error.episode, error.episode_seed, error.step, error.details, error.raised
             )
-            again.failure = envs.stepper.failure(error)
+            again.failed_episode = envs.stepper.failed_episode(error)
             self.close()
             raise again from error
         except WorkerError as error:
             lost = WorkerError(f"{error}, during evaluation")
-            lost.failure = envs.stepper.failure(error)
+            lost.failed_episode = envs.stepper.failed_episode(error)
             self.close()
             raise lost from error
         except BaseException:
@@ -356,14 +356,14 @@ class _Play:
             if not (finite(reward[i]) and (ended[i] or finite(obs[i]).all())):
                 what = f"an observation of {brief(obs[i])}" if finite(reward[i]) else f"a reward of {reward[i]}"
                 episode = int(self._first[i]) + len(self._lengths[i])
-                failure = self._envs.stepper.failure_at(i, episode, int(self._length[i]) + more, 0)
+                failed = self._envs.stepper.episode_up_to(i, episode, int(self._length[i]) + more, 0)
                 where = f"episode {episode}"
-                if failure is not None:
-                    where += f", episode seed {failure.episode_seed}, step {len(failure.actions)}"
+                if failed is not None:
+                    where += f", episode seed {failed.episode_seed}, step {len(failed.actions)}"
                 error = NumbersError(
                     f"environment {i} gave {what} during evaluation ({where}); it must be finite",
                     {},
                     i,
                 )
-                error.failure = failure
+                error.failed_episode = failed
                 raise error

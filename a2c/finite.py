@@ -99,7 +99,7 @@ def report(
     begins_next = done[t, n] and finite(reward) and not finite(gave).all()
     if begins_next:
         episode, length = episode + 1, 0
-    error.failure = stepper.failure_at(n, episode, length, steps_ago)
+    error.failed_episode = stepper.episode_up_to(n, episode, length, steps_ago)
     return error
 
 

@@ -130,10 +130,10 @@ def fit_to(env: EnvSource, chosen: Mapping[str, Any]) -> Fit:
     if isinstance(env, CompiledEnv):
         return fit(env.observation_space, env.action_space, asked)
     # Most environments have no texts, so one made with words serves for both. Only with texts is a second one made.
-    told, reads = _told(env, env_kwargs, wrapping._replace(text_words=wrapping.text_words or _WORDS["text_words"]))
+    found, reads = _probed(env, env_kwargs, wrapping._replace(text_words=wrapping.text_words or _WORDS["text_words"]))
     if reads and not wrapping.text_words:
-        told, reads = _told(env, env_kwargs, wrapping)
-    return fit(told.observation_space, told.action_space, asked._replace(reads=reads))
+        found, reads = _probed(env, env_kwargs, wrapping)
+    return fit(found.observation_space, found.action_space, asked._replace(reads=reads))
 
 
 def asked_step(chosen: Mapping[str, Any]) -> str | None:
@@ -147,20 +147,20 @@ def wants_memory(chosen: Mapping[str, Any]) -> bool:
     return isinstance(size, int | np.integer) and int(size) > 0
 
 
-def _told(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
+def _probed(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
     """The traits of an environment, and whether it has texts that are read."""
     if isinstance(env, str):
-        return _told_by_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping)
-    return _told_by_one(env, env_kwargs, wrapping)
+        return _probed_by_id(env, json.dumps(env_kwargs, sort_keys=True), wrapping)
+    return _probed_once(env, env_kwargs, wrapping)
 
 
 @functools.cache
-def _told_by_id(env_id: str, env_kwargs: str, wrapping: Wrapping) -> tuple[Traits, bool]:
+def _probed_by_id(env_id: str, env_kwargs: str, wrapping: Wrapping) -> tuple[Traits, bool]:
     # A command line is parsed twice, for defaults and for their origins; the environment is constructed only once.
-    return _told_by_one(env_id, json.loads(env_kwargs), wrapping)
+    return _probed_once(env_id, json.loads(env_kwargs), wrapping)
 
 
-def _told_by_one(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
+def _probed_once(env: EnvSource, env_kwargs: Mapping[str, Any], wrapping: Wrapping) -> tuple[Traits, bool]:
     probe = make_env(env, env_kwargs, wrapping=wrapping)
     try:
         return traits(probe), reads_texts(probe)
@@ -173,10 +173,10 @@ def _fit_to_many(env: EnvSource, env_kwargs: Mapping[str, Any], config: Config, 
 
     probe = make_vector_env(env, env_kwargs, config.num_envs, config.seed, Wrapping.of(config)._replace(text_words=0))
     try:
-        told = traits_of(probe)
+        found = traits_of(probe)
     finally:
         probe.close()
-    return fit(told.observation_space, told.action_space, asked)
+    return fit(found.observation_space, found.action_space, asked)
 
 
 def fit(

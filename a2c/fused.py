@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from a2c.collector import experience
 from a2c.engines import Metrics
 from a2c.envs import Envs
-from a2c.envs.compiled.stepping import failure
+from a2c.envs.compiled.stepping import env_error
 from a2c.errors import EnvError, NumbersError
 from a2c.finite import report
 from a2c.kernels.clock import seconds_per_tick
@@ -62,13 +62,13 @@ class FusedUpdates:
         spent = self._clock.spent * seconds_per_tick()
         return {"environments_and_acting": float(spent[COLLECTING]), "gradient": float(spent[LEARNING])}
 
-    def failure(self, steps: int) -> EnvError | NumbersError | None:
+    def error(self, steps: int) -> EnvError | NumbersError | None:
         """The error to raise if an environment ended the last `run` early, after so many steps of the run."""
         rollout, books = self._training.rollout, self._training.books
         if rollout.bad.any():
             seed, stepper = self._training.rules.seed, self._envs.stepper
             return report(rollout.bad, stepper, seed, steps, books.lengths, self.experience())
-        return failure(self._arrays)
+        return env_error(self._arrays)
 
     def experience(self) -> dict[str, NDArray[Any]]:
         """The last rollout as the environments gave it, perhaps incomplete: copies, for error reports."""

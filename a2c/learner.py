@@ -17,7 +17,7 @@ from a2c.engines import Engine, Metrics, first_layers
 from a2c.engines.choice import choose_engine, team_for
 from a2c.envs import Envs
 from a2c.envs.stepper import Event
-from a2c.errors import EnvError, Failure, NumbersError, UserError, WorkerError
+from a2c.errors import EnvError, FailedEpisode, NumbersError, UserError, WorkerError
 from a2c.fused import FusedUpdates, learning
 from a2c.kernels.compiler import prepare
 from a2c.kernels.loop import Training
@@ -140,7 +140,7 @@ class Learner:
             envs, self._architecture, actions, self._rules, self._books, self._rollout, self._behind or self._current,
             config.log_info, acting,
         )  # fmt: skip
-        self._failure: NumbersError | EnvError | None = None  # once set, `update` raises it
+        self._error: NumbersError | EnvError | None = None  # once set, `update` raises it
         self._is_whole = True
         self._fused: FusedUpdates | None = None
         self._noted = np.zeros(0)  # the `log_info` columns of `update`, from the last collected rollout
@@ -200,8 +200,8 @@ class Learner:
             EnvError: An environment raised an exception.
             WorkerError: A worker died or gave no answer in time.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self._error is not None:
+            raise self._error
         if self._fused is None:
             rows = []
             for _ in range(count):
@@ -300,17 +300,17 @@ class Learner:
         rows = fused.run(self.updates, rates)
         if len(rows) < len(rates):
             steps, rate = self.steps + len(rows) * size, rates[len(rows)]
-            self._failure = fused.failure(steps) or self._divergence(fused.experience(), steps, rate)
+            self._error = fused.error(steps) or self._divergence(fused.experience(), steps, rate)
             # That update stopped half-way. Restore the state before the call, and repeat the updates before that one.
             self._is_whole = False
             try:
                 self.restore(before, self.updates)
             except ValueError as error:  # Parameters were not finite before, though no gradient showed it.
-                raise self._failure from error
+                raise self._error from error
             rows = fused.run(self.updates, rates[: len(rows)])
             self._is_whole = True
             if not len(rows):
-                raise self._failure
+                raise self._error
         self._collector.obs[...], self._collector.carry[...] = self._envs.obs, self._rollout.carry[-1]
         self._advance(len(rows))
         return rows
@@ -336,11 +336,11 @@ class Learner:
         """What happened to the environments since the last call without ending the run."""
         return self._collector.take_events()
 
-    def failure(self, error: Exception) -> Failure | None:
+    def failed_episode(self, error: Exception) -> FailedEpisode | None:
         """How to reproduce an environment's error, hang or bad numbers: seed and actions; None if it cannot be done."""
-        if isinstance(error, EnvError | WorkerError | NumbersError) and error.failure is not None:
-            return error.failure
-        return self._envs.stepper.failure(error)
+        if isinstance(error, EnvError | WorkerError | NumbersError) and error.failed_episode is not None:
+            return error.failed_episode
+        return self._envs.stepper.failed_episode(error)
 
     def policy(self) -> Policy:
         """The current policy. It shares the run's statistics, which updates change: use or save it before the next."""

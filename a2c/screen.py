@@ -40,8 +40,8 @@ class Display(Protocol):
         """Prints a line."""
         ...
 
-    def told(self, text: str) -> None:
-        """Prints a line, such as an evaluation's result, unless a live view shows it anyway."""
+    def progress(self, text: str) -> None:
+        """Prints a line on how far training is, such as an evaluation's result; a live view shows that anyway."""
         ...
 
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> contextlib.AbstractContextManager[None]:
@@ -59,7 +59,7 @@ class Nowhere:
     def line(self, text: str) -> None:
         """Does nothing."""
 
-    def told(self, text: str) -> None:
+    def progress(self, text: str) -> None:
         """Does nothing."""
 
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> contextlib.AbstractContextManager[None]:
@@ -77,7 +77,7 @@ class Lines:
         """Prints it."""
         print(text, file=sys.stderr, flush=True)
 
-    told = line
+    progress = line
 
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> contextlib.AbstractContextManager[None]:
         """Prints which run begins."""
@@ -154,7 +154,7 @@ class Terminal:
         else:
             self._live.line(text)
 
-    def told(self, text: str) -> None:
+    def progress(self, text: str) -> None:
         """Does nothing: the view shows the last evaluation, and metrics.jsonl has all of them."""
 
     @contextlib.contextmanager

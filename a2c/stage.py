@@ -154,8 +154,8 @@ def play(
     kwargs = {name: value for name, value in run.config.env_kwargs.items() if name != "render_mode"}
     stage = _stage(source, kwargs, render_mode, Wrapping.of(run.config))
     try:
-        told = traits(stage)
-        policy.check_spaces(told.observation_space, told.action_space)
+        spaces = traits(stage)
+        policy.check_spaces(spaces.observation_space, spaces.action_space)
         seeded = SeededEnv(lambda: stage, seed, 0, stage, Feedback(run.config.reward_weights))
         try:
             # Gymnasium's environments open their window here.

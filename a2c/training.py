@@ -279,7 +279,7 @@ def under_way(asked: Asked, run: Run | None, *loggers: LogOpener) -> Iterator[Un
             yield UnderWay(run, asked.config, learner, session, stop)
         except Exception as error:
             # A signal to all processes may kill a worker before it reaches us: that is a stop, not an error.
-            hint = session.save_after(error, learner.failure(error))
+            hint = session.save_after(error, learner.failed_episode(error))
             if not isinstance(error, Stopped) and not (isinstance(error, WorkerError) and stop.received):
                 if hint:
                     asked.display.line(hint)
@@ -425,7 +425,7 @@ def _end(session: Session, envs: Envs, n: int, where: str, display: Display, sto
         n,
     )
     try:
-        hint = session.save_after(error, envs.stepper.failure(error))
+        hint = session.save_after(error, envs.stepper.failed_episode(error))
         if stop is None:
             display.close()
             print(f"\na2c: {error}\n{hint}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from a2c.report.comparison import percent
 from benchmarks.markers import filled
 from benchmarks.measure import RESULTS, keep, kept
 
@@ -117,7 +118,7 @@ def table() -> str:
         else:
             sides = [_shown(unseen[side]["interquartile_mean"]) for side in ("tuned", "default")]
             cells += [f"**{sides[0]}**", sides[1], _shown(unseen["difference"])]
-            cells.append(f"{100 * unseen['chance_of_as_much']:.2g} %")
+            cells.append(percent(unseen["chance_of_as_much"]))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

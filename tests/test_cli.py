@@ -133,6 +133,19 @@ def test_record_makes_a_video_that_moves(called, run, tmp_path, name):
     assert (frames[0] != frames[-1]).any()
 
 
+def test_json_of_record_and_export_is_one_object_on_standard_output(called, run, tmp_path):
+    video, model = tmp_path / "video.gif", tmp_path / "policy.json"
+    code, out, _ = called("record", run, "--to", video, "--max-steps", 5, "--which", "final", "--json")
+    assert code == 0
+    assert json.loads(out) == {"run": str(run), "which": "final", "return": 5.0, "steps": 5, "video": str(video)}
+    assert video.exists()
+    code, out, _ = called("export", run, "--to", "paddle", "--out", model, "--json")
+    assert code == 0
+    files = [model, model.with_suffix(".pdiparams")]
+    assert json.loads(out) == {"run": str(run), "which": "best", "to": "paddle", "files": list(map(str, files))}
+    assert all(file.exists() for file in files)
+
+
 def test_export_writes_what_paddle_loads_into_our_layer(called, run, tmp_path):
     path = tmp_path / "exported" / "policy.pdparams"
     code, out, _ = called("export", run, "--to", "pdparams", "--out", path)
@@ -206,6 +219,7 @@ MISTAKES = {
     "train FrozenLake-v1 --preset none --vectorization compiled": "FrozenLake-v1 has no compiled form; only Cart",
     "train CartPole-v1 --vectorization compiled --num-workers 1": "vectorization is 'compiled', which has no workers",
     'train CartPole-v1 --vectorization compiled --env-kwargs {"g":1}': "the compiled form of CartPole-v1 takes none",
+    "train CartPole-v1 --text-words 8": "text_words (--text-words) is 8, but observations of CartPole-v1 have no texts",
     "train CartPole-v1 --env-kwargs {": "--env-kwargs",
     "train CartPole-v1 --env-kwargs [1]": "env_kwargs is [1]; it must be a JSON object",
     'train CartPole-v1 --env-kwargs {"gravity":1}': "CartPole-v1 does not take env_kwargs {'gravity': 1}",

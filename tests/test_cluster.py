@@ -258,8 +258,8 @@ def test_an_environment_that_raises_is_reported_as_in_one_process():
         trained = Trained(functools.partial(Faulty, after=12), actors, ClusterHere()).update(2)
         with pytest.raises(EnvError) as caught:
             trained.update(1)
-        failure = trained.learner.failure(caught.value)
-        errors.append((str(caught.value).splitlines()[-1], failure._replace(actions=failure.actions.tolist())))
+        failed = trained.learner.failed_episode(caught.value)
+        errors.append((str(caught.value).splitlines()[-1], failed._replace(actions=failed.actions.tolist())))
         trained.close()
     assert errors[0] == errors[1]
     assert "environment 0 raised in step (episode 0, episode seed " in errors[0][0]
@@ -284,7 +284,7 @@ def test_numbers_that_are_not_finite_are_reported_as_in_one_process():
         trained = Trained(functools.partial(Faulty, phase="reward", after=0), actors, ClusterHere())
         with pytest.raises(NumbersError) as caught:
             trained.update(1)
-        errors.append((str(caught.value), caught.value.env_index, caught.value.failure.actions.tolist()))
+        errors.append((str(caught.value), caught.value.env_index, caught.value.failed_episode.actions.tolist()))
         trained.close()
     assert errors[0] == errors[1]
 

@@ -1,6 +1,7 @@
 """Two groups of runs: statistics as rliable's, what is said of them, and what cannot be compared."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from a2c.cli import main
 from a2c.errors import UserError
 from a2c.presets import configure, origins
 from a2c.report import statistics
-from a2c.report.comparison import compared
+from a2c.report.comparison import compared, percent
 from a2c.run.folder import Run
 
 OURS = np.array(
@@ -123,6 +124,34 @@ def test_what_cannot_be_told_is_said(made):
         "probability 0.50 (0.50 to 0.50), and chance alone does as much in 100 % of cases." in compared(same).verdict()
     )
     assert compared(same).chance == 1
+
+
+@given(st.floats(0, 1))
+def test_a_chance_is_printed_as_a_person_would_write_it_and_never_rounded_to_never_or_always(chance):
+    bound, number = re.fullmatch(r"(less than |more than |)(\d{1,3}(?:\.\d{1,3})?) %", percent(chance)).groups()
+    if bound:
+        assert (chance < float(number) / 100) == (bound == "less than ")
+    else:
+        assert float(number) / 100 == pytest.approx(chance, abs=0.005, rel=0.06)
+        assert (0 < float(number) < 100) or chance == 1
+
+
+@pytest.mark.parametrize(
+    ("chance", "text"),
+    [
+        (1 / 10_001, "less than 0.01 %"),
+        (0.0001, "0.01 %"),
+        (0.0046, "0.46 %"),
+        (0.055, "5.5 %"),
+        (0.0999, "10 %"),
+        (0.69, "69 %"),
+        (0.9951, "99.5 %"),
+        (0.9995, "more than 99.9 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_chances_as_texts(chance, text):
+    assert percent(chance) == text
 
 
 def test_several_environments_count_alike_whatever_their_returns(made):

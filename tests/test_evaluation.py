@@ -154,7 +154,7 @@ def test_an_environment_that_dies_or_hangs_in_a_worker_changes_nothing(quick, tm
         a2c.WorkerError, match=r"3 workers were lost there, at environment 0, .*, during eval"
     ) as raised:
         evaluate(policy, kind_of("fragile:Mortal-v0", kwargs, 0), 3, greedy=False, layout=worker)
-    assert len(raised.value.failure.actions) == 20
+    assert len(raised.value.failed_episode.actions) == 20
 
 
 def test_returns_that_are_not_finite_are_reported_as_null():

@@ -122,7 +122,7 @@ def test_an_exception_is_raised_again_where_it_was_raised():
         assert place.name == (line or "raising")
 
 
-class Told:
+class Compilations:
     """Counts what is compiled."""
 
     def __init__(self, monkeypatch):
@@ -144,9 +144,9 @@ def added(count):
 
 
 def test_a_program_is_compiled_once_and_found_again(folder, monkeypatch):
-    told = Told(monkeypatch)
+    compilations = Compilations(monkeypatch)
     assert [added(3), added(4)] == [[4, 5], [5, 6]]
-    assert told.count == 1
+    assert compilations.count == 1
     (file,) = folder.iterdir()
     assert file.name.startswith("add-")
 
@@ -192,19 +192,19 @@ def test_a_damaged_program_is_said_removed_and_compiled_again(folder, monkeypatc
     file.write_bytes(damage(whole))
     with pytest.warns(UserWarning, match=r"machine code in .* is damaged .* and was removed"):
         assert added(1) == [2, 3]
-    told = Told(monkeypatch)
+    compilations = Compilations(monkeypatch)
     assert added(1) == [2, 3]
-    assert (told.count, len(list(folder.iterdir()))) == (0, 1)
+    assert (compilations.count, len(list(folder.iterdir()))) == (0, 1)
 
 
 def test_where_nothing_can_be_written_a_program_is_compiled_every_time(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(cache, "folders", lambda: [tmp_path / "file"])
-    told = Told(monkeypatch)
+    compilations = Compilations(monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [added(1), added(1)] == [[2, 3], [2, 3]]
-    assert told.count == 2
+    assert compilations.count == 2
     assert not cache.is_possible()
 
 
@@ -235,10 +235,10 @@ def kernel_for_another_process():
 def test_another_process_compiles_the_same(folder, monkeypatch):
     kernel, x = kernel_for_another_process()
     monkeypatch.setattr(machine_code, "cores", lambda: 2)
-    told = Told(monkeypatch)
+    compilations = Compilations(monkeypatch)
     pending = Pending({"tanh": source(kernel, x)}, elsewhere=True)
     pending.program()["tanh"].bound(x)()
-    assert told.count == 0
+    assert compilations.count == 0
     np.testing.assert_allclose(x, np.tanh([0.5, -1.0]), atol=1e-6)
     assert len(list(folder.iterdir())) == 1
 
@@ -247,9 +247,9 @@ def test_if_the_other_process_fails_it_is_compiled_here(monkeypatch):
     kernel, x = kernel_for_another_process()
     monkeypatch.setattr(machine_code, "cores", lambda: 2)
     monkeypatch.setattr(machine_code, "_COMMAND", "raise SystemExit('not today')")
-    told = Told(monkeypatch)
+    compilations = Compilations(monkeypatch)
     Pending({"tanh": source(kernel, x)}, elsewhere=True).program()["tanh"].bound(x)()
-    assert told.count == 1
+    assert compilations.count == 1
     np.testing.assert_allclose(x, np.tanh([0.5, -1.0]), atol=1e-6)
 
 
@@ -272,12 +272,12 @@ def test_machine_code_on_disk_is_used_without_numba(tmp_path):
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
 
-    def told():
+    def printed():
         command = [sys.executable, "-W", "error", "-c", script]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout.rsplit(" ", 1)
 
-    (first, imported), (second, again) = told(), told()
+    (first, imported), (second, again) = printed(), printed()
     assert first == second
     assert (imported, again) == ("True\n", "False\n")

@@ -1,5 +1,7 @@
 """What stands above pictures and how several stand side by side; recordings of stages of training."""
 
+import json
+
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -175,6 +177,15 @@ def test_a_run_that_kept_none_says_how_to_keep_some(quick, tmp_path):
     run = a2c.train("CartPole-v1", **quick)
     with pytest.raises(UserError, match=r"saved no policy during training; `a2c train ... --keep-policy-at 0,10"):
         record_stages(run, tmp_path / "x.gif")
+
+
+def test_json_of_stages_has_the_episode_of_each(run, tmp_path, capsys):
+    target = str(tmp_path / "x.gif")
+    assert main(["record", str(run.path), "--stages", "--to", target, "--max-steps", "5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["run"], found["video"]) == (str(run.path), target)
+    assert [one["after_steps"] for one in found["stages"]] == [*run.kept_policies, 256]
+    assert all((one["return"], one["steps"]) == (5.0, 5) for one in found["stages"])
 
 
 def test_stages_of_one_policy_are_refused(run, capsys):

@@ -321,7 +321,7 @@ def test_of_three_groups_chance_counts_every_pair_and_the_leader_is_named(made):
     assert first["is_better"] is True
     assert second["is_better"] is False
     assert comparison["verdict"].startswith(
-        "Of 3 groups, A comes out highest: it is better than B (chance alone does as much"
+        "Of 3 groups, A comes out highest: it is better than B (the largest probability that "
     )
     assert comparison["verdict"].endswith("; these runs do not show whether it is better than C.")
     assert "<th>is above</th>" in to_html(page)

@@ -519,8 +519,8 @@ def test_an_error_leaves_a_checkpoint_and_its_steps_can_be_replayed(quick, vecto
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 136
     assert main(["replay", str(path), "--env", "faulty:Faulty-v0"]) == 0  # its count is of all episodes: no failure
     assert "no failure in 20 steps" in capsys.readouterr().out
-    failure = Run(path).failure()
-    assert (failure.env_index, failure.episode, len(failure.actions)) == (0, 1, 20)
+    failed = Run(path).failed_episode()
+    assert (failed.env_index, failed.episode, len(failed.actions)) == (0, 1, 20)
 
 
 def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, tmp_path, monkeypatch):
@@ -533,8 +533,8 @@ def test_deaths_at_the_same_step_end_the_run_and_resuming_loses_nothing(quick, t
     assert "3 workers were lost there, at environment" in str(raised.value)
     (path,) = Path(quick["run_dir"]).glob("*/*")
     assert checkpoint.newest(path / "checkpoints").counters["steps"] == 96
-    failure = Run(path).failure()
-    assert (failure.episode, len(failure.actions)) == (0, 50)
+    failed = Run(path).failed_episode()
+    assert (failed.episode, len(failed.actions)) == (0, 50)
     # With its three deaths died, it lives.
     resumed = a2c.resume(path, env="fragile:Mortal-v0")
     whole = a2c.train("fragile:Mortal-v0", **config)
@@ -568,6 +568,29 @@ def test_replay_sees_what_training_refuses(quick, capsys):
     assert "gave an observation of shape (1,), its space says (2,); in step" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("env", "kwargs", "outcome", "step", "code"),
+    [
+        ("faulty:Faulty-v0", {"after": 10}, "raised", 10, 1),
+        ("faulty:Faulty-v0", {"phase": "reward"}, "not finite", 1, 1),
+        ("fragile:Misshapen-v0", {}, "invalid", 1, 1),
+        ("faulty:Faulty-v0", {"after": 70}, "no failure", 20, 0),
+    ],
+)
+def test_replay_says_what_it_found_in_one_object(quick, capsys, env, kwargs, outcome, step, code):
+    with pytest.raises((EnvError, NumbersError)):
+        a2c.train(env, **settings(quick, vectorization="local", env_kwargs=kwargs))
+    (path,) = Path(quick["run_dir"]).glob("*/*")
+    failed = Run(path).failed_episode()
+    capsys.readouterr()
+    assert main(["replay", str(path), "--env", env, "--json"]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert (found["outcome"], found["step"], found["recorded_steps"]) == (outcome, step, len(failed.actions))
+    assert (found["run"], found["env_index"], found["episode"]) == (str(path), failed.env_index, failed.episode)
+    assert found["episode_seed"] == failed.episode_seed
+    assert found["message"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path):
     kwargs = {"tombs": str(tmp_path), "deaths": 100, "at": 50, "how": 0}
@@ -576,8 +599,9 @@ def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path)
         a2c.train("fragile:Mortal-v0", **config)
     (path,) = Path(quick["run_dir"]).glob("*/*")
     process = subprocess.Popen(
-        [sys.executable, "-m", "a2c", "replay", str(path), "--env", "fragile:Mortal-v0"],
+        [sys.executable, "-m", "a2c", "replay", str(path), "--env", "fragile:Mortal-v0", "--json"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # A shell lets what runs in its background ignore this signal, tests included.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -590,12 +614,13 @@ def test_replay_of_a_hang_shows_at_which_line_it_is_interrupted(quick, tmp_path)
             said += more
         time.sleep(0.5)  # for the step to begin
         process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
+        out, rest = process.communicate(timeout=60)
     finally:
         process.kill()  # or it hangs for ever
         process.wait()
     assert process.returncode == 130
     assert b"fragile.py" in rest
+    assert (json.loads(out)["outcome"], json.loads(out)["step"]) == ("interrupted", 50)
 
 
 def test_everything_is_in_workers_if_environments_are_isolated(quick, monkeypatch):
@@ -654,7 +679,7 @@ def test_a_hang_in_an_evaluation_is_reported_too(quick, tmp_path):
     (path,) = Path(quick["run_dir"]).glob("*/*")
     saved = checkpoint.newest(path / "checkpoints")
     assert saved.counters["steps"] == config["eval_every_steps"]
-    assert len(Run(path).failure().actions) == 5
+    assert len(Run(path).failed_episode().actions) == 5
 
 
 @pytest.mark.parametrize("layout", [{"vectorization": "local"}, {"isolate_envs": True, "num_workers": 1}])
@@ -689,9 +714,9 @@ def test_numbers_that_are_not_finite_stop_the_run_before_anything_is_learnt(
     events = [json.loads(line) for line in (path / "events.jsonl").read_text().splitlines()]
     assert events[0]["event"] == "failures"
     # The same steps lead there again.
-    failure, env = Run(path).failure(), Poisoned(where, value)
-    env.reset(seed=failure.episode_seed)
-    seen = [env.step(action) for action in failure.actions]
+    failed, env = Run(path).failed_episode(), Poisoned(where, value)
+    env.reset(seed=failed.episode_seed)
+    seen = [env.step(action) for action in failed.actions]
     assert all(np.isfinite(obs).all() and np.isfinite(reward) for obs, reward, *_ in seen[:-1])
     assert not (np.isfinite(seen[-1][0]).all() and np.isfinite(seen[-1][1]))
 
@@ -702,7 +727,7 @@ def test_in_evaluations_they_are_reported_and_training_goes_on(quick, capsys):
         run = a2c.train("fragile:Late-v0", **config)
     assert run.summary["steps"] == config["total_steps"]
     assert run.summary["events"]["failed_evaluations"] >= 2
-    assert len(run.failure().actions) == 5
+    assert len(run.failed_episode().actions) == 5
     assert main(["replay", str(run.path), "--env", "fragile:Late-v0"]) == 1
     assert "step 5 gave reward" in capsys.readouterr().out
 

@@ -137,7 +137,7 @@ def test_a_view_is_drawn_again_and_again_but_not_too_often_until_training_ends()
 def test_nothing_is_shown_to_nobody(capsys):
     display = display_for(False)
     display.line("a")
-    display.told("b")
+    display.progress("b")
     display.close()
     assert capsys.readouterr() == ("", "")
 

@@ -19,7 +19,7 @@ import pytest
 import a2c
 from a2c.cli import main
 from a2c.presets import configure, origins
-from a2c.report.comparison import compared
+from a2c.report.comparison import compared, percent
 from a2c.run.folder import Run
 from a2c.signals import StopSignals
 from a2c.tuning.importance import importances
@@ -512,6 +512,16 @@ def test_the_verdict_says_what_was_shown_and_no_more(runs, ours, theirs, begins)
     unseen = Unseen(range(1000, 1005), (Path("a"), Path("b")), compared((runs(ours), runs(theirs))), "")
     assert unseen.verdict().startswith(begins)
     assert "on seeds 1000 to 1004, which nothing was chosen on" in unseen.verdict()
+
+
+def test_the_verdict_writes_a_chance_as_compare_does(runs):
+    """Of two groups alike, chance is near 1; it was once printed as 1e+02 %."""
+    found = compared((runs([1, 4, 5, 8]), runs([2, 3, 6, 7])))
+    assert found.chance > 0.995
+    unseen = Unseen(range(1000, 1004), (Path("a"), Path("b")), found, "")
+    said = f"in {percent(found.chance)} of cases."
+    assert unseen.verdict().endswith(said)
+    assert found.verdict().endswith(said)
 
 
 def test_tuning_is_imported_by_its_verb_alone():

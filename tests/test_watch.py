@@ -1,5 +1,6 @@
 """Watching: what the keys do, in a window that nobody sees (SDL's dummy driver)."""
 
+import json
 import signal
 
 import numpy as np
@@ -238,6 +239,22 @@ class OwnWindow(CartPoleEnv):
 
     def render(self):
         return None
+
+
+def test_json_has_every_episode_and_is_alone_on_standard_output(watched, run):
+    _, _, (line,) = watched({(0, 5): "r", (2, 3): "q"}, "--episodes", "2", "--seed", "7", "--json")
+    episodes = [
+        {"seed": 7, "return": 2.5, "steps": 5, "is_over": False},
+        {"seed": 7, "return": 6.0, "steps": 12, "is_over": True},
+        {"seed": 8, "return": 1.5, "steps": 3, "is_over": False},
+    ]
+    assert json.loads(line) == {"run": str(run.path), "which": "best", "episodes": episodes}
+
+
+def test_json_has_the_episodes_of_an_environments_own_window_too(run, capsys):
+    assert main(["watch", str(run.path), "--env", "test_watch:OwnWindow", "--episodes", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["episodes"]
+    assert found == [{"seed": seed, "return": 1.0, "steps": 1, "is_over": True} for seed in (0, 1)]
 
 
 def test_an_environment_that_draws_nothing_says_so(run, capsys):

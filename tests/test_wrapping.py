@@ -1,5 +1,7 @@
 """Wrappers that settings put around an environment: Atari preprocessing, frame stack, words of texts, lives."""
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from a2c.envs import make_env
 from a2c.envs.construction import traits
 from a2c.envs.make import envs_for
 from a2c.envs.wrapping import WORDS, FireAtStart, Wrapping, words_of
+from a2c.errors import UserError
 from a2c.fitting import fit, fit_to
 from a2c.learner import Learner
 from a2c.model.architecture import architecture_for
@@ -184,6 +187,15 @@ def test_texts_are_left_out_or_seen_word_by_word():
     assert obs["said"][0].tolist() in [words_of(f"go {word}", 3).tolist() for word in ("left", "right")]
     assert obs in env.observation_space
     assert traits(env).left_out == ""
+
+
+@pytest.mark.parametrize("preset", ["none", "auto"])
+@pytest.mark.parametrize("env", [Lives, "FrozenLake-v1"])
+def test_words_of_texts_that_there_are_not_are_refused_before_a_run_is_made(quick, env, preset):
+    refused = r"text_words \(--text-words\) is 8, but observations of \S+ have no texts; leave it out, or set it to 0"
+    with pytest.raises(UserError, match=refused):
+        a2c.train(env, **quick | {"preset": preset, "text_words": 8})
+    assert not list(Path(quick["run_dir"]).glob("*/*"))
 
 
 @pytest.mark.filterwarnings("ignore:the entropy is")  # It is sure of what it does, and right.

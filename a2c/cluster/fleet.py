@@ -21,7 +21,7 @@ from a2c.envs.make import training_kind, warn_of_ignored_parts, warn_of_normaliz
 from a2c.envs.memory import Block, Field, Layout
 from a2c.envs.pool import MOST_DEATHS
 from a2c.envs.stepper import Arrays, Event, Info
-from a2c.errors import EnvError, Failure, WorkerError
+from a2c.errors import EnvError, FailedEpisode, WorkerError
 from a2c.masks import mask_size
 from a2c.spaces import plain, row_type, unplain
 
@@ -91,7 +91,7 @@ class Fleet:
         self._cluster = Cluster(config.cluster)
         try:
             self._groups = Groups(self._cluster, config, training_kind(config, env))
-            told = self._groups.make()
+            made = self._groups.make()
             self._paces = Paces(self._groups.sizes)
         except LostError as error:
             self._cluster.close()
@@ -99,8 +99,8 @@ class Fleet:
         except BaseException:
             self._cluster.close()
             raise
-        traits: Traits = told[0][0]
-        for _, events in told:
+        traits: Traits = made[0][0]
+        for _, events in made:
             self.events += events
         self.block = _block(traits, config)
         self._history = History(config.num_envs, traits.action_space, config.seed)
@@ -230,23 +230,23 @@ class Fleet:
     def take_events(self) -> list[Event]:
         """What happened since the last call. The event "foreign_randomness" is returned once, not once per group."""
         events, self.events = self.events, []
-        told = []
+        returned = []
         for event in events:
             if event.kind == "foreign_randomness":
                 if event in self._foreign:
                     continue
                 self._foreign.add(event)
-            told.append(event)
-        return told
+            returned.append(event)
+        return returned
 
-    def failure(self, error: Exception) -> Failure | None:
+    def failed_episode(self, error: Exception) -> FailedEpisode | None:
         """How to reproduce an environment's error, as its group reported it."""
-        return error.failure if isinstance(error, EnvError | WorkerError) else None
+        return error.failed_episode if isinstance(error, EnvError | WorkerError) else None
 
-    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
+    def episode_up_to(self, n: int, episode: int, length: int, steps_ago: int) -> FailedEpisode:
         """How to bring environment n to step `length` of an episode, in which it was `steps_ago` vector steps ago."""
         actions = self._history.actions(n, length, steps_ago)
-        return Failure(n, episode, self._history.seed_of(n, episode), actions)
+        return FailedEpisode(n, episode, self._history.seed_of(n, episode), actions)
 
     def close(self) -> None:
         """Closes the environments, ends the actors, and leaves the cluster."""

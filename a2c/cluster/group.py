@@ -201,7 +201,7 @@ class Group:
         try:
             self._acting.act(update)
         except (EnvError, WorkerError) as error:
-            error.failure = envs.stepper.failure(error)
+            error.failed_episode = envs.stepper.failed_episode(error)
             raise
         ended = rollout.ended if rollout.ended is not rollout.terminated else rollout.ended[:0]
         columns = Columns(

@@ -14,6 +14,7 @@ import tyro
 
 from a2c import files
 from a2c.errors import UserError
+from a2c.output import print_json
 from a2c.policy import Policy
 from a2c.run.folder import Run, settled
 from a2c.run.policies import Which
@@ -51,13 +52,19 @@ class Export:
     """The run's own network, module:Class: import it; needed if somebody else trained it."""
     masks: bool = True
     """Let the caller say which actions are allowed. --no-masks leaves that out: all actions are allowed."""
+    json: bool = False
+    """Print one JSON object: the files."""
 
     def run(self) -> int:
         """Returns the exit code."""
         run = Run(self.folder, self.network)
         path = settled(self.out) if self.out else run.path / f"policy{_ENDINGS[self.to]}"
-        for written in export(run.policy(self.which), self.to, path, self.masks):
-            print(written)
+        written = export(run.policy(self.which), self.to, path, self.masks)
+        if self.json:
+            names = [str(name) for name in written]
+            print_json({"run": self.folder, "which": self.which, "to": self.to, "files": names})
+        else:
+            print(*written, sep="\n")
         return 0
 
 

@@ -16,6 +16,7 @@ from a2c import files
 from a2c.envs.construction import EnvSource
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
+from a2c.output import print_json
 from a2c.pictures import (
     Caption,
     Picture,
@@ -61,6 +62,8 @@ class Record:
     """Stop recording after this many steps."""
     caption: bool = True
     """Write the return and the step above the pictures."""
+    json: bool = False
+    """Print one JSON object: the file, and the return and the steps of each recorded episode."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -69,11 +72,20 @@ class Record:
         how = self.greedy, self.seed, self.max_steps, self.env, self.caption
         if not self.stages:
             recording = record(run, path, self.which, *how)
-            print(f"{recording.path} (return {shown_returns([recording.episode_return])[0]}, {recording.steps} steps)")
+            if self.json:
+                print_json({"run": self.folder, "which": self.which, **_as_json(recording), "video": str(path)})
+            else:
+                (shown,) = shown_returns([recording.episode_return])
+                print(f"{path} (return {shown}, {recording.steps} steps)")
             return 0
         if self.which != "best":
             raise UserError(f"which is {self.which}, but --stages shows every saved policy; leave out one of them")
-        for stage, recording in record_stages(run, path, *how).items():
+        stages = record_stages(run, path, *how)
+        if self.json:
+            episodes = [{"after_steps": stage, **_as_json(recording)} for stage, recording in stages.items()]
+            print_json({"run": self.folder, "stages": episodes, "video": str(path)})
+            return 0
+        for stage, recording in stages.items():
             (shown,) = shown_returns([recording.episode_return])
             print(f"{_title(stage)}: return {shown}, {recording.steps} steps")
         print(path)
@@ -86,6 +98,10 @@ class Recording(NamedTuple):
     path: Path
     episode_return: float
     steps: int
+
+
+def _as_json(recording: Recording) -> dict[str, float]:
+    return {"return": recording.episode_return, "steps": recording.steps}
 
 
 def record(

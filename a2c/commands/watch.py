@@ -12,6 +12,7 @@ import tyro
 
 from a2c.errors import UserError
 from a2c.evaluation import shown_returns
+from a2c.output import print_json
 from a2c.pictures import Caption, Picture, Strip, explained, in_bytes, legible, picture_of
 from a2c.run.folder import Run
 from a2c.run.policies import Which, in_words
@@ -48,6 +49,8 @@ class Watch:
     """Seed of the first episode; it grows by 1 with each."""
     speed: float = 1.0
     """The speed at the start, as a multiple of the environment's own."""
+    json: bool = False
+    """Print one JSON object in the end: the episodes with their returns. Their lines go to standard error."""
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -60,39 +63,61 @@ class Watch:
         try:
             # The screen is opened first, so that an error in it is ours and not the environment's.
             with screen(), play(run, self.which, self.greedy, self.seed, "rgb_array", self.env, True) as episode:
-                self._watch(run, episode)
+                watched = self._watch(run, episode)
         except CannotRenderError as error:
             if "human" not in error.modes:
                 raise
             print(f"{error}; showing its own window instead, which takes no keys", file=sys.stderr)
-            self._watch_without_keys(run)
+            watched = self._watch_without_keys(run)
+        if self.json:
+            print_json({"run": self.folder, "which": self.which, "episodes": [one.to_json() for one in watched]})
         return 0
 
-    def _watch(self, run: Run, episode: Episode) -> None:
+    def _watch(self, run: Run, episode: Episode) -> list[_Watched]:
         """Plays the episodes in our own window."""
         controls = Controls()
         controls.speed = self.speed
         view = _View(f"{run.config.env_id}, {in_words(self.which, run.config)}", episode, controls)
-        number = 0
+        watched, number = [], 0
         while number < self.episodes and not controls.wants_end:
             seed = self.seed + number
             if number or controls.wants_again:
                 episode.begin(seed)
             controls.begin()
             view.begin(f"episode {number + 1} of {self.episodes}, seed {seed}")
-            total, steps = view.play()
-            what = "" if episode.is_over else ", left before its end"
-            print(f"episode {number + 1}: return {shown_returns([total])[0]}, {steps} steps{what}", flush=True)
+            watched.append(_Watched(seed, *view.play(), episode.is_over))
+            print(f"episode {number + 1}: {watched[-1].in_words()}", flush=True)
             number += not controls.wants_again
+        return watched
 
-    def _watch_without_keys(self, run: Run) -> None:
+    def _watch_without_keys(self, run: Run) -> list[_Watched]:
         """Plays the episodes in the environment's own window."""
+        watched = []
         with play(run, self.which, self.greedy, self.seed, "human", self.env) as episode:
             for number in range(self.episodes):
                 if number:
                     episode.begin(self.seed + number)
                 rewards = [reward for reward, _ in episode.steps()]
-                print(f"episode {number + 1}: return {shown_returns([sum(rewards)])[0]}, {len(rewards)} steps")
+                watched.append(_Watched(self.seed + number, sum(rewards), len(rewards), episode.is_over))
+                print(f"episode {number + 1}: {watched[-1].in_words()}", flush=True)
+        return watched
+
+
+class _Watched(NamedTuple):
+    """An episode that was shown."""
+
+    seed: int
+    episode_return: float
+    steps: int
+    is_over: bool
+    """False: a key ended it before its end."""
+
+    def in_words(self) -> str:
+        what = "" if self.is_over else ", left before its end"
+        return f"return {shown_returns([self.episode_return])[0]}, {self.steps} steps{what}"
+
+    def to_json(self) -> dict[str, float]:
+        return {"seed": self.seed, "return": self.episode_return, "steps": self.steps, "is_over": self.is_over}
 
 
 class _Seen(NamedTuple):

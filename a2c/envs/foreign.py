@@ -255,10 +255,10 @@ class ForeignStepper:
         """Never called: this process steps none of them one by one."""
         raise NotImplementedError
 
-    def failure(self, error: Exception) -> None:
+    def failed_episode(self, error: Exception) -> None:
         """Nothing: their steps are not recorded."""
 
-    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> None:
+    def episode_up_to(self, n: int, episode: int, length: int, steps_ago: int) -> None:
         """Nothing: their steps are not recorded."""
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:

@@ -26,7 +26,7 @@ from a2c.envs.pool import Pool
 from a2c.envs.sources import compiled_form, maker_of, own_form
 from a2c.envs.values import Feedback
 from a2c.envs.vector import Envs
-from a2c.envs.wrapping import Wrapping
+from a2c.envs.wrapping import Wrapping, reads_texts
 from a2c.errors import UserError, shown
 
 if TYPE_CHECKING:
@@ -257,7 +257,8 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
     """N Gymnasium environments, in this process and in workers.
 
     Raises:
-        UserError: The environment is unknown or not supported, or there cannot be so many workers.
+        UserError: The environment is unknown or not supported, there cannot be so many workers, or texts are to be read
+            of which there are none.
         EnvError: An environment could not be constructed.
         WorkerError: A worker died while starting.
     """
@@ -270,6 +271,12 @@ def gymnasium_envs(kind: Kind, num_envs: int, placement: Placement) -> Envs:
     first: gymnasium.Env[Any, Any] | None = probe
     try:
         traits_of_all = traits(probe)
+        words = kind.wrapping.text_words
+        if words and not reads_texts(probe):
+            raise UserError(
+                f"text_words (--text-words) is {words}, but observations of {env_name(kind.env)} have no texts; leave "
+                "it out, or set it to 0"
+            )
         workers, was_stepped = choose_workers(probe, num_envs, placement)
     except BaseException:
         close(probe)

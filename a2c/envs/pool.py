@@ -23,7 +23,7 @@ from a2c.envs.seeding import in_words
 from a2c.envs.stepper import Arrays, Event, Info
 from a2c.envs.values import Feedback
 from a2c.envs.workers import Worker, may_spin, packed, room_for, start_context
-from a2c.errors import EnvError, Failure, UserError, WorkerError, plain
+from a2c.errors import EnvError, FailedEpisode, UserError, WorkerError, plain
 from a2c.masks import mask_size
 from a2c.spaces import row_type, unplain
 
@@ -207,7 +207,7 @@ class Pool:
         recording = self._history.recording(n)
         return recording._replace(actions=np.concatenate([recording.actions, self.block.action[n : n + 1]]))
 
-    def failure(self, error: Exception) -> Failure | None:
+    def failed_episode(self, error: Exception) -> FailedEpisode | None:
         """The steps that led an environment to an error or a hang; None if they are not known or not all recorded."""
         if not isinstance(error, EnvError | WorkerError) or error.env_index is None:
             return None
@@ -215,17 +215,17 @@ class Pool:
         if recording.dropped and not (isinstance(error, EnvError) and error.phase == "reset"):
             return None
         if isinstance(error, WorkerError):
-            return Failure(error.env_index, recording.episode, recording.seed, recording.actions)
+            return FailedEpisode(error.env_index, recording.episode, recording.seed, recording.actions)
         if error.phase not in ("reset", "step") or error.episode_seed is None:
             return None
         # A reset that raised began an episode without actions.
         actions = recording.actions if error.phase == "step" else recording.actions[:0]
-        return Failure(error.env_index, error.episode, error.episode_seed, actions)
+        return FailedEpisode(error.env_index, error.episode, error.episode_seed, actions)
 
-    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure:
+    def episode_up_to(self, n: int, episode: int, length: int, steps_ago: int) -> FailedEpisode:
         """The first `length` steps of an episode of environment n, the last of them `steps_ago` vector steps ago."""
         actions = self._history.actions(n, length, steps_ago)
-        return Failure(n, episode, self._history.seed_of(n, episode), actions)
+        return FailedEpisode(n, episode, self._history.seed_of(n, episode), actions)
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """Each environment's method called with the same arguments, or its attribute read; [N]."""

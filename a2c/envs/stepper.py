@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.history import Recording
 from a2c.envs.memory import Block
-from a2c.errors import Failure
+from a2c.errors import FailedEpisode
 
 Info = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -152,11 +152,11 @@ class Stepper(Protocol):
         """The episode so far of environment n, which this process steps itself, with the action under way."""
         ...
 
-    def failure(self, error: Exception) -> Failure | None:
+    def failed_episode(self, error: Exception) -> FailedEpisode | None:
         """The steps that led an environment to an error or a hang; None if they are not known."""
         ...
 
-    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> Failure | None:
+    def episode_up_to(self, n: int, episode: int, length: int, steps_ago: int) -> FailedEpisode | None:
         """The first steps of an episode; None if they are not known.
 
         Args:

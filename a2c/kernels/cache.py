@@ -20,10 +20,10 @@ _trouble = False
 
 
 def folders() -> list[Path]:
-    """Where machine code may be kept, best first: the folder that Numba is told, beside the source, the user's."""
-    told = os.environ.get("NUMBA_CACHE_DIR")
-    if told:
-        return [Path(told)]
+    """Where machine code may be stored, best first: the folder set for Numba, beside the source, the user's."""
+    of_numba = os.environ.get("NUMBA_CACHE_DIR")
+    if of_numba:
+        return [Path(of_numba)]
     return [Path(__file__).parent / "__pycache__", _of_user()]
 
 

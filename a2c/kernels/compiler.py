@@ -18,7 +18,7 @@ import numpy as np
 
 from a2c.errors import UserError
 from a2c.kernels import cache
-from a2c.kernels.kernel import External, Intrinsic, Kernel, builder, told
+from a2c.kernels.kernel import External, Intrinsic, Kernel, builder, on_compilation
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
     raise UserError("NUMBA_DISABLE_JIT is set, and nothing here runs uncompiled; unset it")
@@ -123,7 +123,7 @@ def compilation_shown(say: Callable[[str], None] = _print) -> Iterator[None]:
             once = ", once: it is cached on disk" if cache.is_possible() else "; it cannot be cached on disk here"
             say(f"compiling for this machine: some seconds{once}")
 
-    with told(announce):
+    with on_compilation(announce):
         yield
 
 

@@ -115,7 +115,7 @@ _listeners: list[Callable[[], None]] = []
 
 
 @contextlib.contextmanager
-def told(listener: Callable[[], None]) -> Iterator[None]:
+def on_compilation(listener: Callable[[], None]) -> Iterator[None]:
     """Calls a function whenever something begins to be compiled within the block."""
     _listeners.append(listener)
     try:

@@ -190,5 +190,18 @@ def _probability(value: float) -> str:
 
 
 def percent(chance: float) -> str:
-    """A probability as a text in per cent."""
-    return f"{100 * chance:.{0 if chance >= 0.1 else 1}f} %"
+    """A probability as text: two digits below 10 %, and no rounding to 0 % or 100 % unless it is exactly 1.
+
+    A chance comes from 10,000 permutations (`chance_of_as_much`), which measure none below 0.01 %.
+
+    Example:
+        >>> [percent(chance) for chance in (0.00001, 0.0046, 0.055, 0.873, 0.9951, 0.9998, 1.0)]
+        ['less than 0.01 %', '0.46 %', '5.5 %', '87 %', '99.5 %', 'more than 99.9 %', '100 %']
+    """
+    if chance < 0.0001:
+        return "less than 0.01 %"
+    if 0.999 < chance < 1:
+        return "more than 99.9 %"
+    if chance < 0.1:
+        return f"{100 * chance:.2g} %"
+    return f"{100 * chance:.{1 if 0.99 < chance < 1 else 0}f} %"

@@ -75,13 +75,14 @@ class Contest(NamedTuple):
         if not beaten:
             least = percent(min(self.chance(one) for _, one in unsure))
             return (
-                f"{begin}, but these runs do not show that it is better than any other: chance alone would do as much "
-                f"in {least} of cases or more."
+                f"{begin}, but these runs do not show that it is better than any other: the smallest probability that "
+                f"chance alone does as much is {least}."
             )
         most = percent(max(self.chance(one) for _, one in beaten))
         sure = f"it is better than {_listed([other.name for other, _ in beaten])}"
         open_ = f"; these runs do not show whether it is better than {_listed([o.name for o, _ in unsure])}"
-        return f"{begin}: {sure} (chance alone does as much in {most} of cases or less){open_ if unsure else ''}."
+        by_chance = f"the largest probability that chance alone does as much is {most}"
+        return f"{begin}: {sure} ({by_chance}){open_ if unsure else ''}."
 
 
 def _listed(names: Sequence[str]) -> str:

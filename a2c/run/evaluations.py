@@ -20,7 +20,7 @@ from a2c.evaluation import Evaluation, Evaluator, Layout, shown_returns
 from a2c.finite import finite_or_none
 from a2c.learner import Learner
 from a2c.policy import Policy
-from a2c.run.events import save_failure
+from a2c.run.events import save_failed_episode
 from a2c.run.folder import Run
 from a2c.run.logs import Logs
 from a2c.run.policies import Best, BestOrFinal
@@ -36,8 +36,8 @@ _MOST_LINES = 20
 class Audience(Protocol):
     """Shows results of evaluations to the user."""
 
-    def told(self, text: str) -> None:
-        """Shows a line with the result of an evaluation."""
+    def progress(self, text: str) -> None:
+        """Shows a line with the result of an evaluation, as `a2c.screen.Display` does."""
         ...
 
 
@@ -169,7 +169,7 @@ class Evaluations:
             unfinished = f", {evaluation.unfinished} unfinished" if evaluation.unfinished else ""
             best = ", best so far" if is_best else ""
             reached = f"; stop_at_return {config.stop_at_return:g} is reached" if self.has_reached else ""
-            self._audience.told(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}{reached}")
+            self._audience.progress(f"{steps:>12,} steps: return {mean} +- {std}{unfinished}{best}{reached}")
 
     def evaluate_if_due(self) -> None:
         """Evaluates if that is due and not done yet.
@@ -259,10 +259,10 @@ class Evaluations:
             )
         except (UserError, EnvError, WorkerError) as error:
             hint = ""
-            failure = error.failure if isinstance(error, EnvError | WorkerError | NumbersError) else None
-            if failure is not None:
+            failed = error.failed_episode if isinstance(error, EnvError | WorkerError | NumbersError) else None
+            if failed is not None:
                 with contextlib.suppress(UserError):  # A full disk is no reason to stop.
-                    save_failure(self._run.path, failure, str(error))
+                    save_failed_episode(self._run.path, failed, str(error))
                     hint = f"; {self._run.command('replay')} takes the same steps again"
             self._run.events.warn(
                 "failed_evaluations",

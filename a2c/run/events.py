@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 from a2c import files
-from a2c.errors import Failure, UserError
+from a2c.errors import FailedEpisode, UserError
 from a2c.spaces import plain
 
 
@@ -83,19 +83,19 @@ class Events:
         return dict(kinds)
 
 
-def save_failure(folder: Path, failure: Failure, message: str) -> None:
+def save_failed_episode(folder: Path, failed: FailedEpisode, message: str) -> None:
     """Writes the steps that led an environment to an error into a run's folder: failure.json and .safetensors.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    files.write_arrays(folder / "failure.safetensors", {"actions": plain(failure.actions)})
-    description = {**failure._asdict(), "message": message}
+    files.write_arrays(folder / "failure.safetensors", {"actions": plain(failed.actions)})
+    description = {**failed._asdict(), "message": message}
     del description["actions"]
     files.write_json(folder / "failure.json", description)
 
 
-def saved_failure(folder: Path) -> Failure:
+def saved_failed_episode(folder: Path) -> FailedEpisode:
     """The steps that led an environment of a run to an error.
 
     Raises:
@@ -111,5 +111,5 @@ def saved_failure(folder: Path) -> Failure:
             {"env_index": int(index), "episode": int(episode), "episode_seed": int(seed)},
             {"actions": actions},
         ) if 0 <= seed < 2**63 and actions.ndim >= 1:
-            return Failure(index, episode, seed, actions)
+            return FailedEpisode(index, episode, seed, actions)
     raise UserError(f"{path} or failure.safetensors lacks the environment, its episode or its actions")

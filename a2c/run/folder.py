@@ -23,7 +23,7 @@ from a2c.config import Config
 from a2c.envs.construction import EnvSource
 from a2c.envs.make import kind_for, make_env
 from a2c.envs.wrapping import Wrapping
-from a2c.errors import Failure, UserError, shown
+from a2c.errors import FailedEpisode, UserError, shown
 from a2c.evaluation import Evaluation, Layout, evaluate, in_words
 from a2c.model.own import is_own, name_of
 from a2c.policy import Policy
@@ -277,13 +277,13 @@ class Run:
         """
         return files.read_json(self.path / _EPISODES)
 
-    def failure(self) -> Failure:
+    def failed_episode(self) -> FailedEpisode:
         """The steps that led an environment to an error.
 
         Raises:
             UserError: There are none, or the files are damaged.
         """
-        return events.saved_failure(self.path)
+        return events.saved_failed_episode(self.path)
 
     def command(self, verb: str) -> str:
         """A command line for this run, ready to paste into a shell: `a2c VERB FOLDER`."""

@@ -15,13 +15,13 @@ from a2c import files
 from a2c.config import Config
 from a2c.envs.construction import EnvSource
 from a2c.envs.stepper import Event
-from a2c.errors import Failure, NumbersError, UserError
+from a2c.errors import FailedEpisode, NumbersError, UserError
 from a2c.finite import finite_or_none
 from a2c.learner import Learner
 from a2c.run import checkpoint
 from a2c.run.books import Books
 from a2c.run.evaluations import Evaluations, Surroundings
-from a2c.run.events import save_failure
+from a2c.run.events import save_failed_episode
 from a2c.run.folder import Run
 from a2c.run.kept import Keeper
 from a2c.run.logs import Logs
@@ -256,14 +256,14 @@ class Session:
         """Closes the environments of evaluations."""
         self._evaluations.close()
 
-    def save_after(self, error: Exception, failure: Failure | None) -> str:
+    def save_after(self, error: Exception, failed: FailedEpisode | None) -> str:
         """Saves the run, and what led to an error; returns a sentence that says where, as `save_failure_files`.
 
         If saving raises, too, that becomes a warning: the first error is the one to report.
         """
         try:
             self.save_all()
-            return self.save_failure_files(error, failure)
+            return self.save_failure_files(error, failed)
         except (UserError, OSError) as another:
             warnings.warn(f"what was learnt is not saved: {another}", stacklevel=2)
             return ""
@@ -279,12 +279,12 @@ class Session:
                 self._evaluations.replace_best(self._learner.policy(), None)
             self._logs.flush()
 
-    def save_failure_files(self, error: Exception, failure: Failure | None) -> str:
+    def save_failure_files(self, error: Exception, failed: FailedEpisode | None) -> str:
         """Saves what led to an error, so that it can be examined.
 
         Args:
             error: What was raised.
-            failure: The steps that led an environment there, if they can be replayed.
+            failed: The steps that led an environment there, if they can be replayed.
 
         Returns:
             A sentence that says where; empty if there was nothing to save.
@@ -300,8 +300,8 @@ class Session:
             path = self._run.path / "failed_rollout.safetensors"
             files.write_arrays(path, error.rollout)
             hints.append(f"the rollout is in {path}")
-        if failure is not None:
-            save_failure(self._run.path, failure, str(error))
+        if failed is not None:
+            save_failed_episode(self._run.path, failed, str(error))
             hints.append(f"{self._run.command('replay')} takes the same steps again, in one process")
         return "; ".join(hints)
 

@@ -59,8 +59,8 @@ class Board:
         if not self._is_quiet:
             self.warn(seed, text)
 
-    def told(self, seed: int, text: str) -> None:
-        """Prints a line of a seed unless quiet, or the live view shows it anyway."""
+    def progress(self, seed: int, text: str) -> None:
+        """Prints a line on how far a seed is, unless quiet; a live view shows that anyway."""
         if self._live is None and not self._is_quiet:
             self._print(f"seed {seed}: {text}")
 

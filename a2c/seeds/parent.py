@@ -165,11 +165,11 @@ class _Crew:
                 board.warn(seed, value)
             case "line":
                 board.line(seed, value)
-            case "told":
-                board.told(seed, value)
+            case "progress":
+                board.progress(seed, value)
             case "begun":
                 board.update(seed, state="training", path=Path(value["path"]))
-                board.told(seed, f"{value['place']}\nrun {value['path']}")
+                board.progress(seed, f"{value['place']}\nrun {value['path']}")
             case "standing":
                 board.update(seed, standing=Standing.from_json(value))
             case "ended":
@@ -214,10 +214,10 @@ class _Crew:
         if self._is_stopping or losses.times == _MOST_LOSSES:
             self._cut_short(job, why if self._is_stopping else f"{why}; {losses.times} actors were lost there")
             return
-        told = f"{why}; it goes on in another after {steps:,} steps"
-        self._board.text(row.seed, told)
+        sentence = f"{why}; it goes on in another after {steps:,} steps"
+        self._board.text(row.seed, sentence)
         if run is not None:
-            run.events.add("worker_restarts", steps, told)
+            run.events.add("worker_restarts", steps, sentence)
         self._board.update(row.seed, state="waiting")
         self._waiting.appendleft(job._replace(resume=job.resume or run is not None))
 

@@ -9,8 +9,8 @@ It reads orders from standard input, and writes messages; each is a line of JSON
 Messages:
 
     {"begun": {"title", "place", "path"}}   a run begins, or goes on
-    {"standing": {...}}                     its progress, a few times a second
-    {"line": "..."}  {"told": "..."}        a line for the user, as in `Display`
+    {"standing": {...}}                     how far it is, a few times a second
+    {"line": "..."}  {"progress": "..."}    a line for the user, as in `Display`
     {"warning": "..."}                      a warning
     {"ended": "path"}                       the run ended, or a signal stopped it; summary.json says which
     {"look": {...}}                         a measurement of a trial
@@ -67,9 +67,9 @@ class Relay:
         """Sends the line."""
         self.send("line", text)
 
-    def told(self, text: str) -> None:
+    def progress(self, text: str) -> None:
         """Sends the line."""
-        self.send("told", text)
+        self.send("progress", text)
 
     @contextlib.contextmanager
     def shown(self, begun: Begun, standing: Callable[[], Standing]) -> Iterator[None]:

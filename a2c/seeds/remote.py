@@ -191,7 +191,7 @@ class RemoteChild:
         self._cluster, self._messages, self._machine = cluster, messages, ""
         self._copy: _Copy | None = None
         self._beginning: Any = None  # The pending answer, until it is heard.
-        self._is_told = self._is_ending = False
+        self._has_warned = self._is_ending = False
         self._actor = cluster.start(share.reserved, Host)
         arriving = cluster.ask(self._actor, "arrive", search_paths(), os.getcwd(), share.cores)
         self._thread = threading.Thread(target=self._follow, args=(arriving,), daemon=True, name="a2c-actor")
@@ -311,20 +311,20 @@ class RemoteChild:
                 if copy.path is None:
                     raise
                 fault = exit_of(error)[0]
-                if not self._is_told:
+                if not self._has_warned:
                     what = "training goes on, and they are written when that is possible"
                     self._messages.put(Message(self, "warning", f"files from {self._machine}: {fault}; {what}"))
-                self._is_told = True
+                self._has_warned = True
         here = str(copy.path) if copy is not None and copy.path is not None else ""
         for kind, value in taken.messages:
-            told = _translated(value, taken.folder, here) if taken.folder and here else value
+            sent = _translated(value, taken.folder, here) if taken.folder and here else value
             if kind in FINAL and copy is not None:
                 copy.close()
             if kind == "begun":
-                told = {**told, "place": f"{told['place']}, on {self._machine}"}
+                sent = {**sent, "place": f"{sent['place']}, on {self._machine}"}
             if kind == "ended" and fault:
-                kind, told = "failed", {**_failed(UserError(fault)), "code": 1}
-            self._messages.put(Message(self, kind, told))
+                kind, sent = "failed", {**_failed(UserError(fault)), "code": 1}
+            self._messages.put(Message(self, kind, sent))
         return any(kind == "end" for kind, _ in taken.messages)
 
 

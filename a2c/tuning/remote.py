@@ -166,7 +166,7 @@ class Helpers:
     def __init__(self, path: Path, asked: Asked, budget: Budget, actors: Actors) -> None:
         """Starts `budget.jobs` - 1 threads."""
         self._stop, self._is_enough = StopSignals(), StopSignals()
-        self._told: queue.SimpleQueue[Trial | Exception] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Trial | Exception] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._help, args=(path, asked, budget, actors), daemon=True, name="a2c-trials")
             for _ in range(budget.jobs - 1)
@@ -182,10 +182,10 @@ class Helpers:
         """
         with contextlib.suppress(queue.Empty):
             while True:
-                told = self._told.get_nowait()
-                if isinstance(told, Exception):
-                    raise told
-                yield told
+                trial_or_error = self._ended.get_nowait()
+                if isinstance(trial_or_error, Exception):
+                    raise trial_or_error
+                yield trial_or_error
 
     def wait(self, stop: StopSignals) -> Iterator[Trial]:
         """Yields the remaining trials as they end, until all threads have ended; those without an actor end at once.
@@ -220,13 +220,13 @@ class Helpers:
                     with contextlib.closing(made(study, budget, self._stop, measurer.looks)) as trials:
                         for trial in trials:
                             if trial.state != "running":
-                                self._told.put(trial)
+                                self._ended.put(trial)
                 finally:
                     study.leave()
             except Stopped:
                 pass
             except Exception as error:  # noqa: BLE001 - whatever it is, the main thread reports it
-                self._told.put(error)
+                self._ended.put(error)
 
 
 class _LostError(Exception):

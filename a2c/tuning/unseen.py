@@ -13,7 +13,7 @@ from typing import NamedTuple
 from a2c.config import Config
 from a2c.envs.placement import is_compiled
 from a2c.errors import NumbersError, UserError, WorkerError
-from a2c.report.comparison import Comparison, compared
+from a2c.report.comparison import Comparison, compared, percent
 from a2c.run.folder import Run
 from a2c.screen import display_for
 from a2c.seeds.board import Board
@@ -52,7 +52,7 @@ class Unseen(NamedTuple):
         point, low, high = environment.difference
         moved = f"the interquartile mean {'rises' if point >= 0 else 'falls'} by {abs(point):,.4g}"
         ends = sorted((low, high)) if point >= 0 else sorted((-low, -high))
-        chance = f"chance alone sets two such groups as far apart in {100 * self.comparison.chance:.2g} % of cases."
+        chance = f"chance alone sets two such groups as far apart in {percent(self.comparison.chance)} of cases."
         result = f"{moved} (95 %: {ends[0]:,.4g} to {ends[1]:,.4g}) {on_seeds}"
         if not self.comparison.is_sure and environment.improvement.point in (0, 1):
             return f"These seeds are too few to tell: {result}, and {chance}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from a2c.envs.compiled.form import CompiledEnv
 from a2c.envs.compiled.single import SingleEnv
-from a2c.envs.compiled.stepping import MachineCode, arrays_for, failure
+from a2c.envs.compiled.stepping import MachineCode, arrays_for, env_error
 from a2c.envs.history import Recording
 from a2c.envs.memory import Block
 from a2c.envs.stepper import Arrays, Event, Info
@@ -115,7 +115,7 @@ class CompiledStepper:
         """
         arrays = self.arrays
         self._advance(0, self.num_envs, self._seed)
-        error = failure(arrays)
+        error = env_error(arrays)
         if error is not None:
             raise error
         if self._is_given:  # Machine code began them with the one seed that it knows: begin them again with theirs.
@@ -180,10 +180,10 @@ class CompiledStepper:
         """Never called: Python steps none of them."""
         raise NotImplementedError
 
-    def failure(self, error: Exception) -> None:
+    def failed_episode(self, error: Exception) -> None:
         """Nothing: their steps are not recorded."""
 
-    def failure_at(self, n: int, episode: int, length: int, steps_ago: int) -> None:
+    def episode_up_to(self, n: int, episode: int, length: int, steps_ago: int) -> None:
         """Nothing: their steps are not recorded."""
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:

@@ -76,7 +76,7 @@ def arrays_for(env: Declared, num_envs: int) -> EnvArrays:
     )
 
 
-def failure(envs: EnvArrays) -> EnvError | None:
+def env_error(envs: EnvArrays) -> EnvError | None:
     """The error to raise if a function of an environment raised; None if none did."""
     if not envs.failed.any():
         return None
