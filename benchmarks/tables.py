@@ -170,6 +170,24 @@ def parts() -> str:
             alone = part["arithmetic_alone"].get(name)
             cells.append(f"{part['microseconds'][name]:.1f}" + (f" ({alone:.1f})" if alone else ""))
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "| whole update, one thread | microseconds | its multiply-adds alone | times |", "|---|---|---|---|"]
+    wholes = [(_work(part), part["microseconds"]["whole update"], part["arithmetic_alone"]) for part in result["parts"]]
+    updates = [(name, took, alone["whole update"]) for name, took, alone in wholes]
+    updates += [(one["name"], one["microseconds"], one["arithmetic_alone"]) for one in result["whole_updates"]]
+    lines += [f"| {name} | {took:,.1f} | {alone:,.1f} | {took / alone:.1f} |" for name, took, alone in updates]
+    return "\n".join(lines)
+
+
+def versions() -> str:
+    """Steps a second beside older versions, measured in turn."""
+    before, last = kept("versions-before-natural-steps"), kept("versions-numbers-in-lines")
+    lines = [
+        "| steps a second, times those of a version | before the natural step | before numbers lay in lines |",
+        "|---|---|---|",
+    ]
+    for old, new in zip(before["rows"], last["rows"], strict=True):
+        cells = (f"{row['ratio']:.2f} ({min(row['ratios']):.2f} to {max(row['ratios']):.2f})" for row in (old, new))
+        lines.append(f"| {old['case']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -208,6 +226,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "training": training,
         "ordinary": ordinary,
         "parts": parts,
+        "versions": versions,
         "environments": environments,
     },
     "docs/masks.md": {"masks": masks},
