@@ -150,8 +150,8 @@ def startup() -> str:
     count = len(result[there[-1]]["whole"])
     lines += [
         "",
-        f"{len(result[there[-1]]['first_ever'])} first ones and {count} later ones each. Other work kept the two cores "
-        f"busy meanwhile: the load was {min(load):.0f} to {max(load):.0f}.",
+        f"{len(result[there[-1]]['first_ever'])} first ones and {count} later ones each; the machine's load was "
+        f"{min(load):.1f} to {max(load):.1f}, that of the measured processes included.",
     ]
     return "\n".join(lines)
 
