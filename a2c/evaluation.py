@@ -286,8 +286,8 @@ class _Play:
         left = np.array([len(range(i, wanted, n)) for i in range(n)])
         is_open = episodes == "auto"  # Until every environment has ended one episode, their number is not decided.
         self._require_finite(left > 0, obs, np.zeros(n), ended=np.zeros(n, np.bool_), more=0)
-        carry = self._policy.begin(n)
-        while (left > 0).any():
+        carry, is_counted = self._policy.begin(n), left > 0
+        while is_counted.any():
             check()
             noise = None if self._rng is None else self._policy.draw_noise(self._rng, n)
             before = carry
@@ -299,11 +299,15 @@ class _Play:
                 self._trace.after(step, carry)
             obs = step.obs
             all_ended = step.terminated | step.truncated
-            carry[all_ended] = 0
-            self._require_finite(left > 0, step.next_obs, step.reward, step.terminated, more=1)
+            if carry.size:
+                carry[all_ended] = 0
+            self._require_finite(is_counted, step.next_obs, step.reward, step.terminated, more=1)
             self._return += step.reward
             self._length += 1
-            for i in np.flatnonzero((all_ended | (self._length >= self._most_steps)) & (left > 0)).tolist():
+            over = (all_ended | (self._length >= self._most_steps)) & is_counted
+            if not over.any():
+                continue
+            for i in np.flatnonzero(over).tolist():
                 ended = bool(all_ended[i])
                 self._returns[i].append(float(self._return[i]))
                 self._lengths[i].append(int(self._length[i]))
@@ -322,6 +326,7 @@ class _Play:
                 for i in range(n):
                     enough = len(range(i, wanted, n)) - len(self._unfinished[i])
                     left[i] = max(0, min(int(left[i]), enough))
+            is_counted = left > 0
         counted = [min(len(range(i, wanted, n)), len(self._unfinished[i])) for i in range(n)]
         returns = [value for i in range(n) for value in self._returns[i][: counted[i]]]
         lengths = [value for i in range(n) for value in self._lengths[i][: counted[i]]]

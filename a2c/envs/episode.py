@@ -45,6 +45,7 @@ class SeededEnv:
         "_feedback",
         "_masks",
         "_observations_of",
+        "_reads_more",
         "_spaces",
         "env",
         "episode",
@@ -104,6 +105,7 @@ class SeededEnv:
             # step.
             self._action_of = None if is_value(acted) else value_of(acted)
             self._masks = ActionMasks(self.env) if mask_size(acted) else None
+            self._reads_more = self._masks is not None or feedback.notes_lives or bool(feedback.info_keys)
         except (Exception, SystemExit) as error:
             raise self.error("construction") from error
 
@@ -187,6 +189,8 @@ class SeededEnv:
         try:
             result = self.env.step(action if self._action_of is None else self._action_of(action))
             found = outcome(result, self._observations_of, self._feedback.reward_weights)
+            if not self._reads_more:
+                return found
             if self._masks is not None:
                 self.mask = None
                 # No action follows an end, so an environment may have no mask there.

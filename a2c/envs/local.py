@@ -48,6 +48,7 @@ class Share:
         self._block, self._line = block, line
         block.mask[...] = 1
         self._is_masked = [False] * len(indices)  # whether a row's mask may hold a 0
+        self._may_mask, self._notes_lives = block.mask.shape[1] > 0, feedback.notes_lives
         self._watch = Watch()
         self._watch.begin()
         self.envs: list[SeededEnv] = []
@@ -146,7 +147,7 @@ class Share:
         _, next_obs, final_obs, reward, terminated, truncated, lost_life, _, noted = self._block
         # A copy: an environment may hold on to its action, to penalise changes, say.
         actions = self._block.action.copy()
-        line = self._line
+        line, beats, notes_lives, may_mask = self._line, self._line[BEATS], self._notes_lives, self._may_mask
         is_watched = self._watch.is_due()
         if is_watched:
             self._watch.begin()
@@ -156,16 +157,19 @@ class Share:
                 infos.append({})
                 continue
             obs, reward[row], ended, cut, info = env.step(action)
-            terminated[row], truncated[row], lost_life[row] = ended, cut, env.lost_life
+            terminated[row], truncated[row] = ended, cut
+            if notes_lives:
+                lost_life[row] = env.lost_life
             if ended or cut:
                 final_obs[row], noted[row] = obs, env.noted
                 final_info = info
                 obs, info = env.reset()
                 info = {**info, "final_info": final_info}
             next_obs[row] = obs
-            if env.mask is not None or self._is_masked[row]:
+            if may_mask and (env.mask is not None or self._is_masked[row]):
                 self._write_mask(row, env)
-            line[BEATS] += 1
+            beats += 1
+            line[BEATS] = beats
             infos.append(info)
         if is_watched:
             self._end_watch()

@@ -337,9 +337,7 @@ class Pool:
             EnvError: An environment raised.
             WorkerError: Workers died or gave no answer in time, again and again.
         """
-        of_shares = self._gather(
-            [functools.partial(self._here, self._share.step), *map(self._step_of, range(self.num_workers))]
-        )
+        of_shares = self._gather([self._step_here, *map(self._step_of, range(len(self._workers)))])
         block = self.block
         self._history.append(block.action)
         done = block.terminated | block.truncated
@@ -397,6 +395,11 @@ class Pool:
         except BaseException:
             self.abandon()
             raise
+
+    def _step_here(self) -> list[Info]:
+        """Steps our own share."""
+        infos: list[Info] = self._here(self._share.step)
+        return infos
 
     def _step_of(self, number: int) -> Callable[[], list[Info] | None]:
         """Returns a function that waits for a worker's share of the step; a replacement is asked to do the step."""
