@@ -10,7 +10,7 @@ train: setup  ## CartPole-v1 from nothing to a policy, its curve and a video
 	$(BIN)/a2c train CartPole-v1
 
 test: setup  ## every test but those under tests/learning, in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: setup  ## the documentation site, in site/; a warning is an error
 	$(BIN)/mkdocs build --strict

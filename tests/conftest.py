@@ -26,21 +26,6 @@ MEMORY, ROOM = Path("/dev/shm"), 2 << 30
 """A file system in memory, and the free bytes that it must have: all tests together need about half a gigabyte."""
 
 
-SLOWEST = [
-    "faults", "cluster_tune", "walk", "cluster_seeds", "docs", "site", "learner", "families", "signals", "images",
-    "resume", "envs_compiled", "seeds", "faults_folders", "tune", "masked_training", "imports", "exports_html",
-    "examples",
-]  # fmt: skip
-"""Files whose tests take about half a minute or more, slowest first: begun first, they leave no process idle at the
-end."""
-
-
-def pytest_collection_modifyitems(items):
-    """Begins with the slowest files; all others stay in their order."""
-    places = {f"test_{name}.py": place for place, name in enumerate(SLOWEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
-
-
 def pytest_configure():
     """Lets signals through that a shell told us to ignore, and puts temporary folders into memory if there is room.
 

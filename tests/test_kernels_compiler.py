@@ -13,7 +13,7 @@ from numba import types
 from numba.core import caching
 from numba.extending import intrinsic
 
-from a2c.kernels import compiler
+from a2c.kernels import compiler, windows
 from a2c.kernels.compiler import compilation_shown, compiled, digest, prepare
 
 SOURCE = """
@@ -295,3 +295,27 @@ def test_compiling_is_told_once_and_only_inside_the_block(monkeypatch, capfd):
     assert said.err.count("\n") == 1
     third(np.ones(1))
     assert capfd.readouterr().err == ""
+
+
+def test_symbols_of_kernels_of_one_name_differ_and_do_not_depend_on_the_process():
+    # Numba tells them apart by counting, each process anew: loaded from what several had compiled, one with the symbol
+    # of another ran in its place.
+    kernels = windows._wide, windows._narrow, windows._single
+    names = [kernel.part.py_func.__qualname__ for kernel in kernels]
+    assert len(set(names)) == 3
+    assert names == [f"_band_{digest(kernel.py_func, with_modules=True)}" for kernel in kernels]
+    compiled_band = kernels[0].part
+    compiled_band.compile(
+        tuple(
+            types.Array(types.int64, 1, "C")
+            if place == 0
+            else types.int64
+            if place == 1
+            else types.Array(types.float32, 1, "C")
+            if place % 2 == 0
+            else types.int64
+            for place in range(12)
+        )
+    )
+    (made,) = compiled_band.overloads.values()
+    assert names[0] in made.fndesc.llvm_func_name

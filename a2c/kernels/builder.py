@@ -153,7 +153,24 @@ def part(kernel: Kernel) -> Any:
     """What other kernels call."""
     compiler = _CompilesPart if kernel.is_plain else _CompilesUsersPart
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": compiler}
-    return numba.njit(**kernel.options, **options)(kernel.py_func)
+    return numba.njit(**kernel.options, **options)(_named(kernel.py_func))
+
+
+def _named(theirs: Any) -> Any:
+    """The same function with a hash of its code, and of all that it uses, in its name.
+
+    Numba takes a symbol's name from it, and a number that counts a process's functions. Functions of one name and
+    other globals (`a2c.kernels.compiler.instance`), loaded from what two processes compiled, could have the same symbol
+    otherwise, and one would run in the other's place. And its cache on disk compares only the time of the function's
+    own file: the hash changes with everything that the function uses, in any file.
+    """
+    function = python_types.FunctionType(
+        theirs.__code__, theirs.__globals__, theirs.__name__, theirs.__defaults__, theirs.__closure__
+    )
+    function.__doc__, function.__annotations__ = theirs.__doc__, theirs.__annotations__
+    function.__module__ = theirs.__module__
+    function.__qualname__ = f"{theirs.__qualname__}_{digest(theirs, with_modules=True)}"
+    return function
 
 
 def intrinsic_type(one: Intrinsic) -> Any:
@@ -204,15 +221,7 @@ class _CompilesWhole(_CompilesPart):
 def dispatcher(kernel: Kernel) -> Any:
     """What Python calls. It compiles a kernel for arguments of any types, or loads it from Numba's cache."""
     options = {**kernel.options, "pipeline_class": _CompilesWhole}
-    theirs = kernel.py_func
-    function = python_types.FunctionType(
-        theirs.__code__, theirs.__globals__, theirs.__name__, theirs.__defaults__, theirs.__closure__
-    )
-    function.__doc__, function.__annotations__ = theirs.__doc__, theirs.__annotations__
-    function.__module__ = theirs.__module__
-    # Numba compares only the time of the function's own file to tell whether the cache is stale. A hash in the name is
-    # safer: it changes with the code of the function and of everything it uses, in any file.
-    function.__qualname__ = f"{theirs.__qualname__}_{digest(theirs, with_modules=True)}"
+    function = _named(kernel.py_func)
     try:
         made = numba.njit(cache=True, **options)(function)
     except (

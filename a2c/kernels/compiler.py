@@ -96,10 +96,10 @@ def digest(function: Callable[..., Any], with_modules: bool = False) -> str:
 
     Args:
         function: A function, compiled or not.
-        with_modules: Whether the functions' modules count. For cached machine code they do: Numba imports them when it
-            loads the code.
+        with_modules: Whether the functions' modules and the builder's code count. For cached machine code they do:
+            Numba imports the modules when it loads the code, and the builder names its symbols.
     """
-    sha = hashlib.sha256()
+    sha = hashlib.sha256(_contents("builder.py") if with_modules else b"")
     _Feed(sha, with_modules).value(function)
     return sha.hexdigest()[:16]
 
@@ -220,8 +220,13 @@ def _texts(parts: Iterable[Any]) -> bytes:
 @functools.cache
 def _instructions() -> str:
     """A hash of the code of all intrinsics."""
-    files = (Path(__file__).with_name(name) for name in ("instructions.py", "lanes.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return hashlib.sha256(_contents("instructions.py") + _contents("lanes.py")).hexdigest()
+
+
+@functools.cache
+def _contents(name: str) -> bytes:
+    """The bytes of a file beside this one."""
+    return Path(__file__).with_name(name).read_bytes()
 
 
 @functools.cache
