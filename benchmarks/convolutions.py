@@ -22,7 +22,7 @@ from a2c.kernels.compiler import compiled
 from a2c.kernels.conv import backward, convolutions_for, forward, turn
 from a2c.kernels.vectors import numbers
 from a2c.model.images import NATURE
-from benchmarks.kernels import products
+from benchmarks.kernels import drawn, products
 from benchmarks.measure import keep
 
 SCRIPT = Path(__file__).parent / "peers" / "convolutions.py"
@@ -62,9 +62,8 @@ def ours(rounds: int) -> dict[str, float]:
     """Milliseconds of each way: the shortest of some rounds."""
     rng = np.random.default_rng(0)
     laid_out = convolutions_for(SIZE, CHANNELS, NATURE.convolutions)
-    theta, image, gradients = map(numbers, (laid_out.parameters, laid_out.image, laid_out.gradients))
-    for drawn in (theta, image, gradients):
-        drawn[:] = rng.normal(size=len(drawn))
+    sizes = laid_out.parameters, laid_out.image, laid_out.gradients
+    theta, image, gradients = (drawn(rng, size) for size in sizes)
     room, turned = numbers(IMAGES * laid_out.room), numbers(laid_out.turned)
     turn(laid_out, theta, turned)
     gradient, zeros, one = numbers(len(theta)), numbers(64), np.ones(1, np.float32)
